@@ -1,1 +1,6 @@
+//! Observing, applying and the handlers of the four functions, over the cloud's traits.
+//!
+//! Single-threaded async without any SDK: the same answers of the cloud give the same run. A crash
+//! is a dropped future.
 
+pub mod cloud;

@@ -1,0 +1,171 @@
+//! Events, read into hints. An event only says where to look; what is done depends on what is
+//! there, so nothing of an event but the resource's name is believed.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::{
+    id::{InstanceId, StoreArn},
+    work::{Again, Cause, VERSION},
+};
+
+/// Where to look.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hint {
+    /// At an instance.
+    Instance(InstanceId),
+    /// At a data store.
+    Store(StoreArn),
+}
+
+/// An event of AWS, as far as it matters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// The id that EventBridge gave it.
+    pub id: String,
+    /// Where to look.
+    pub hint: Hint,
+    /// What kind of event it was.
+    pub cause: Cause,
+    /// When it happened, none when it does not say or says it wrongly.
+    pub time: Option<Timestamp>,
+}
+
+/// A message of the instance queue or the store queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Incoming {
+    /// EventBridge put it there.
+    Event(Event),
+    /// One of our own functions did, to have another look.
+    Again(Again),
+}
+
+/// Why a message is of no use. It is logged with its code and consumed: asking for it again would
+/// bring the same message.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum BadEvent {
+    /// It is not JSON, or not an object.
+    #[error("the message is not a JSON object: {said}")]
+    NotJson {
+        /// What the parser said.
+        said: String,
+    },
+    /// A field is missing or has another type.
+    #[error("the field {field} is missing or is not a {expected}")]
+    Field {
+        /// Its path.
+        field: &'static str,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// An event of a kind that no rule asks for.
+    #[error("there is nothing to do for {detail_type:?} from {source_name:?}")]
+    Kind {
+        /// `source`.
+        source_name: String,
+        /// `detail-type`.
+        detail_type: String,
+    },
+    /// It is about something that is neither an instance nor a supported data store.
+    #[error("it is about {resource:?}, which is neither an instance nor a supported data store")]
+    Resource {
+        /// The id or ARN.
+        resource: String,
+    },
+    /// A message of ours of another version or shape.
+    #[error("a message of tagwire's own cannot be read: {said}")]
+    Own {
+        /// What the parser said.
+        said: String,
+    },
+}
+
+impl BadEvent {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotJson { .. } => "event-not-json",
+            Self::Field { .. } => "event-field-missing",
+            Self::Kind { .. } => "event-kind-unknown",
+            Self::Resource { .. } => "event-resource-unknown",
+            Self::Own { .. } => "message-unreadable",
+        }
+    }
+}
+
+/// Longest piece of a foreign text that goes into an error.
+const LONGEST_QUOTE: usize = 200;
+
+fn quote(text: &str) -> String {
+    text.chars().take(LONGEST_QUOTE).collect()
+}
+
+fn text<'value>(value: &'value Value, pointer: &str, field: &'static str) -> Result<&'value str, BadEvent> {
+    value.pointer(pointer).and_then(Value::as_str).ok_or(BadEvent::Field { field, expected: "string" })
+}
+
+/// Reads the body of a queue message.
+///
+/// # Errors
+/// [`BadEvent`] when it says nothing about an instance or a data store.
+pub fn read(body: &str) -> Result<Incoming, BadEvent> {
+    let message: Value = serde_json::from_str(body).map_err(|error| BadEvent::NotJson { said: error.to_string() })?;
+    if !message.is_object() {
+        return Err(BadEvent::NotJson { said: format!("found {}", quote(body)) });
+    }
+    if message.get("hints").is_some() {
+        let again: Again =
+            serde_json::from_value(message).map_err(|error| BadEvent::Own { said: error.to_string() })?;
+        return if again.version == VERSION {
+            Ok(Incoming::Again(again))
+        } else {
+            Err(BadEvent::Own { said: format!("version {} is not {VERSION}", again.version) })
+        };
+    }
+
+    let source = text(&message, "/source", "source")?;
+    let detail_type = text(&message, "/detail-type", "detail-type")?;
+    let (hint, cause) = match (source, detail_type) {
+        ("aws.ec2", "EC2 Instance State-change Notification") => {
+            (instance(text(&message, "/detail/instance-id", "detail.instance-id")?)?, Cause::InstanceState)
+        }
+        ("aws.tag", "Tag Change on Resource") => {
+            (resource(text(&message, "/resources/0", "resources[0]")?)?, Cause::TagChange)
+        }
+        // The identifier beside the ARN is not reliable: AWS's own samples prefix it.
+        ("aws.rds", "RDS DB Instance Event" | "RDS DB Cluster Event") => {
+            let arn = text(&message, "/detail/SourceArn", "detail.SourceArn")
+                .or_else(|error| text(&message, "/resources/0", "resources[0]").map_err(|_| error))?;
+            (store(arn)?, Cause::StoreEvent)
+        }
+        _ => return Err(BadEvent::Kind { source_name: quote(source), detail_type: quote(detail_type) }),
+    };
+    Ok(Incoming::Event(Event {
+        id: message.get("id").and_then(Value::as_str).map(quote).unwrap_or_default(),
+        hint,
+        cause,
+        time: message.get("time").and_then(Value::as_str).and_then(|time| time.parse().ok()),
+    }))
+}
+
+fn instance(id: &str) -> Result<Hint, BadEvent> {
+    InstanceId::parse(id).map(Hint::Instance).map_err(|_| BadEvent::Resource { resource: quote(id) })
+}
+
+fn store(arn: &str) -> Result<Hint, BadEvent> {
+    StoreArn::parse(arn).map(Hint::Store).map_err(|_| BadEvent::Resource { resource: quote(arn) })
+}
+
+/// `arn:aws:ec2:REGION:ACCOUNT:instance/ID`, or a data store's ARN.
+fn resource(arn: &str) -> Result<Hint, BadEvent> {
+    match arn.splitn(6, ':').collect::<Vec<_>>().as_slice() {
+        ["arn", _, "ec2", _, _, resource] => {
+            instance(resource.strip_prefix("instance/").ok_or_else(|| BadEvent::Resource { resource: quote(arn) })?)
+        }
+        _ => store(arn),
+    }
+}

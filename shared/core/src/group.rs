@@ -1,0 +1,364 @@
+//! Security groups: their names, whose they are, and the lists they stand in.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{
+    id::{SecurityGroupId, StoreArn, StoreId, VpcId},
+    rule::{Direction, Rule},
+    service::{SERVICES, Service, Side},
+};
+
+/// Tag key that marks a group as ours.
+pub const MANAGED_BY_KEY: &str = "tagwire:managed-by";
+/// The value of [`MANAGED_BY_KEY`].
+pub const MANAGED_BY: &str = "tagwire";
+/// Tag key that holds the identity of the store a group belongs to.
+pub const STORE_ID_KEY: &str = "tagwire:data-store-id";
+/// Tag key that holds the store's ARN, for people; rewritten after a rename.
+pub const STORE_ARN_KEY: &str = "tagwire:data-store";
+/// Tag key that holds the side of the pair.
+pub const SIDE_KEY: &str = "tagwire:side";
+
+/// A security group as read from AWS.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecurityGroup {
+    /// Its id.
+    pub id: SecurityGroupId,
+    /// Its VPC.
+    pub vpc: VpcId,
+    /// Its name, unique in the VPC without regard to case, unchangeable.
+    pub name: String,
+    /// Its description, unchangeable.
+    pub description: String,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+    /// Its rules of both directions.
+    pub rules: BTreeSet<Rule>,
+}
+
+impl SecurityGroup {
+    /// The rules of one direction.
+    pub fn rules(&self, direction: Direction) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().filter(move |rule| rule.direction == direction)
+    }
+}
+
+/// The name of a pair's group: the service's pattern for the side, and a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct GroupName {
+    /// The service of the store.
+    pub service: Service,
+    /// The side.
+    pub side: Side,
+    /// The number, 1 or more.
+    pub number: u32,
+}
+
+impl GroupName {
+    /// Reads a group's name. Only the canonical form counts (`rds-ec2-3`, not `rds-ec2-03` or
+    /// `RDS-EC2-3`), because that is what the RDS console looks for.
+    #[must_use]
+    pub fn read(name: &str) -> Option<Self> {
+        SERVICES.iter().flat_map(|row| Side::BOTH.map(|side| (row, side))).find_map(|(row, side)| {
+            let digits = name.strip_prefix(row.pattern(side))?.strip_prefix('-')?;
+            let number: u32 = digits.parse().ok()?;
+            let canonical = number > 0 && number.to_string() == digits;
+            canonical.then_some(Self { service: row.service, side, number })
+        })
+    }
+
+    /// The name as AWS compares it: names are unique in a VPC without regard to case.
+    #[must_use]
+    pub fn folded(self) -> String {
+        self.to_string().to_ascii_lowercase()
+    }
+}
+
+impl fmt::Display for GroupName {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}-{}", self.service.row().pattern(self.side), self.number)
+    }
+}
+
+/// The fixed description of our groups, by side. AWS never lets a description be changed, so it
+/// is a part of the ownership check that no tag editor can forge onto an existing group.
+#[must_use]
+pub fn description(side: Side) -> &'static str {
+    match side {
+        Side::Store => {
+            "Made by tagwire for a data store: lets in the instances that wear the other group of this pair. Its rules are put back when changed."
+        }
+        Side::Instance => {
+            "Made by tagwire for instances: lets them out to the data store that wears the other group of this pair. Its rules are put back when changed."
+        }
+    }
+}
+
+/// What our tags say about a group of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnTags {
+    /// The identity of the store.
+    pub store: StoreId,
+    /// Its ARN when the tags were written.
+    pub arn: StoreArn,
+    /// The side.
+    pub side: Side,
+}
+
+impl OwnTags {
+    /// The tags as keys and values.
+    #[must_use]
+    pub fn to_map(&self) -> BTreeMap<String, String> {
+        [
+            (MANAGED_BY_KEY, MANAGED_BY),
+            (STORE_ID_KEY, self.store.as_str()),
+            (STORE_ARN_KEY, self.arn.as_str()),
+            (SIDE_KEY, self.side.tag_value()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
+    }
+}
+
+/// A group that passed the ownership check. Every call that changes a group takes one of these,
+/// and nothing but the check makes one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct OwnedGroup(SecurityGroupId);
+
+impl OwnedGroup {
+    /// The group's id.
+    #[must_use]
+    pub fn id(&self) -> &SecurityGroupId {
+        &self.0
+    }
+}
+
+impl fmt::Display for OwnedGroup {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(out)
+    }
+}
+
+/// Whose a group is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ownership {
+    /// It carries none of our tags.
+    Foreign,
+    /// It carries our tag, but something that cannot be changed later says otherwise.
+    Forged(Forgery),
+    /// Ours.
+    Owned(Owned),
+}
+
+/// An owned group, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owned {
+    /// The proof.
+    pub group: OwnedGroup,
+    /// Its name.
+    pub name: GroupName,
+    /// The identity of the store it was made for.
+    pub store: StoreId,
+    /// The ARN in its tags, none when that tag is lost or unreadable.
+    pub arn: Option<StoreArn>,
+}
+
+/// What gives a forged group away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Error, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Forgery {
+    /// The name fits no pattern of ours.
+    #[error("its name fits no pattern of a pair")]
+    Name,
+    /// The side tag is missing or says another side than the name.
+    #[error("its side tag does not agree with its name")]
+    Side,
+    /// The description is not our sentence for the side.
+    #[error("its description is not the one tagwire writes")]
+    Description,
+    /// The identity tag is missing or unreadable.
+    #[error("it does not say which data store it belongs to")]
+    StoreId,
+}
+
+impl SecurityGroup {
+    /// The ownership check: our tags **and** everything that nobody can change after creation.
+    /// The default group fails it by its name.
+    #[must_use]
+    pub fn ownership(&self) -> Ownership {
+        if self.tags.get(MANAGED_BY_KEY).map(String::as_str) != Some(MANAGED_BY) {
+            return Ownership::Foreign;
+        }
+        let Some(name) = GroupName::read(&self.name) else { return Ownership::Forged(Forgery::Name) };
+        if self.tags.get(SIDE_KEY).map(String::as_str) != Some(name.side.tag_value()) {
+            return Ownership::Forged(Forgery::Side);
+        }
+        if self.description != description(name.side) {
+            return Ownership::Forged(Forgery::Description);
+        }
+        let Some(Ok(store)) = self.tags.get(STORE_ID_KEY).map(StoreId::parse) else {
+            return Ownership::Forged(Forgery::StoreId);
+        };
+        let arn = self.tags.get(STORE_ARN_KEY).and_then(|arn| StoreArn::parse(arn).ok());
+        Ownership::Owned(Owned { group: OwnedGroup(self.id.clone()), name, store, arn })
+    }
+}
+
+/// A whole list of groups, as the calls that replace lists take it: never empty (AWS refuses
+/// that for an interface, and for a store it would mean "unchanged") and within its quota.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GroupList(BTreeSet<SecurityGroupId>);
+
+/// Why a list of groups cannot be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum BadGroupList {
+    /// There would be no group left.
+    #[error("no group would be left in the list")]
+    LastGroup,
+    /// There would be too many.
+    #[error("{wanted} groups would be in the list and {limit} are allowed")]
+    Full {
+        /// How many there would be.
+        wanted: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+}
+
+impl GroupList {
+    /// Checks a list against its limit.
+    ///
+    /// # Errors
+    /// [`BadGroupList`] when it is empty or longer than `limit`.
+    pub fn new(groups: BTreeSet<SecurityGroupId>, limit: usize) -> Result<Self, BadGroupList> {
+        match groups.len() {
+            0 => Err(BadGroupList::LastGroup),
+            wanted if wanted > limit => Err(BadGroupList::Full { wanted, limit }),
+            _ => Ok(Self(groups)),
+        }
+    }
+
+    /// The groups in the list.
+    pub fn iter(&self) -> impl Iterator<Item = &SecurityGroupId> {
+        self.0.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owned() -> SecurityGroup {
+        let tags = OwnTags {
+            store: StoreId::parse("cluster-A").unwrap(),
+            arn: StoreArn::parse("arn:aws:rds:us-east-1:123456789012:cluster:a").unwrap(),
+            side: Side::Store,
+        };
+        SecurityGroup {
+            id: SecurityGroupId::parse("sg-1").unwrap(),
+            vpc: VpcId::parse("vpc-1").unwrap(),
+            name: "rds-ec2-1".into(),
+            description: description(Side::Store).into(),
+            tags: tags.to_map(),
+            rules: BTreeSet::new(),
+        }
+    }
+
+    fn verdict(change: impl FnOnce(&mut SecurityGroup)) -> Ownership {
+        let mut group = owned();
+        change(&mut group);
+        group.ownership()
+    }
+
+    #[test]
+    fn a_group_of_ours_is_ours_whatever_else_it_carries() {
+        let Ownership::Owned(owned) = verdict(|group| {
+            group.tags.insert("team".into(), "a".into());
+        }) else {
+            panic!("not owned")
+        };
+        assert_eq!((owned.store.as_str(), owned.name.number), ("cluster-A", 1));
+    }
+
+    #[test]
+    fn a_lost_arn_tag_does_not_make_it_a_forgery() {
+        let Ownership::Owned(owned) = verdict(|group| {
+            group.tags.remove(STORE_ARN_KEY);
+        }) else {
+            panic!("not owned")
+        };
+        assert_eq!(owned.arn, None);
+    }
+
+    #[test]
+    fn our_tags_on_anything_else_are_a_forgery() {
+        assert_eq!(verdict(|group| group.name = "default".into()), Ownership::Forged(Forgery::Name));
+        assert_eq!(verdict(|group| group.name = "rds-ec2-01".into()), Ownership::Forged(Forgery::Name));
+        assert_eq!(verdict(|group| group.name = "ec2-rds-1".into()), Ownership::Forged(Forgery::Side));
+        assert_eq!(verdict(|group| group.description.push('.')), Ownership::Forged(Forgery::Description));
+        assert_eq!(
+            verdict(|group| {
+                group.tags.remove(STORE_ID_KEY);
+            }),
+            Ownership::Forged(Forgery::StoreId)
+        );
+    }
+
+    #[test]
+    fn without_the_managed_by_tag_a_group_is_foreign() {
+        assert_eq!(
+            verdict(|group| {
+                group.tags.insert(MANAGED_BY_KEY.into(), "terraform".into());
+            }),
+            Ownership::Foreign
+        );
+    }
+
+    #[test]
+    fn names_are_read_back_as_they_are_written() {
+        for row in &SERVICES {
+            for side in Side::BOTH {
+                let name = GroupName { service: row.service, side, number: 12 };
+                assert_eq!(GroupName::read(&name.to_string()), Some(name));
+            }
+        }
+        for name in [
+            "rds-ec2-",
+            "rds-ec2-0",
+            "rds-ec2-1a",
+            "rds-ec2--1",
+            "rds-ec2-+1",
+            "ec2-rds",
+            "rds-ec2-4294967296",
+            "rds-lambda-1",
+        ] {
+            assert_eq!(GroupName::read(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn descriptions_hold_only_what_a_group_description_may() {
+        for side in Side::BOTH {
+            let text = description(side);
+            assert!(text.len() <= 255);
+            assert!(
+                text.chars().all(|symbol| symbol.is_ascii_alphanumeric() || " ._-:/()#,@[]+=&;{}!$*".contains(symbol))
+            );
+        }
+    }
+
+    #[test]
+    fn a_list_is_never_empty_and_never_too_long() {
+        let groups =
+            |count: u32| (0..count).map(|index| SecurityGroupId::parse(format!("sg-{index}")).unwrap()).collect();
+        assert_eq!(GroupList::new(groups(0), 5), Err(BadGroupList::LastGroup));
+        assert_eq!(GroupList::new(groups(6), 5), Err(BadGroupList::Full { wanted: 6, limit: 5 }));
+        assert_eq!(GroupList::new(groups(5), 5).unwrap().iter().count(), 5);
+    }
+}

@@ -1,0 +1,217 @@
+//! Identifiers. Each kind of id is a type of its own, made only by a constructor that checks its
+//! form, so that a VPC id can never stand where a group id is meant and nothing unprintable from
+//! an event reaches a log line or a request.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Why a text is not the id it was taken for.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{text:?} is not {expected}")]
+pub struct InvalidId {
+    /// What the text was taken for, with an example of the right form.
+    pub expected: &'static str,
+    /// The text, shortened to 200 characters.
+    pub text: String,
+}
+
+impl InvalidId {
+    fn new(expected: &'static str, text: &str) -> Self {
+        Self { expected, text: text.chars().take(200).collect() }
+    }
+}
+
+/// Longest id or ARN that is taken from outside, in bytes; AWS's own are below 300.
+const LONGEST: usize = 512;
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= LONGEST
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+}
+
+fn has_prefix_and_word(text: &str, prefix: &str) -> bool {
+    text.strip_prefix(prefix).is_some_and(|rest| is_word(rest))
+}
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident, $expected:literal, $valid:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// Checks the form of `text`.
+            ///
+            /// # Errors
+            /// [`InvalidId`] when it has another form.
+            pub fn parse(text: impl Into<String>) -> Result<Self, InvalidId> {
+                let text = text.into();
+                let valid: fn(&str) -> bool = $valid;
+                if valid(&text) { Ok(Self(text)) } else { Err(InvalidId::new($expected, &text)) }
+            }
+
+            /// The id as AWS writes it.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str(&self.0)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidId;
+            fn try_from(text: String) -> Result<Self, InvalidId> {
+                Self::parse(text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+    };
+}
+
+text_id!(
+    /// A VPC: the boundary inside which instance and data store are joined, and the unit of
+    /// serialisation (one writer per VPC).
+    VpcId, "a VPC id such as vpc-0a1b2c3d", |text| has_prefix_and_word(text, "vpc-")
+);
+text_id!(
+    /// An EC2 instance.
+    InstanceId, "an instance id such as i-0a1b2c3d", |text| has_prefix_and_word(text, "i-")
+);
+text_id!(
+    /// An elastic network interface.
+    InterfaceId, "a network interface id such as eni-0a1b2c3d", |text| has_prefix_and_word(text, "eni-")
+);
+text_id!(
+    /// A VPC security group.
+    SecurityGroupId, "a security group id such as sg-0a1b2c3d", |text| has_prefix_and_word(text, "sg-")
+);
+text_id!(
+    /// A twelve-digit AWS account id.
+    AccountId, "a twelve-digit account id",
+    |text| text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
+);
+text_id!(
+    /// An Availability Zone name such as `eu-central-1a`.
+    ZoneName, "an Availability Zone name such as eu-central-1a", is_word
+);
+text_id!(
+    /// The identity of a data store: the id that survives a rename (`DbClusterResourceId`,
+    /// `DbiResourceId`). Unlike the ARN it is never reused for another store.
+    StoreId, "a data store's resource id such as cluster-ABCDEFG or db-ABCDEFG",
+    |text| !text.is_empty() && text.len() <= 256 && text.bytes().all(|byte| byte.is_ascii_graphic())
+);
+text_id!(
+    /// The ARN of a data store, of one of the kinds in [`StoreKind`]. It changes with a rename.
+    StoreArn, "the ARN of a supported data store, such as arn:aws:rds:eu-central-1:123456789012:cluster:orders",
+    |text| StoreKind::of(text).is_some()
+);
+
+/// The kinds of data store an ARN can name. What differs between them is asked of the service
+/// table ([`crate::service`]), never decided on the kind itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StoreKind {
+    /// An Aurora, Multi-AZ, DocumentDB or Neptune cluster: `arn:…:rds:…:cluster:NAME`.
+    DbCluster,
+    /// A DB instance: `arn:…:rds:…:db:NAME`.
+    DbInstance,
+}
+
+impl StoreKind {
+    /// The kind an ARN names, or none for anything that is not a supported data store.
+    fn of(arn: &str) -> Option<Self> {
+        let mut parts = arn.splitn(7, ':');
+        let (scheme, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
+        let (region, account, resource) = (parts.next()?, parts.next()?, parts.next()?);
+        let name = parts.next()?;
+        let well_formed = arn.len() <= LONGEST
+            && scheme == "arn"
+            && partition.starts_with("aws")
+            && is_word(partition)
+            && is_word(region)
+            && AccountId::parse(account).is_ok()
+            && is_word(name);
+        match (service, resource) {
+            ("rds", "cluster") if well_formed => Some(Self::DbCluster),
+            ("rds", "db") if well_formed => Some(Self::DbInstance),
+            _ => None,
+        }
+    }
+}
+
+impl StoreArn {
+    /// What kind of store the ARN names.
+    #[must_use]
+    pub fn kind(&self) -> StoreKind {
+        match self.field(5) {
+            "db" => StoreKind::DbInstance,
+            _ => StoreKind::DbCluster,
+        }
+    }
+
+    /// The store's name: the identifier that the service's own calls take.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.field(6)
+    }
+
+    /// The account that owns the store.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        self.field(4)
+    }
+
+    fn field(&self, index: usize) -> &str {
+        self.0.splitn(7, ':').nth(index).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn store_arns_of_supported_kinds_are_taken_apart() {
+        let arn = StoreArn::parse("arn:aws-cn:rds:cn-north-1:123456789012:cluster:orders").unwrap();
+        assert_eq!((arn.kind(), arn.name(), arn.account()), (StoreKind::DbCluster, "orders", "123456789012"));
+        let arn = StoreArn::parse("arn:aws:rds:us-east-1:123456789012:db:orders-1").unwrap();
+        assert_eq!((arn.kind(), arn.name()), (StoreKind::DbInstance, "orders-1"));
+    }
+
+    #[test]
+    fn anything_else_is_refused_with_the_text_that_was_given() {
+        for text in [
+            "",
+            "arn:aws:rds:us-east-1:123456789012:snapshot:orders",
+            "arn:aws:s3:::bucket",
+            "arn:aws:rds:us-east-1:123456789012:cluster:",
+            "arn:aws:rds:us-east-1:123456789012:cluster:a\nb",
+            "arn:aws:rds:us-east-1:12345:cluster:orders",
+            "arn:aws:rds::123456789012:cluster:orders",
+            "arn:aws:rds:us-east-1:123456789012:cluster:orders:extra",
+        ] {
+            assert_eq!(StoreArn::parse(text).unwrap_err().text, text, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_id_of_one_kind_is_never_one_of_another() {
+        assert!(VpcId::parse("sg-1").is_err());
+        assert!(SecurityGroupId::parse("sg-").is_err());
+        assert!(InstanceId::parse("i-1 i-2").is_err());
+        assert!(serde_json::from_str::<VpcId>("\"eni-1\"").is_err());
+    }
+}

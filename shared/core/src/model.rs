@@ -1,0 +1,128 @@
+//! Instances and data stores, as read from AWS.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId, VpcId, ZoneName},
+    rule::PortRange,
+    service::{Readiness, Service},
+    tag::Wishes,
+};
+
+/// A network interface and its list of groups.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interface {
+    /// Its id.
+    pub id: InterfaceId,
+    /// Its VPC.
+    pub vpc: VpcId,
+    /// The groups it wears. AWS treats the list as a set.
+    pub groups: BTreeSet<SecurityGroupId>,
+}
+
+/// An EC2 instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    /// Its id.
+    pub id: InstanceId,
+    /// The interface at device index 0. None once the instance is shutting down: AWS then no
+    /// longer reports one, and there is nothing to connect.
+    pub interface: Option<Interface>,
+    /// Its Availability Zone.
+    pub zone: Option<ZoneName>,
+    /// What its tags ask for.
+    pub wishes: Wishes,
+}
+
+impl Instance {
+    /// Whether it wears a group on its primary interface.
+    #[must_use]
+    pub fn wears(&self, group: &SecurityGroupId) -> bool {
+        self.interface.as_ref().is_some_and(|interface| interface.groups.contains(group))
+    }
+}
+
+/// How a group stands in a data store's list, which changes asynchronously.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Membership {
+    /// In force.
+    Active,
+    /// On its way in.
+    Adding,
+    /// On its way out: counts as absent.
+    Removing,
+}
+
+/// What kind of thing a store is, as far as it decides whether a pair can be made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Form {
+    /// Nothing stands in the way.
+    Plain,
+    /// Aurora Serverless v1: the console's own feature refuses it.
+    ServerlessV1,
+    /// Member of an Aurora global database: likewise.
+    GlobalMember {
+        /// The global cluster's identifier.
+        global: String,
+    },
+    /// A DB instance that belongs to a DB cluster, which is the unit that has the group list.
+    ClusterMember {
+        /// The cluster's identifier.
+        cluster: String,
+    },
+}
+
+/// A data store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataStore {
+    /// Its identity, which survives a rename.
+    pub id: StoreId,
+    /// Its ARN, which does not.
+    pub arn: StoreArn,
+    /// The service it belongs to.
+    pub service: Service,
+    /// Its VPC; none for the EC2-Classic platform that AWS retired in 2022.
+    pub vpc: Option<VpcId>,
+    /// The Availability Zones it runs in; empty when not known.
+    pub zones: BTreeSet<ZoneName>,
+    /// The ports its endpoints listen on; none while it is being created.
+    pub ports: Option<PortRange>,
+    /// Its state, in the service's own word.
+    pub state: String,
+    /// What kind of thing it is.
+    pub form: Form,
+    /// Its list of groups.
+    pub groups: BTreeMap<SecurityGroupId, Membership>,
+    /// What its tags ask for.
+    pub wishes: Wishes,
+}
+
+impl DataStore {
+    /// Whether its list of groups can be changed in its present state.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        self.service.row().readiness(&self.state)
+    }
+
+    /// Whether a group is in its list or on its way in.
+    #[must_use]
+    pub fn wears(&self, group: &SecurityGroupId) -> bool {
+        matches!(self.groups.get(group), Some(Membership::Active | Membership::Adding))
+    }
+
+    /// Whether a change of the list is still on its way in. Nothing is written then: the answer
+    /// would be built on a list that is about to be another.
+    #[must_use]
+    pub fn list_is_changing(&self) -> bool {
+        self.groups.values().any(|membership| *membership == Membership::Adding)
+    }
+
+    /// The groups that stay in the list.
+    pub fn lasting_groups(&self) -> impl Iterator<Item = &SecurityGroupId> {
+        self.groups.iter().filter(|(_, membership)| **membership != Membership::Removing).map(|(group, _)| group)
+    }
+}

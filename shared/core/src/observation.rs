@@ -1,0 +1,201 @@
+//! What was read from AWS for one scope, when, and what could not be read.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    group::SecurityGroup,
+    id::{InstanceId, StoreArn, VpcId},
+    model::{DataStore, Instance},
+};
+
+/// What one run looks at and may change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// Everything in the VPC: the sweep.
+    Vpc,
+    /// Some instances and some data stores, each with all that they share a name with.
+    Some {
+        /// The instances.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        instances: BTreeSet<InstanceId>,
+        /// The data stores.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        stores: BTreeSet<StoreArn>,
+    },
+}
+
+impl Scope {
+    /// A scope of instances only.
+    #[must_use]
+    pub fn of_instances(instances: BTreeSet<InstanceId>) -> Self {
+        Self::Some { instances, stores: BTreeSet::new() }
+    }
+
+    /// A scope of data stores only.
+    #[must_use]
+    pub fn of_stores(stores: BTreeSet<StoreArn>) -> Self {
+        Self::Some { instances: BTreeSet::new(), stores }
+    }
+
+    /// Everything that either of two scopes looks at.
+    #[must_use]
+    pub fn merged(self, other: Self) -> Self {
+        match (self, other) {
+            (
+                Self::Some { mut instances, mut stores },
+                Self::Some { instances: more_instances, stores: more_stores },
+            ) => {
+                instances.extend(more_instances);
+                stores.extend(more_stores);
+                Self::Some { instances, stores }
+            }
+            _ => Self::Vpc,
+        }
+    }
+
+    /// Whether it names the instance, or everything.
+    #[must_use]
+    pub fn has_instance(&self, instance: &InstanceId) -> bool {
+        match self {
+            Self::Vpc => true,
+            Self::Some { instances, .. } => instances.contains(instance),
+        }
+    }
+
+    /// Whether it names the store, or everything.
+    #[must_use]
+    pub fn has_store(&self, store: &StoreArn) -> bool {
+        match self {
+            Self::Vpc => true,
+            Self::Some { stores, .. } => stores.contains(store),
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Vpc => out.write_str("the whole VPC"),
+            Self::Some { instances, stores } => {
+                let names: Vec<&str> =
+                    instances.iter().map(InstanceId::as_str).chain(stores.iter().map(StoreArn::as_str)).collect();
+                out.write_str(&names.join(" "))
+            }
+        }
+    }
+}
+
+/// Something that could not be read. Absence is not evidence: whatever rests on it is not decided.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Gap {
+    /// The call that failed, on what, as the operator knows it: `rds:DescribeDBClusters page 2`.
+    pub reading: String,
+    /// What AWS said: code, message, request id.
+    pub said: String,
+    /// Whether the same call may succeed later.
+    pub passing: bool,
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: {}", self.reading, self.said)
+    }
+}
+
+/// What a reading found, and what it could not see.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading<T> {
+    /// What was found.
+    pub found: Vec<T>,
+    /// What could not be read.
+    pub gaps: Vec<Gap>,
+}
+
+impl<T> Default for Reading<T> {
+    fn default() -> Self {
+        Self { found: Vec::new(), gaps: Vec::new() }
+    }
+}
+
+impl<T> Reading<T> {
+    /// A reading that saw everything there was to see.
+    #[must_use]
+    pub fn complete(found: Vec<T>) -> Self {
+        Self { found, gaps: Vec::new() }
+    }
+
+    /// A reading that saw nothing at all.
+    #[must_use]
+    pub fn failed(gap: Gap) -> Self {
+        Self { found: Vec::new(), gaps: vec![gap] }
+    }
+
+    /// Whether nothing is missing.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.gaps.is_empty()
+    }
+
+    /// Adds another reading's findings and gaps.
+    pub fn extend(&mut self, other: Self) {
+        self.found.extend(other.found);
+        self.gaps.extend(other.gaps);
+    }
+}
+
+/// What a data-store service said of one ARN.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sighting {
+    /// It is there.
+    Present(Box<DataStore>),
+    /// The service itself said `NotFound`. Being absent from a list never makes one of these.
+    Gone(StoreArn),
+}
+
+/// Everything the planner knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observation {
+    /// The VPC.
+    pub vpc: VpcId,
+    /// When the reading began.
+    pub at: Timestamp,
+    /// What it was made for. A plan changes nothing outside.
+    pub scope: Scope,
+    /// Instances of the VPC.
+    pub instances: Reading<Instance>,
+    /// Data stores: those of the VPC, and those elsewhere that share a name with an instance here.
+    pub stores: Reading<Sighting>,
+    /// The VPC's groups whose names fit a pattern of the service table, whoever made them.
+    pub groups: Reading<SecurityGroup>,
+    /// Names that AWS refused as taken although no group of that name was read: names are unique
+    /// without regard to case, and a filter by name is not.
+    pub taken_names: BTreeSet<String>,
+}
+
+impl Observation {
+    /// The stores that are there, by ARN.
+    #[must_use]
+    pub fn present_stores(&self) -> BTreeMap<&StoreArn, &DataStore> {
+        self.stores
+            .found
+            .iter()
+            .filter_map(|sighting| match sighting {
+                Sighting::Present(store) => Some((&store.arn, store.as_ref())),
+                Sighting::Gone(_) => None,
+            })
+            .collect()
+    }
+
+    /// Everything that could not be read.
+    pub fn gaps(&self) -> impl Iterator<Item = &Gap> {
+        self.instances.gaps.iter().chain(&self.stores.gaps).chain(&self.groups.gaps)
+    }
+}

@@ -1,0 +1,159 @@
+//! Which pair serves a store, and what has to be done at it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    GroupRef, GroupSpec, PairRule, PairWork, StoreRow,
+    view::{TakenNames, View, is_usable},
+};
+use crate::{
+    finding::{Finding, Reason, Subject},
+    group::{GroupName, OwnTags, Owned},
+    id::SecurityGroupId,
+    model::{DataStore, Instance},
+    service::Side,
+};
+
+/// How the owned groups of one store stand: the table's row, and the groups that serve.
+pub(super) struct Standing<'view> {
+    pub(super) store: &'view DataStore,
+    pub(super) row: StoreRow,
+    serving: BTreeMap<Side, &'view Owned>,
+    all: BTreeSet<SecurityGroupId>,
+    /// The number of the pair that serves.
+    lowest: Option<u32>,
+    /// The pair cannot be finished without leaving yet another number behind.
+    stuck: bool,
+}
+
+impl<'view> Standing<'view> {
+    pub(super) fn of(view: &'view View<'_>, store: &'view DataStore) -> Self {
+        let owned = Side::BOTH.map(|side| (side, view.owned_by(&store.id, side)));
+        let all =
+            owned.iter().flat_map(|(_, by_number)| by_number.values().map(|owned| owned.group.id().clone())).collect();
+        let several = owned.iter().any(|(_, by_number)| by_number.len() > 1);
+        let lowest = owned.iter().filter_map(|(_, by_number)| by_number.keys().next()).min().copied();
+        let serving: BTreeMap<Side, &Owned> = owned
+            .iter()
+            .filter_map(|(side, by_number)| {
+                let serves = if several { by_number.get(&lowest?)? } else { by_number.values().next()? };
+                Some((*side, *serves))
+            })
+            .collect();
+        // Where there are several pairs, a missing side under another number would be one more.
+        let stuck = several
+            && lowest.is_some_and(|number| {
+                let missing = Side::BOTH.into_iter().filter(|side| !serving.contains_key(side));
+                missing.into_iter().any(|side| !view.is_free(GroupName { service: store.service, side, number }))
+            });
+
+        let row = match (several, lowest, serving.get(&Side::Store), serving.get(&Side::Instance)) {
+            (true, ..) => StoreRow::Several,
+            (false, None, ..) => StoreRow::NoGroups,
+            (false, Some(_), Some(store_side), Some(instance_side)) => {
+                let groups = view.group(store_side.group.id()).zip(view.group(instance_side.group.id()));
+                let usable = groups.zip(store.ports).is_some_and(|((store_side, instance_side), ports)| {
+                    is_usable(store, ports, store_side, instance_side)
+                });
+                if usable { StoreRow::WholePair } else { StoreRow::Unfinished }
+            }
+            (false, Some(_), ..) => StoreRow::Unfinished,
+        };
+        Self { store, row, serving, all, lowest, stuck }
+    }
+
+    /// The group of one side, there or to be made.
+    pub(super) fn group_ref(&self, side: Side) -> GroupRef {
+        self.serving.get(&side).map_or_else(
+            || GroupRef::Planned(self.store.id.clone(), side),
+            |owned| GroupRef::Existing(owned.group.id().clone()),
+        )
+    }
+
+    /// Why no pair of this store can serve; none when one does or can be made.
+    pub(super) fn obstacle(&self) -> Option<Reason> {
+        self.stuck.then(|| self.ambiguity())
+    }
+
+    pub(super) fn store_wears(&self) -> bool {
+        self.serving.get(&Side::Store).is_some_and(|owned| self.store.wears(owned.group.id()))
+    }
+
+    pub(super) fn instance_wears(&self, instance: &Instance) -> bool {
+        self.serving.get(&Side::Instance).is_some_and(|owned| instance.wears(owned.group.id()))
+    }
+
+    fn ambiguity(&self) -> Reason {
+        Reason::AmbiguousPair { groups: self.all.clone() }
+    }
+
+    pub(super) fn ambiguity_finding(&self) -> Option<Finding> {
+        (self.row == StoreRow::Several)
+            .then(|| Finding { subject: Subject::Store(self.store.arn.clone()), reason: self.ambiguity() })
+    }
+
+    /// What was found at groups that are about to be put back.
+    pub(super) fn drift(&self, work: &PairWork) -> Vec<Finding> {
+        self.serving
+            .values()
+            .filter_map(|owned| {
+                let id = owned.group.id();
+                let extra: BTreeSet<_> =
+                    work.revoke.iter().filter(|(group, _)| group.id() == id).map(|(_, rule)| rule.clone()).collect();
+                let incomplete = work.authorize.iter().any(|(group, _)| *group == GroupRef::Existing(id.clone()));
+                (incomplete || !extra.is_empty()).then(|| Finding {
+                    subject: Subject::Group(id.clone()),
+                    reason: Reason::PairModified { extra, incomplete },
+                })
+            })
+            .collect()
+    }
+}
+
+/// What has to be done at a store's pair: make what is missing if it is needed, put back what was
+/// changed whether it is needed or not. None when that is nothing.
+pub(super) fn work(view: &View<'_>, standing: &Standing<'_>, needed: bool, names: &mut TakenNames) -> Option<PairWork> {
+    let store = standing.store;
+    let whole = standing.serving.len() == Side::BOTH.len();
+    let ports = store.ports.filter(|_| needed || whole)?;
+    // A reading of the groups that is not complete may have missed the other side.
+    if !view.seen.groups.is_complete() {
+        return None;
+    }
+    let mut work = PairWork {
+        store: store.arn.clone(),
+        row: standing.row,
+        create: BTreeMap::new(),
+        authorize: Vec::new(),
+        revoke: Vec::new(),
+        tag: Vec::new(),
+    };
+    let missing: Vec<Side> = Side::BOTH.into_iter().filter(|side| !standing.serving.contains_key(side)).collect();
+    let number = if missing.is_empty() { None } else { names.take(store.service, &missing, standing.lowest) };
+
+    for side in Side::BOTH {
+        let tags = OwnTags { store: store.id.clone(), arn: store.arn.clone(), side };
+        let peer = standing.group_ref(side.opposite());
+        let rule = PairRule { side, ports, peer: peer.clone() };
+        let Some(owned) = standing.serving.get(&side) else {
+            let name = GroupName { service: store.service, side, number: number? };
+            work.create.insert(side, GroupSpec { name, tags });
+            work.authorize.push((standing.group_ref(side), rule));
+            continue;
+        };
+        let wanted = match peer {
+            GroupRef::Existing(peer) => Some(rule.with_peer(peer)),
+            GroupRef::Planned(..) => None,
+        };
+        let actual = &view.group(owned.group.id())?.rules;
+        if !wanted.as_ref().is_some_and(|wanted| actual.contains(wanted)) {
+            work.authorize.push((standing.group_ref(side), rule));
+        }
+        let extra = actual.iter().filter(|rule| Some(*rule) != wanted.as_ref());
+        work.revoke.extend(extra.map(|rule| (owned.group.clone(), rule.clone())));
+        if owned.arn.as_ref() != Some(&store.arn) {
+            work.tag.push((owned.group.clone(), tags));
+        }
+    }
+    (!work.is_empty()).then_some(work)
+}

@@ -1,0 +1,178 @@
+//! Why a connection is not made. Nothing here takes one away: an instance that is connected never
+//! comes here.
+
+use std::collections::BTreeSet;
+
+use super::{
+    pair::Standing,
+    view::{Candidate, View},
+};
+use crate::{
+    finding::{Finding, Reason, Subject},
+    group::Ownership,
+    model::{DataStore, Form, Membership},
+    service::Readiness,
+    tag::{ConnectTag, ConnectionName, Wishes},
+};
+
+/// Why this instance is not connected to this store, apart from the room on its interface; none
+/// when it can be.
+pub(super) fn refusal(view: &View<'_>, standing: &Standing<'_>, candidate: &Candidate<'_>) -> Option<Reason> {
+    by_instance(candidate).or_else(|| by_store(view, standing))
+}
+
+fn by_instance(candidate: &Candidate<'_>) -> Option<Reason> {
+    if candidate.instance.interface.is_none() {
+        return Some(Reason::InstanceGone);
+    }
+    by_wishes(&candidate.instance.wishes)
+}
+
+fn by_wishes(wishes: &Wishes) -> Option<Reason> {
+    if wishes.blocked {
+        Some(Reason::Blocked)
+    } else if wishes.held {
+        Some(Reason::Held)
+    } else {
+        None
+    }
+}
+
+fn by_store(view: &View<'_>, standing: &Standing<'_>) -> Option<Reason> {
+    let store = standing.store;
+    if store.vpc.is_none() {
+        return Some(Reason::Ec2Classic);
+    }
+    match &store.form {
+        Form::Plain => {}
+        Form::ServerlessV1 => return Some(Reason::ServerlessV1),
+        Form::GlobalMember { global } => return Some(Reason::GlobalDatabase { global: global.clone() }),
+        Form::ClusterMember { cluster } => return Some(Reason::ClusterMember { cluster: cluster.clone() }),
+    }
+    if let Some(reason) = by_wishes(&store.wishes) {
+        return Some(reason);
+    }
+    // A store without a port is still coming up, whatever its state says.
+    if store.readiness() == Readiness::Never || store.ports.is_none() {
+        return Some(not_available(store));
+    }
+    // Without every group of the VPC a pair of this store may be there unseen, and its name taken.
+    if let Some(gap) = view.seen.groups.gaps.first() {
+        return Some(Reason::Unread { gap: gap.clone() });
+    }
+    if let Some(obstacle) = standing.obstacle() {
+        return Some(obstacle);
+    }
+    let limit = store.service.row().store_group_limit;
+    (!standing.store_wears() && store.lasting_groups().count() >= limit).then_some(Reason::StoreGroupLimit { limit })
+}
+
+fn not_available(store: &DataStore) -> Reason {
+    Reason::NotAvailable { state: store.state.clone(), passing: store.readiness() != Readiness::Never }
+}
+
+/// Why the store side cannot be attached right now; none when it can, or is attached already.
+pub(super) fn store_attachment_waits(standing: &Standing<'_>) -> Option<Reason> {
+    let store = standing.store;
+    if standing.store_wears() {
+        None
+    } else if store.list_is_changing() {
+        let adding = store.groups.iter().filter(|(_, membership)| **membership == Membership::Adding);
+        Some(Reason::ListChanging { groups: adding.map(|(group, _)| group.clone()).collect() })
+    } else if store.readiness() == Readiness::Ready {
+        None
+    } else {
+        Some(not_available(store))
+    }
+}
+
+/// The finding for an instance in another zone than its store.
+pub(super) fn cross_zone(candidate: &Candidate<'_>) -> Option<Finding> {
+    let zone = candidate.instance.zone.as_ref()?;
+    let store_zones = &candidate.store.zones;
+    (!store_zones.is_empty() && !store_zones.contains(zone)).then(|| Finding {
+        subject: Subject::Instance(candidate.instance.id.clone()),
+        reason: Reason::CrossAz { instance_zone: zone.clone(), store_zones: store_zones.clone() },
+    })
+}
+
+/// What is to be said of the resources themselves: tags that cannot be read, names that nothing
+/// shares, forged groups, gaps.
+pub(super) fn findings(view: &View<'_>) -> Vec<Finding> {
+    let seen = view.seen;
+    let mut findings: Vec<Finding> = seen
+        .gaps()
+        .map(|gap| Finding { subject: Subject::Vpc(seen.vpc.clone()), reason: Reason::Unread { gap: gap.clone() } })
+        .collect();
+
+    for (id, ownership) in view.ownership() {
+        if let Ownership::Forged(forgery) = ownership {
+            findings.push(Finding {
+                subject: Subject::Group(id.clone()),
+                reason: Reason::OwnershipForged { forgery: *forgery },
+            });
+        }
+    }
+    for instance in seen.instances.found.iter().filter(|instance| seen.scope.has_instance(&instance.id)) {
+        let reasons = if instance.interface.is_none() {
+            vec![Reason::InstanceGone]
+        } else {
+            let stores: Vec<_> = view.stores().collect();
+            unmatched(view, &instance.wishes, &stores, seen.stores.is_complete())
+        };
+        findings.extend(
+            reasons.into_iter().map(|reason| Finding { subject: Subject::Instance(instance.id.clone()), reason }),
+        );
+    }
+    for (_, store) in view.stores_here().filter(|(_, store)| seen.scope.has_store(&store.arn)) {
+        let shared =
+            |instance: &crate::model::Instance| !instance.wishes.connect.shared_with(&store.wishes.connect).is_empty();
+        let mut reasons = invalid(&store.wishes);
+        if seen.instances.is_complete() && !seen.instances.found.iter().any(shared) {
+            reasons.extend(no_match(store.wishes.connect.names().cloned().collect(), &store.wishes));
+        }
+        findings
+            .extend(reasons.into_iter().map(|reason| Finding { subject: Subject::Store(store.arn.clone()), reason }));
+    }
+    findings
+}
+
+fn invalid(wishes: &Wishes) -> Vec<Reason> {
+    match &wishes.connect {
+        ConnectTag::Invalid(problem) => vec![Reason::InvalidTag { problem: problem.clone() }],
+        ConnectTag::Absent | ConnectTag::Names(_) => Vec::new(),
+    }
+}
+
+fn no_match(names: BTreeSet<ConnectionName>, wishes: &Wishes) -> Option<Reason> {
+    matches!(wishes.connect, ConnectTag::Names(_)).then_some(Reason::NoMatch { names })
+}
+
+/// What is to be said of an instance's names that no store of its VPC has.
+fn unmatched(view: &View<'_>, wishes: &Wishes, stores: &[&DataStore], all_seen: bool) -> Vec<Reason> {
+    let mut reasons = invalid(wishes);
+    let has = |store: &DataStore, name: &ConnectionName| store.wishes.connect.names().any(|other| other == name);
+    let mut nowhere = BTreeSet::new();
+    let names: BTreeSet<&ConnectionName> = wishes.connect.names().collect();
+    for name in &names {
+        let here = |store: &DataStore| store.vpc.as_ref().is_none_or(|vpc| *vpc == view.seen.vpc);
+        if stores.iter().any(|store| here(store) && has(store, name)) {
+            continue;
+        }
+        let elsewhere = stores.iter().find_map(|store| has(store, name).then_some((store, store.vpc.clone()?)));
+        match elsewhere {
+            // What was not read may well be a store of this VPC, so nothing is said of absence.
+            _ if !all_seen => {}
+            Some((store, vpc)) => {
+                reasons.push(Reason::DifferentVpc { name: (*name).clone(), store: store.arn.clone(), vpc });
+            }
+            None => {
+                nowhere.insert((*name).clone());
+            }
+        }
+    }
+    if !nowhere.is_empty() || names.is_empty() {
+        reasons.extend(no_match(nowhere, wishes));
+    }
+    reasons
+}

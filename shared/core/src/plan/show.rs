@@ -1,0 +1,103 @@
+//! The plan as text, one line an action: what `tagwire plan` prints and what the planner's tests
+//! compare with.
+
+use std::fmt;
+
+use super::{GroupRef, Plan, Verdict};
+use crate::{
+    id::{StoreArn, StoreKind},
+    service::Side,
+};
+
+/// A store as people call it: `cluster/orders`.
+pub(crate) fn short(store: &StoreArn) -> String {
+    let kind = match store.kind() {
+        StoreKind::DbCluster => "cluster",
+        StoreKind::DbInstance => "db",
+    };
+    format!("{kind}/{}", store.name())
+}
+
+impl Plan {
+    /// How a group is called in text: its id, or the name it is going to have.
+    fn call(&self, group: &GroupRef) -> String {
+        match group {
+            GroupRef::Existing(id) => id.to_string(),
+            GroupRef::Planned(store, side) => self
+                .pairs
+                .get(store)
+                .and_then(|work| work.create.get(side))
+                .map_or_else(|| format!("{store}/{}", side.tag_value()), |spec| spec.name.to_string()),
+        }
+    }
+
+    /// The changes, one line each, in the order in which they are carried out.
+    #[must_use]
+    pub fn changes(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for work in self.pairs.values() {
+            let store = short(&work.store);
+            for spec in work.create.values() {
+                lines.push(format!("create {} for {store}", spec.name));
+            }
+            for (group, rule) in &work.authorize {
+                let direction = if rule.side == Side::Store { "from" } else { "to" };
+                lines.push(format!(
+                    "allow in {}: tcp {} {direction} {}",
+                    self.call(group),
+                    rule.ports,
+                    self.call(&rule.peer)
+                ));
+            }
+            for (group, rule) in &work.revoke {
+                lines.push(format!("revoke in {group}: {rule}"));
+            }
+            for (group, tags) in &work.tag {
+                lines.push(format!("tag {group} as {} side of {}", tags.side.tag_value(), short(&tags.arn)));
+            }
+        }
+        for change in self.stores.values() {
+            lines.push(format!("attach {} to {}", self.call(&change.attach), short(&change.store)));
+        }
+        for (interface, change) in &self.interfaces {
+            for (group, attachment) in &change.attach {
+                let names: Vec<_> = attachment.names.iter().map(ToString::to_string).collect();
+                lines.push(format!(
+                    "attach {} to {interface} of {}: shares {} with {}",
+                    self.call(group),
+                    change.instance,
+                    names.join(" "),
+                    short(&attachment.store),
+                ));
+            }
+        }
+        lines
+    }
+
+    /// The verdicts and findings, one line each.
+    #[must_use]
+    pub fn explanations(&self) -> Vec<String> {
+        let decisions = self.decisions.iter().map(|decision| {
+            let verdict = match &decision.verdict {
+                Verdict::Connected(via) => {
+                    let by = if via.owned { "tagwire" } else { "somebody else" };
+                    format!("connected by {by} through {} and {}", via.instance_side, via.store_side)
+                }
+                Verdict::Connecting => "is being connected".to_owned(),
+                Verdict::Waiting(reason) => format!("waits: {reason} ({})", reason.code()),
+                Verdict::Refused(reason) => format!("not connected: {reason} ({})", reason.code()),
+            };
+            format!("{} and {}: {verdict}", decision.instance, short(&decision.store))
+        });
+        decisions.chain(self.findings.iter().map(ToString::to_string)).collect()
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in self.changes().iter().chain(&self.explanations()) {
+            writeln!(out, "{line}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,187 @@
+//! The service table: everything in which the data-store services differ for the planner, a row
+//! each. Nothing else in this crate may ask which service a store belongs to.
+
+use serde::{Deserialize, Serialize};
+
+/// A data-store service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Service {
+    /// RDS DB instances, Aurora clusters and Multi-AZ DB clusters.
+    Rds,
+    /// DocumentDB clusters, which the RDS API describes and modifies.
+    DocumentDb,
+    /// Neptune clusters, likewise.
+    Neptune,
+}
+
+/// Which of the two groups of a pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    /// Attached to the data store; lets the instance side in.
+    Store,
+    /// Attached to every instance that may reach the store; lets it out to the store side.
+    Instance,
+}
+
+impl Side {
+    /// Both sides, store first.
+    pub const BOTH: [Self; 2] = [Self::Store, Self::Instance];
+
+    /// The value of the side tag.
+    #[must_use]
+    pub fn tag_value(self) -> &'static str {
+        match self {
+            Self::Store => "store",
+            Self::Instance => "instance",
+        }
+    }
+
+    /// The other side.
+    #[must_use]
+    pub fn opposite(self) -> Self {
+        match self {
+            Self::Store => Self::Instance,
+            Self::Instance => Self::Store,
+        }
+    }
+}
+
+/// Whether a store in some state lets its list of groups be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Readiness {
+    /// The call can be made now.
+    Ready,
+    /// The call would be refused now; the state passes by itself or by somebody's hand.
+    Later,
+    /// The store is on its way out or broken for good.
+    Never,
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct ServiceRow {
+    /// The service.
+    pub service: Service,
+    /// Name for people.
+    pub title: &'static str,
+    /// Name pattern of the group on the store, without `-n`. For RDS it is the console's own, so
+    /// that the console lists our connections under *Connected compute resources*.
+    pub store_side: &'static str,
+    /// Name pattern of the group on the instance, without `-n`.
+    pub instance_side: &'static str,
+    /// How many groups a store takes.
+    pub store_group_limit: usize,
+    /// States in which the list of groups may be changed.
+    ready: &'static [&'static str],
+    /// States that never come back to one of those.
+    never: &'static [&'static str],
+}
+
+/// RDS takes five groups on a store, and AWS support confirms that no quota raises it.
+const RDS_STORE_GROUP_LIMIT: usize = 5;
+
+/// AWS does not document which states besides `available` accept a group change; the others here
+/// are states in which the store serves and CloudFormation's own handlers find it modifiable. A
+/// refusal after all is answered with another try, so a state too many costs one call.
+const RDS_READY: &[&str] = &["available", "backing-up", "storage-optimization", "storage-full"];
+const RDS_NEVER: &[&str] = &["deleting", "deleted", "failed", "restore-error", "cloning-failed", "migration-failed"];
+
+/// The table.
+pub const SERVICES: [ServiceRow; 3] = [
+    ServiceRow {
+        service: Service::Rds,
+        title: "RDS",
+        store_side: "rds-ec2",
+        instance_side: "ec2-rds",
+        store_group_limit: RDS_STORE_GROUP_LIMIT,
+        ready: RDS_READY,
+        never: RDS_NEVER,
+    },
+    ServiceRow {
+        service: Service::DocumentDb,
+        title: "DocumentDB",
+        store_side: "docdb-ec2",
+        instance_side: "ec2-docdb",
+        store_group_limit: RDS_STORE_GROUP_LIMIT,
+        ready: RDS_READY,
+        never: RDS_NEVER,
+    },
+    ServiceRow {
+        service: Service::Neptune,
+        title: "Neptune",
+        store_side: "neptune-ec2",
+        instance_side: "ec2-neptune",
+        store_group_limit: RDS_STORE_GROUP_LIMIT,
+        ready: RDS_READY,
+        never: RDS_NEVER,
+    },
+];
+
+impl Service {
+    /// The service's row.
+    #[must_use]
+    pub fn row(self) -> &'static ServiceRow {
+        let [rds, document_db, neptune] = &SERVICES;
+        match self {
+            Self::Rds => rds,
+            Self::DocumentDb => document_db,
+            Self::Neptune => neptune,
+        }
+    }
+}
+
+impl ServiceRow {
+    /// The name pattern of one side, without `-n`.
+    #[must_use]
+    pub fn pattern(&self, side: Side) -> &'static str {
+        match side {
+            Side::Store => self.store_side,
+            Side::Instance => self.instance_side,
+        }
+    }
+
+    /// Whether a store in `state` (as the service names it) lets its groups be changed.
+    #[must_use]
+    pub fn readiness(&self, state: &str) -> Readiness {
+        if self.ready.contains(&state) {
+            Readiness::Ready
+        } else if self.never.contains(&state) {
+            Readiness::Never
+        } else {
+            Readiness::Later
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_stands_at_its_service() {
+        for row in &SERVICES {
+            assert_eq!(row.service.row().title, row.title);
+        }
+    }
+
+    #[test]
+    fn no_two_patterns_are_the_same() {
+        let mut patterns: Vec<_> = SERVICES.iter().flat_map(|row| Side::BOTH.map(|side| row.pattern(side))).collect();
+        patterns.sort_unstable();
+        let before = patterns.len();
+        patterns.dedup();
+        assert_eq!(patterns.len(), before);
+    }
+
+    #[test]
+    fn an_unknown_state_is_one_that_may_pass() {
+        let row = Service::Rds.row();
+        assert_eq!(row.readiness("available"), Readiness::Ready);
+        assert_eq!(row.readiness("modifying"), Readiness::Later);
+        assert_eq!(row.readiness("a-state-of-next-year"), Readiness::Later);
+        assert_eq!(row.readiness("deleting"), Readiness::Never);
+    }
+}

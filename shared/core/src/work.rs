@@ -1,0 +1,143 @@
+//! What travels through the queues between the functions.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{event::Hint, id::VpcId, observation::Scope};
+
+/// What made tagwire look. It is for logs only: what is done depends on what is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// An instance changed its state.
+    InstanceState,
+    /// Tags changed.
+    TagChange,
+    /// A data-store service sent an event.
+    StoreEvent,
+    /// The schedule.
+    Sweep,
+}
+
+impl Cause {
+    /// The word for logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InstanceState => "instance-state",
+            Self::TagChange => "tag-change",
+            Self::StoreEvent => "store-event",
+            Self::Sweep => "sweep",
+        }
+    }
+}
+
+/// The form of [`WorkItem`] and [`Again`]. A message of another version is put into the
+/// dead-letter queue rather than guessed at.
+pub const VERSION: u32 = 1;
+
+/// How often something has been tried, and since when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tries {
+    /// 0 for the first time.
+    pub attempt: u32,
+    /// When the first event was seen.
+    pub since: Timestamp,
+}
+
+/// First delay before something is looked at again.
+const FIRST_DELAY: Duration = Duration::from_secs(5);
+/// Longest delay: what SQS takes for a single message.
+const LONGEST_DELAY: Duration = Duration::from_mins(15);
+/// For how long something is looked at again before it is left to the sweep, which finds it
+/// anyway. The longest restores of large databases take hours.
+pub const GIVE_UP_AFTER: Duration = Duration::from_hours(24);
+
+impl Tries {
+    /// The first try, at `now`.
+    #[must_use]
+    pub fn first(now: Timestamp) -> Self {
+        Self { attempt: 0, since: now }
+    }
+
+    /// One try more, and the delay before it: doubling from five seconds to a quarter of an hour.
+    #[must_use]
+    pub fn next(self) -> (Self, Duration) {
+        let delay = FIRST_DELAY.saturating_mul(2_u32.saturating_pow(self.attempt)).min(LONGEST_DELAY);
+        (Self { attempt: self.attempt.saturating_add(1), since: self.since }, delay)
+    }
+
+    /// Of two tries at things that are merged, the one that has gone on for longer.
+    #[must_use]
+    pub fn merged(self, other: Self) -> Self {
+        Self { attempt: self.attempt.max(other.attempt), since: self.since.min(other.since) }
+    }
+
+    /// How long this has been going on.
+    #[must_use]
+    pub fn age(self, now: Timestamp) -> Duration {
+        Duration::try_from(now.duration_since(self.since)).unwrap_or_default()
+    }
+}
+
+/// One piece of work for `connect`: a place to look at. FIFO by VPC.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkItem {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The VPC, which is the queue's message group.
+    pub vpc: VpcId,
+    /// What to look at.
+    pub scope: Scope,
+    /// What made us look.
+    pub cause: Cause,
+    /// How often this was tried.
+    pub tries: Tries,
+}
+
+/// Something to be looked at again after a delay: goes back into the instance or store queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Again {
+    /// [`VERSION`].
+    pub version: u32,
+    /// What to look at.
+    pub hints: BTreeSet<Hint>,
+    /// What made us look first.
+    pub cause: Cause,
+    /// How often this was tried, this time included.
+    pub tries: Tries,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_double_up_to_what_a_message_can_wait() {
+        let mut tries = Tries::first(Timestamp::UNIX_EPOCH);
+        let mut delays = Vec::new();
+        for _ in 0..10 {
+            let (next, delay) = tries.next();
+            delays.push(delay.as_secs());
+            tries = next;
+        }
+        assert_eq!(delays, [5, 10, 20, 40, 80, 160, 320, 640, 900, 900]);
+        assert_eq!(Tries { attempt: u32::MAX, since: Timestamp::UNIX_EPOCH }.next().1, LONGEST_DELAY);
+    }
+
+    #[test]
+    fn a_work_item_is_read_back_as_written() {
+        let item = WorkItem {
+            version: VERSION,
+            vpc: VpcId::parse("vpc-1").unwrap(),
+            scope: Scope::of_instances([crate::id::InstanceId::parse("i-1").unwrap()].into()),
+            cause: Cause::TagChange,
+            tries: Tries::first(Timestamp::from_second(1_700_000_000).unwrap()),
+        };
+        let text = serde_json::to_string(&item).unwrap();
+        assert_eq!(serde_json::from_str::<WorkItem>(&text).unwrap(), item);
+        assert!(serde_json::from_str::<WorkItem>(&text.replace("vpc-1", "1")).is_err());
+    }
+}

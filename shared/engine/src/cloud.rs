@@ -1,0 +1,199 @@
+//! The cloud as the engine sees it: narrow traits in domain types. The AWS SDKs stand behind them
+//! in production, a simulated AWS can in tests. Read-only functions are given [`Observe`] and
+//! cannot change anything.
+//!
+//! The verbs are batches, because the number of calls is decided here.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tagwire_core::{
+    group::{GroupList, OwnTags, OwnedGroup, SecurityGroup},
+    id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, VpcId},
+    model::{Instance, Interface},
+    observation::{Gap, Reading, Sighting},
+    plan::GroupSpec,
+    rule::Rule,
+    tag::{ConnectTag, ConnectionName},
+    work::{Again, WorkItem},
+};
+use thiserror::Error;
+
+/// What an error means for what is done next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorKind {
+    /// A group of that name, or the very same rule, is there already.
+    AlreadyThere,
+    /// What the call is about is not there, or not visible yet.
+    NotFound,
+    /// What the call is about is in a state that does not accept it yet.
+    NotReady,
+    /// What is to be removed is still in use.
+    InUse,
+    /// A quota is used up.
+    Limit,
+    /// The caller has no permission.
+    Denied,
+    /// Too many calls.
+    Throttled,
+    /// The service did not answer, or answered that it cannot; the call had no effect.
+    Unavailable,
+    /// The call was sent and no answer came: it may have had its effect.
+    EffectUnknown,
+    /// The request itself is wrong.
+    Rejected,
+}
+
+impl ErrorKind {
+    /// Whether the same thing may succeed later with nobody doing anything.
+    #[must_use]
+    pub fn passes(self) -> bool {
+        match self {
+            Self::NotReady | Self::InUse | Self::Throttled | Self::Unavailable | Self::EffectUnknown => true,
+            Self::AlreadyThere | Self::NotFound | Self::Limit | Self::Denied | Self::Rejected => false,
+        }
+    }
+}
+
+/// A call that failed, with everything an operator needs to ask AWS about it.
+#[derive(Debug, Clone, PartialEq, Eq, Error, Serialize)]
+#[error("{call} on {resource} failed: {code}: {message} (request id {})", request_id.as_deref().unwrap_or("none"))]
+pub struct CloudError {
+    /// What it means.
+    pub kind: ErrorKind,
+    /// Service and operation: `ec2:CreateSecurityGroup`.
+    pub call: &'static str,
+    /// The resource the call was about: an id or ARN.
+    pub resource: String,
+    /// The service's error code; for errors that never reached it, a word of ours.
+    pub code: String,
+    /// What it said.
+    pub message: String,
+    /// The request id, if an answer came.
+    pub request_id: Option<String>,
+}
+
+impl From<CloudError> for Gap {
+    fn from(error: CloudError) -> Self {
+        let passing = error.kind.passes();
+        let CloudError { call, resource, code, message, request_id, .. } = error;
+        let request_id = request_id.unwrap_or_else(|| "none".to_owned());
+        Self {
+            reading: format!("{call} on {resource}"),
+            said: format!("{code}: {message} (request id {request_id})"),
+            passing,
+        }
+    }
+}
+
+/// Which instances to read.
+#[derive(Debug, Clone, Copy)]
+pub enum Instances<'which> {
+    /// These. Ids that do not exist are simply not found; they are no error and no gap.
+    Ids(&'which BTreeSet<InstanceId>),
+    /// Those of a VPC that carry the connect tag; with names, at least those that hold one of
+    /// them (more may come back: the caller compares).
+    OptedIn {
+        /// The VPC.
+        vpc: &'which VpcId,
+        /// The names, or none for all.
+        names: Option<&'which BTreeSet<ConnectionName>>,
+    },
+    /// Those of a VPC that wear one of these groups.
+    Wearing {
+        /// The VPC.
+        vpc: &'which VpcId,
+        /// The groups.
+        groups: &'which BTreeSet<SecurityGroupId>,
+    },
+    /// All of the account and Region that carry the connect tag.
+    OptedInAnywhere,
+}
+
+/// Which groups to read.
+#[derive(Debug, Clone, Copy)]
+pub enum Groups<'which> {
+    /// Those of a VPC whose names fit a pattern of the service table, whoever made them.
+    InVpc(&'which VpcId),
+    /// These. Ids that do not exist are simply not found.
+    Ids(&'which BTreeSet<SecurityGroupId>),
+    /// The one of this name in a VPC.
+    Named {
+        /// The VPC.
+        vpc: &'which VpcId,
+        /// The name.
+        name: &'which str,
+    },
+    /// All of the account and Region that carry our tag.
+    OwnedAnywhere,
+}
+
+/// A store as the tag index knows it: a hint that may be stale. Its service has the word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaggedStore {
+    /// The store.
+    pub arn: StoreArn,
+    /// Its connect tag, as the index has it.
+    pub connect: ConnectTag,
+}
+
+/// Reading.
+#[expect(async_fn_in_trait, reason = "static dispatch on one thread: no future has to be Send")]
+pub trait Observe {
+    /// Reads instances.
+    async fn instances(&self, which: Instances<'_>) -> Reading<Instance>;
+    /// Reads interfaces, all in one call: what a list is compared with right before it is replaced.
+    async fn interfaces(&self, which: &BTreeSet<InterfaceId>) -> Reading<Interface>;
+    /// Reads groups with their rules.
+    async fn groups(&self, which: Groups<'_>) -> Reading<SecurityGroup>;
+    /// Reads the tag index for stores that carry the connect tag.
+    async fn candidates(&self) -> Reading<TaggedStore>;
+    /// Asks the stores' own services. Every ARN comes back as a sighting or lies in a gap.
+    async fn stores(&self, which: &BTreeSet<StoreArn>) -> Reading<Sighting>;
+}
+
+/// Changing. Every call that changes a group takes the proof that it is ours.
+#[expect(async_fn_in_trait, reason = "static dispatch on one thread: no future has to be Send")]
+pub trait Change: Observe {
+    /// Creates a group with its tags in one call.
+    async fn create_group(&self, vpc: &VpcId, spec: &GroupSpec) -> Result<SecurityGroupId, CloudError>;
+    /// Adds a rule. [`ErrorKind::AlreadyThere`] when the very same rule is there.
+    async fn authorize(&self, group: &OwnedGroup, rule: &Rule) -> Result<(), CloudError>;
+    /// Takes a rule away. [`ErrorKind::NotFound`] when it is not there.
+    async fn revoke(&self, group: &OwnedGroup, rule: &Rule) -> Result<(), CloudError>;
+    /// Writes our tags.
+    async fn tag_group(&self, group: &OwnedGroup, tags: &OwnTags) -> Result<(), CloudError>;
+    /// Replaces an interface's list of groups.
+    async fn set_interface_groups(&self, of: &InterfaceId, to: &GroupList) -> Result<(), CloudError>;
+    /// Replaces a store's list of groups, and changes nothing else of it.
+    async fn set_store_groups(&self, of: &StoreArn, to: &GroupList) -> Result<(), CloudError>;
+}
+
+/// Which of the two queues of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Line {
+    /// The one of `instance-events`.
+    Instances,
+    /// The one of `data-store-events`.
+    Stores,
+}
+
+/// The queues between the functions.
+#[expect(async_fn_in_trait, reason = "static dispatch on one thread: no future has to be Send")]
+pub trait Queues {
+    /// Hands work to `connect`, in the order of its VPC.
+    async fn send_work(&self, item: &WorkItem) -> Result<(), CloudError>;
+    /// Has something looked at again after a delay of at most 15 minutes.
+    async fn send_again(&self, line: Line, again: &Again, after: Duration) -> Result<(), CloudError>;
+}
+
+/// The time, which nothing else may read.
+#[expect(async_fn_in_trait, reason = "static dispatch on one thread: no future has to be Send")]
+pub trait Clock {
+    /// Now.
+    fn now(&self) -> Timestamp;
+    /// Waits.
+    async fn sleep(&self, span: Duration);
+}
