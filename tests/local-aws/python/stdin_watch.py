@@ -1,0 +1,23 @@
+"""Ends a server with the process that started it."""
+
+import os
+import signal
+import sys
+import threading
+
+
+def end_with_standard_input() -> None:
+    """Ends this process, and the group it leads, when standard input closes.
+
+    The end of the pipe closes however the starting process ends, killed tests included, so no
+    server and no function of one is left behind.
+    """
+
+    def watch() -> None:
+        while sys.stdin.buffer.read(4096):
+            pass
+        if os.getpgrp() == os.getpid():
+            os.killpg(os.getpgrp(), signal.SIGKILL)
+        os._exit(0)
+
+    threading.Thread(target=watch, daemon=True, name="standard-input").start()

@@ -1,0 +1,127 @@
+"""Network interfaces: the groups they carry, and what an instance shows of them."""
+
+from collections.abc import Callable
+from typing import Any
+
+from moto.core.responses import EmptyResult
+from moto.ec2.exceptions import InvalidNetworkInterfaceIdError
+from moto.ec2.models.elastic_network_interfaces import NetworkInterface, NetworkInterfaceBackend
+from moto.ec2.models.instances import Instance, InstanceBackend
+from moto.ec2.responses.elastic_network_interfaces import ElasticNetworkInterfaces
+from moto.ec2.utils import filter_dict_attribute_mapping
+
+from .errors import AwsError, missing_parameter
+from .mending import mend
+from .paging import ec2_page
+from .security_groups import resolve
+
+
+def install() -> None:
+    """Makes the groups of an interface its own, and those of an instance the sum of its interfaces'."""
+    # moto adds the groups an instance was launched with to those of each interface, so that one of
+    # them could never be detached, and an attached one never showed on the instance.
+    NetworkInterface.group_set = property(lambda interface: list(interface._group_set))  # type: ignore[assignment]
+    Instance.security_groups = property(_groups_of_instance, _set_launch_groups)  # type: ignore[attr-defined]
+    Instance.interface_group_ids = property(  # type: ignore[attr-defined]
+        lambda instance: [group.id for group in instance.security_groups]
+    )
+    filter_dict_attribute_mapping["network-interface.group-id"] = "interface_group_ids"
+
+    @mend(NetworkInterface)
+    def get_filter_value(
+        original: Callable[..., Any], self: Any, filter_name: str, method_name: str | None = None
+    ) -> Any:
+        if filter_name == "attachment.device-index":
+            return self.device_index
+        if filter_name == "attachment.status":
+            return "attached" if self.attachment_id else "detached"
+        return original(self, filter_name, method_name)
+
+    @mend(NetworkInterfaceBackend)
+    def get_network_interface(original: Callable[..., Any], self: Any, eni_id: str) -> NetworkInterface:
+        if eni_id not in self.enis:
+            raise InvalidNetworkInterfaceIdError(eni_id)
+        return self.enis[eni_id]
+
+    @mend(NetworkInterfaceBackend)
+    def create_network_interface(
+        original: Callable[..., Any],
+        self: Any,
+        subnet: Any,
+        private_ip_address: Any,
+        private_ip_addresses: Any = None,
+        group_ids: list[str] | None = None,
+        *arguments: Any,
+        **named: Any,
+    ) -> NetworkInterface:
+        if group_ids:
+            vpc_id = (self.get_subnet(subnet) if isinstance(subnet, str) else subnet).vpc_id
+            group_ids = [group.id for group in resolve(self, group_ids, vpc_id)]
+        return original(self, subnet, private_ip_address, private_ip_addresses, group_ids, *arguments, **named)
+
+    @mend(NetworkInterfaceBackend)
+    def modify_network_interface_attribute(
+        original: Callable[..., Any],
+        self: Any,
+        eni_id: str,
+        group_ids: list[str],
+        source_dest_check: bool | None = None,
+        description: str | None = None,
+    ) -> None:
+        interface = self.get_network_interface(eni_id)
+        if group_ids:
+            interface._group_set = resolve(self, group_ids, interface.subnet.vpc_id)
+        original(self, eni_id, [], source_dest_check, description)
+
+    @mend(ElasticNetworkInterfaces)
+    def modify_network_interface_attribute(original: Callable[..., Any], self: Any) -> Any:  # noqa: F811
+        named = ("Groups", "SourceDestCheck.Value", "Description.Value", "Attachment.AttachmentId")
+        # An empty list does not reach the wire, so it is seen here as no attribute at all.
+        if all(self._get_param(name) in (None, []) for name in named):
+            raise missing_parameter("groupSet")
+        original(self)
+        return EmptyResult()
+
+    @mend(ElasticNetworkInterfaces)
+    def describe_network_interfaces(original: Callable[..., Any], self: Any) -> Any:
+        if self._get_param("NetworkInterfaceIds") and self._get_param("MaxResults"):
+            raise AwsError(
+                "InvalidParameterCombination",
+                "The parameter networkInterfaceIds cannot be used with the parameter maxResults",
+            )
+        answer = original(self)
+        found, token = ec2_page(self, answer.result["NetworkInterfaces"])
+        answer.result.update(NetworkInterfaces=found, NextToken=token)
+        return answer
+
+    @mend(InstanceBackend)
+    def modify_instance_security_groups(
+        original: Callable[..., Any], self: Any, instance_id: str, new_group_id_list: list[str]
+    ) -> Instance:
+        instance = self.get_instance(instance_id)
+        if instance.state in ("terminated", "shutting-down"):
+            raise AwsError(
+                "IncorrectInstanceState", f"The instance '{instance_id}' is not in a valid state for this operation."
+            )
+        if len(instance.nics) > 1:
+            raise AwsError(
+                "InvalidInstanceID",
+                f"There are multiple interfaces attached to instance '{instance_id}'. "
+                "Please specify an interface ID for the operation instead.",
+            )
+        for interface in instance.nics.values():
+            interface._group_set = resolve(self, new_group_id_list, interface.subnet.vpc_id)
+        return instance
+
+
+def _groups_of_instance(instance: Any) -> list[Any]:
+    interfaces = instance.__dict__.get("nics")
+    if interfaces is None:
+        return instance._launch_groups
+    return list({group.id: group for interface in interfaces.values() for group in interface.group_set}.values())
+
+
+def _set_launch_groups(instance: Any, groups: list[Any]) -> None:
+    # moto hands these to the interfaces that it makes while the instance is being made; from then
+    # on the interfaces have them.
+    instance._launch_groups = groups

@@ -1,0 +1,65 @@
+"""The events that AWS's services send to EventBridge of their own accord.
+
+EventBridge lives in the other server, so they go there by its API. They are sent before the call
+that causes them is answered: a test that sees the answer can rely on the event being on its way.
+"""
+
+import json
+import urllib.request
+from collections.abc import Iterable
+from datetime import datetime, timezone
+from typing import Any
+
+PUT_EVENTS_AT_MOST = 10
+
+_endpoint: str | None = None
+# Both servers are on this machine, whatever proxy the environment names.
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def send_to(endpoint: str | None) -> None:
+    """Sets where EventBridge is; without one, no events are sent."""
+    global _endpoint
+    _endpoint = endpoint
+
+
+def instances_changed(backend: Any, instances: Iterable[Any], states: Iterable[str]) -> None:
+    """Tells that each of the instances went through the given states."""
+    _put(
+        backend,
+        [
+            {
+                "Source": "aws.ec2",
+                "DetailType": "EC2 Instance State-change Notification",
+                "Resources": [f"arn:aws:ec2:{backend.region_name}:{backend.account_id}:instance/{instance.id}"],
+                "Detail": json.dumps({"instance-id": instance.id, "state": state}),
+            }
+            for state in states
+            for instance in instances
+        ],
+    )
+
+
+def _put(backend: Any, entries: list[dict[str, Any]]) -> None:
+    if _endpoint is None:
+        return
+    now = datetime.now(timezone.utc)
+    for entry in entries:
+        entry["Time"] = int(now.timestamp())
+    for start in range(0, len(entries), PUT_EVENTS_AT_MOST):
+        request = urllib.request.Request(
+            _endpoint,
+            data=json.dumps({"Entries": entries[start : start + PUT_EVENTS_AT_MOST]}).encode(),
+            headers={
+                "Content-Type": "application/x-amz-json-1.1",
+                "X-Amz-Target": "AWSEvents.PutEvents",
+                "Authorization": (
+                    f"AWS4-HMAC-SHA256 Credential={backend.account_id}/{now:%Y%m%d}/{backend.region_name}"
+                    "/events/aws4_request, SignedHeaders=host, Signature=local"
+                ),
+            },
+        )
+        with _direct.open(request, timeout=10) as response:
+            answer = json.load(response)
+        if answer.get("FailedEntryCount"):
+            raise RuntimeError(f"EventBridge at {_endpoint} refused native events: {answer}")

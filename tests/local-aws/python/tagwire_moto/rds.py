@@ -1,0 +1,203 @@
+"""RDS: DB instances and clusters, with those of DocumentDB and Neptune, which answer the same API."""
+
+import random
+import string
+from collections.abc import Callable
+from typing import Any
+
+from moto.ec2.models import ec2_backends
+from moto.rds.exceptions import DBClusterNotFoundError, DBSubnetGroupNotFoundError
+from moto.rds.models import DBCluster, DBInstance, DBInstanceClustered, DBSubnetGroup, RDSBackend
+from moto.rds.responses import RDSResponse
+from moto.rds.utils import ClusterEngine, DbInstanceEngine, FilterDef
+
+from .errors import AwsError, invalid_parameter
+from .mending import mend
+from .paging import rds_page
+
+GROUPS_PER_STORE = 5
+
+# States in which AWS is known to take a change of security groups; not documented as a list.
+_INSTANCE_TAKES_CHANGES = {"available", "backing-up", "storage-optimization", "storage-full", "stopped"}
+_CLUSTER_TAKES_CHANGES = {"available", "backing-up", "storage-optimization", "storage-full"}
+
+_DOCUMENTDB = "docdb"
+_DOCUMENTDB_PORT = 27017
+_DOCUMENTDB_VERSION = "5.0.0"
+_DEFAULT_SUBNET_GROUP = "default"
+
+
+def install() -> None:
+    """Mends engines, creation, change and description of DB instances and clusters."""
+    _install_engines()
+    _install_create()
+    _install_modify()
+    _install_describe()
+
+
+def _install_engines() -> None:
+    # moto keeps DocumentDB out of its RDS API, where AWS has it.
+    def with_documentdb(names: Callable[[], list[str]]) -> Callable[[], list[str]]:
+        return lambda: sorted([*names(), _DOCUMENTDB])
+
+    ClusterEngine.list_cluster_engines = with_documentdb(ClusterEngine.list_cluster_engines)  # type: ignore[method-assign]
+    DbInstanceEngine.valid_db_instance_engine = with_documentdb(  # type: ignore[method-assign]
+        DbInstanceEngine.valid_db_instance_engine
+    )
+    DBInstance.default_engine_versions |= {_DOCUMENTDB: _DOCUMENTDB_VERSION, "mariadb": "10.11.8"}
+
+    def with_default(owner: type, name: str, documentdb: Any) -> None:
+        original = getattr(owner, name)
+        setattr(
+            owner,
+            name,
+            staticmethod(
+                lambda engine, *more, **named: (
+                    documentdb if engine == _DOCUMENTDB else original(engine, *more, **named)
+                )
+            ),
+        )
+
+    with_default(DBCluster, "default_engine_version", _DOCUMENTDB_VERSION)
+    with_default(DBCluster, "default_port", _DOCUMENTDB_PORT)
+    with_default(DBCluster, "default_allocated_storage", 1)
+    with_default(DBInstance, "default_port", _DOCUMENTDB_PORT)
+
+
+def _install_create() -> None:
+    # moto's clusters leave `creating` by being looked at, which is one look too early or too late
+    # for any test that cares. Here a state is what it was set to.
+    DBCluster.status = property(  # type: ignore[assignment, method-assign]
+        lambda cluster: cluster._status, lambda cluster, status: setattr(cluster, "_status", status)
+    )
+
+    @mend(RDSBackend)
+    def create_db_cluster(original: Callable[..., Any], self: Any, kwargs: Any) -> DBCluster:
+        if kwargs["db_cluster_identifier"] in self.clusters:
+            raise AwsError("DBClusterAlreadyExistsFault", "DB Cluster already exists")
+        subnet_group = _subnet_group(self, kwargs.get("db_subnet_group_name"))
+        group_ids = _groups(self, kwargs.get("vpc_security_group_ids"), subnet_group.vpc_id)
+        cluster = original(self, kwargs)
+        cluster.db_subnet_group_name = subnet_group.name
+        cluster.vpc_security_group_ids = group_ids
+        cluster.status = "available"
+        return cluster
+
+    @mend(RDSBackend)
+    def create_db_instance(original: Callable[..., Any], self: Any, db_kwargs: Any) -> DBInstance:
+        cluster_id = db_kwargs.get("db_cluster_identifier")
+        if cluster_id is None:
+            subnet_group = _subnet_group(self, db_kwargs.get("db_subnet_group_name"))
+            group_ids = _groups(self, db_kwargs.get("vpc_security_group_ids"), subnet_group.vpc_id)
+        else:
+            if cluster_id not in self.clusters:
+                raise DBClusterNotFoundError(cluster_id)
+            if db_kwargs.get("vpc_security_group_ids"):
+                raise _managed_by_cluster()
+            subnet_group = _subnet_group(self, self.clusters[cluster_id].db_subnet_group_name)
+        database = original(self, db_kwargs)
+        database.db_subnet_group_name = subnet_group.name
+        if cluster_id is None:
+            database.vpc_security_group_ids = group_ids
+        # moto gives one and the same identity to every DB instance.
+        database.dbi_resource_id = "db-" + "".join(random.choices(string.ascii_uppercase + string.digits, k=26))
+        return database
+
+
+def _subnet_group(backend: Any, name: str | None) -> DBSubnetGroup:
+    """The subnet group that a new store is to lie in; `default` is there without being made."""
+    if name is not None and name.lower() != _DEFAULT_SUBNET_GROUP:
+        if name not in backend.subnet_groups:
+            raise DBSubnetGroupNotFoundError(name)
+        return backend.subnet_groups[name]
+    if _DEFAULT_SUBNET_GROUP not in backend.subnet_groups:
+        ec2 = ec2_backends[backend.account_id][backend.region_name]
+        subnets = [subnet for subnet in ec2.describe_subnets() if subnet.vpc_id == ec2.default_vpc.id]
+        backend.create_subnet_group(_DEFAULT_SUBNET_GROUP, _DEFAULT_SUBNET_GROUP, subnets, [])
+    return backend.subnet_groups[_DEFAULT_SUBNET_GROUP]
+
+
+def _groups(backend: Any, group_ids: list[str] | None, vpc_id: str) -> list[str]:
+    """The groups that a store in ``vpc_id`` is to carry, or AWS's refusal."""
+    ec2 = ec2_backends[backend.account_id][backend.region_name]
+    if not group_ids:
+        return [ec2.get_default_security_group(vpc_id).id]
+    unique = list(dict.fromkeys(group_ids))
+    for group_id in unique:
+        group = ec2.get_security_group_from_id(group_id)
+        if group is None:
+            raise invalid_parameter(f"Invalid security group , groupId= {group_id}, groupName=.")
+        if group.vpc_id != vpc_id:
+            raise AwsError(
+                "InvalidParameterCombination",
+                f"Database is in {vpc_id}, but Ec2 Security Group {group_id} is in {group.vpc_id}",
+            )
+    if len(unique) > GROUPS_PER_STORE:
+        # The words are AWS's; under which code they come is not known.
+        raise invalid_parameter(
+            "The request violates your limit on number of Ec2 VPC SecurityGroups associated with an instance"
+        )
+    return unique
+
+
+def _managed_by_cluster() -> AwsError:
+    return AwsError(
+        "InvalidParameterCombination",
+        "The specified DB Instance is a member of a cluster. "
+        "Modify vpc security group for the DB Cluster using the ModifyDbCluster API",
+    )
+
+
+def _install_modify() -> None:
+    @mend(RDSBackend)
+    def modify_db_cluster(original: Callable[..., Any], self: Any, kwargs: Any) -> DBCluster:
+        cluster_id = kwargs["db_cluster_identifier"]
+        if cluster_id not in self.clusters:
+            raise DBClusterNotFoundError(cluster_id)
+        cluster = self.clusters[cluster_id]
+        status = cluster.status
+        if status not in _CLUSTER_TAKES_CHANGES:
+            raise AwsError(
+                "InvalidDBClusterStateFault", f"DB cluster is not available for modification with status {status}"
+            )
+        if kwargs.get("vpc_security_group_ids"):
+            vpc_id = _subnet_group(self, cluster.db_subnet_group_name).vpc_id
+            kwargs["vpc_security_group_ids"] = _groups(self, kwargs["vpc_security_group_ids"], vpc_id)
+        answer = original(self, kwargs)
+        cluster.status = status
+        return answer
+
+    @mend(RDSBackend)
+    def modify_db_instance(
+        original: Callable[..., Any], self: Any, db_instance_identifier: str, db_kwargs: Any
+    ) -> DBInstance:
+        database = self.databases.get(db_instance_identifier)
+        if database is not None:
+            if database.status not in _INSTANCE_TAKES_CHANGES:
+                raise AwsError("InvalidDBInstanceState", "Database instance is not in available state.")
+            if db_kwargs.get("vpc_security_group_ids"):
+                if isinstance(database, DBInstanceClustered):
+                    raise _managed_by_cluster()
+                db_kwargs["vpc_security_group_ids"] = _groups(
+                    self, db_kwargs["vpc_security_group_ids"], database.db_subnet_group.vpc_id
+                )
+        return original(self, db_instance_identifier, db_kwargs)
+
+
+def _install_describe() -> None:
+    DBCluster.SUPPORTED_FILTERS["db-cluster-resource-id"] = FilterDef(
+        ["db_cluster_resource_id"], "DB Cluster Resource Ids"
+    )
+
+    @mend(RDSResponse)
+    def describe_db_clusters(original: Callable[..., Any], self: Any) -> Any:
+        answer = original(self)
+        found, marker = rds_page(self, answer.result["DBClusters"])
+        answer.result.update(DBClusters=found, Marker=marker)
+        return answer
+
+    @mend(RDSBackend)
+    def describe_db_subnet_groups(original: Callable[..., Any], self: Any, subnet_group_name: str) -> Any:
+        if subnet_group_name is not None and subnet_group_name.lower() == _DEFAULT_SUBNET_GROUP:
+            return [_subnet_group(self, _DEFAULT_SUBNET_GROUP)]
+        return original(self, subnet_group_name)

@@ -1,0 +1,57 @@
+"""The tagging API."""
+
+from conftest import refusal
+
+
+def test_stores_and_instances_are_found_by_tag(network, tag_index, name):
+    tags = [{"Key": "tagwire:connect", "Value": name}]
+    network.cluster(f"c-{name}", Tags=tags)
+    network.database(f"d-{name}", Tags=tags)
+    instance = network.instance(TagSpecifications=[{"ResourceType": "instance", "Tags": tags}])["InstanceId"]
+
+    def found(*types):
+        answer = tag_index.get_resources(
+            TagFilters=[{"Key": "tagwire:connect", "Values": [name]}], ResourceTypeFilters=list(types)
+        )
+        assert all(resource["Tags"] == tags for resource in answer["ResourceTagMappingList"])
+        return sorted(resource["ResourceARN"] for resource in answer["ResourceTagMappingList"])
+
+    cluster = f"arn:aws:rds:us-east-1:123456789012:cluster:c-{name}"
+    database = f"arn:aws:rds:us-east-1:123456789012:db:d-{name}"
+    machine = f"arn:aws:ec2:us-east-1:123456789012:instance/{instance}"
+    assert found("rds:cluster") == [cluster]
+    assert found("rds:db") == [database]
+    assert found("ec2:instance") == [machine]
+    assert found("rds:cluster", "rds:db", "ec2:instance") == sorted([cluster, database, machine])
+
+
+def test_a_tag_key_alone_finds_every_value(network, tag_index, name):
+    for value in ("one", "two"):
+        network.cluster(f"{name}-{value}", Tags=[{"Key": f"key-{name}", "Value": value}])
+    answer = tag_index.get_resources(TagFilters=[{"Key": f"key-{name}"}])
+    assert len(answer["ResourceTagMappingList"]) == 2
+
+
+def test_a_tag_that_was_taken_away_no_longer_finds(network, tag_index, name):
+    arn = network.cluster(name, Tags=[{"Key": f"key-{name}", "Value": "x"}])["DBClusterArn"]
+    network.rds.remove_tags_from_resource(ResourceName=arn, TagKeys=[f"key-{name}"])
+    assert tag_index.get_resources(TagFilters=[{"Key": f"key-{name}"}])["ResourceTagMappingList"] == []
+
+
+def test_pages_survive_a_resource_that_comes_in_between(network, tag_index, name):
+    wanted = {"TagFilters": [{"Key": f"key-{name}"}], "ResourcesPerPage": 2}
+    for number in range(3):
+        network.cluster(f"{name}-{number}", Tags=[{"Key": f"key-{name}", "Value": "x"}])
+    first = tag_index.get_resources(**wanted)
+    network.cluster(f"{name}-late", Tags=[{"Key": f"key-{name}", "Value": "x"}])
+    second = tag_index.get_resources(**wanted, PaginationToken=first["PaginationToken"])
+    assert (len(first["ResourceTagMappingList"]), len(second["ResourceTagMappingList"])) == (2, 1)
+    assert not second.get("PaginationToken")
+
+
+def test_arns_and_filters_do_not_go_together(network, tag_index, name):
+    arn = network.cluster(name, Tags=[{"Key": "a", "Value": "b"}])["DBClusterArn"]
+    found = tag_index.get_resources(ResourceARNList=[arn])["ResourceTagMappingList"]
+    assert [resource["ResourceARN"] for resource in found] == [arn]
+    call = tag_index.get_resources
+    assert refusal(call, ResourceARNList=[arn], TagFilters=[{"Key": "a"}]) == "InvalidParameterException"
