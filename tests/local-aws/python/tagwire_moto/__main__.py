@@ -1,11 +1,10 @@
 """Starts the mended server: ``python -m tagwire_moto [--events-endpoint URL]``.
 
 It takes a port that the system chooses, on the loopback interface only, and says which in one JSON
-line on its standard output. It ends when its standard input closes.
+line on its standard output. It ends when its standard input closes. See `hosted`.
 """
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
@@ -14,17 +13,16 @@ os.environ.setdefault("AWS_ACCESS_KEY_ID", "local")
 os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "local")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import tagwire_moto  # noqa: E402
+from hosted import announce, end_with_standard_input  # noqa: E402
 from moto.ec2.models import ec2_backends  # noqa: E402
 from moto.moto_server.werkzeug_app import (  # noqa: E402
     DomainDispatcherApplication,
     MotoRequestHandler,
     create_backend_app,
 )
-from werkzeug.serving import make_server  # noqa: E402
-
-import tagwire_moto  # noqa: E402
-from stdin_watch import end_with_standard_input  # noqa: E402
 from tagwire_moto import control, faults, native_events  # noqa: E402
+from werkzeug.serving import make_server  # noqa: E402
 
 
 def main() -> None:
@@ -44,7 +42,7 @@ def main() -> None:
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=MotoRequestHandler)
     # Builds the account's default network and image list, which the first call would wait for.
     ec2_backends[options.account_id][options.region]  # noqa: B018
-    print(json.dumps({"port": server.server_port}), flush=True)
+    announce(server.server_port)
     server.serve_forever()
 
 

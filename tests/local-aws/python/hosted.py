@@ -1,9 +1,19 @@
-"""Ends a server with the process that started it."""
+"""How a server lives with the process that starts it."""
 
+import json
 import os
 import signal
 import sys
 import threading
+
+
+def announce(port: int) -> None:
+    """Tells the starting process where the server listens: one JSON line on standard output.
+
+    What is printed later goes where the errors go, since nobody reads the pipe any more.
+    """
+    print(json.dumps({"port": port}), flush=True)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
 
 def end_with_standard_input() -> None:

@@ -1,0 +1,207 @@
+"""Starts ministack, which serves events and compute: ``python ministack_local.py --function-log FILE``.
+
+It takes a port that the system chooses, on the loopback interface only, and says which in one JSON
+line on its standard output. It ends when its standard input closes. See `hosted`.
+
+Functions inherit this process's environment, which is how they learn where the servers are.
+
+What differs from plain ministack:
+
+- ``PutEvents`` takes the sources of AWS's own services, and keeps an event's time. The other server
+  and the tests stand for those services.
+- A function without code fails. Plain ministack says that all went well, so that a test of
+  something being left alone would pass on nothing.
+- What functions write goes to a file as well, a JSON line for each invocation.
+- A function's name is in the user agent of the AWS calls that it makes.
+- ``GET /tagwire/state`` tells, as of one moment, what lies in each queue and what is running.
+"""
+
+import argparse
+import contextvars
+import json
+import os
+import socket
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from hosted import announce, end_with_standard_input
+
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
+
+_running: Counter[str] = Counter()
+_running_lock = threading.Lock()
+
+
+def main() -> None:
+    """Serves until standard input closes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--function-log", type=Path, required=True, help="file for what functions write")
+    options = parser.parse_args()
+    end_with_standard_input()
+
+    # ministack reads its port when it is imported, and puts it into queue URLs. The socket is held
+    # from here on, so that nobody else can take the port in between.
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    os.environ.update(
+        GATEWAY_PORT=str(port),
+        MINISTACK_HOST="127.0.0.1",
+        MINISTACK_ACCOUNT_ID=ACCOUNT,
+        MINISTACK_REGION=REGION,
+        BIND_HOST="127.0.0.1",
+        IOT_MTLS_PORT="0",
+        IOT_MTLS_ENABLED="0",
+        SFTP_ENABLED="0",
+    )
+    _mend(options.function_log)
+    _serve(listener, port)
+
+
+def _mend(function_log: Path) -> None:
+    from ministack.core import lambda_runtime
+    from ministack.services import eventbridge, lambda_svc
+
+    _take_events_of_aws(eventbridge)
+    _watch_functions(lambda_svc, function_log)
+    _name_functions(lambda_svc, lambda_runtime)
+
+
+def _take_events_of_aws(eventbridge: Any) -> None:
+    event_time: contextvars.ContextVar[float | None] = contextvars.ContextVar("event_time", default=None)
+    now, put_events = eventbridge._now_ts, eventbridge._put_events
+
+    eventbridge._now_ts = lambda: event_time.get() or now()
+
+    def put_events_of_aws(data: dict[str, Any], allow_aws_source: bool = True) -> Any:
+        entries = data.get("Entries", [])
+        if len(entries) > 10 or not any("Time" in entry for entry in entries):
+            return put_events(data, True)
+        results: list[Any] = []
+        for entry in entries:
+            token = event_time.set(entry.get("Time"))
+            try:
+                status, headers, body = put_events({"Entries": [entry]}, True)
+            finally:
+                event_time.reset(token)
+            if status != 200:
+                return status, headers, body
+            results.extend(json.loads(body)["Entries"])
+        failed = sum("ErrorCode" in result for result in results)
+        return 200, headers, json.dumps({"FailedEntryCount": failed, "Entries": results}).encode()
+
+    eventbridge._put_events = put_events_of_aws
+
+
+def _watch_functions(lambda_svc: Any, function_log: Path) -> None:
+    execute, emit_logs = lambda_svc._execute_function, lambda_svc._emit_lambda_logs
+    log_lock = threading.Lock()
+
+    def execute_watched(func: dict[str, Any], event: Any) -> dict[str, Any]:
+        config = func.get("config") or func
+        name = config.get("FunctionName", "unknown")
+        if not func.get("code_zip"):
+            message = f"{name} has no code; deploy it before it is called"
+            return {"body": {"errorType": "LocalAwsNoCode", "errorMessage": message}, "error": True, "log": message}
+        with _running_lock:
+            _running[name] += 1
+        try:
+            return execute(func, event)
+        finally:
+            with _running_lock:
+                _running[name] -= 1
+
+    def emit_logs_kept(
+        func: dict[str, Any], request_id: str, log_text: str, error: bool, duration_ms: int, **more: Any
+    ) -> None:
+        config = func.get("config") or func
+        line = {
+            "time": time.time(),
+            "function": config.get("FunctionName", "unknown"),
+            "request": request_id,
+            "failed": bool(error),
+            "milliseconds": duration_ms,
+            "lines": (log_text or "").splitlines(),
+        }
+        with log_lock, function_log.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        emit_logs(func, request_id, log_text, error, duration_ms, **more)
+
+    lambda_svc._execute_function = execute_watched
+    lambda_svc._emit_lambda_logs = emit_logs_kept
+
+
+def _name_functions(lambda_svc: Any, lambda_runtime: Any) -> None:
+    worker_environment = lambda_svc._provided_worker_env
+
+    def named(config: dict[str, Any], code_dir: str, port: int) -> dict[str, str]:
+        environment = worker_environment(config, code_dir, port)
+        # SDKs put this into the user agent, and take no more than fifty characters.
+        environment["AWS_SDK_UA_APP_ID"] = config.get("FunctionName", "unknown")[-50:]
+        return environment
+
+    lambda_svc._provided_worker_env = named
+    if getattr(lambda_runtime, "_provided_worker_env", None) is worker_environment:
+        lambda_runtime._provided_worker_env = named
+
+
+def _state() -> dict[str, Any]:
+    from ministack.services import lambda_svc, sqs
+
+    now = time.time()
+    queues = {}
+    # One lock over all queues: a function deletes its message after it has sent the next one, so
+    # work cannot be between two queues at the moment that is looked at.
+    with sqs._queues_lock:
+        for queue in sqs._queues._data.values():
+            messages = queue.get("messages") or []
+            waiting = [message for message in messages if message.get("visible_at", 0) > now]
+            delayed = [message for message in waiting if not message.get("receive_count")]
+            queues[queue["name"]] = {
+                "visible": len(messages) - len(waiting),
+                "delayed": len(delayed),
+                "in_flight": len(waiting) - len(delayed),
+                "next_in_seconds": min((message["visible_at"] - now for message in waiting), default=None),
+                "bodies": [str(message.get("body"))[:2000] for message in messages[:5]],
+            }
+    with _running_lock:
+        running = {name: number for name, number in _running.items() if number > 0}
+    batches = sum(lambda_svc._esm_inflight.values())
+    return {"queues": queues, "running": running, "batches": batches}
+
+
+def _serve(listener: socket.socket, port: int) -> None:
+    import asyncio
+
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+    from ministack.app import app
+
+    async def with_state(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            async def send_and_announce(message: Any) -> None:
+                await send(message)
+                if message["type"] == "lifespan.startup.complete":
+                    announce(port)
+
+            await app(scope, receive, send_and_announce)
+        elif scope["type"] == "http" and scope["path"] == "/tagwire/state":
+            body = json.dumps(await asyncio.to_thread(_state)).encode()
+            headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+        else:
+            await app(scope, receive, send)
+
+    config = Config()
+    config.bind = [f"fd://{listener.fileno()}"]
+    config.keep_alive_timeout = 75
+    config.accesslog = None
+    asyncio.run(serve(with_state, config))
+
+
+if __name__ == "__main__":
+    main()
