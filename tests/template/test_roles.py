@@ -1,0 +1,181 @@
+"""Who may do what, written out in full: a permission that is added or widened has to be added here as well."""
+
+import pytest
+
+ACCOUNT = "arn:aws:{}:${{AWS::Region}}:${{AWS::AccountId}}:{}"
+
+
+def arn(service, resource):
+    return ACCOUNT.format(service, resource)
+
+
+GROUPS = arn("ec2", "security-group/*")
+DATABASES = [arn("rds", "cluster:*"), arn("rds", "db:*")]
+READ_DATABASES = (
+    "rds:DescribeDBClusters rds:DescribeDBInstances rds:DescribeDBSubnetGroups",
+    [*DATABASES, arn("rds", "subgrp:*")],
+)
+OUR_KEYS = {
+    "ForAllValues:StringEquals": {
+        "aws:TagKeys": ["tagwire:managed-by", "tagwire:data-store-id", "tagwire:data-store", "tagwire:side"]
+    }
+}
+AS_OURS = {"aws:RequestTag/tagwire:managed-by": "tagwire"}
+IS_OURS = {"StringEquals": {"aws:ResourceTag/tagwire:managed-by": "tagwire"}}
+
+
+def reads(*names):
+    return " ".join(f"ec2:{name}" for name in names), ["*"], {}
+
+
+def common(name):
+    return [
+        ("logs:CreateLogStream logs:PutLogEvents", [f"{name}Logs.Arn"], {}),
+        # X-Ray knows no resources, so there is nothing to limit this to.
+        ("xray:PutTraceSegments xray:PutTelemetryRecords", ["*"], {}),
+    ]
+
+
+def takes(queue):
+    return "sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes", [f"{queue}.Arn"], {}
+
+
+def sends(*queues):
+    return "sqs:SendMessage", [f"{queue}.Arn" for queue in queues], {}
+
+
+CONNECT_READS = [
+    reads("DescribeInstances", "DescribeNetworkInterfaces", "DescribeSecurityGroups"),
+    (*READ_DATABASES, {}),
+    ("tag:GetResources", ["*"], {}),
+    takes("ConnectQueue"),
+    sends("ConnectQueue", "InstanceQueue", "StoreQueue"),
+    *common("Connect"),
+]
+CONNECT_CHANGES = [
+    ("ec2:CreateSecurityGroup", [GROUPS], {"StringEquals": AS_OURS, **OUR_KEYS}),
+    ("ec2:CreateSecurityGroup", ["arn:aws:ec2:${AWS::Region}:*:vpc/*"], {}),
+    (
+        "ec2:CreateTags",
+        [GROUPS],
+        {"StringEquals": {"ec2:CreateAction": "CreateSecurityGroup", **AS_OURS}, **OUR_KEYS},
+    ),
+    ("ec2:CreateTags", [GROUPS], {**IS_OURS, "StringEqualsIfExists": AS_OURS, **OUR_KEYS}),
+    (
+        "ec2:AuthorizeSecurityGroupIngress ec2:AuthorizeSecurityGroupEgress"
+        " ec2:RevokeSecurityGroupIngress ec2:RevokeSecurityGroupEgress",
+        [GROUPS],
+        IS_OURS,
+    ),
+    (
+        "ec2:ModifyNetworkInterfaceAttribute",
+        [
+            arn("ec2", "network-interface/*"),
+            arn("ec2", "instance/*"),
+            "arn:aws:ec2:${AWS::Region}:*:security-group/*",
+        ],
+        {},
+    ),
+    (
+        "rds:ModifyDBCluster rds:ModifyDBInstance",
+        DATABASES,
+        {"BoolIfExists": {"rds:ManageMasterUserPassword": "false"}},
+    ),
+]
+ROLES = {
+    "InstanceEventsRole": [
+        reads("DescribeInstances"),
+        takes("InstanceQueue"),
+        sends("ConnectQueue", "InstanceQueue"),
+        *common("InstanceEvents"),
+    ],
+    "DataStoreEventsRole": [
+        (*READ_DATABASES, {}),
+        takes("StoreQueue"),
+        sends("ConnectQueue", "StoreQueue"),
+        *common("DataStoreEvents"),
+    ],
+    "ConnectRole": CONNECT_READS + CONNECT_CHANGES,
+    "SweepRole": [
+        reads("DescribeInstances", "DescribeSecurityGroups"),
+        (*READ_DATABASES, {}),
+        ("tag:GetResources", ["*"], {}),
+        sends("ConnectQueue"),
+        *common("Sweep"),
+    ],
+    "SweepScheduleRole": [
+        ("lambda:InvokeFunction", ["SweepFunction.Arn"], {}),
+        ("sqs:SendMessage", ["DeliveryDeadLetters.Arn"], {}),
+    ],
+}
+
+
+def as_list(value):
+    return value if isinstance(value, list) else [value]
+
+
+def statements(stack, role):
+    for policy in stack.of_type("AWS::IAM::Role")[role]["Policies"]:
+        yield from policy["PolicyDocument"]["Statement"]
+
+
+def plain(statement):
+    assert statement["Effect"] == "Allow"
+    return " ".join(as_list(statement["Action"])), as_list(statement["Resource"]), statement.get("Condition", {})
+
+
+def test_these_are_all_the_roles(stack):
+    roles = stack.of_type("AWS::IAM::Role")
+    assert set(roles) == set(ROLES)
+    for kind in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::Lambda::Permission"):
+        assert not stack.of_type(kind)
+    assert not any("ManagedPolicyArns" in role for role in roles.values())
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_may_do_exactly_this(stack, role):
+    assert [plain(statement) for statement in statements(stack, role)] == ROLES[role]
+
+
+def test_in_dry_run_nothing_may_be_changed(build):
+    dry = build(Mode="dry-run")
+    assert [plain(statement) for statement in statements(dry, "ConnectRole")] == CONNECT_READS
+
+
+def test_no_change_is_allowed_on_everything(stack):
+    for role in ROLES:
+        for statement in statements(stack, role):
+            actions, resources, _ = plain(statement)
+            for action in actions.split():
+                assert "*" not in action
+                reads_only = action.split(":")[1].startswith(("Describe", "Get"))
+                if "*" in resources and not reads_only:
+                    assert action.startswith("xray:")
+
+
+def test_no_role_may_delete_a_group_or_open_one_that_is_not_ours(stack):
+    for role in ROLES:
+        for statement in statements(stack, role):
+            actions, _, condition = plain(statement)
+            assert "ec2:DeleteSecurityGroup" not in actions
+            if "Authorize" in actions or "Revoke" in actions:
+                assert condition == IS_OURS
+
+
+def test_each_function_has_its_own_role_for_lambda_only(stack):
+    functions = stack.of_type("AWS::Lambda::Function")
+    assert sorted(function["Role"] for function in functions.values()) == sorted(
+        f"{name}.Arn" for name in ROLES if name != "SweepScheduleRole"
+    )
+    for name, role in stack.of_type("AWS::IAM::Role").items():
+        [trust] = role["AssumeRolePolicyDocument"]["Statement"]
+        service = "scheduler" if name == "SweepScheduleRole" else "lambda"
+        assert trust["Principal"] == {"Service": f"{service}.amazonaws.com"}
+        assert trust["Action"] == "sts:AssumeRole"
+
+
+def test_the_boundary_reaches_every_role(stack, build):
+    boundary = "arn:aws:iam::123456789012:policy/limits"
+    assert all("PermissionsBoundary" not in role for role in stack.of_type("AWS::IAM::Role").values())
+    bounded = build(PermissionsBoundaryArn=boundary)
+    assert all(role["PermissionsBoundary"] == boundary for role in bounded.of_type("AWS::IAM::Role").values())
