@@ -34,8 +34,8 @@ impl Cause {
     }
 }
 
-/// The form of [`WorkItem`] and [`Again`]. A message of another version is put into the
-/// dead-letter queue rather than guessed at.
+/// The form of [`WorkItem`] and [`Again`]. A message of another version is not guessed at: it is
+/// logged and consumed, and the next sweep looks at what it was about.
 pub const VERSION: u32 = 1;
 
 /// How often something has been tried, and since when.

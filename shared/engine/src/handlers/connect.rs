@@ -1,0 +1,318 @@
+//! `connect`: the only thing that changes EC2 or a data store. Its queue is FIFO by VPC, which
+//! makes it the only writer in a VPC.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use tagwire_core::{
+    check::check,
+    event::Hint,
+    id::{InstanceId, StoreArn, VpcId},
+    observation::{Observation, Scope},
+    plan::{Plan, Verdict, plan},
+    policy::Mode,
+    work::{Again, Cause, GIVE_UP_AFTER, Tries, VERSION, WorkItem},
+};
+
+use super::{Context, Failed, INSTANCE_MAY_BE_MISSING, Message, Settings, outcome};
+use crate::{
+    apply::{Outcome, apply},
+    cloud::{Change, Clock, CloudError, Line, Queues},
+    observe::observe,
+    paced::Paced,
+};
+
+/// How often a plan is made anew because a group name turned out to be somebody else's.
+const ROUNDS: usize = 3;
+
+/// The least time that makes it worth beginning with a VPC: an observation, and a plan's calls
+/// one after the other.
+const LEAST_TIME: Duration = Duration::from_secs(5);
+
+/// Carries out a batch of work, merged by VPC: one observation for each, however many items.
+///
+/// What failed and may pass is sent back through the delay and acknowledged, so that one VPC never
+/// blocks another, nor itself. Only what was not looked at is reported as failed.
+pub async fn connect<C: Change, Q: Queues, K: Clock>(
+    context: &Context<'_, C, Q, K>,
+    settings: &Settings,
+    messages: &[Message],
+) -> Failed {
+    let mut failed = Failed::new();
+    let batches = read(context.function, messages);
+    let mut left = batches.len();
+    for (vpc, batch) in batches {
+        let now = context.clock.now();
+        let time = Duration::try_from(context.deadline.duration_since(now)).unwrap_or_default();
+        if time < LEAST_TIME {
+            tracing::warn!(function = context.function, %vpc, "no time is left for this VPC; its work is delivered again");
+            failed.extend(batch.messages);
+            continue;
+        }
+        let share = time / u32::try_from(left).unwrap_or(u32::MAX).max(1);
+        left -= 1;
+        let deadline = now.checked_add(share).unwrap_or(context.deadline);
+        let run = Run { context, settings, cloud: context.paced(deadline), vpc: &vpc, batch: &batch };
+        let (code, said) = run.run().await;
+        let result = match code {
+            Code::Done(code) => Ok(code),
+            Code::Later { stores, instances } => run.send_again(stores, instances).await.map(|()| "looked-at-again"),
+        };
+        for message in &batch.messages {
+            match &result {
+                Ok(code) => outcome(context.function, message, code, vpc.as_str(), &said),
+                Err(error) => {
+                    tracing::error!(
+                        record = "outcome",
+                        function = context.function,
+                        event = message,
+                        code = "not-sent",
+                        about = vpc.as_str(),
+                        "{said}; {error}; the message is delivered again"
+                    );
+                    failed.insert(message.clone());
+                }
+            }
+        }
+    }
+    failed
+}
+
+/// The work of one VPC.
+struct Batch {
+    scope: Scope,
+    cause: Cause,
+    tries: Tries,
+    messages: Vec<String>,
+}
+
+fn read(function: &str, messages: &[Message]) -> BTreeMap<VpcId, Batch> {
+    let mut batches: BTreeMap<VpcId, Batch> = BTreeMap::new();
+    for message in messages {
+        let item = match serde_json::from_str::<WorkItem>(&message.body) {
+            Ok(item) if item.version == VERSION => item,
+            other => {
+                let problem = other.map_or_else(
+                    |error| error.to_string(),
+                    |item| format!("version {} is not {VERSION}", item.version),
+                );
+                let body: String = message.body.chars().take(500).collect();
+                tracing::error!(
+                    record = "outcome",
+                    function,
+                    event = message.id,
+                    code = "message-unreadable",
+                    body,
+                    "a work item cannot be read: {problem}; it is consumed, and the next sweep looks at its VPC"
+                );
+                continue;
+            }
+        };
+        match batches.remove(&item.vpc) {
+            None => {
+                let batch = Batch {
+                    scope: item.scope,
+                    cause: item.cause,
+                    tries: item.tries,
+                    messages: vec![message.id.clone()],
+                };
+                batches.insert(item.vpc, batch);
+            }
+            Some(mut batch) => {
+                batch.scope = batch.scope.merged(item.scope);
+                batch.tries = batch.tries.merged(item.tries);
+                batch.messages.push(message.id.clone());
+                batches.insert(item.vpc, batch);
+            }
+        }
+    }
+    batches
+}
+
+/// What became of a VPC's work.
+enum Code {
+    /// Nothing is left to do.
+    Done(&'static str),
+    /// These have to be looked at again.
+    Later { stores: BTreeSet<StoreArn>, instances: BTreeSet<InstanceId> },
+}
+
+struct Run<'run, C, Q, K> {
+    context: &'run Context<'run, C, Q, K>,
+    settings: &'run Settings,
+    cloud: Paced<'run, C, K>,
+    vpc: &'run VpcId,
+    batch: &'run Batch,
+}
+
+impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
+    async fn run(&self) -> (Code, String) {
+        let mut taken_names = BTreeSet::new();
+        let mut rounds = 0;
+        loop {
+            rounds += 1;
+            let at = self.context.clock.now();
+            let seen = observe(&self.cloud, self.vpc, self.batch.scope.clone(), at, taken_names.clone()).await;
+            let plan = plan(&seen, &self.settings.policy);
+            self.report_plan(&plan);
+            let unsettled = Unsettled::of(&seen, &plan, at, self.batch.tries);
+            let checked = match check(plan, &seen, &self.settings.policy) {
+                Ok(checked) => checked,
+                Err(violations) => {
+                    for violation in &violations {
+                        tracing::error!(record = "violation", function = self.context.function, vpc = %self.vpc, "{violation}");
+                    }
+                    let said = "the plan broke an invariant and was thrown away; this is a defect of tagwire, please report it";
+                    return (Code::Done("plan-rejected"), said.to_owned());
+                }
+            };
+            if checked.plan().is_empty() {
+                return self.settle(unsettled, "unchanged", "nothing had to be changed".to_owned());
+            }
+            if self.settings.mode == Mode::DryRun {
+                let said =
+                    format!("dry run: {} changes were planned and none was made", checked.plan().changes().len());
+                return self.settle(unsettled, "dry-run", said);
+            }
+            let outcome = apply(&self.cloud, self.context.clock, &seen, &checked, &self.settings.policy).await;
+            self.report_outcome(&outcome);
+            let more = outcome.taken_names();
+            if !more.is_empty() && rounds < ROUNDS {
+                taken_names.extend(more);
+                continue;
+            }
+            return self.conclude(unsettled, &outcome);
+        }
+    }
+
+    fn conclude(&self, unsettled: Unsettled, outcome: &Outcome) -> (Code, String) {
+        let failures: Vec<_> = outcome.failures().collect();
+        let changes = outcome.changes();
+        if failures.is_empty() {
+            return self.settle(unsettled, "changed", format!("{changes} changes were made"));
+        }
+        let said = format!("{changes} changes were made and {} failed", failures.len());
+        if failures.iter().any(|failure| failure.passes()) {
+            return self.settle(unsettled.with_scope(&self.batch.scope), "failed", said);
+        }
+        self.settle(unsettled, "failed", said)
+    }
+
+    /// Ends the run, or has the unsettled looked at again. What a sweep could not settle the next
+    /// sweep will, and a chain of messages for each would only grow.
+    fn settle(&self, unsettled: Unsettled, code: &'static str, said: String) -> (Code, String) {
+        let Unsettled { stores, instances, because } = unsettled;
+        if stores.is_empty() && instances.is_empty() {
+            return (Code::Done(code), said);
+        }
+        if self.batch.scope == Scope::Vpc {
+            return (Code::Done(code), format!("{said}; the next sweep looks again, because {because}"));
+        }
+        if self.batch.tries.age(self.context.clock.now()) >= GIVE_UP_AFTER {
+            return (
+                Code::Done("gave-up"),
+                format!("{said}; it has been tried for too long and is left to the sweep: {because}"),
+            );
+        }
+        (Code::Later { stores, instances }, format!("{said}; it is looked at again, because {because}"))
+    }
+
+    async fn send_again(&self, stores: BTreeSet<StoreArn>, instances: BTreeSet<InstanceId>) -> Result<(), CloudError> {
+        let (tries, delay) = self.batch.tries.next();
+        let lines: [(Line, BTreeSet<Hint>); 2] = [
+            (Line::Stores, stores.into_iter().map(Hint::Store).collect()),
+            (Line::Instances, instances.into_iter().map(Hint::Instance).collect()),
+        ];
+        for (line, hints) in lines.into_iter().filter(|(_, hints)| !hints.is_empty()) {
+            let again = Again { version: VERSION, hints, cause: self.batch.cause, tries };
+            self.context.queues.send_again(line, &again, delay).await?;
+        }
+        Ok(())
+    }
+
+    fn report_plan(&self, plan: &Plan) {
+        let function = self.context.function;
+        for decision in &plan.decisions {
+            let (code, said) = match &decision.verdict {
+                Verdict::Connected(via) => {
+                    ("connected", format!("through {} and {}", via.instance_side, via.store_side))
+                }
+                Verdict::Connecting => ("connecting", "this plan connects it".to_owned()),
+                Verdict::Waiting(reason) | Verdict::Refused(reason) => (reason.code(), reason.to_string()),
+            };
+            tracing::info!(
+                record = "decision", function, vpc = %self.vpc, instance = %decision.instance, store = %decision.store, code, "{said}"
+            );
+        }
+        for finding in &plan.findings {
+            tracing::info!(
+                record = "finding", function, vpc = %self.vpc, about = %finding.subject, code = finding.reason.code(), "{}", finding.reason
+            );
+        }
+        for change in plan.changes() {
+            tracing::info!(record = "planned", function, vpc = %self.vpc, "{change}");
+        }
+    }
+
+    fn report_outcome(&self, outcome: &Outcome) {
+        let function = self.context.function;
+        for step in &outcome.steps {
+            match &step.result {
+                Ok(ensure) => {
+                    tracing::info!(record = "step", function, vpc = %self.vpc, result = ?ensure, "{}", step.action)
+                }
+                Err(failure) => tracing::error!(
+                    record = "step", function, vpc = %self.vpc, code = failure.code(), passes = failure.passes(),
+                    "could not {}: {failure}", step.action
+                ),
+            }
+        }
+    }
+}
+
+/// What may be different in a while with nobody doing anything.
+struct Unsettled {
+    stores: BTreeSet<StoreArn>,
+    instances: BTreeSet<InstanceId>,
+    because: String,
+}
+
+impl Unsettled {
+    fn of(seen: &Observation, plan: &Plan, now: Timestamp, tries: Tries) -> Self {
+        let mut unsettled =
+            Self { stores: plan.stores_to_revisit(), instances: BTreeSet::new(), because: String::new() };
+        let mut because = BTreeSet::new();
+        if !unsettled.stores.is_empty() {
+            because.insert("a data store cannot be changed yet".to_owned());
+        }
+        if let Scope::Some { instances, .. } = &seen.scope {
+            let found: BTreeSet<&InstanceId> = seen.instances.found.iter().map(|instance| &instance.id).collect();
+            let missing: BTreeSet<_> = instances.iter().filter(|id| !found.contains(id)).cloned().collect();
+            if !missing.is_empty() && tries.age(now) < INSTANCE_MAY_BE_MISSING {
+                because.insert("an instance cannot be seen yet".to_owned());
+                unsettled.instances.extend(missing);
+            }
+        }
+        if let Some(gap) = seen.gaps().find(|gap| gap.passing) {
+            because.insert(format!("something could not be read ({gap})"));
+            unsettled = unsettled.with_scope(&seen.scope);
+        }
+        unsettled.because = because.into_iter().collect::<Vec<_>>().join(", and ");
+        unsettled
+    }
+
+    /// Everything in scope is unsettled.
+    fn with_scope(mut self, scope: &Scope) -> Self {
+        if let Scope::Some { instances, stores } = scope {
+            self.instances.extend(instances.iter().cloned());
+            self.stores.extend(stores.iter().cloned());
+        }
+        if self.because.is_empty() {
+            "a call failed that may succeed later".clone_into(&mut self.because);
+        }
+        self
+    }
+}

@@ -1,0 +1,284 @@
+//! `instance-events` and `data-store-events`: from events to work. Both take messages in the same
+//! way; what each of them gets is decided by the rules that feed its queue, and what each of them
+//! may read by its role.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use futures_util::join;
+use jiff::Timestamp;
+use tagwire_core::{
+    event::{self, Hint, Incoming},
+    finding::Reason,
+    id::{InstanceId, StoreArn, VpcId},
+    model::Instance,
+    observation::{Reading, Scope, Sighting},
+    tag::{ConnectTag, Wishes},
+    work::{Again, Cause, GIVE_UP_AFTER, Tries, VERSION, WorkItem},
+};
+
+use super::{Context, Failed, INSTANCE_MAY_BE_MISSING, Message, outcome};
+use crate::cloud::{Clock, Instances, Line, Observe, Queues};
+
+/// Turns a batch of events into work for `connect`, with one reading for all instances and one
+/// for all stores of the batch. An instance or a store that takes no part ends here.
+pub async fn take_in<C: Observe, Q: Queues, K: Clock>(context: &Context<'_, C, Q, K>, messages: &[Message]) -> Failed {
+    let now = context.clock.now();
+    let hints = read(context.function, messages, now);
+    let cloud = context.paced(context.deadline);
+    let instance_ids: BTreeSet<InstanceId> = hints.keys().filter_map(instance_of).cloned().collect();
+    let store_arns: BTreeSet<StoreArn> = hints.keys().filter_map(store_of).cloned().collect();
+    let (instances, stores) = join!(
+        async {
+            if instance_ids.is_empty() {
+                Reading::default()
+            } else {
+                cloud.instances(Instances::Ids(&instance_ids)).await
+            }
+        },
+        async { if store_arns.is_empty() { Reading::default() } else { cloud.stores(&store_arns).await } },
+    );
+
+    let mut next: BTreeMap<Next, Vec<(&Hint, &Heard)>> = BTreeMap::new();
+    for (hint, heard) in &hints {
+        let step = match hint {
+            Hint::Instance(id) => about_instance(id, heard, &instances, now),
+            Hint::Store(arn) => about_store(arn, heard, &stores, now),
+        };
+        next.entry(step).or_default().push((hint, heard));
+    }
+
+    let mut failed = Failed::new();
+    for (step, hints) in &next {
+        let result = match step {
+            Next::Work(vpc) => context.queues.send_work(&work(vpc, hints)).await,
+            Next::Again(line) => {
+                let (again, delay) = again(hints);
+                context.queues.send_again(line.line(), &again, delay).await
+            }
+            Next::Done { .. } => Ok(()),
+        };
+        for (hint, heard) in hints {
+            let about = about(hint);
+            for message in &heard.messages {
+                match &result {
+                    Ok(()) => outcome(context.function, &message.event, step.code(), about, &step.to_string()),
+                    Err(error) => {
+                        tracing::error!(
+                            record = "outcome",
+                            function = context.function,
+                            event = message.event,
+                            code = "not-sent",
+                            about,
+                            "{error}; the message is delivered again"
+                        );
+                        failed.insert(message.id.clone());
+                    }
+                }
+            }
+        }
+    }
+    failed
+}
+
+/// What is known about a hint: everybody who gave it.
+struct Heard {
+    cause: Cause,
+    tries: Tries,
+    messages: Vec<Heading>,
+}
+
+/// A message, and the event it carried.
+struct Heading {
+    id: String,
+    event: String,
+}
+
+fn read(function: &str, messages: &[Message], now: Timestamp) -> BTreeMap<Hint, Heard> {
+    let mut hints: BTreeMap<Hint, Heard> = BTreeMap::new();
+    let mut hear = |hint: Hint, cause: Cause, tries: Tries, message: &Message, event: &str| {
+        let heard = hints.entry(hint).or_insert_with(|| Heard { cause, tries, messages: Vec::new() });
+        // A tag change is looked into even when the tag is gone, so it wins over other causes.
+        if cause == Cause::TagChange {
+            heard.cause = cause;
+        }
+        heard.tries = heard.tries.merged(tries);
+        heard.messages.push(Heading { id: message.id.clone(), event: event.to_owned() });
+    };
+    for message in messages {
+        match event::read(&message.body) {
+            Ok(Incoming::Event(event)) => {
+                // A clock that is wrong must not make an event of today look a year old.
+                let since = event.time.filter(|time| *time <= now).unwrap_or(now);
+                hear(event.hint, event.cause, Tries { attempt: 0, since }, message, &event.id);
+            }
+            Ok(Incoming::Again(again)) => {
+                for hint in again.hints {
+                    hear(hint, again.cause, again.tries, message, &message.id);
+                }
+            }
+            Err(problem) => {
+                let body: String = message.body.chars().take(500).collect();
+                tracing::warn!(
+                    record = "outcome",
+                    function,
+                    event = message.id,
+                    code = problem.code(),
+                    body,
+                    "{problem}; the message is consumed, for it would say the same again"
+                );
+            }
+        }
+    }
+    hints
+}
+
+/// What happens next with a hint. Ordered, so that hints with the same next step travel together.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Next {
+    /// `connect` looks at it.
+    Work(VpcId),
+    /// It is looked at again.
+    Again(Queue),
+    /// That is all.
+    Done { code: &'static str, said: String },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Queue {
+    Instances,
+    Stores,
+}
+
+impl Queue {
+    fn line(self) -> Line {
+        match self {
+            Self::Instances => Line::Instances,
+            Self::Stores => Line::Stores,
+        }
+    }
+}
+
+impl Next {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Work(_) => "work-sent",
+            Self::Again(_) => "looked-at-again",
+            Self::Done { code, .. } => code,
+        }
+    }
+
+    fn found(reason: &Reason) -> Self {
+        Self::Done { code: reason.code(), said: reason.to_string() }
+    }
+}
+
+impl fmt::Display for Next {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Work(vpc) => write!(out, "connect looks at it in {vpc}"),
+            Self::Again(_) => out.write_str("it cannot be read yet and is looked at again after a delay"),
+            Self::Done { said, .. } => out.write_str(said),
+        }
+    }
+}
+
+fn instance_of(hint: &Hint) -> Option<&InstanceId> {
+    match hint {
+        Hint::Instance(id) => Some(id),
+        Hint::Store(_) => None,
+    }
+}
+
+fn store_of(hint: &Hint) -> Option<&StoreArn> {
+    match hint {
+        Hint::Store(arn) => Some(arn),
+        Hint::Instance(_) => None,
+    }
+}
+
+fn about(hint: &Hint) -> &str {
+    match hint {
+        Hint::Instance(id) => id.as_str(),
+        Hint::Store(arn) => arn.as_str(),
+    }
+}
+
+fn about_instance(id: &InstanceId, heard: &Heard, reading: &Reading<Instance>, now: Timestamp) -> Next {
+    let Some(instance) = reading.found.iter().find(|instance| instance.id == *id) else {
+        return unseen(Queue::Instances, heard, reading.gaps.first(), now);
+    };
+    match &instance.interface {
+        None => Next::found(&Reason::InstanceGone),
+        Some(interface) => {
+            uninterested(&instance.wishes, heard.cause).unwrap_or_else(|| Next::Work(interface.vpc.clone()))
+        }
+    }
+}
+
+fn about_store(arn: &StoreArn, heard: &Heard, reading: &Reading<Sighting>, now: Timestamp) -> Next {
+    let sighting = reading.found.iter().find_map(|sighting| match sighting {
+        Sighting::Present(store) if store.arn == *arn => Some(Some(store)),
+        Sighting::Gone(gone) if gone == arn => Some(None),
+        Sighting::Present(_) | Sighting::Gone(_) => None,
+    });
+    match sighting {
+        None => unseen(Queue::Stores, heard, reading.gaps.first(), now),
+        Some(None) => Next::found(&Reason::StoreGone),
+        Some(Some(store)) => uninterested(&store.wishes, heard.cause)
+            .unwrap_or_else(|| store.vpc.clone().map_or_else(|| Next::found(&Reason::Ec2Classic), Next::Work)),
+    }
+}
+
+/// Why nobody needs to look further; none when `connect` has to.
+fn uninterested(wishes: &Wishes, cause: Cause) -> Option<Next> {
+    match &wishes.connect {
+        ConnectTag::Names(_) => None,
+        ConnectTag::Invalid(problem) => Some(Next::found(&Reason::InvalidTag { problem: problem.clone() })),
+        ConnectTag::Absent if cause == Cause::TagChange => None,
+        ConnectTag::Absent => {
+            Some(Next::Done { code: "not-opted-in", said: "it does not carry the connect tag".to_owned() })
+        }
+    }
+}
+
+/// What was asked for and not seen: too new, unreadable for the moment, or never to be seen.
+fn unseen(queue: Queue, heard: &Heard, gap: Option<&tagwire_core::observation::Gap>, now: Timestamp) -> Next {
+    let age = heard.tries.age(now);
+    match gap {
+        None if queue == Queue::Instances && age < INSTANCE_MAY_BE_MISSING => Next::Again(queue),
+        None if queue == Queue::Instances => Next::found(&Reason::InstanceGone),
+        None => Next::found(&Reason::StoreGone),
+        Some(gap) if gap.passing && age < GIVE_UP_AFTER => Next::Again(queue),
+        Some(gap) => Next::found(&Reason::Unread { gap: gap.clone() }),
+    }
+}
+
+fn work(vpc: &VpcId, hints: &[(&Hint, &Heard)]) -> WorkItem {
+    let (cause, tries) = merged(hints);
+    let (instances, stores) = hints.iter().fold((BTreeSet::new(), BTreeSet::new()), |mut sets, (hint, _)| {
+        sets.0.extend(instance_of(hint).cloned());
+        sets.1.extend(store_of(hint).cloned());
+        sets
+    });
+    WorkItem { version: VERSION, vpc: vpc.clone(), scope: Scope::Some { instances, stores }, cause, tries }
+}
+
+fn again(hints: &[(&Hint, &Heard)]) -> (Again, std::time::Duration) {
+    let (cause, tries) = merged(hints);
+    let (tries, delay) = tries.next();
+    (Again { version: VERSION, hints: hints.iter().map(|(hint, _)| (*hint).clone()).collect(), cause, tries }, delay)
+}
+
+/// The cause and the tries of hints that travel together. There is always at least one.
+fn merged(hints: &[(&Hint, &Heard)]) -> (Cause, Tries) {
+    let causes = hints.iter().map(|(_, heard)| (heard.cause, heard.tries));
+    causes
+        .reduce(|one, other| {
+            let cause = if other.0 == Cause::TagChange { other.0 } else { one.0 };
+            (cause, one.1.merged(other.1))
+        })
+        .unwrap_or((Cause::Sweep, Tries::first(Timestamp::UNIX_EPOCH)))
+}

@@ -1,0 +1,69 @@
+//! The handlers of the four functions. They are all there is to the functions but the wiring.
+//!
+//! Every message ends in exactly one log line with `record = "outcome"` and a stable code, so that
+//! nothing is dropped in silence.
+
+mod connect;
+mod intake;
+mod sweep;
+
+use std::{collections::BTreeSet, time::Duration};
+
+use jiff::Timestamp;
+use tagwire_core::policy::{Mode, Policy};
+
+pub use self::{connect::connect, intake::take_in, sweep::sweep};
+use crate::paced::{Paced, Pacing};
+
+/// What the functions are told by their environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The planner's settings.
+    pub policy: Policy,
+    /// Whether plans are carried out.
+    pub mode: Mode,
+}
+
+/// A message as its queue delivered it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The id that the queue gave it, by which it is reported as failed.
+    pub id: String,
+    /// Its body.
+    pub body: String,
+}
+
+/// The messages of a batch that have to be delivered again, by id; all others are done with.
+pub type Failed = BTreeSet<String>;
+
+/// Everything a handler works with.
+#[derive(Debug)]
+pub struct Context<'run, C, Q, K> {
+    /// The function's name, for its log lines.
+    pub function: &'run str,
+    /// The cloud.
+    pub cloud: &'run C,
+    /// The queues.
+    pub queues: &'run Q,
+    /// The clock.
+    pub clock: &'run K,
+    /// What is left in the API's buckets.
+    pub pacing: &'run Pacing,
+    /// When the function has to be done.
+    pub deadline: Timestamp,
+}
+
+impl<'run, C, Q, K: crate::cloud::Clock> Context<'run, C, Q, K> {
+    fn paced(&self, deadline: Timestamp) -> Paced<'run, C, K> {
+        Paced::new(self.cloud, self.clock, self.pacing, deadline)
+    }
+}
+
+/// For how long after its first event an instance may be missing: AWS shows a new instance within
+/// seconds, and minutes are the most its documents speak of.
+const INSTANCE_MAY_BE_MISSING: Duration = Duration::from_mins(5);
+
+/// The line that ends the story of a message.
+fn outcome(function: &str, event: &str, code: &str, about: &str, said: &str) {
+    tracing::info!(record = "outcome", function, event, code, about, "{said}");
+}
