@@ -3,7 +3,8 @@
     python deploy.py --endpoint URL --template template.yaml --functions DIR --stack NAME --parameters '{"Mode": "enforce"}'
 
 Each function's code is the file in ``--functions`` that its ``Metadata.BuildProperties.Binary``
-names. Nothing else of the template is touched. Prints the stack's outputs and the physical ids of
+names. Nothing else of the template is touched. A parameter ``Architecture`` that is not given is this
+machine's, for that is what the code was built for. Prints the stack's outputs and the physical ids of
 its resources as JSON; on failure prints the stack's events to standard error and exits with 1.
 """
 
@@ -11,6 +12,7 @@ import argparse
 import hashlib
 import io
 import json
+import platform
 import sys
 import time
 import zipfile
@@ -43,6 +45,8 @@ def main() -> None:
     options = parser.parse_args()
     try:
         packaged = package(options.template, options.functions, options.endpoint)
+        if "Architecture" in packaged.get("Parameters", {}):
+            options.parameters.setdefault("Architecture", "x86_64" if platform.machine() == "x86_64" else "arm64")
         print(json.dumps(create(options.stack, packaged, options.parameters, options.endpoint)))
     except DeploymentFailed as failure:
         sys.exit(f"deploying {options.template} as stack {options.stack} failed: {failure}")

@@ -1,4 +1,4 @@
-"""Starts the mended server: ``python -m tagwire_moto [--events-endpoint URL]``.
+"""Starts the mended server: ``python -m tagwire_moto [--events-endpoint URL | --events-endpoint -]``.
 
 It takes a port that the system chooses, on the loopback interface only, and says which in one JSON
 line on its standard output. It ends when its standard input closes. See `hosted`.
@@ -28,20 +28,26 @@ from werkzeug.serving import make_server  # noqa: E402
 def main() -> None:
     """Serves until standard input closes."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events-endpoint", help="where EventBridge is; without it EC2 sends no events")
+    parser.add_argument(
+        "--events-endpoint",
+        help="where EventBridge is; '-' for the first line of standard input, which lets both servers "
+        "start at once; without it EC2 sends no events",
+    )
     parser.add_argument("--account-id", default="123456789012")
     parser.add_argument("--region", default="us-east-1")
     options = parser.parse_args()
 
-    end_with_standard_input()
     tagwire_moto.install()
+    # Builds the account's default network and image list, which the first call would wait for.
+    ec2_backends[options.account_id][options.region]  # noqa: B018
+    if options.events_endpoint == "-":
+        options.events_endpoint = sys.stdin.buffer.readline().decode().strip()
     native_events.send_to(options.events_endpoint)
+    end_with_standard_input()
     application = control.serve(
         faults.guard(DomainDispatcherApplication(create_backend_app)), options.account_id, options.region
     )
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=MotoRequestHandler)
-    # Builds the account's default network and image list, which the first call would wait for.
-    ec2_backends[options.account_id][options.region]  # noqa: B018
     announce(server.server_port)
     server.serve_forever()
 

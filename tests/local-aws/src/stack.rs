@@ -1,0 +1,158 @@
+//! The functions' binaries, and the stack that is made of them and the template.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::paths;
+
+/// A deployed stack.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Stack {
+    outputs: BTreeMap<String, String>,
+    resources: BTreeMap<String, Resource>,
+}
+
+/// A resource of a stack.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Resource {
+    /// Its CloudFormation type, `AWS::SQS::Queue`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its physical id: a queue's URL, a function's name.
+    pub id: String,
+}
+
+impl Stack {
+    /// The value of an output.
+    ///
+    /// # Errors
+    ///
+    /// When the stack has no such output; the error names those it has.
+    pub fn output(&self, name: &str) -> Result<&str> {
+        self.outputs
+            .get(name)
+            .map(String::as_str)
+            .ok_or_else(|| anyhow!("the stack has no output {name}; it has {:?}", self.outputs.keys()))
+    }
+
+    /// The physical id of a resource, by its logical one.
+    ///
+    /// # Errors
+    ///
+    /// When the stack has no such resource; the error names those it has.
+    pub fn physical_id(&self, logical_id: &str) -> Result<&str> {
+        self.resources
+            .get(logical_id)
+            .map(|resource| resource.id.as_str())
+            .ok_or_else(|| anyhow!("the stack has no resource {logical_id}; it has {:?}", self.resources.keys()))
+    }
+
+    /// The logical id of the resource with a physical one.
+    #[must_use]
+    pub fn logical_id(&self, physical_id: &str) -> Option<&str> {
+        let (logical_id, _) = self.resources.iter().find(|(_, resource)| resource.id == physical_id)?;
+        Some(logical_id)
+    }
+
+    /// All resources, by logical id.
+    #[must_use]
+    pub fn resources(&self) -> &BTreeMap<String, Resource> {
+        &self.resources
+    }
+
+    /// The outputs, by name.
+    #[must_use]
+    pub fn outputs(&self) -> &BTreeMap<String, String> {
+        &self.outputs
+    }
+
+    /// The logical id of the queue with a name.
+    pub(crate) fn queue(&self, name: &str) -> Option<&str> {
+        self.resources.iter().find_map(|(logical_id, resource)| {
+            let is_it = resource.kind == "AWS::SQS::Queue" && resource.id.rsplit('/').next() == Some(name);
+            is_it.then_some(logical_id.as_str())
+        })
+    }
+}
+
+/// Builds every binary of the workspace, as a `cargo build` of all of it does, and answers where they are.
+///
+/// All of them, because a smaller selection has other features of crates that the AWS SDKs are built on, and would
+/// build the SDKs again. The SDKs' own build is shared with `cargo test`.
+///
+/// # Errors
+///
+/// When the build fails; the error has the compiler's words.
+pub(crate) fn build_functions(into: &Path) -> Result<()> {
+    let cargo = std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from);
+    let mut command = Command::new(cargo);
+    command
+        .current_dir(paths::workspace())
+        .args(["build", "--workspace", "--bins", "--message-format=json-render-diagnostics"]);
+    let output = command.output().with_context(|| format!("starting {command:?}"))?;
+    if !output.status.success() {
+        bail!(
+            "building the functions with {command:?} ended with {}:\n{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    let built: Vec<PathBuf> = String::from_utf8_lossy(&output.stdout).lines().filter_map(executable).collect();
+    if built.is_empty() {
+        bail!("{command:?} built no binary");
+    }
+    std::fs::create_dir_all(into).with_context(|| format!("making {}", into.display()))?;
+    for binary in built {
+        let name = binary.file_name().ok_or_else(|| anyhow!("{} has no name", binary.display()))?;
+        let copy = into.join(name);
+        // A link costs nothing and keeps what was built, even when the next build replaces it.
+        if std::fs::hard_link(&binary, &copy).is_err() {
+            std::fs::copy(&binary, &copy).with_context(|| format!("copying {} to {}", binary.display(), copy.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// The executable that a line of cargo's messages tells of.
+fn executable(line: &str) -> Option<PathBuf> {
+    let message: Value = serde_json::from_str(line).ok()?;
+    (message.get("reason")?.as_str()? == "compiler-artifact").then_some(())?;
+    Some(PathBuf::from(message.get("executable")?.as_str()?))
+}
+
+/// What is to be deployed where.
+#[derive(Debug)]
+pub(crate) struct Deployment<'a> {
+    pub(crate) python: &'a Path,
+    pub(crate) endpoint: &'a str,
+    pub(crate) template: &'a Path,
+    pub(crate) functions: &'a Path,
+    pub(crate) stack: &'a str,
+    pub(crate) parameters: &'a BTreeMap<String, String>,
+}
+
+/// Creates the stack and waits for it. Blocks.
+pub(crate) fn deploy(deployment: &Deployment<'_>) -> Result<Stack> {
+    let mut command = Command::new(deployment.python);
+    command
+        .arg(paths::python().join("deploy.py"))
+        .args(["--endpoint", deployment.endpoint, "--stack", deployment.stack])
+        .arg("--template")
+        .arg(deployment.template)
+        .arg("--functions")
+        .arg(deployment.functions)
+        .arg("--parameters")
+        .arg(serde_json::to_string(deployment.parameters)?);
+    let output = command.output().with_context(|| format!("starting {command:?}"))?;
+    if !output.status.success() {
+        bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    serde_json::from_slice(&output.stdout).with_context(|| {
+        format!("{command:?} printed {:?}, which is no description of a stack", String::from_utf8_lossy(&output.stdout))
+    })
+}
