@@ -52,6 +52,19 @@ pub async fn observe<C: Observe>(
     Observation { vpc: vpc.clone(), at, scope, instances, stores, groups, taken_names }
 }
 
+/// The VPCs of the account and Region that have something opted in or owned, each once.
+pub async fn vpcs_of_interest<C: Observe>(cloud: &C) -> Reading<VpcId> {
+    let (instances, groups, index) =
+        join!(cloud.instances(Instances::OptedInAnywhere), cloud.groups(Groups::OwnedAnywhere), cloud.candidates(),);
+    let arns: BTreeSet<StoreArn> = index.found.into_iter().map(|store| store.arn).collect();
+    let stores = stores_by_arn(cloud, &arns).await;
+    let mut vpcs: BTreeSet<VpcId> = groups.found.into_iter().map(|group| group.vpc).collect();
+    vpcs.extend(instances.found.into_iter().filter_map(|instance| instance.interface).map(|interface| interface.vpc));
+    vpcs.extend(present(&stores.found).filter_map(|store| store.vpc.clone()));
+    let gaps = [instances.gaps, groups.gaps, index.gaps, stores.gaps].into_iter().flatten().collect();
+    Reading { found: vpcs.into_iter().collect(), gaps }
+}
+
 async fn scoped_instances<C: Observe>(cloud: &C, vpc: &VpcId, scope: &Scope) -> Reading<Instance> {
     match scope {
         Scope::Vpc => cloud.instances(Instances::OptedIn { vpc, names: None }).await,

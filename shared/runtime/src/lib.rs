@@ -1,1 +1,126 @@
+//! The functions' frame: settings, logs, the AWS clients and the Lambda loop around the handlers
+//! of `tagwire-engine`.
 
+mod logs;
+mod settings;
+
+use std::time::Duration;
+
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use jiff::Timestamp;
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde_json::Value;
+use tagwire_aws::{Aws, QueueUrls, SystemClock};
+use tagwire_engine::{
+    handlers::{self, Context, Failed, Message},
+    paced::Pacing,
+};
+
+pub use self::settings::{Settings, SettingsError};
+
+/// What is kept of the function's time to write the last log lines and the answer.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// Runs `instance-events` or `data-store-events`.
+///
+/// # Errors
+/// Settings that cannot be used, or a Lambda runtime that does not answer.
+pub async fn take_in(function: &'static str) -> Result<(), Error> {
+    let process = Process::start(function).await?;
+    let process = &process;
+    lambda_runtime::run(service_fn(async move |event: LambdaEvent<SqsEvent>| -> Result<SqsBatchResponse, Error> {
+        let context = process.context(deadline(&event));
+        Ok(response(handlers::take_in(&context, &messages(event.payload)).await))
+    }))
+    .await
+}
+
+/// Runs `connect`.
+///
+/// # Errors
+/// Settings that cannot be used, or a Lambda runtime that does not answer.
+pub async fn connect(function: &'static str) -> Result<(), Error> {
+    let process = Process::start(function).await?;
+    let process = &process;
+    lambda_runtime::run(service_fn(async move |event: LambdaEvent<SqsEvent>| -> Result<SqsBatchResponse, Error> {
+        let context = process.context(deadline(&event));
+        let messages = messages(event.payload);
+        Ok(response(handlers::connect(&context, &process.settings.handlers, &messages).await))
+    }))
+    .await
+}
+
+/// Runs `sweep`.
+///
+/// # Errors
+/// Settings that cannot be used, or a Lambda runtime that does not answer.
+pub async fn sweep(function: &'static str) -> Result<(), Error> {
+    let process = Process::start(function).await?;
+    let process = &process;
+    lambda_runtime::run(service_fn(async move |event: LambdaEvent<Value>| -> Result<Value, Error> {
+        let context = process.context(deadline(&event));
+        let vpcs = handlers::sweep(&context, &event.context.request_id).await?;
+        Ok(serde_json::json!({ "vpcs": vpcs }))
+    }))
+    .await
+}
+
+/// What lives as long as the function's process.
+struct Process {
+    function: &'static str,
+    settings: Settings,
+    aws: Aws,
+    clock: SystemClock,
+    pacing: Pacing,
+}
+
+impl Process {
+    async fn start(function: &'static str) -> Result<Self, Error> {
+        logs::start();
+        let settings = Settings::read(|name| std::env::var(name).ok()).inspect_err(|error| {
+            tracing::error!(record = "start", function, code = "settings", "the function does not start: {error}");
+        })?;
+        let queues = QueueUrls {
+            connect: Some(settings.connect_queue.clone()),
+            instances: Some(settings.instance_queue.clone()),
+            stores: Some(settings.store_queue.clone()),
+        };
+        let installation = tagwire_aws::Settings { connect_key: settings.connect_key.clone(), queues };
+        let aws = Aws::new(&tagwire_aws::load_config().await, installation);
+        Ok(Self { function, settings, aws, clock: SystemClock, pacing: Pacing::default() })
+    }
+
+    fn context(&self, deadline: Timestamp) -> Context<'_, Aws, Aws, SystemClock> {
+        Context {
+            function: self.function,
+            cloud: &self.aws,
+            queues: &self.aws,
+            clock: &self.clock,
+            pacing: &self.pacing,
+            deadline,
+        }
+    }
+}
+
+/// When the invocation has to be done, with [`MARGIN`] to spare.
+fn deadline<T>(event: &LambdaEvent<T>) -> Timestamp {
+    let end = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
+    let end = Timestamp::from_millisecond(end).unwrap_or(Timestamp::MAX);
+    end.checked_sub(MARGIN).unwrap_or(end)
+}
+
+fn messages(event: SqsEvent) -> Vec<Message> {
+    event
+        .records
+        .into_iter()
+        .map(|record| Message { id: record.message_id.unwrap_or_default(), body: record.body.unwrap_or_default() })
+        .collect()
+}
+
+fn response(failed: Failed) -> SqsBatchResponse {
+    let mut response = SqsBatchResponse::default();
+    for id in failed {
+        response.add_failure(id);
+    }
+    response
+}

@@ -3,15 +3,17 @@
 
 use std::collections::BTreeSet;
 
-use futures_util::join;
 use tagwire_core::{
-    id::{StoreArn, VpcId},
-    observation::{Reading, Scope, Sighting},
+    id::VpcId,
+    observation::Scope,
     work::{Cause, Tries, VERSION, WorkItem},
 };
 
 use super::{Context, outcome};
-use crate::cloud::{Clock, CloudError, Groups, Instances, Observe, Queues};
+use crate::{
+    cloud::{Clock, CloudError, Observe, Queues},
+    observe::vpcs_of_interest,
+};
 
 /// Sends every VPC that has something opted in or owned to `connect`; returns them.
 ///
@@ -21,22 +23,12 @@ pub async fn sweep<C: Observe, Q: Queues, K: Clock>(
     context: &Context<'_, C, Q, K>,
     request: &str,
 ) -> Result<BTreeSet<VpcId>, CloudError> {
-    let cloud = context.paced(context.deadline);
-    let (instances, groups, index) =
-        join!(cloud.instances(Instances::OptedInAnywhere), cloud.groups(Groups::OwnedAnywhere), cloud.candidates(),);
-    let arns: BTreeSet<StoreArn> = index.found.into_iter().map(|store| store.arn).collect();
-    let stores = if arns.is_empty() { Reading::default() } else { cloud.stores(&arns).await };
-
+    let found = vpcs_of_interest(&context.paced(context.deadline)).await;
     // What could not be read hides VPCs from this sweep, never from the next.
-    for gap in instances.gaps.iter().chain(&groups.gaps).chain(&index.gaps).chain(&stores.gaps) {
+    for gap in &found.gaps {
         tracing::error!(record = "finding", function = context.function, code = "unread", "{gap}");
     }
-    let mut vpcs: BTreeSet<VpcId> = groups.found.into_iter().map(|group| group.vpc).collect();
-    vpcs.extend(instances.found.into_iter().filter_map(|instance| instance.interface).map(|interface| interface.vpc));
-    vpcs.extend(stores.found.into_iter().filter_map(|sighting| match sighting {
-        Sighting::Present(store) => store.vpc,
-        Sighting::Gone(_) => None,
-    }));
+    let vpcs: BTreeSet<VpcId> = found.found.into_iter().collect();
 
     let mut first_error = None;
     let tries = Tries::first(context.clock.now());
