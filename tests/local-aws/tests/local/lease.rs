@@ -1,0 +1,112 @@
+//! How a local AWS begins and ends.
+
+use std::net::TcpStream;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tagwire_local_aws::{LeaseOptions, LocalAws};
+
+use crate::{ECHO, folder, launch, send, servers_only, small_stack};
+
+fn listening(environment: &std::collections::BTreeMap<String, String>, name: &str) -> bool {
+    TcpStream::connect(environment[name].trim_start_matches("http://")).is_ok()
+}
+
+#[tokio::test]
+async fn dropping_it_ends_servers_and_proxies_and_removes_the_logs() {
+    let aws = LocalAws::lease_with(servers_only()).await.unwrap();
+    let environment = aws.function_environment();
+    let logs = aws.log_dir().to_path_buf();
+    launch(&aws).await;
+    assert!(listening(&environment, "AWS_ENDPOINT_URL") && listening(&environment, "AWS_ENDPOINT_URL_SQS"));
+    assert!(logs.join("moto.log").exists());
+    drop(aws);
+    assert!(!listening(&environment, "AWS_ENDPOINT_URL") && !listening(&environment, "AWS_ENDPOINT_URL_SQS"));
+    assert!(!logs.exists());
+}
+
+#[tokio::test]
+async fn functions_end_with_it() {
+    let aws = LocalAws::lease_with(small_stack()).await.unwrap();
+    send(&aws, &json!({}), 0).await;
+    aws.settle().await.unwrap();
+    let process = aws.records().await.unwrap()[0]["pid"].as_u64().unwrap();
+    assert!(std::path::Path::new(&format!("/proc/{process}")).exists());
+    drop(aws);
+    assert!(!std::path::Path::new(&format!("/proc/{process}")).exists());
+}
+
+#[tokio::test]
+async fn chosen_log_folder_stays() {
+    let folder = std::env::temp_dir().join(format!("tagwire-chosen-{}", std::process::id()));
+    let options = LeaseOptions { log_dir: Some(folder.clone()), ..servers_only() };
+    drop(LocalAws::lease_with(options).await.unwrap());
+    assert!(folder.join("ministack.log").exists());
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[tokio::test]
+async fn program_with_the_environment_sees_the_same_aws_and_is_recorded() {
+    let aws = LocalAws::lease_with(servers_only()).await.unwrap();
+    let instance = launch(&aws).await;
+    let program = "import boto3; print(boto3.client('ec2').describe_instances(), boto3.client('sqs').list_queues())";
+    // Waits for the program on the only thread of this test's runtime, as a test of the CLI does.
+    let run = Command::new(tagwire_local_aws::python().unwrap())
+        .args(["-c", program])
+        .envs(aws.function_environment())
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    assert!(String::from_utf8_lossy(&run.stdout).contains(&instance));
+    let calls: Vec<_> = aws.calls().into_iter().map(|call| (call.service, call.action, call.status)).collect();
+    let seen = |service: &str, action: &str| (service.to_owned(), action.to_owned(), Some(200));
+    assert_eq!(calls, [seen("ec2", "DescribeInstances"), seen("sqs", "ListQueues")]);
+    aws.forget_calls();
+    assert!(aws.calls().is_empty());
+}
+
+#[tokio::test]
+async fn store_can_be_put_into_a_state_and_back() {
+    let aws = LocalAws::lease_with(servers_only()).await.unwrap();
+    let made = aws
+        .rds()
+        .create_db_cluster()
+        .db_cluster_identifier("orders")
+        .engine("aurora-postgresql")
+        .master_username("someone")
+        .master_user_password("something")
+        .send()
+        .await
+        .unwrap();
+    let arn = made.db_cluster().and_then(|cluster| cluster.db_cluster_arn()).unwrap();
+    let modify = || aws.rds().modify_db_cluster().db_cluster_identifier("orders").deletion_protection(true).send();
+    assert_eq!(aws.set_store_status(arn, "modifying").await.unwrap(), "available");
+    let refused = modify().await.unwrap_err().into_service_error();
+    assert!(refused.is_invalid_db_cluster_state_fault(), "{refused:?}");
+    assert_eq!(aws.set_store_status("orders", "available").await.unwrap(), "modifying");
+    modify().await.unwrap();
+    let unknown = aws.set_store_status("nothing", "available").await.unwrap_err().to_string();
+    assert!(unknown.contains("nothing") && unknown.contains("orders"), "{unknown}");
+}
+
+#[tokio::test]
+async fn deployment_that_fails_says_why() {
+    let refusal = async |options: LeaseOptions| format!("{:#}", LocalAws::lease_with(options).await.unwrap_err());
+    let missing = LeaseOptions { functions: Some(folder()), ..small_stack() };
+    let said = refusal(missing).await;
+    assert!(said.contains("EchoFunction") && said.contains("which is not there"), "{said}");
+    let said = refusal(small_stack().parameter("Colour", "red")).await;
+    assert!(said.contains("Colour"), "{said}");
+}
+
+#[tokio::test]
+async fn function_is_called_with_the_stacks_parameters() {
+    let aws = LocalAws::lease_with(small_stack().parameter("Greeting", "good day")).await.unwrap();
+    let answer = aws.invoke(ECHO, &json!({"a": 1})).await.unwrap();
+    assert_eq!(answer, json!({"greeting": "good day", "sent": {"a": 1}}));
+    assert_eq!(aws.stack().output("WorkQueueUrl").unwrap(), aws.stack().physical_id("WorkQueue").unwrap());
+    let failed = aws.invoke(ECHO, &json!({"do": "explode"})).await.unwrap_err().to_string();
+    assert!(failed.contains("told to"), "{failed}");
+    let unknown = aws.invoke("NoFunction", &Value::Null).await.unwrap_err().to_string();
+    assert!(unknown.contains(ECHO), "{unknown}");
+}
