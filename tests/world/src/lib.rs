@@ -1,1 +1,56 @@
+//! Worlds for tests: what there is in a VPC as a few lines of text, arbitrary worlds for property
+//! tests, and an oracle that says who reaches what.
+//!
+//! ```
+//! use tagwire_world::World;
+//!
+//! let world = World::read(
+//!     "instance i-1 connect=orders
+//!      db orders connect=orders
+//!      pair orders 1 worn-by=i-1",
+//! );
+//! assert_eq!(world.unwrap().seen.groups.found.len(), 2);
+//! ```
+//!
+//! # The grammar
+//!
+//! One thing a line; `#` begins a comment; a value with spaces stands in double quotes; values that
+//! are lists are separated by commas. A group `G` has the id `sg-G`, the instance `i-1` the
+//! interface `eni-1`, and a store of the first kind below the identity `db-NAME`.
+//!
+//! | line | options |
+//! |---|---|
+//! | `instance i-1` | `connect=a,b` or the raw value `connect="a b"`, `zone=a`, `wears=G` (default `default`), `block`, `hold`, `gone` |
+//! | `db NAME`, `cluster NAME`, `docdb NAME`, `neptune NAME` | `connect=` as above, `port=5432` (`5432-5440`, `none`), `state=available`, `groups=G:removing` (default `default`; `:adding`), `zone=a,b`, `vpc=2`, `classic`, `block`, `hold`, `id=IDENTITY`, `serverless-v1`, `global=G`, `member-of=C` |
+//! | `pair NAME 1` (`1/2`: store side 1, instance side 2) | a whole owned pair, attached to the store; `worn-by=i-1`, `loose`, `adding`, `removing`, `only=store`, `rules=none` (`store`, `instance`), `port=5433`, `egress=store,instance`, `store-rule=RULE`, `instance-rule=RULE`, `arn=OLD`, `made-by=console` (`hand`, `forger`, `nobody`: tags lost) |
+//! | `group G` | `rule=RULE`, `tagged=NAME/store`, `tag:KEY=VALUE`, `ours=store` (our description), `description=D`, `id=ID`, `worn-by=i-1`, `on=NAME` |
+//! | `gone NAME` | the service said that there is no such DB instance |
+//! | `scope vpc`, `scope i-1 NAME` | |
+//! | `gap groups`, `gap stores lasting` | what could not be read; `lasting` when no repetition helps |
+//! | `taken G` | names that AWS refused |
+//! | `limit 3` | how many groups an interface takes |
+//!
+//! A `RULE` is written as it is shown: `"tcp 5432 from sg-ec2-rds-1"`, `"all traffic to 0.0.0.0/0"`.
 
+mod generate;
+mod reach;
+mod read;
+mod rule;
+mod write;
+
+use tagwire_core::{observation::Observation, policy::Policy};
+
+pub use self::{
+    generate::{shuffled, worlds},
+    reach::{Unread, reaches},
+    read::BadWorld,
+};
+
+/// Everything a plan is made from.
+#[derive(Clone, PartialEq, Eq)]
+pub struct World {
+    /// What was observed.
+    pub seen: Observation,
+    /// The planner's settings.
+    pub policy: Policy,
+}

@@ -1,0 +1,543 @@
+//! The grammar of worlds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use tagwire_core::{
+    group::{self, GroupName, MANAGED_BY, OwnTags, SecurityGroup},
+    id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId, VpcId, ZoneName},
+    model::{DataStore, Form, Instance, Interface, Membership},
+    observation::{Gap, Observation, Reading, Scope, Sighting},
+    plan::PairRule,
+    policy::Policy,
+    rule::{Peer, PortRange, Rule, Traffic},
+    service::{Service, Side},
+    tag::{ConnectTag, Wishes},
+};
+use thiserror::Error;
+
+use crate::{World, rule};
+
+/// Why a text is not a world.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("line {line}: {problem}")]
+pub struct BadWorld {
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+pub(crate) const VPC: &str = "vpc-1";
+pub(crate) const ZONE_PREFIX: &str = "eu-central-1";
+pub(crate) const ARN_PREFIX: &str = "arn:aws:rds:eu-central-1:123456789012:";
+
+impl World {
+    /// Reads a world; the grammar is in the crate's documentation.
+    ///
+    /// # Errors
+    /// [`BadWorld`] for the first line that cannot be read.
+    pub fn read(text: &str) -> Result<Self, BadWorld> {
+        let mut lines = Vec::new();
+        for (index, line) in text.lines().enumerate() {
+            let line = Line::read(index + 1, line).map_err(|problem| BadWorld { line: index + 1, problem })?;
+            lines.extend(line);
+        }
+        let mut reader = Reader::new();
+        // Pairs and groups are attached to things that may be written below them.
+        for heads in [&THINGS[..], &GROUPS[..], &REST[..]] {
+            for line in lines.iter_mut().filter(|line| heads.contains(&line.head.as_str())) {
+                let number = line.number;
+                reader.line(line).and_then(|()| line.finish()).map_err(|problem| BadWorld { line: number, problem })?;
+            }
+        }
+        match lines.iter().find(|line| ![&THINGS[..], &GROUPS[..], &REST[..]].concat().contains(&line.head.as_str())) {
+            Some(line) => Err(BadWorld {
+                line: line.number,
+                problem: format!("there is no line that begins with {:?}", line.head),
+            }),
+            None => Ok(reader.world),
+        }
+    }
+}
+
+impl World {
+    /// Reads line by line and leaves out what contradicts the lines before it.
+    pub(crate) fn read_what_fits(lines: impl IntoIterator<Item = String>) -> Self {
+        let mut reader = Reader::new();
+        for text in lines {
+            let before = reader.clone();
+            let fits = Line::read(1, &text)
+                .and_then(|line| line.map_or(Ok(()), |mut line| reader.line(&mut line).and_then(|()| line.finish())));
+            if fits.is_err() {
+                reader = before;
+            }
+        }
+        reader.world
+    }
+}
+
+const THINGS: [&str; 5] = ["instance", "db", "cluster", "docdb", "neptune"];
+const GROUPS: [&str; 2] = ["pair", "group"];
+const REST: [&str; 5] = ["gone", "scope", "gap", "taken", "limit"];
+
+type Outcome<T> = Result<T, String>;
+
+/// A value of an option, and whether it stood in quotes.
+#[derive(Debug, Clone)]
+struct Value {
+    text: String,
+    quoted: bool,
+}
+
+/// A line taken apart: a head, bare words, and options. What is used is taken out, so that what is
+/// left over at the end is an error.
+#[derive(Debug)]
+struct Line {
+    number: usize,
+    head: String,
+    words: Vec<String>,
+    options: Vec<(String, Value)>,
+}
+
+impl Line {
+    fn read(number: usize, text: &str) -> Outcome<Option<Self>> {
+        let mut words: Vec<(String, Option<usize>)> = Vec::new();
+        let mut word: Option<(String, Option<usize>)> = None;
+        let mut quoted = false;
+        for symbol in text.chars() {
+            match symbol {
+                '"' => {
+                    quoted = !quoted;
+                    let (text, quote) = word.get_or_insert_default();
+                    *quote = quote.or(Some(text.len()));
+                }
+                '#' if !quoted => break,
+                _ if symbol.is_whitespace() && !quoted => words.extend(word.take()),
+                _ => word.get_or_insert_default().0.push(symbol),
+            }
+        }
+        if quoted {
+            return Err("a quote is not closed".to_owned());
+        }
+        words.extend(word);
+        let mut line = Self { number, head: String::new(), words: Vec::new(), options: Vec::new() };
+        for (word, quote) in words {
+            let unquoted = quote.unwrap_or(word.len());
+            match word.split_once('=').filter(|(key, _)| key.len() < unquoted) {
+                Some((key, value)) => {
+                    let value = Value { text: value.to_owned(), quoted: quote.is_some() };
+                    line.options.push((key.to_owned(), value));
+                }
+                None => line.words.push(word),
+            }
+        }
+        if line.words.is_empty() {
+            return if line.options.is_empty() { Ok(None) } else { Err("it begins with an option".to_owned()) };
+        }
+        line.head = line.words.remove(0);
+        Ok(Some(line))
+    }
+
+    fn finish(&self) -> Outcome<()> {
+        match self.words.iter().chain(self.options.iter().map(|(key, _)| key)).next() {
+            Some(word) => Err(format!("{word:?} means nothing on the line of {}", self.head)),
+            None => Ok(()),
+        }
+    }
+
+    fn name(&mut self) -> Outcome<String> {
+        if self.words.is_empty() { Err(format!("a {} line needs a name", self.head)) } else { Ok(self.words.remove(0)) }
+    }
+
+    fn all(&mut self, key: &str) -> Vec<Value> {
+        self.options.extract_if(.., |(other, _)| other == key).map(|(_, value)| value).collect()
+    }
+
+    fn value(&mut self, key: &str) -> Outcome<Option<Value>> {
+        let mut values = self.all(key);
+        match values.len() {
+            0 | 1 => Ok(values.pop()),
+            _ => Err(format!("{key} stands there twice")),
+        }
+    }
+
+    fn text(&mut self, key: &str) -> Outcome<Option<String>> {
+        Ok(self.value(key)?.map(|value| value.text))
+    }
+
+    fn list(&mut self, key: &str) -> Outcome<Option<Vec<String>>> {
+        Ok(self.text(key)?.map(|text| words(&text)))
+    }
+
+    fn flag(&mut self, flag: &str) -> bool {
+        self.words.extract_if(.., |word| word == flag).count() > 0
+    }
+
+    fn rules(&mut self, key: &str) -> Outcome<BTreeSet<Rule>> {
+        let read = |value: Value| rule::read(&value.text).ok_or_else(|| format!("{:?} is not a rule", value.text));
+        self.all(key).into_iter().map(read).collect()
+    }
+
+    fn wishes(&mut self) -> Outcome<Wishes> {
+        let connect = self.value("connect")?;
+        let value = connect.map(|value| if value.quoted { value.text } else { value.text.replace(',', " ") });
+        Ok(Wishes { connect: ConnectTag::read(value.as_deref()), blocked: self.flag("block"), held: self.flag("hold") })
+    }
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split(',').filter(|word| !word.is_empty() && *word != "none").map(str::to_owned).collect()
+}
+
+fn said<T>(result: Result<T, impl std::fmt::Display>) -> Outcome<T> {
+    result.map_err(|error| error.to_string())
+}
+
+/// A group's id; the prefix may be left out.
+fn group_id(name: &str) -> Outcome<SecurityGroupId> {
+    said(SecurityGroupId::parse(format!("sg-{}", name.strip_prefix("sg-").unwrap_or(name))))
+}
+
+fn zone(name: &str) -> Outcome<ZoneName> {
+    said(ZoneName::parse(format!("{ZONE_PREFIX}{name}")))
+}
+
+fn side(text: &str) -> Outcome<Side> {
+    Side::BOTH.into_iter().find(|side| side.tag_value() == text).ok_or_else(|| format!("{text:?} is not a side"))
+}
+
+fn sides(text: &str) -> Outcome<Vec<Side>> {
+    words(text).iter().map(|word| side(word)).collect()
+}
+
+fn arn(kind: &str, name: &str) -> Outcome<StoreArn> {
+    said(StoreArn::parse(format!("{ARN_PREFIX}{kind}:{name}")))
+}
+
+/// What a pair or a group needs to know of its store, which may be one that is no longer there.
+struct Home {
+    id: StoreId,
+    arn: StoreArn,
+    service: Service,
+    ports: Option<PortRange>,
+}
+
+#[derive(Clone)]
+struct Reader {
+    world: World,
+    /// By the names that the text uses.
+    stores: BTreeMap<String, StoreArn>,
+}
+
+impl Reader {
+    fn new() -> Self {
+        let vpc = VpcId::parse(VPC).unwrap_or_else(|_| unreachable!("a constant"));
+        let seen = Observation {
+            vpc,
+            at: Timestamp::UNIX_EPOCH,
+            scope: Scope::Vpc,
+            instances: Reading::default(),
+            stores: Reading::default(),
+            groups: Reading::default(),
+            taken_names: BTreeSet::new(),
+        };
+        Self { world: World { seen, policy: Policy::default() }, stores: BTreeMap::new() }
+    }
+
+    fn line(&mut self, line: &mut Line) -> Outcome<()> {
+        match line.head.as_str() {
+            "instance" => self.instance(line),
+            "db" => self.store(line, Service::Rds, "db", 5432),
+            "cluster" => self.store(line, Service::Rds, "cluster", 5432),
+            "docdb" => self.store(line, Service::DocumentDb, "cluster", 27017),
+            "neptune" => self.store(line, Service::Neptune, "cluster", 8182),
+            "pair" => self.pair(line),
+            "group" => self.group(line),
+            "gone" => {
+                let arn = arn("db", &line.name()?)?;
+                self.world.seen.stores.found.push(Sighting::Gone(arn));
+                Ok(())
+            }
+            "scope" => self.scope(line),
+            "gap" => self.gap(line),
+            "taken" => {
+                self.world.seen.taken_names.extend(line.words.drain(..));
+                Ok(())
+            }
+            "limit" => {
+                self.world.policy.interface_group_limit = said(line.name()?.parse())?;
+                Ok(())
+            }
+            other => Err(format!("there is no line that begins with {other:?}")),
+        }
+    }
+
+    fn instance(&mut self, line: &mut Line) -> Outcome<()> {
+        let id = said(InstanceId::parse(line.name()?))?;
+        if self.world.seen.instances.found.iter().any(|instance| instance.id == id) {
+            return Err(format!("{id} is there already"));
+        }
+        let wears = line.list("wears")?.unwrap_or_else(|| vec!["default".to_owned()]);
+        let interface = Interface {
+            id: said(InterfaceId::parse(id.as_str().replacen("i-", "eni-", 1)))?,
+            vpc: self.world.seen.vpc.clone(),
+            groups: wears.iter().map(|name| group_id(name)).collect::<Outcome<_>>()?,
+        };
+        let instance = Instance {
+            id,
+            interface: (!line.flag("gone")).then_some(interface),
+            zone: line.text("zone")?.map(|name| zone(&name)).transpose()?,
+            wishes: line.wishes()?,
+        };
+        self.world.seen.instances.found.push(instance);
+        Ok(())
+    }
+
+    fn store(&mut self, line: &mut Line, service: Service, kind: &str, port: u16) -> Outcome<()> {
+        let name = line.name()?;
+        let arn = arn(kind, &name)?;
+        let form = if line.flag("serverless-v1") {
+            Form::ServerlessV1
+        } else if let Some(global) = line.text("global")? {
+            Form::GlobalMember { global }
+        } else if let Some(cluster) = line.text("member-of")? {
+            Form::ClusterMember { cluster }
+        } else {
+            Form::Plain
+        };
+        let ports = match line.text("port")?.as_deref() {
+            None => PortRange::single(port),
+            Some("none") => None,
+            Some(text) => Some(rule::ports(text).ok_or_else(|| format!("{text:?} is not a port"))?),
+        };
+        let mut groups = BTreeMap::new();
+        for word in line.list("groups")?.unwrap_or_else(|| vec!["default".to_owned()]) {
+            let (group, membership) = match word.split_once(':') {
+                None => (word.as_str(), Membership::Active),
+                Some((group, "adding")) => (group, Membership::Adding),
+                Some((group, "removing")) => (group, Membership::Removing),
+                Some((_, other)) => return Err(format!("{other:?} is not a membership")),
+            };
+            groups.insert(group_id(group)?, membership);
+        }
+        let number = line.text("vpc")?.unwrap_or_else(|| "1".to_owned());
+        let vpc = said(VpcId::parse(format!("vpc-{number}")))?;
+        let id = line.text("id")?.unwrap_or_else(|| format!("{kind}-{name}"));
+        let store = DataStore {
+            id: said(StoreId::parse(id))?,
+            arn: arn.clone(),
+            service,
+            vpc: (!line.flag("classic")).then_some(vpc),
+            zones: line.list("zone")?.unwrap_or_default().iter().map(|name| zone(name)).collect::<Outcome<_>>()?,
+            ports,
+            state: line.text("state")?.unwrap_or_else(|| "available".to_owned()),
+            form,
+            groups,
+            wishes: line.wishes()?,
+        };
+        if self.stores.insert(name.clone(), arn).is_some() {
+            return Err(format!("{name} is there already"));
+        }
+        self.world.seen.stores.found.push(Sighting::Present(Box::new(store)));
+        Ok(())
+    }
+
+    fn store_mut(&mut self, name: &str) -> Option<&mut DataStore> {
+        let arn = self.stores.get(name)?;
+        self.world.seen.stores.found.iter_mut().find_map(|sighting| match sighting {
+            Sighting::Present(store) if store.arn == *arn => Some(store.as_mut()),
+            Sighting::Present(_) | Sighting::Gone(_) => None,
+        })
+    }
+
+    fn home(&mut self, name: &str) -> Outcome<Home> {
+        if let Some(store) = self.store_mut(name) {
+            let (id, arn, service, ports) = (store.id.clone(), store.arn.clone(), store.service, store.ports);
+            return Ok(Home { id, arn, service, ports });
+        }
+        Ok(Home {
+            id: said(StoreId::parse(format!("db-{name}")))?,
+            arn: arn("db", name)?,
+            service: Service::Rds,
+            ports: PortRange::single(5432),
+        })
+    }
+
+    fn wear(&mut self, instance: &str, group: SecurityGroupId) -> Outcome<()> {
+        let found = self.world.seen.instances.found.iter_mut().find(|found| found.id.as_str() == instance);
+        let interface = found.and_then(|instance| instance.interface.as_mut());
+        interface.ok_or_else(|| format!("there is no {instance} to wear it"))?.groups.insert(group);
+        Ok(())
+    }
+
+    fn add(&mut self, group: SecurityGroup) -> Outcome<()> {
+        if self.world.seen.groups.found.iter().any(|found| found.id == group.id) {
+            return Err(format!("{} is there already", group.id));
+        }
+        self.world.seen.groups.found.push(group);
+        Ok(())
+    }
+
+    fn pair(&mut self, line: &mut Line) -> Outcome<()> {
+        let of = line.name()?;
+        let home = self.home(&of)?;
+        let numbers = line.name()?;
+        let (store_number, instance_number) = numbers.split_once('/').unwrap_or((&numbers, &numbers));
+        let number = |side| match side {
+            Side::Store => said(store_number.parse::<u32>()),
+            Side::Instance => said(instance_number.parse::<u32>()),
+        };
+        let name = |side| number(side).map(|number| GroupName { service: home.service, side, number });
+        let names = BTreeMap::from([(Side::Store, name(Side::Store)?), (Side::Instance, name(Side::Instance)?)]);
+
+        let made = line.text("only")?.map_or_else(|| Ok(Side::BOTH.to_vec()), |text| sides(&text))?;
+        let with_rule = match line.text("rules")? {
+            Some(text) => sides(&text)?,
+            None if made.len() == 1 => Vec::new(),
+            None => Side::BOTH.to_vec(),
+        };
+        let open = line.text("egress")?.map_or_else(|| Ok(Vec::new()), |text| sides(&text))?;
+        let ports = match line.text("port")? {
+            Some(text) => Some(rule::ports(&text).ok_or_else(|| format!("{text:?} is not a port"))?),
+            None => home.ports.or_else(|| PortRange::single(5432)),
+        };
+        let tag_arn = line.text("arn")?.map_or_else(|| Ok(home.arn.clone()), |name| arn("db", &name))?;
+        let maker = line.text("made-by")?.unwrap_or_else(|| MANAGED_BY.to_owned());
+        let mut extra =
+            BTreeMap::from([(Side::Store, line.rules("store-rule")?), (Side::Instance, line.rules("instance-rule")?)]);
+
+        for side in made.iter().copied() {
+            let (Some(name), Some(peer)) = (names.get(&side), names.get(&side.opposite())) else { continue };
+            let mut rules = extra.remove(&side).unwrap_or_default();
+            if with_rule.contains(&side) {
+                rules.extend(ports.map(|ports| Rule {
+                    direction: PairRule::direction(side),
+                    traffic: Traffic::Tcp(ports),
+                    peer: Peer::Group(group_id(&peer.to_string()).unwrap_or_else(|_| unreachable!("names are ids"))),
+                }));
+            }
+            if open.contains(&side) {
+                rules.insert(rule::default_egress());
+            }
+            let own = OwnTags { store: home.id.clone(), arn: tag_arn.clone(), side };
+            let (description, tags) = match maker.as_str() {
+                "console" => (console_description(side, &of), BTreeMap::new()),
+                "hand" => ("by hand".to_owned(), BTreeMap::new()),
+                "forger" => ("by hand".to_owned(), own.to_map()),
+                "nobody" => (group::description(side).to_owned(), BTreeMap::new()),
+                MANAGED_BY => (group::description(side).to_owned(), own.to_map()),
+                other => return Err(format!("nobody is called {other:?}: console, hand, forger, nobody")),
+            };
+            let group = SecurityGroup {
+                id: group_id(&name.to_string())?,
+                vpc: self.world.seen.vpc.clone(),
+                name: name.to_string(),
+                description,
+                tags,
+                rules,
+            };
+            self.add(group)?;
+        }
+        let membership = match (line.flag("loose"), line.flag("adding"), line.flag("removing")) {
+            (true, ..) => None,
+            (_, true, _) => Some(Membership::Adding),
+            (.., true) => Some(Membership::Removing),
+            _ => Some(Membership::Active),
+        };
+        if made.contains(&Side::Store)
+            && let Some((membership, name)) = membership.zip(names.get(&Side::Store))
+            && let Some(store) = self.store_mut(&of)
+        {
+            store.groups.insert(group_id(&name.to_string())?, membership);
+        }
+        for instance in line.list("worn-by")?.unwrap_or_default() {
+            let name = names.get(&Side::Instance).filter(|_| made.contains(&Side::Instance));
+            let name = name.ok_or("there is no instance side to wear")?;
+            self.wear(&instance, group_id(&name.to_string())?)?;
+        }
+        Ok(())
+    }
+
+    fn group(&mut self, line: &mut Line) -> Outcome<()> {
+        let name = line.name()?;
+        let id = line.text("id")?.unwrap_or_else(|| name.clone());
+        let id = group_id(&id)?;
+        let mut tags = BTreeMap::new();
+        if let Some(tagged) = line.text("tagged")? {
+            let (of, of_side) = tagged.split_once('/').ok_or_else(|| format!("{tagged:?} is not STORE/SIDE"))?;
+            let home = self.home(of)?;
+            tags = OwnTags { store: home.id, arn: home.arn, side: side(of_side)? }.to_map();
+        }
+        let written: Vec<String> =
+            line.options.iter().filter(|(key, _)| key.starts_with("tag:")).map(|(key, _)| key.clone()).collect();
+        for key in written {
+            if let (Some(value), Some(tag)) = (line.text(&key)?, key.strip_prefix("tag:")) {
+                tags.insert(tag.to_owned(), value);
+            }
+        }
+        let ours =
+            line.text("ours")?.map(|text| side(&text)).transpose()?.map(|side| group::description(side).to_owned());
+        let description = line.text("description")?;
+        let group = SecurityGroup {
+            id: id.clone(),
+            vpc: self.world.seen.vpc.clone(),
+            name,
+            description: ours.or(description).unwrap_or_else(|| "by hand".to_owned()),
+            tags,
+            rules: line.rules("rule")?,
+        };
+        self.add(group)?;
+        for instance in line.list("worn-by")?.unwrap_or_default() {
+            self.wear(&instance, id.clone())?;
+        }
+        for name in line.list("on")?.unwrap_or_default() {
+            let store = self.store_mut(&name).ok_or_else(|| format!("there is no store {name}"))?;
+            store.groups.insert(id.clone(), Membership::Active);
+        }
+        Ok(())
+    }
+
+    fn scope(&mut self, line: &mut Line) -> Outcome<()> {
+        let names: Vec<String> = line.words.drain(..).collect();
+        if names == ["vpc"] {
+            return Ok(());
+        }
+        let (mut instances, mut stores) = (BTreeSet::new(), BTreeSet::new());
+        for name in names {
+            if name.starts_with("i-") {
+                instances.insert(said(InstanceId::parse(name))?);
+            } else {
+                stores.insert(self.stores.get(&name).cloned().map_or_else(|| arn("db", &name), Ok)?);
+            }
+        }
+        self.world.seen.scope = Scope::Some { instances, stores };
+        Ok(())
+    }
+
+    fn gap(&mut self, line: &mut Line) -> Outcome<()> {
+        let what = line.name()?;
+        let seen = &mut self.world.seen;
+        let (gaps, reading) = match what.as_str() {
+            "instances" => (&mut seen.instances.gaps, "ec2:DescribeInstances"),
+            "stores" => (&mut seen.stores.gaps, "rds:DescribeDBInstances"),
+            "groups" => (&mut seen.groups.gaps, "ec2:DescribeSecurityGroups"),
+            _ => return Err(format!("{what:?} is not one of instances, stores, groups")),
+        };
+        let passing = !line.flag("lasting");
+        let said = if passing { "Throttling" } else { "AccessDenied" };
+        gaps.push(Gap { reading: reading.to_owned(), said: said.to_owned(), passing });
+        Ok(())
+    }
+}
+
+fn console_description(side: Side, store: &str) -> String {
+    match side {
+        Side::Store => format!(
+            "Security group attached to {store} to allow EC2 instances with specific security groups attached to connect to the database. Modification could lead to connection loss."
+        ),
+        Side::Instance => format!(
+            "Security group attached to instances to securely connect to {store}. Modification could lead to connection loss."
+        ),
+    }
+}

@@ -1,0 +1,151 @@
+//! Worlds back to text. Everything that was read is written out in its plainest form: pairs become
+//! two `group` lines.
+
+use std::fmt::{self, Write as _};
+
+use tagwire_core::{
+    group::SecurityGroup,
+    id::{InstanceId, SecurityGroupId, StoreArn, StoreKind, ZoneName},
+    model::{DataStore, Form, Instance, Membership},
+    observation::{Gap, Scope, Sighting},
+    policy::DEFAULT_INTERFACE_GROUP_LIMIT,
+    service::Service,
+    tag::{ConnectTag, InvalidTag, Wishes},
+};
+
+use crate::{World, read::ZONE_PREFIX};
+
+fn joined<T>(items: impl IntoIterator<Item = T>, text: impl Fn(T) -> String) -> String {
+    let words: Vec<String> = items.into_iter().map(text).collect();
+    if words.is_empty() { "none".to_owned() } else { words.join(",") }
+}
+
+fn group(id: &SecurityGroupId) -> String {
+    id.as_str().trim_start_matches("sg-").to_owned()
+}
+
+fn zone(zone: &ZoneName) -> String {
+    zone.as_str().trim_start_matches(ZONE_PREFIX).to_owned()
+}
+
+fn wishes(wishes: &Wishes) -> String {
+    let mut text = match &wishes.connect {
+        ConnectTag::Absent => String::new(),
+        ConnectTag::Names(names) if names.is_empty() => " connect=\"\"".to_owned(),
+        ConnectTag::Names(names) => format!(" connect={}", joined(names, ToString::to_string)),
+        ConnectTag::Invalid(InvalidTag::Character { name, .. } | InvalidTag::Length { name }) => {
+            format!(" connect=\"{name}\"")
+        }
+        ConnectTag::Invalid(InvalidTag::TooMany { count }) => {
+            format!(" connect={}", joined(0..*count, |index| format!("n{index}")))
+        }
+    };
+    text.push_str(if wishes.blocked { " block" } else { "" });
+    text.push_str(if wishes.held { " hold" } else { "" });
+    text
+}
+
+fn instance(instance: &Instance) -> String {
+    let mut line = format!("instance {}{}", instance.id, wishes(&instance.wishes));
+    if let Some(name) = &instance.zone {
+        let _ = write!(line, " zone={}", zone(name));
+    }
+    match &instance.interface {
+        Some(interface) => {
+            let _ = write!(line, " wears={}", joined(&interface.groups, group));
+        }
+        None => line.push_str(" gone"),
+    }
+    line
+}
+
+fn store(store: &DataStore) -> String {
+    let kind = if store.arn.kind() == StoreKind::DbInstance { "db" } else { "cluster" };
+    let head = match store.service {
+        Service::Rds => kind,
+        Service::DocumentDb => "docdb",
+        Service::Neptune => "neptune",
+    };
+    let port = store.ports.map_or_else(|| "none".to_owned(), |ports| ports.to_string());
+    let mut line = format!("{head} {}{} port={port}", store.arn.name(), wishes(&store.wishes));
+    if store.id.as_str() != format!("{kind}-{}", store.arn.name()) {
+        let _ = write!(line, " id={}", store.id);
+    }
+    let groups = joined(&store.groups, |(id, membership)| match membership {
+        Membership::Active => group(id),
+        Membership::Adding => format!("{}:adding", group(id)),
+        Membership::Removing => format!("{}:removing", group(id)),
+    });
+    let _ = write!(line, " state={} groups={groups}", store.state);
+    if !store.zones.is_empty() {
+        let _ = write!(line, " zone={}", joined(&store.zones, zone));
+    }
+    match &store.vpc {
+        Some(vpc) => {
+            let _ = write!(line, " vpc={}", vpc.as_str().trim_start_matches("vpc-"));
+        }
+        None => line.push_str(" classic"),
+    }
+    match &store.form {
+        Form::Plain => {}
+        Form::ServerlessV1 => line.push_str(" serverless-v1"),
+        Form::GlobalMember { global } => {
+            let _ = write!(line, " global={global}");
+        }
+        Form::ClusterMember { cluster } => {
+            let _ = write!(line, " member-of={cluster}");
+        }
+    }
+    line
+}
+
+fn security_group(found: &SecurityGroup) -> String {
+    let mut line = format!("group {} id={} description=\"{}\"", found.name, group(&found.id), found.description);
+    for (key, value) in &found.tags {
+        let _ = write!(line, " tag:{key}=\"{value}\"");
+    }
+    for rule in &found.rules {
+        let _ = write!(line, " rule=\"{rule}\"");
+    }
+    line
+}
+
+fn gap(what: &str, gap: &Gap) -> String {
+    format!("gap {what}{}", if gap.passing { "" } else { " lasting" })
+}
+
+impl fmt::Display for World {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seen = &self.seen;
+        let mut lines: Vec<String> = seen.instances.found.iter().map(instance).collect();
+        lines.extend(seen.stores.found.iter().map(|sighting| match sighting {
+            Sighting::Present(found) => store(found),
+            Sighting::Gone(arn) => format!("gone {}", arn.name()),
+        }));
+        lines.extend(seen.groups.found.iter().map(security_group));
+        if let Scope::Some { instances, stores } = &seen.scope {
+            let names = instances.iter().map(InstanceId::as_str).chain(stores.iter().map(StoreArn::name));
+            lines.push(format!("scope {}", names.collect::<Vec<_>>().join(" ")));
+        }
+        for (what, gaps) in
+            [("instances", &seen.instances.gaps), ("stores", &seen.stores.gaps), ("groups", &seen.groups.gaps)]
+        {
+            lines.extend(gaps.iter().map(|found| gap(what, found)));
+        }
+        lines.extend(seen.taken_names.iter().map(|name| format!("taken {name}")));
+        if self.policy.interface_group_limit != DEFAULT_INTERFACE_GROUP_LIMIT {
+            lines.push(format!("limit {}", self.policy.interface_group_limit));
+        }
+        for line in lines {
+            writeln!(out, "{line}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A failing test shows the world as a text that can be pasted into the next one.
+impl fmt::Debug for World {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "\n{self}")
+    }
+}

@@ -1,0 +1,76 @@
+//! The grammar of worlds.
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
+
+use tagwire_core::{
+    group::Ownership,
+    model::Membership,
+    observation::{Scope, Sighting},
+};
+use tagwire_world::{BadWorld, Unread, World, reaches};
+
+fn read(text: &str) -> World {
+    World::read(text).unwrap()
+}
+
+fn refused(text: &str) -> String {
+    World::read(text).unwrap_err().to_string()
+}
+
+#[test]
+fn a_pair_is_owned_attached_to_its_store_and_whole_unless_the_line_says_otherwise() {
+    let world = read(
+        "instance i-1 connect=orders   # a comment
+         db orders connect=orders
+
+         pair orders 1 worn-by=i-1",
+    );
+    let [store_side, instance_side] = world.seen.groups.found.as_slice() else { panic!("two groups") };
+    assert!(matches!(store_side.ownership(), Ownership::Owned(_)));
+    assert!(matches!(instance_side.ownership(), Ownership::Owned(_)));
+    let rules =
+        |group: &tagwire_core::group::SecurityGroup| group.rules.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(rules(store_side), ["tcp 5432 from sg-ec2-rds-1"]);
+    assert_eq!(rules(instance_side), ["tcp 5432 to sg-rds-ec2-1"]);
+    let Some(Sighting::Present(store)) = world.seen.stores.found.first() else { panic!("a store") };
+    assert_eq!(store.groups.get(&store_side.id), Some(&Membership::Active));
+    let instance = &world.seen.instances.found[0];
+    assert!(instance.wears(&instance_side.id));
+    assert!(reaches(&world.seen, &instance.id, &store.arn, Unread::LetsNothing));
+}
+
+#[test]
+fn a_scope_names_instances_and_stores() {
+    let world = read("cluster orders\nscope i-1 orders billing");
+    let Scope::Some { instances, stores } = &world.seen.scope else { panic!("not a scope of some") };
+    assert_eq!(instances.len(), 1);
+    assert_eq!(
+        stores.iter().map(|arn| format!("{:?} {}", arn.kind(), arn.name())).collect::<Vec<_>>(),
+        ["DbCluster orders", "DbInstance billing"]
+    );
+}
+
+#[test]
+fn a_connect_tag_in_quotes_is_taken_as_it_stands() {
+    let world = read("instance i-1 connect=a,b\ninstance i-2 connect=\"a,b\"\ninstance i-3 connect=\"a b\"");
+    let [plain, raw, words] = world.seen.instances.found.as_slice() else { panic!("three instances") };
+    assert_eq!(plain.wishes, words.wishes);
+    assert_eq!(raw.wishes.connect.names().count(), 0);
+}
+
+#[test]
+fn an_error_names_its_line_and_what_is_wrong_with_it() {
+    assert_eq!(
+        World::read("instance i-1\n\ninstanse i-2"),
+        Err(BadWorld { line: 3, problem: "there is no line that begins with \"instanse\"".into() })
+    );
+    assert_eq!(refused("instance 1"), "line 1: \"1\" is not an instance id such as i-0a1b2c3d");
+    assert_eq!(refused("instance i-1 blocked"), "line 1: \"blocked\" means nothing on the line of instance");
+    assert_eq!(refused("db a\ndb a"), "line 2: a is there already");
+    assert_eq!(refused("db a port=x"), "line 1: \"x\" is not a port");
+    assert_eq!(refused("db a groups=b:gone"), "line 1: \"gone\" is not a membership");
+    assert_eq!(refused("db a connect=\"b"), "line 1: a quote is not closed");
+    assert_eq!(refused("db a\npair a 1 worn-by=i-1"), "line 2: there is no i-1 to wear it");
+    assert_eq!(refused("pair a 1\npair b 1"), "line 2: sg-rds-ec2-1 is there already");
+    assert_eq!(refused("pair a 1 store-rule=\"tcp\""), "line 1: \"tcp\" is not a rule");
+    assert_eq!(refused("gap tags"), "line 1: \"tags\" is not one of instances, stores, groups");
+}
