@@ -57,7 +57,7 @@ fn by_store(view: &View<'_>, standing: &Standing<'_>) -> Option<Reason> {
         return Some(not_available(store));
     }
     // Without every group of the VPC a pair of this store may be there unseen, and its name taken.
-    if let Some(gap) = view.seen.groups.gaps.first() {
+    if let Some(gap) = view.seen.groups.gaps.iter().min() {
         return Some(Reason::Unread { gap: gap.clone() });
     }
     if let Some(obstacle) = standing.obstacle() {

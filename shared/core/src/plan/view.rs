@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{PairRule, Via};
 use crate::{
     group::{GroupName, Owned, Ownership, SecurityGroup},
-    id::{SecurityGroupId, StoreId},
+    id::{InstanceId, SecurityGroupId, StoreId},
     model::{DataStore, Instance},
     observation::Observation,
     rule::{Direction, Peer, PortRange, Traffic},
@@ -26,6 +26,7 @@ pub(super) struct View<'seen> {
     groups: BTreeMap<&'seen SecurityGroupId, &'seen SecurityGroup>,
     ownership: BTreeMap<&'seen SecurityGroupId, Ownership>,
     stores: BTreeMap<&'seen StoreId, &'seen DataStore>,
+    instances: BTreeMap<&'seen InstanceId, &'seen Instance>,
 }
 
 /// The group names of the VPC that are taken, by somebody or by this very plan.
@@ -52,6 +53,7 @@ impl<'seen> View<'seen> {
             seen,
             ownership: groups.iter().map(|(id, group)| (*id, group.ownership())).collect(),
             stores: seen.present_stores().into_values().map(|store| (&store.id, store)).collect(),
+            instances: seen.instances.found.iter().map(|instance| (&instance.id, instance)).collect(),
             groups,
         }
     }
@@ -76,11 +78,11 @@ impl<'seen> View<'seen> {
     }
 
     /// What is to be decided: instances and stores that share names and of which at least one is
-    /// in scope, in the order of the stores' ids.
+    /// in scope, in the order of the stores' ids and the instances'.
     pub(super) fn candidates(&self) -> Vec<Candidate<'seen>> {
         let mut found = Vec::new();
         for store in self.stores().filter(|store| self.concerns(store)) {
-            for instance in &self.seen.instances.found {
+            for &instance in self.instances.values() {
                 let in_scope = self.seen.scope.has_store(&store.arn) || self.seen.scope.has_instance(&instance.id);
                 let names = store.wishes.connect.shared_with(&instance.wishes.connect);
                 if in_scope && !names.is_empty() {

@@ -1,0 +1,142 @@
+//! What a case looks like, and what holds for every plan.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tagwire_core::{
+    check::check,
+    expected::expected,
+    group::{Ownership, SecurityGroup},
+    id::{InstanceId, SecurityGroupId, StoreArn},
+    observation::Observation,
+    plan::{Plan, Verdict, plan},
+};
+use tagwire_world::World;
+
+/// A world and the plan for it.
+pub(crate) struct Case {
+    pub(crate) world: World,
+    pub(crate) plan: Plan,
+}
+
+/// Plans for a world, having verified all that holds for every plan.
+#[track_caller]
+pub(crate) fn case(world: &str) -> Case {
+    let world = World::read(world).unwrap_or_else(|bad| panic!("{bad}"));
+    let plan = holds(&world).unwrap_or_else(|broken| panic!("{broken}"));
+    Case { world, plan }
+}
+
+fn lines(text: &str) -> Vec<&str> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect()
+}
+
+impl Case {
+    /// The plan's changes are exactly these lines.
+    #[track_caller]
+    pub(crate) fn changes(self, text: &str) -> Self {
+        assert_eq!(self.plan.changes(), lines(text), "\nfor the world{:?}", self.world);
+        self
+    }
+
+    /// The plan changes nothing.
+    #[track_caller]
+    pub(crate) fn changes_nothing(self) -> Self {
+        self.changes("")
+    }
+
+    /// The plan's verdicts and findings are exactly these lines.
+    #[track_caller]
+    pub(crate) fn says(self, text: &str) -> Self {
+        assert_eq!(self.plan.explanations(), lines(text), "\nfor the world{:?}", self.world);
+        self
+    }
+
+    /// The codes of everything that is said, in the plan's order.
+    #[track_caller]
+    pub(crate) fn codes(self, codes: &[&str]) -> Self {
+        let said: Vec<&str> = reasons(&self.plan).iter().map(|reason| reason.code()).collect();
+        assert_eq!(said, codes, "\nfor the world{:?}", self.world);
+        self
+    }
+}
+
+/// Every reason in a plan: those of the verdicts, then those of the findings.
+pub(crate) fn reasons(plan: &Plan) -> Vec<&tagwire_core::finding::Reason> {
+    let verdicts = plan.decisions.iter().filter_map(|decision| match &decision.verdict {
+        Verdict::Waiting(reason) | Verdict::Refused(reason) => Some(reason),
+        Verdict::Connected(_) | Verdict::Connecting => None,
+    });
+    verdicts.chain(plan.findings.iter().map(|finding| &finding.reason)).collect()
+}
+
+/// Plans for a world and verifies what holds for every plan: the checker takes it, once it is
+/// carried out there is nothing left to do, what is not ours is as it was, and the verdicts say
+/// what the changes do.
+pub(crate) fn holds(world: &World) -> Result<Plan, String> {
+    let World { seen, policy } = world;
+    let first = plan(seen, policy);
+    let fail = |what: String| Err(format!("{what}\nthe plan:\n{first}the world:{world:?}"));
+
+    let checked = match check(first.clone(), seen, policy) {
+        Ok(checked) => checked,
+        Err(violations) => return fail(format!("the checker refuses the plan: {violations:?}")),
+    };
+    let after = expected(seen, &checked);
+    let second = plan(&after, policy);
+    if !second.is_empty() {
+        return fail(format!("once it is carried out, there is still something to do:\n{second}"));
+    }
+    if let Err(violations) = check(second.clone(), &after, policy) {
+        return fail(format!("the checker refuses the plan that follows: {violations:?}"));
+    }
+    if not_owned(seen) != not_owned(&after) {
+        return fail("a group that is not owned was changed".to_owned());
+    }
+    if let Some(target) = lists(seen)
+        .iter()
+        .find(|(target, list)| lists(&after).get(*target).is_none_or(|longer| !list.is_subset(longer)))
+    {
+        return fail(format!("a list has lost a group: {target:?}"));
+    }
+    if let Some(contradiction) = contradiction(&first, &second) {
+        return fail(contradiction);
+    }
+    Ok(first)
+}
+
+fn not_owned(seen: &Observation) -> BTreeMap<&SecurityGroupId, &SecurityGroup> {
+    let groups = seen.groups.found.iter();
+    groups.filter(|group| !matches!(group.ownership(), Ownership::Owned(_))).map(|group| (&group.id, group)).collect()
+}
+
+/// Every list of groups, by whose it is.
+fn lists(seen: &Observation) -> BTreeMap<String, BTreeSet<&SecurityGroupId>> {
+    let interfaces = seen.instances.found.iter().filter_map(|instance| instance.interface.as_ref());
+    let interfaces = interfaces.map(|interface| (interface.id.to_string(), interface.groups.iter().collect()));
+    let stores = seen.present_stores();
+    let stores = stores.into_iter().map(|(arn, store)| (arn.to_string(), store.groups.keys().collect()));
+    interfaces.chain(stores).collect()
+}
+
+/// A verdict that the changes, or the verdict after them, do not bear out.
+fn contradiction(first: &Plan, second: &Plan) -> Option<String> {
+    let after: BTreeMap<(&InstanceId, &StoreArn), &Verdict> =
+        second.decisions.iter().map(|decision| ((&decision.instance, &decision.store), &decision.verdict)).collect();
+    first.decisions.iter().find_map(|decision| {
+        let attaches = first.interfaces.values().any(|change| {
+            change.instance == decision.instance
+                && change.attach.values().any(|attachment| attachment.store == decision.store)
+        });
+        let works = attaches
+            || first.pairs.values().any(|work| work.store == decision.store)
+            || first.stores.values().any(|change| change.store == decision.store);
+        let then = after.get(&(&decision.instance, &decision.store))?;
+        let borne_out = match &decision.verdict {
+            Verdict::Connected(_) => !attaches && matches!(then, Verdict::Connected(_)),
+            Verdict::Connecting => works && matches!(then, Verdict::Connected(_)),
+            Verdict::Waiting(_) => *then == &decision.verdict,
+            Verdict::Refused(_) => !attaches && !matches!(then, Verdict::Connecting | Verdict::Waiting(_)),
+        };
+        (!borne_out).then(|| format!("the verdict {decision:?} turned into {then:?}"))
+    })
+}

@@ -1,0 +1,7 @@
+//! The planner, one module a table row or topic. A case is a world of a few lines and the plan for
+//! it as text; whatever a case is about, [`case::holds`] also verifies what holds for every plan.
+#![expect(clippy::panic, reason = "a helper of tests fails its test")]
+
+mod case;
+mod several_stores;
+mod store_table;

@@ -1,0 +1,52 @@
+//! Several instances and stores in one plan: names, order, choice.
+
+use tagwire_core::plan::plan;
+use tagwire_world::World;
+
+use crate::case::case;
+
+const CROSSING: &str = "
+    instance i-1 connect=orders,billing
+    instance i-2 connect=orders,billing
+    db orders connect=orders
+    db billing connect=billing
+";
+
+#[test]
+fn two_instances_and_two_stores_with_crossing_names_get_two_pairs_and_four_attachments() {
+    case(CROSSING).changes(
+        "create rds-ec2-1 for db/billing
+         create ec2-rds-1 for db/billing
+         allow in rds-ec2-1: tcp 5432 from ec2-rds-1
+         allow in ec2-rds-1: tcp 5432 to rds-ec2-1
+         create rds-ec2-2 for db/orders
+         create ec2-rds-2 for db/orders
+         allow in rds-ec2-2: tcp 5432 from ec2-rds-2
+         allow in ec2-rds-2: tcp 5432 to rds-ec2-2
+         attach rds-ec2-1 to db/billing
+         attach rds-ec2-2 to db/orders
+         attach ec2-rds-1 to eni-1 of i-1: shares billing with db/billing
+         attach ec2-rds-2 to eni-1 of i-1: shares orders with db/orders
+         attach ec2-rds-1 to eni-2 of i-2: shares billing with db/billing
+         attach ec2-rds-2 to eni-2 of i-2: shares orders with db/orders",
+    );
+}
+
+#[test]
+fn the_order_in_which_things_were_read_does_not_show() {
+    let world = World::read(CROSSING).unwrap();
+    let mut other = world.clone();
+    other.seen.instances.found.reverse();
+    other.seen.stores.found.reverse();
+    assert_eq!(plan(&world.seen, &world.policy), plan(&other.seen, &other.policy));
+}
+
+#[test]
+fn stores_with_the_same_names_on_both_sides_are_all_connected() {
+    case(
+        "instance i-1 connect=orders,billing
+         db orders connect=orders,billing
+         pair orders 1",
+    )
+    .changes("attach sg-ec2-rds-1 to eni-1 of i-1: shares billing orders with db/orders");
+}
