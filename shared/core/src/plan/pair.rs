@@ -28,7 +28,7 @@ pub(super) struct Standing<'view> {
 
 impl<'view> Standing<'view> {
     pub(super) fn of(view: &'view View<'_>, store: &'view DataStore) -> Self {
-        let owned = Side::BOTH.map(|side| (side, view.owned_by(&store.id, side)));
+        let owned = Side::BOTH.map(|side| (side, view.owned_by(store, side)));
         let all =
             owned.iter().flat_map(|(_, by_number)| by_number.values().map(|owned| owned.group.id().clone())).collect();
         let several = owned.iter().any(|(_, by_number)| by_number.len() > 1);

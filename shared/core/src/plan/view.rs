@@ -101,15 +101,16 @@ impl<'seen> View<'seen> {
         self.ownership.iter().map(|(id, ownership)| (*id, ownership))
     }
 
-    /// The owned groups that carry a store's identity, of one side, by number.
-    pub(super) fn owned_by(&self, store: &StoreId, side: Side) -> BTreeMap<u32, &Owned> {
+    /// The owned groups that carry a store's identity and are named after its service, of one side,
+    /// by number. A group of another service's name could never be a part of a usable pair.
+    pub(super) fn owned_by(&self, store: &DataStore, side: Side) -> BTreeMap<u32, &Owned> {
         self.ownership
             .values()
             .filter_map(|ownership| match ownership {
                 Ownership::Owned(owned) => Some(owned),
                 Ownership::Foreign | Ownership::Forged(_) => None,
             })
-            .filter(|owned| owned.store == *store && owned.name.side == side)
+            .filter(|owned| owned.store == store.id && owned.name.service == store.service && owned.name.side == side)
             .map(|owned| (owned.name.number, owned))
             .collect()
     }

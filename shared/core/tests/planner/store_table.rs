@@ -224,3 +224,20 @@ fn the_groups_of_a_store_that_had_the_same_name_before_are_not_this_store_s() {
          attach ec2-rds-2 to eni-1 of i-1: shares orders with db/orders",
     );
 }
+
+#[test]
+fn an_owned_group_of_another_service_s_pattern_is_no_group_of_the_store() {
+    case(
+        "instance i-1 connect=orders
+         db orders connect=orders
+         group ec2-docdb-1 tagged=orders/instance ours=instance",
+    )
+    .changes(
+        "create rds-ec2-1 for db/orders
+         create ec2-rds-1 for db/orders
+         allow in rds-ec2-1: tcp 5432 from ec2-rds-1
+         allow in ec2-rds-1: tcp 5432 to rds-ec2-1
+         attach rds-ec2-1 to db/orders
+         attach ec2-rds-1 to eni-1 of i-1: shares orders with db/orders",
+    );
+}
