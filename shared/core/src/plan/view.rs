@@ -33,15 +33,15 @@ pub(super) struct View<'seen> {
 pub(super) struct TakenNames(BTreeSet<String>);
 
 impl TakenNames {
-    /// The smallest number that is free for all these sides, `preferred` if that one is; all the
-    /// names are taken from then on.
-    pub(super) fn take(&mut self, service: Service, sides: &[Side], preferred: Option<u32>) -> Option<u32> {
-        let name = |side, number| GroupName { service, side, number }.folded();
+    /// `preferred` if its names of the `missing` sides are free, else the smallest number that is
+    /// free for both sides. That it must be free for both keeps the number of another store's
+    /// half-made pair for that store. The names are taken from then on.
+    pub(super) fn take(&mut self, service: Service, missing: &[Side], preferred: Option<u32>) -> Option<u32> {
+        let is_free = |side, number| !self.0.contains(&GroupName { service, side, number }.folded());
         let number = preferred
-            .into_iter()
-            .chain(1..)
-            .find(|&number| sides.iter().all(|&side| !self.0.contains(&name(side, number))))?;
-        self.0.extend(sides.iter().map(|&side| name(side, number)));
+            .filter(|&number| missing.iter().all(|&side| is_free(side, number)))
+            .or_else(|| (1..=u32::MAX).find(|&number| Side::BOTH.into_iter().all(|side| is_free(side, number))))?;
+        self.0.extend(missing.iter().map(|&side| GroupName { service, side, number }.folded()));
         Some(number)
     }
 }

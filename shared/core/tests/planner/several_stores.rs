@@ -50,3 +50,28 @@ fn stores_with_the_same_names_on_both_sides_are_all_connected() {
     )
     .changes("attach sg-ec2-rds-1 to eni-1 of i-1: shares billing orders with db/orders");
 }
+
+#[test]
+fn a_half_made_pair_keeps_its_number_against_another_store_s_that_needs_a_new_one() {
+    case(
+        "instance i-1 connect=billing,orders
+         db billing connect=billing
+         db orders connect=orders
+         pair billing 3 only=instance
+         group rds-ec2-3
+         pair orders 1 only=instance
+         pair orders 5 only=instance",
+    )
+    .changes(
+        "create rds-ec2-2 for db/billing
+         allow in rds-ec2-2: tcp 5432 from sg-ec2-rds-3
+         allow in sg-ec2-rds-3: tcp 5432 to rds-ec2-2
+         create rds-ec2-1 for db/orders
+         allow in rds-ec2-1: tcp 5432 from sg-ec2-rds-1
+         allow in sg-ec2-rds-1: tcp 5432 to rds-ec2-1
+         attach rds-ec2-2 to db/billing
+         attach rds-ec2-1 to db/orders
+         attach sg-ec2-rds-1 to eni-1 of i-1: shares orders with db/orders
+         attach sg-ec2-rds-3 to eni-1 of i-1: shares billing with db/billing",
+    );
+}
