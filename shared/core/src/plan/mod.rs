@@ -216,7 +216,7 @@ pub fn plan(seen: &Observation, policy: &Policy) -> Plan {
 
     for candidate in view.candidates() {
         let Some(standing) = standings.get(&candidate.store.id) else { continue };
-        let verdict = match PairRow::of(view.connection(candidate.store, candidate.instance)) {
+        let verdict = match PairRow::of(view.connection(standing, candidate.instance)) {
             PairRow::Connected(via) => Verdict::Connected(via),
             PairRow::NotConnected => {
                 let refusal = refuse::refusal(&view, standing, &candidate);

@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    GroupRef, GroupSpec, PairRule, PairWork, StoreRow,
+    GroupRef, GroupSpec, PairRule, PairWork, StoreRow, Via,
     view::{TakenNames, View, is_usable},
 };
 use crate::{
     finding::{Finding, Reason, Subject},
-    group::{GroupName, OwnTags, Owned},
+    group::{GroupName, OwnTags, Owned, SecurityGroup},
     id::SecurityGroupId,
     model::{DataStore, Instance},
+    rule::Peer,
     service::Side,
 };
 
@@ -19,6 +20,7 @@ pub(super) struct Standing<'view> {
     pub(super) store: &'view DataStore,
     pub(super) row: StoreRow,
     serving: BTreeMap<Side, &'view Owned>,
+    /// Every owned group of the store.
     all: BTreeSet<SecurityGroupId>,
     /// The number of the pair that serves.
     lowest: Option<u32>,
@@ -27,19 +29,26 @@ pub(super) struct Standing<'view> {
 }
 
 impl<'view> Standing<'view> {
+    /// A group that lost its other half to somebody else (its tags were taken off, say) and still
+    /// makes a usable pair with it is left to those who use that: it is none of the store's pairs.
     pub(super) fn of(view: &'view View<'_>, store: &'view DataStore) -> Self {
-        let owned = Side::BOTH.map(|side| (side, view.owned_by(store, side)));
-        let all =
-            owned.iter().flat_map(|(_, by_number)| by_number.values().map(|owned| owned.group.id().clone())).collect();
-        let several = owned.iter().any(|(_, by_number)| by_number.len() > 1);
-        let lowest = owned.iter().filter_map(|(_, by_number)| by_number.keys().next()).min().copied();
-        let serving: BTreeMap<Side, &Owned> = owned
-            .iter()
-            .filter_map(|(side, by_number)| {
-                let serves = if several { by_number.get(&lowest?)? } else { by_number.values().next()? };
-                Some((*side, *serves))
-            })
-            .collect();
+        let tagged = Side::BOTH.map(|side| (side, view.owned_by(store, side)));
+        let all: BTreeSet<SecurityGroupId> =
+            tagged.iter().flat_map(|(_, by_number)| by_number.values().map(|owned| owned.group.id().clone())).collect();
+        let owned = BTreeMap::from(tagged.clone().map(|(side, by_number)| {
+            let opposite = tagged.iter().find(|(other, _)| *other == side.opposite());
+            let whole = |number: &u32| opposite.is_some_and(|(_, by_number)| by_number.contains_key(number));
+            let lent = |owned: &Owned| partner(view, store, owned).is_some_and(|group| !all.contains(&group.id));
+            let kept = by_number.into_iter().filter(|(number, owned)| whole(number) || !lent(owned));
+            (side, kept.collect::<BTreeMap<u32, &Owned>>())
+        }));
+        let several = owned.values().any(|by_number| by_number.len() > 1);
+        let lowest = owned.values().filter_map(|by_number| by_number.keys().next()).min().copied();
+        let serving = if several {
+            lowest.map_or_else(BTreeMap::new, |number| lowest_pair(view, store, &owned, number))
+        } else {
+            owned.iter().filter_map(|(side, by_number)| Some((*side, *by_number.values().next()?))).collect()
+        };
         // Where there are several pairs, a missing side under another number would be one more.
         let stuck = several
             && lowest.is_some_and(|number| {
@@ -68,6 +77,13 @@ impl<'view> Standing<'view> {
             || GroupRef::Planned(self.store.id.clone(), side),
             |owned| GroupRef::Existing(owned.group.id().clone()),
         )
+    }
+
+    /// Whether a connection outlives the repair of the store's pair. One through a single group of
+    /// it rests on a rule that was put in by hand and is about to be taken out.
+    pub(super) fn lets_stand(&self, via: &Via) -> bool {
+        let serves = |group: &SecurityGroupId| self.serving.values().any(|owned| owned.group.id() == group);
+        serves(&via.store_side) == serves(&via.instance_side)
     }
 
     /// Why no pair of this store can serve; none when one does or can be made.
@@ -108,6 +124,41 @@ impl<'view> Standing<'view> {
             })
             .collect()
     }
+}
+
+/// The group that makes a usable pair with an owned one as both stand now.
+fn partner<'seen>(view: &View<'seen>, store: &DataStore, owned: &Owned) -> Option<&'seen SecurityGroup> {
+    let group = view.group(owned.group.id())?;
+    let other = group.rules.iter().find_map(|rule| match &rule.peer {
+        Peer::Group(peer) => view.group(peer),
+        Peer::GroupOfAccount { .. } | Peer::Ipv4(_) | Peer::Ipv6(_) | Peer::PrefixList(_) => None,
+    })?;
+    let (store_side, instance_side) = match owned.name.side {
+        Side::Store => (group, other),
+        Side::Instance => (other, group),
+    };
+    is_usable(store, store.ports?, store_side, instance_side).then_some(other)
+}
+
+/// Of several pairs, the one with the lowest number; its other side is the one it is usable with,
+/// whatever that one's number, so that no connection is taken from those who use it.
+fn lowest_pair<'view>(
+    view: &View<'_>,
+    store: &DataStore,
+    owned: &BTreeMap<Side, BTreeMap<u32, &'view Owned>>,
+    number: u32,
+) -> BTreeMap<Side, &'view Owned> {
+    let of = |side: Side| owned.get(&side).into_iter().flatten().map(|(number, owned)| (*number, *owned));
+    let numbered = |side: Side| of(side).find_map(|(other, owned)| (other == number).then_some(owned));
+    let Some((side, first)) = Side::BOTH.into_iter().find_map(|side| Some((side, numbered(side)?))) else {
+        return BTreeMap::new();
+    };
+    let second = partner(view, store, first)
+        .and_then(|partner| {
+            of(side.opposite()).find_map(|(_, owned)| (*owned.group.id() == partner.id).then_some(owned))
+        })
+        .or_else(|| numbered(side.opposite()));
+    [(side, first)].into_iter().chain(second.map(|second| (side.opposite(), second))).collect()
 }
 
 /// What has to be done at a store's pair: make what is missing if it is needed, put back what was

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{PairRule, Via};
+use super::{PairRule, Via, pair::Standing};
 use crate::{
     group::{GroupName, Owned, Ownership, SecurityGroup},
     id::{InstanceId, SecurityGroupId, StoreId},
@@ -124,8 +124,9 @@ impl<'seen> View<'seen> {
         !self.taken_names().0.contains(&name.folded())
     }
 
-    /// How `instance` reaches `store` through a usable pair that is attached on both sides.
-    pub(super) fn connection(&self, store: &DataStore, instance: &Instance) -> Option<Via> {
+    /// How `instance` reaches a store through a usable pair that is attached on both sides.
+    pub(super) fn connection(&self, standing: &Standing<'_>, instance: &Instance) -> Option<Via> {
+        let store = standing.store;
         let ports = store.ports?;
         let worn_by_instance = || instance.interface.iter().flat_map(|interface| &interface.groups);
         let mut found: Vec<Via> = store
@@ -144,6 +145,7 @@ impl<'seen> View<'seen> {
                     .into_iter()
                     .all(|group| matches!(self.ownership.get(group), Some(Ownership::Owned(_)))),
             })
+            .filter(|via| standing.lets_stand(via))
             .collect();
         // An owned connection is named before somebody else's.
         found.sort_by_key(|via| (!via.owned, via.clone()));

@@ -3,5 +3,7 @@
 #![expect(clippy::panic, reason = "a helper of tests fails its test")]
 
 mod case;
+mod console_table;
+mod pair_table;
 mod several_stores;
 mod store_table;
