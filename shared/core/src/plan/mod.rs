@@ -15,7 +15,7 @@ use serde::Serialize;
 
 pub use self::rows::{PairRow, StoreRow};
 use self::{
-    pair::Standing,
+    pair::{Standing, Use},
     view::{Candidate, View},
 };
 use crate::{
@@ -242,7 +242,14 @@ pub fn plan(seen: &Observation, policy: &Policy) -> Plan {
         let Some(standing) = standings.get(id) else { continue };
         let needed_by = needs.remove(id).unwrap_or_default();
         plan.findings.extend(standing.ambiguity_finding());
-        let work = pair::work(&view, standing, !needed_by.is_empty(), &mut names);
+        let used = if !needed_by.is_empty() {
+            Use::Needed
+        } else if view.is_worn_by_entitled(standing) {
+            Use::Worn
+        } else {
+            Use::Unused
+        };
+        let work = pair::work(&view, standing, used, &mut names);
         if store.wishes.held {
             let held = Finding { subject: Subject::Store(store.arn.clone()), reason: Reason::Held };
             plan.findings.extend(work.map(|_| held));

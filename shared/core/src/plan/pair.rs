@@ -161,12 +161,23 @@ fn lowest_pair<'view>(
     [(side, first)].into_iter().chain(second.map(|second| (side.opposite(), second))).collect()
 }
 
-/// What has to be done at a store's pair: make what is missing if it is needed, put back what was
-/// changed whether it is needed or not. None when that is nothing.
-pub(super) fn work(view: &View<'_>, standing: &Standing<'_>, needed: bool, names: &mut TakenNames) -> Option<PairWork> {
+/// What a store's pair is wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// An instance is to be attached to it.
+    Needed,
+    /// An instance that may reach the store wears it.
+    Worn,
+    /// Nobody who may reach the store depends on it.
+    Unused,
+}
+
+/// What has to be done at a store's pair; none when that is nothing. What is missing is made when
+/// the pair is needed. A rule too many is a hole and goes whether it is needed or not; a rule that
+/// is missing shuts out, and is put back only for somebody who may come in.
+pub(super) fn work(view: &View<'_>, standing: &Standing<'_>, used: Use, names: &mut TakenNames) -> Option<PairWork> {
     let store = standing.store;
-    let whole = standing.serving.len() == Side::BOTH.len();
-    let ports = store.ports.filter(|_| needed || whole)?;
+    let ports = store.ports?;
     // A reading of the groups that is not complete may have missed the other side.
     if !view.seen.groups.is_complete() {
         return None;
@@ -180,16 +191,19 @@ pub(super) fn work(view: &View<'_>, standing: &Standing<'_>, needed: bool, names
         tag: Vec::new(),
     };
     let missing: Vec<Side> = Side::BOTH.into_iter().filter(|side| !standing.serving.contains_key(side)).collect();
-    let number = if missing.is_empty() { None } else { names.take(store.service, &missing, standing.lowest) };
+    let makes = used == Use::Needed && !missing.is_empty();
+    let number = if makes { names.take(store.service, &missing, standing.lowest) } else { None };
 
     for side in Side::BOTH {
         let tags = OwnTags { store: store.id.clone(), arn: store.arn.clone(), side };
         let peer = standing.group_ref(side.opposite());
         let rule = PairRule { side, ports, peer: peer.clone() };
         let Some(owned) = standing.serving.get(&side) else {
-            let name = GroupName { service: store.service, side, number: number? };
-            work.create.insert(side, GroupSpec { name, tags });
-            work.authorize.push((standing.group_ref(side), rule));
+            if makes {
+                let name = GroupName { service: store.service, side, number: number? };
+                work.create.insert(side, GroupSpec { name, tags });
+                work.authorize.push((standing.group_ref(side), rule));
+            }
             continue;
         };
         let wanted = match peer {
@@ -197,7 +211,8 @@ pub(super) fn work(view: &View<'_>, standing: &Standing<'_>, needed: bool, names
             GroupRef::Planned(..) => None,
         };
         let actual = &view.group(owned.group.id())?.rules;
-        if !wanted.as_ref().is_some_and(|wanted| actual.contains(wanted)) {
+        let lacks = !wanted.as_ref().is_some_and(|wanted| actual.contains(wanted));
+        if lacks && (used == Use::Needed || (used == Use::Worn && missing.is_empty())) {
             work.authorize.push((standing.group_ref(side), rule));
         }
         let extra = actual.iter().filter(|rule| Some(*rule) != wanted.as_ref());

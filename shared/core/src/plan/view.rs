@@ -93,6 +93,18 @@ impl<'seen> View<'seen> {
         found
     }
 
+    /// Whether an instance wears a store's pair that may reach it as far as the tags go.
+    pub(super) fn is_worn_by_entitled(&self, standing: &Standing<'_>) -> bool {
+        let of_store = &standing.store.wishes;
+        !of_store.blocked
+            && self.instances.values().any(|instance| {
+                let wishes = &instance.wishes;
+                !wishes.blocked
+                    && !wishes.connect.shared_with(&of_store.connect).is_empty()
+                    && standing.instance_wears(instance)
+            })
+    }
+
     pub(super) fn group(&self, id: &SecurityGroupId) -> Option<&'seen SecurityGroup> {
         self.groups.get(id).copied()
     }

@@ -7,3 +7,4 @@ mod console_table;
 mod pair_table;
 mod several_stores;
 mod store_table;
+mod wishes;
