@@ -257,7 +257,7 @@ pub fn plan(seen: &Observation, policy: &Policy) -> Plan {
         }
         attach(&mut plan, standing, &needed_by);
         if let Some(work) = work {
-            plan.findings.extend(standing.drift(&work));
+            plan.findings.extend(standing.drift(&view, &work));
             plan.pairs.insert(id.clone(), work);
         }
     }

@@ -108,21 +108,24 @@ impl<'view> Standing<'view> {
             .then(|| Finding { subject: Subject::Store(self.store.arn.clone()), reason: self.ambiguity() })
     }
 
-    /// What was found at groups that are about to be put back.
-    pub(super) fn drift(&self, work: &PairWork) -> Vec<Finding> {
-        self.serving
-            .values()
-            .filter_map(|owned| {
-                let id = owned.group.id();
-                let extra: BTreeSet<_> =
-                    work.revoke.iter().filter(|(group, _)| group.id() == id).map(|(_, rule)| rule.clone()).collect();
-                let incomplete = work.authorize.iter().any(|(group, _)| *group == GroupRef::Existing(id.clone()));
-                (incomplete || !extra.is_empty()).then(|| Finding {
-                    subject: Subject::Group(id.clone()),
-                    reason: Reason::PairModified { extra, incomplete },
-                })
+    /// What was found at groups that are about to be put back. A group is attached only when its
+    /// rules are in, so one that nobody wears and that lacks its rule, or still lets out
+    /// everything as a new group does, was never finished, and nobody modified it.
+    pub(super) fn drift(&self, view: &View<'_>, work: &PairWork) -> Vec<Finding> {
+        let modified = |owned: &Owned| {
+            let id = owned.group.id();
+            let extra: BTreeSet<_> =
+                work.revoke.iter().filter(|(group, _)| group.id() == id).map(|(_, rule)| rule.clone()).collect();
+            let incomplete = work.authorize.iter().any(|(group, _)| *group == GroupRef::Existing(id.clone()));
+            let in_use = self.store.wears(id) || view.seen.instances.found.iter().any(|instance| instance.wears(id));
+            let modified =
+                extra.iter().any(|rule| !rule.is_default_egress()) || (in_use && (incomplete || !extra.is_empty()));
+            modified.then(|| Finding {
+                subject: Subject::Group(id.clone()),
+                reason: Reason::PairModified { extra, incomplete },
             })
-            .collect()
+        };
+        self.serving.values().filter_map(|owned| modified(owned)).collect()
     }
 }
 

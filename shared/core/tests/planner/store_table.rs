@@ -180,6 +180,24 @@ fn of_several_pairs_the_lowest_serves_and_the_others_are_left_as_they_are() {
 }
 
 #[test]
+fn of_several_pairs_a_lowest_one_that_is_half_made_is_finished() {
+    case(
+        "instance i-1 connect=orders
+         db orders connect=orders
+         pair orders 1 only=instance
+         pair orders 2",
+    )
+    .changes(
+        "create rds-ec2-1 for db/orders
+         allow in rds-ec2-1: tcp 5432 from sg-ec2-rds-1
+         allow in sg-ec2-rds-1: tcp 5432 to rds-ec2-1
+         attach rds-ec2-1 to db/orders
+         attach sg-ec2-rds-1 to eni-1 of i-1: shares orders with db/orders",
+    )
+    .codes(&["ambiguous-pair"]);
+}
+
+#[test]
 fn of_several_pairs_a_lowest_one_that_cannot_be_finished_stops_the_store() {
     case(
         "instance i-1 connect=orders
@@ -239,5 +257,40 @@ fn an_owned_group_of_another_service_s_pattern_is_no_group_of_the_store() {
          allow in ec2-rds-1: tcp 5432 to rds-ec2-1
          attach rds-ec2-1 to db/orders
          attach ec2-rds-1 to eni-1 of i-1: shares orders with db/orders",
+    );
+}
+
+#[test]
+fn a_pair_that_a_crash_left_half_made_is_finished_without_calling_it_modified() {
+    case(
+        "instance i-1 connect=orders
+         db orders connect=orders
+         pair orders 1 rules=none egress=store,instance loose",
+    )
+    .changes(
+        "allow in sg-rds-ec2-1: tcp 5432 from sg-ec2-rds-1
+         allow in sg-ec2-rds-1: tcp 5432 to sg-rds-ec2-1
+         revoke in sg-rds-ec2-1: all traffic to 0.0.0.0/0
+         revoke in sg-ec2-rds-1: all traffic to 0.0.0.0/0
+         attach sg-rds-ec2-1 to db/orders
+         attach sg-ec2-rds-1 to eni-1 of i-1: shares orders with db/orders",
+    )
+    .says("i-1 and db/orders: is being connected");
+}
+
+#[test]
+fn a_pair_in_use_that_lacks_a_rule_was_modified() {
+    case(
+        "instance i-1 connect=orders
+         db orders connect=orders
+         pair orders 1 worn-by=i-1 rules=store egress=instance",
+    )
+    .changes(
+        "allow in sg-ec2-rds-1: tcp 5432 to sg-rds-ec2-1
+         revoke in sg-ec2-rds-1: all traffic to 0.0.0.0/0",
+    )
+    .says(
+        "i-1 and db/orders: is being connected
+         sg-ec2-rds-1: it holds rules that are not the pair's (all traffic to 0.0.0.0/0) and lacks the pair's; put back (pair-modified)",
     );
 }
