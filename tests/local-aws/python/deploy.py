@@ -45,6 +45,10 @@ def main() -> None:
     options = parser.parse_args()
     try:
         packaged = package(options.template, options.functions, options.endpoint)
+        unknown = sorted(set(options.parameters) - set(packaged.get("Parameters", {})))
+        if unknown:
+            # AWS refuses these; the local AWS would pass over a misspelt name.
+            raise DeploymentFailed(f"Parameters: {unknown} do not exist in the template")
         if "Architecture" in packaged.get("Parameters", {}):
             options.parameters.setdefault("Architecture", "x86_64" if platform.machine() == "x86_64" else "arm64")
         print(json.dumps(create(options.stack, packaged, options.parameters, options.endpoint)))

@@ -40,6 +40,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
+use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_ec2::config::Credentials;
 use serde_json::{Value, json};
@@ -617,6 +618,8 @@ fn function_environment(proxies: &Proxies) -> BTreeMap<String, String> {
 async fn clients(state: SocketAddr, events: SocketAddr) -> Clients {
     let shared = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(REGION))
+        // Whatever goes wrong in a call of the test's own is the test's to see.
+        .retry_config(RetryConfig::disabled())
         .credentials_provider(Credentials::new(ACCOUNT, "local", None, None, "local AWS"))
         .load()
         .await;

@@ -1,6 +1,23 @@
-"""The tagging API."""
+"""Tags of EC2 resources, and the tagging API."""
 
+from types import SimpleNamespace
+
+import pytest
 from conftest import refusal
+from moto.ec2.models.core import TaggedEC2Resource
+from tagwire_moto import tagging
+
+
+def test_tags_of_a_resource_are_found_without_looking_at_those_of_others(monkeypatch):
+    monkeypatch.setattr(TaggedEC2Resource, "get_tags", TaggedEC2Resource.get_tags)
+    tagging.install()
+    resource = TaggedEC2Resource()
+    resource.id = "i-1"
+    resource.ec2_backend = SimpleNamespace(
+        tags={"i-1": {"a": "b"}, "i-2": {"c": "d"}},
+        describe_tags=lambda filters: pytest.fail("every tag of the account was looked at"),
+    )
+    assert resource.get_tags() == [{"resource_id": "i-1", "key": "a", "value": "b", "resource_type": "instance"}]
 
 
 def test_stores_and_instances_are_found_by_tag(network, tag_index, name):

@@ -2,6 +2,7 @@
 
 use std::net::TcpStream;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tagwire_local_aws::{LeaseOptions, LocalAws};
@@ -10,6 +11,11 @@ use crate::{ECHO, folder, launch, send, servers_only, small_stack};
 
 fn listening(environment: &std::collections::BTreeMap<String, String>, name: &str) -> bool {
     TcpStream::connect(environment[name].trim_start_matches("http://")).is_ok()
+}
+
+/// Whether a process runs; one that nobody has asked for its exit code yet does not.
+fn alive(process: u64) -> bool {
+    std::fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
 #[tokio::test]
@@ -31,9 +37,14 @@ async fn functions_end_with_it() {
     send(&aws, &json!({}), 0).await;
     aws.settle().await.unwrap();
     let process = aws.records().await.unwrap()[0]["pid"].as_u64().unwrap();
-    assert!(std::path::Path::new(&format!("/proc/{process}")).exists());
+    assert!(alive(process));
     drop(aws);
-    assert!(!std::path::Path::new(&format!("/proc/{process}")).exists());
+    // It is killed together with the server, but its end need not be the earlier of the two.
+    let ended = Instant::now();
+    while alive(process) {
+        assert!(ended.elapsed() < Duration::from_secs(10), "process {process} outlived its server");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::json;
 use tagwire_local_aws::{Depth, Effect, Fault, LeaseOptions, LocalAws};
 
@@ -11,6 +12,9 @@ use crate::{send, small_stack};
 async fn poisoned_queue_fails_and_shows_the_message() {
     let aws = LocalAws::lease_with(small_stack()).await.unwrap();
     let folder = aws.log_dir().to_path_buf();
+    let queue = aws.stack().physical_id("WorkQueue").unwrap();
+    let soon_again = aws.sqs().set_queue_attributes().queue_url(queue);
+    soon_again.attributes(QueueAttributeName::VisibilityTimeout, "1").send().await.unwrap();
     send(&aws, &json!({"do": "fail", "mark": "poison"}), 0).await;
     let said = aws.settle().await.unwrap_err().to_string();
     for part in ["given up on", "WorkDeadLetters: 1 visible", "poison", "\"code\": \"failed\"", "logs: "] {
