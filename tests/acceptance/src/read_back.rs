@@ -1,0 +1,146 @@
+//! What is there, read with clients of the test's own.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result};
+use aws_sdk_ec2::types as ec2;
+use tagwire_local_aws::{Call, LocalAws};
+
+use crate::site::{Launched, PORT, Store};
+
+/// The rules of a group, each as a line: direction, protocol, ports, peer.
+pub type Rules = BTreeSet<String>;
+
+/// A pair through which an instance reaches a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// Name of the group on the store.
+    pub store_side: String,
+    /// Name of the group on the instance.
+    pub instance_side: String,
+    /// The port.
+    pub port: i32,
+}
+
+/// The groups of an interface, by id.
+///
+/// # Errors
+/// When the local AWS does not know the interface.
+pub async fn interface_groups(aws: &LocalAws, interface: &str) -> Result<BTreeSet<String>> {
+    let found = aws.ec2().describe_network_interfaces().network_interface_ids(interface).send().await?;
+    let found = found.network_interfaces().first().with_context(|| format!("{interface} is not there"))?;
+    Ok(found.groups().iter().filter_map(|group| group.group_id().map(str::to_owned)).collect())
+}
+
+/// The groups of a store, by id.
+///
+/// # Errors
+/// When the local AWS does not know the store.
+pub async fn store_groups(aws: &LocalAws, store: &Store) -> Result<BTreeSet<String>> {
+    let groups = if store.is_cluster {
+        let found = aws.rds().describe_db_clusters().db_cluster_identifier(&store.name).send().await?;
+        found
+            .db_clusters()
+            .first()
+            .with_context(|| format!("{} is not there", store.arn))?
+            .vpc_security_groups()
+            .to_vec()
+    } else {
+        let found = aws.rds().describe_db_instances().db_instance_identifier(&store.name).send().await?;
+        found
+            .db_instances()
+            .first()
+            .with_context(|| format!("{} is not there", store.arn))?
+            .vpc_security_groups()
+            .to_vec()
+    };
+    Ok(groups.iter().filter_map(|group| group.vpc_security_group_id().map(str::to_owned)).collect())
+}
+
+async fn groups(aws: &LocalAws) -> Result<BTreeMap<String, ec2::SecurityGroup>> {
+    let mut pages = aws.ec2().describe_security_groups().into_paginator().items().send();
+    let mut groups = BTreeMap::new();
+    while let Some(group) = pages.next().await {
+        let group = group?;
+        groups.insert(group.group_id().context("a group has no id")?.to_owned(), group);
+    }
+    Ok(groups)
+}
+
+fn rules(group: &ec2::SecurityGroup) -> Rules {
+    let mut lines = Rules::new();
+    let directions = [("in", group.ip_permissions()), ("out", group.ip_permissions_egress())];
+    for (direction, permissions) in directions {
+        for permission in permissions {
+            let what = format!(
+                "{direction} {} {}..{}",
+                permission.ip_protocol().unwrap_or("?"),
+                permission.from_port().unwrap_or(-1),
+                permission.to_port().unwrap_or(-1)
+            );
+            let peers = permission.user_id_group_pairs().iter().filter_map(|pair| pair.group_id());
+            let v4 = permission.ip_ranges().iter().filter_map(|range| range.cidr_ip());
+            let v6 = permission.ipv6_ranges().iter().filter_map(|range| range.cidr_ipv6());
+            let lists = permission.prefix_list_ids().iter().filter_map(|list| list.prefix_list_id());
+            lines.extend(peers.chain(v4).chain(v6).chain(lists).map(|peer| format!("{what} {peer}")));
+        }
+    }
+    lines
+}
+
+fn is_ours(group: &ec2::SecurityGroup) -> bool {
+    group.tags().iter().any(|tag| tag.key() == Some("tagwire:managed-by") && tag.value() == Some("tagwire"))
+}
+
+/// The pair through which an instance reaches a store: one group on each, with nothing in either
+/// but the one rule that names the other and the port. None when there is none.
+///
+/// # Errors
+/// When the local AWS cannot be read.
+pub async fn connection(aws: &LocalAws, instance: &Launched, store: &Store) -> Result<Option<Connection>> {
+    let groups = groups(aws).await?;
+    let (on_instance, on_store) = (interface_groups(aws, &instance.interface).await?, store_groups(aws, store).await?);
+    for (store_side, store_group) in on_store.iter().filter_map(|id| Some((id, groups.get(id)?))) {
+        for (instance_side, instance_group) in on_instance.iter().filter_map(|id| Some((id, groups.get(id)?))) {
+            let lets_in = Rules::from([format!("in tcp {PORT}..{PORT} {instance_side}")]);
+            let lets_out = Rules::from([format!("out tcp {PORT}..{PORT} {store_side}")]);
+            if rules(store_group) == lets_in && rules(instance_group) == lets_out {
+                return Ok(Some(Connection {
+                    store_side: store_group.group_name().unwrap_or_default().to_owned(),
+                    instance_side: instance_group.group_name().unwrap_or_default().to_owned(),
+                    port: PORT,
+                }));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The names of the groups that carry tagwire's tag.
+///
+/// # Errors
+/// When the local AWS cannot be read.
+pub async fn owned_groups(aws: &LocalAws) -> Result<BTreeSet<String>> {
+    let groups = groups(aws).await?;
+    Ok(groups
+        .values()
+        .filter(|group| is_ours(group))
+        .filter_map(|group| group.group_name().map(str::to_owned))
+        .collect())
+}
+
+/// The rules of every group that is not tagwire's, by id, to compare before and after.
+///
+/// # Errors
+/// When the local AWS cannot be read.
+pub async fn foreign_rules(aws: &LocalAws) -> Result<BTreeMap<String, Rules>> {
+    let groups = groups(aws).await?;
+    Ok(groups.iter().filter(|(_, group)| !is_ours(group)).map(|(id, group)| (id.clone(), rules(group))).collect())
+}
+
+/// Whether a call changes something in EC2 or a data store.
+#[must_use]
+pub fn is_write(call: &Call) -> bool {
+    let reads = ["Describe", "Get", "List"].iter().any(|verb| call.action.starts_with(verb));
+    !reads && ["ec2", "rds", "tagging"].contains(&call.service.as_str())
+}

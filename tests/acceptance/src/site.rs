@@ -1,0 +1,274 @@
+//! VPCs, instances and data stores.
+
+use anyhow::{Context, Result, ensure};
+use aws_sdk_ec2::types as ec2;
+use aws_sdk_rds::types as rds;
+use tagwire_local_aws::LocalAws;
+
+use crate::CONNECT;
+
+/// The machine image of every instance; nothing boots, so any id serves.
+const IMAGE: &str = "ami-12345678";
+/// The port of every store.
+pub(crate) const PORT: i32 = 5432;
+
+/// A VPC with a subnet in each of two zones.
+#[derive(Debug)]
+pub struct Site<'aws> {
+    aws: &'aws LocalAws,
+    /// The VPC's id.
+    pub vpc: String,
+    /// Its default group, which every instance and store made here wears.
+    pub default_group: String,
+    subnets: Vec<String>,
+    subnet_group: String,
+}
+
+/// An instance.
+#[derive(Debug, Clone)]
+pub struct Launched {
+    /// Its id.
+    pub id: String,
+    /// Its primary interface.
+    pub interface: String,
+}
+
+/// A data store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    /// Its ARN.
+    pub arn: String,
+    /// Its identifier.
+    pub name: String,
+    /// Whether it is a DB cluster, or else a DB instance.
+    pub is_cluster: bool,
+}
+
+impl<'aws> Site<'aws> {
+    /// Makes a VPC; `number` (1 to 250) keeps its addresses apart from other sites'.
+    ///
+    /// # Errors
+    /// When the local AWS refuses.
+    pub async fn create(aws: &'aws LocalAws, number: u8) -> Result<Self> {
+        let vpc = aws.ec2().create_vpc().cidr_block(format!("10.{number}.0.0/16")).send().await?;
+        let vpc = vpc.vpc().and_then(ec2::Vpc::vpc_id).context("CreateVpc answered no VPC")?.to_owned();
+        let mut subnets = Vec::new();
+        for (index, zone) in ["us-east-1a", "us-east-1b"].iter().enumerate() {
+            let made = aws
+                .ec2()
+                .create_subnet()
+                .vpc_id(&vpc)
+                .availability_zone(*zone)
+                .cidr_block(format!("10.{number}.{index}.0/24"))
+                .send()
+                .await?;
+            let id = made.subnet().and_then(ec2::Subnet::subnet_id).context("CreateSubnet answered no subnet")?;
+            subnets.push(id.to_owned());
+        }
+        let of_vpc = ec2::Filter::builder().name("vpc-id").values(&vpc).build();
+        let named = ec2::Filter::builder().name("group-name").values("default").build();
+        let groups = aws.ec2().describe_security_groups().filters(of_vpc).filters(named).send().await?;
+        let default_group = groups
+            .security_groups()
+            .first()
+            .and_then(ec2::SecurityGroup::group_id)
+            .context("no default group")?
+            .to_owned();
+        let subnet_group = format!("site-{number}");
+        aws.rds()
+            .create_db_subnet_group()
+            .db_subnet_group_name(&subnet_group)
+            .db_subnet_group_description("both subnets of the site")
+            .set_subnet_ids(Some(subnets.clone()))
+            .send()
+            .await?;
+        Ok(Self { aws, vpc, default_group, subnets, subnet_group })
+    }
+
+    /// Launches an instance; `connect` is the value of its connect tag.
+    ///
+    /// # Errors
+    /// When the local AWS refuses.
+    pub async fn launch(&self, connect: Option<&str>) -> Result<Launched> {
+        self.launch_with(connect, std::slice::from_ref(&self.default_group)).await
+    }
+
+    /// Launches an instance that wears these groups.
+    ///
+    /// # Errors
+    /// When the local AWS refuses.
+    pub async fn launch_with(&self, connect: Option<&str>, groups: &[String]) -> Result<Launched> {
+        let subnet = self.subnets.first().context("the site has no subnet")?;
+        let mut request = self
+            .aws
+            .ec2()
+            .run_instances()
+            .image_id(IMAGE)
+            .min_count(1)
+            .max_count(1)
+            .subnet_id(subnet)
+            .set_security_group_ids(Some(groups.to_vec()));
+        if let Some(value) = connect {
+            let tag = ec2::Tag::builder().key(CONNECT).value(value).build();
+            request = request.tag_specifications(
+                ec2::TagSpecification::builder().resource_type(ec2::ResourceType::Instance).tags(tag).build(),
+            );
+        }
+        let launched = request.send().await?;
+        let instance = launched.instances().first().context("RunInstances answered no instance")?;
+        let interface =
+            instance.network_interfaces().first().and_then(ec2::InstanceNetworkInterface::network_interface_id);
+        Ok(Launched {
+            id: instance.instance_id().context("the instance has no id")?.to_owned(),
+            interface: interface.context("the instance has no interface")?.to_owned(),
+        })
+    }
+
+    /// Makes an Aurora PostgreSQL cluster and says so on the event bus, as RDS does.
+    ///
+    /// # Errors
+    /// When the local AWS refuses.
+    pub async fn aurora(&self, name: &str, connect: &str) -> Result<Store> {
+        let store = self.silent_aurora(name, connect).await?;
+        self.aws.rds_event(&store.arn, "RDS-EVENT-0170").await?;
+        Ok(store)
+    }
+
+    /// Makes an Aurora PostgreSQL cluster of which no event tells.
+    ///
+    /// # Errors
+    /// When the local AWS refuses.
+    pub async fn silent_aurora(&self, name: &str, connect: &str) -> Result<Store> {
+        let made = self
+            .aws
+            .rds()
+            .create_db_cluster()
+            .db_cluster_identifier(name)
+            .engine("aurora-postgresql")
+            .master_username("orders")
+            .master_user_password("not-a-secret")
+            .port(PORT)
+            .db_subnet_group_name(&self.subnet_group)
+            .vpc_security_group_ids(&self.default_group)
+            .tags(rds::Tag::builder().key(CONNECT).value(connect).build())
+            .send()
+            .await?;
+        let arn = made.db_cluster().and_then(rds::DbCluster::db_cluster_arn).context("the cluster has no ARN")?;
+        ensure!(made.db_cluster().and_then(rds::DbCluster::port) == Some(PORT), "the cluster has another port");
+        Ok(Store { arn: arn.to_owned(), name: name.to_owned(), is_cluster: true })
+    }
+
+    /// Makes a stand-alone PostgreSQL instance and says so on the event bus, as RDS does.
+    ///
+    /// # Errors
+    /// When the local AWS refuses.
+    pub async fn postgres(&self, name: &str, connect: &str) -> Result<Store> {
+        let made = self
+            .aws
+            .rds()
+            .create_db_instance()
+            .db_instance_identifier(name)
+            .db_instance_class("db.t3.medium")
+            .engine("postgres")
+            .allocated_storage(20)
+            .master_username("orders")
+            .master_user_password("not-a-secret")
+            .port(PORT)
+            .db_subnet_group_name(&self.subnet_group)
+            .vpc_security_group_ids(&self.default_group)
+            .tags(rds::Tag::builder().key(CONNECT).value(connect).build())
+            .send()
+            .await?;
+        let arn = made.db_instance().and_then(rds::DbInstance::db_instance_arn).context("the instance has no ARN")?;
+        let store = Store { arn: arn.to_owned(), name: name.to_owned(), is_cluster: false };
+        self.aws.rds_event(&store.arn, "RDS-EVENT-0005").await?;
+        Ok(store)
+    }
+
+    /// Makes a group of somebody else, with the default outbound rule and no inbound one.
+    ///
+    /// # Errors
+    /// When the local AWS refuses.
+    pub async fn group(&self, name: &str) -> Result<String> {
+        let made = self
+            .aws
+            .ec2()
+            .create_security_group()
+            .vpc_id(&self.vpc)
+            .group_name(name)
+            .description("somebody else's")
+            .send()
+            .await?;
+        Ok(made.group_id().context("CreateSecurityGroup answered no id")?.to_owned())
+    }
+
+    /// Joins an instance and a store as the RDS console does: its names, its rules, its order.
+    ///
+    /// # Errors
+    /// When the local AWS refuses.
+    pub async fn connect_as_the_console(
+        &self,
+        instance: &Launched,
+        store: &Store,
+        number: u32,
+    ) -> Result<(String, String)> {
+        let instance_side = self.group(&format!("ec2-rds-{number}")).await?;
+        let store_side = self.group(&format!("rds-ec2-{number}")).await?;
+        let rule = |peer: &str| {
+            ec2::IpPermission::builder()
+                .ip_protocol("tcp")
+                .from_port(PORT)
+                .to_port(PORT)
+                .user_id_group_pairs(ec2::UserIdGroupPair::builder().group_id(peer).build())
+                .build()
+        };
+        let client = self.aws.ec2();
+        client
+            .authorize_security_group_egress()
+            .group_id(&instance_side)
+            .ip_permissions(rule(&store_side))
+            .send()
+            .await?;
+        client
+            .authorize_security_group_ingress()
+            .group_id(&store_side)
+            .ip_permissions(rule(&instance_side))
+            .send()
+            .await?;
+        for group in [&instance_side, &store_side] {
+            let everything = ec2::IpPermission::builder()
+                .ip_protocol("-1")
+                .ip_ranges(ec2::IpRange::builder().cidr_ip("0.0.0.0/0").build())
+                .build();
+            client.revoke_security_group_egress().group_id(group).ip_permissions(everything).send().await?;
+        }
+        let mut groups: Vec<String> =
+            crate::interface_groups(self.aws, &instance.interface).await?.into_iter().collect();
+        groups.push(instance_side.clone());
+        client
+            .modify_network_interface_attribute()
+            .network_interface_id(&instance.interface)
+            .set_groups(Some(groups))
+            .send()
+            .await?;
+        let mut groups: Vec<String> = crate::store_groups(self.aws, store).await?.into_iter().collect();
+        groups.push(store_side.clone());
+        self.set_store_groups(store, groups).await?;
+        Ok((store_side, instance_side))
+    }
+
+    /// Replaces a store's list of groups.
+    ///
+    /// # Errors
+    /// When the local AWS refuses.
+    pub async fn set_store_groups(&self, store: &Store, groups: Vec<String>) -> Result<()> {
+        if store.is_cluster {
+            let request = self.aws.rds().modify_db_cluster().db_cluster_identifier(&store.name);
+            request.set_vpc_security_group_ids(Some(groups)).send().await?;
+        } else {
+            let request = self.aws.rds().modify_db_instance().db_instance_identifier(&store.name);
+            request.set_vpc_security_group_ids(Some(groups)).send().await?;
+        }
+        Ok(())
+    }
+}
