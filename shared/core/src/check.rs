@@ -172,6 +172,9 @@ impl<'plan> Checker<'plan> {
             violations.insert(Violation::OutsideScope { target: id.to_string() });
             return;
         };
+        if !self.in_scope(store) {
+            violations.insert(Violation::OutsideScope { target: id.to_string() });
+        }
         if !self.seen.groups.is_complete() {
             violations.insert(Violation::RestsOnGap { target: id.to_string() });
         }
@@ -226,6 +229,18 @@ impl<'plan> Checker<'plan> {
                 violations.insert(Violation::NotOwned { group: group.id().clone(), store: tags.store.clone() });
             }
         }
+    }
+
+    /// Whether the scope names the store, or an instance that shares a name with it or wears a
+    /// group of it.
+    fn in_scope(&self, store: &DataStore) -> bool {
+        let scope = &self.seen.scope;
+        scope.has_store(&store.arn)
+            || self.seen.instances.found.iter().any(|instance| {
+                let wears = || self.owned.iter().any(|(id, (owned, _))| owned.store == store.id && instance.wears(id));
+                let shares = !instance.wishes.connect.shared_with(&store.wishes.connect).is_empty();
+                scope.has_instance(&instance.id) && (shares || wears())
+            })
     }
 
     /// Whether two owned groups of a store are one pair: nothing is attached through a third.

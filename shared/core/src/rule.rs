@@ -111,19 +111,6 @@ pub struct Rule {
     pub peer: Peer,
 }
 
-impl Rule {
-    /// Whether it is a rule that AWS gives to every new group: everything out to everywhere.
-    #[must_use]
-    pub fn is_default_egress(&self) -> bool {
-        let everywhere = match &self.peer {
-            Peer::Ipv4(block) => block == "0.0.0.0/0",
-            Peer::Ipv6(block) => block == "::/0",
-            Peer::Group(_) | Peer::GroupOfAccount { .. } | Peer::PrefixList(_) => false,
-        };
-        self.direction == Direction::Outbound && self.traffic == Traffic::All && everywhere
-    }
-}
-
 impl fmt::Display for Rule {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.traffic {

@@ -239,7 +239,7 @@ pub fn plan(seen: &Observation, policy: &Policy) -> Plan {
     }
 
     for (id, store) in view.stores_here() {
-        let Some(standing) = standings.get(id) else { continue };
+        let Some(standing) = standings.get(id).filter(|standing| view.takes_in(standing)) else { continue };
         let needed_by = needs.remove(id).unwrap_or_default();
         plan.findings.extend(standing.ambiguity_finding());
         let used = if !needed_by.is_empty() {

@@ -11,7 +11,7 @@ use crate::{
     group::{GroupName, OwnTags, Owned, SecurityGroup},
     id::SecurityGroupId,
     model::{DataStore, Instance},
-    rule::Peer,
+    rule::{Direction, Peer, Rule, Traffic},
     service::Side,
 };
 
@@ -21,7 +21,7 @@ pub(super) struct Standing<'view> {
     pub(super) row: StoreRow,
     serving: BTreeMap<Side, &'view Owned>,
     /// Every owned group of the store.
-    all: BTreeSet<SecurityGroupId>,
+    pub(super) all: BTreeSet<SecurityGroupId>,
     /// The number of the pair that serves.
     lowest: Option<u32>,
     /// The pair cannot be finished without leaving yet another number behind.
@@ -119,7 +119,7 @@ impl<'view> Standing<'view> {
             let incomplete = work.authorize.iter().any(|(group, _)| *group == GroupRef::Existing(id.clone()));
             let in_use = self.store.wears(id) || view.seen.instances.found.iter().any(|instance| instance.wears(id));
             let modified =
-                extra.iter().any(|rule| !rule.is_default_egress()) || (in_use && (incomplete || !extra.is_empty()));
+                extra.iter().any(|rule| !is_default_egress(rule)) || (in_use && (incomplete || !extra.is_empty()));
             modified.then(|| Finding {
                 subject: Subject::Group(id.clone()),
                 reason: Reason::PairModified { extra, incomplete },
@@ -127,6 +127,16 @@ impl<'view> Standing<'view> {
         };
         self.serving.values().filter_map(|owned| modified(owned)).collect()
     }
+}
+
+/// Whether it is a rule that AWS gives to every new group: everything out to everywhere.
+fn is_default_egress(rule: &Rule) -> bool {
+    let everywhere = match &rule.peer {
+        Peer::Ipv4(block) => block == "0.0.0.0/0",
+        Peer::Ipv6(block) => block == "::/0",
+        Peer::Group(_) | Peer::GroupOfAccount { .. } | Peer::PrefixList(_) => false,
+    };
+    rule.direction == Direction::Outbound && rule.traffic == Traffic::All && everywhere
 }
 
 /// The group that makes a usable pair with an owned one as both stand now.

@@ -93,6 +93,18 @@ impl<'seen> View<'seen> {
         found
     }
 
+    /// Whether the scope takes a store in: by name, or through an instance in it that shares a name
+    /// with the store or wears a group of it.
+    pub(super) fn takes_in(&self, standing: &Standing<'_>) -> bool {
+        let scope = &self.seen.scope;
+        let joined = |instance: &Instance| {
+            !instance.wishes.connect.shared_with(&standing.store.wishes.connect).is_empty()
+                || standing.all.iter().any(|group| instance.wears(group))
+        };
+        scope.has_store(&standing.store.arn)
+            || self.instances.values().any(|instance| scope.has_instance(&instance.id) && joined(instance))
+    }
+
     /// Whether an instance wears a store's pair that may reach it as far as the tags go.
     pub(super) fn is_worn_by_entitled(&self, standing: &Standing<'_>) -> bool {
         let of_store = &standing.store.wishes;

@@ -5,6 +5,7 @@
 mod case;
 mod console_table;
 mod pair_table;
+mod scope;
 mod several_stores;
 mod store_table;
 mod wishes;
