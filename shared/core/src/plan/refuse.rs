@@ -11,6 +11,7 @@ use crate::{
     finding::{Finding, Reason, Subject},
     group::Ownership,
     model::{DataStore, Form, Membership},
+    observation::{Scope, Sighting},
     service::Readiness,
     tag::{ConnectTag, ConnectionName, Wishes},
 };
@@ -105,6 +106,15 @@ pub(super) fn findings(view: &View<'_>) -> Vec<Finding> {
         .map(|gap| Finding { subject: Subject::Vpc(seen.vpc.clone()), reason: Reason::Unread { gap: gap.clone() } })
         .collect();
 
+    // In a whole VPC it is a stale entry of the tag index, which is nothing to speak of.
+    if seen.scope != Scope::Vpc {
+        findings.extend(seen.stores.found.iter().filter_map(|sighting| match sighting {
+            Sighting::Gone(arn) if seen.scope.has_store(arn) => {
+                Some(Finding { subject: Subject::Store(arn.clone()), reason: Reason::StoreGone })
+            }
+            Sighting::Present(_) | Sighting::Gone(_) => None,
+        }));
+    }
     for (id, ownership) in view.ownership() {
         if let Ownership::Forged(forgery) = ownership {
             findings.push(Finding {

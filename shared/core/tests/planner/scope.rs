@@ -56,6 +56,18 @@ fn the_whole_vpc_takes_in_everything() {
 }
 
 #[test]
+fn a_store_in_scope_that_its_service_does_not_know_is_said_to_be_gone() {
+    case("gone orders\nscope orders")
+        .changes_nothing()
+        .says("arn:aws:rds:eu-central-1:123456789012:db:orders: there is no such data store (store-gone)");
+}
+
+#[test]
+fn a_stale_entry_of_the_tag_index_is_nothing_to_speak_of_in_a_whole_vpc() {
+    case("gone orders").changes_nothing().says("");
+}
+
+#[test]
 fn a_gap_in_the_groups_bars_every_change_that_is_not_backed_by_what_was_read() {
     case(
         "instance i-1 connect=orders
