@@ -86,7 +86,8 @@ impl Request {
         if request.headers.get("transfer-encoding").is_some() {
             bail!("a chunked request, which no client of the local AWS sends: {} {}", request.method, request.path);
         }
-        let length = request.headers.get("content-length").map_or(Ok(0), str::parse::<usize>).context("content-length")?;
+        let length =
+            request.headers.get("content-length").map_or(Ok(0), str::parse::<usize>).context("content-length")?;
         let missing = length.saturating_sub(request.body.len());
         let already_read = request.body.len();
         request.body.resize(already_read + missing, 0);
@@ -132,7 +133,8 @@ impl Response {
     fn parse(mut answer: Vec<u8>) -> Result<Self> {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_AT_MOST];
         let mut parsed = httparse::Response::new(&mut headers);
-        let httparse::Status::Complete(head_length) = parsed.parse(&answer).context("an answer that is not HTTP")? else {
+        let httparse::Status::Complete(head_length) = parsed.parse(&answer).context("an answer that is not HTTP")?
+        else {
             bail!("the answer ended in its head, after {} bytes", answer.len());
         };
         let status = parsed.code.ok_or_else(|| anyhow!("an answer without a status"))?;

@@ -322,7 +322,9 @@ impl LocalAws {
             .ok()
             .filter(|_| answer.status == 200)
             .and_then(|told| told.get("before")?.as_str().map(str::to_owned));
-        before.ok_or_else(|| anyhow!("setting the state of {store} to {status}: HTTP {} {}", answer.status, answer.text()))
+        before.ok_or_else(|| {
+            anyhow!("setting the state of {store} to {status}: HTTP {} {}", answer.status, answer.text())
+        })
     }
 
     /// Waits until all work is done: queues empty, delayed messages included, and no function running.
@@ -588,7 +590,10 @@ fn server_command(python: &Path) -> Command {
     command.current_dir(paths::python()).env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONUNBUFFERED", "1");
     for (name, _) in std::env::vars_os() {
         let shown = name.to_string_lossy();
-        if shown.starts_with("AWS_") || shown.to_ascii_lowercase().ends_with("_proxy") || shown.starts_with("PYTHONPATH") {
+        if shown.starts_with("AWS_")
+            || shown.to_ascii_lowercase().ends_with("_proxy")
+            || shown.starts_with("PYTHONPATH")
+        {
             command.env_remove(&name);
         }
     }

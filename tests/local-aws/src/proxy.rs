@@ -203,7 +203,12 @@ async fn serve(mut stream: TcpStream, upstream: Option<SocketAddr>, ledger: Shar
             return;
         }
     };
-    let call = describe(&request);
+    // The system gives ports out again: whoever talks to an earlier owner of this one is not calling AWS.
+    let Some(call) = describe(&request) else {
+        let refusal = Response::new(404, &[], "this is a proxy for signed calls to AWS".to_owned());
+        stream.write_all(&refusal.to_bytes()).await.ok();
+        return;
+    };
     let (service, action) = (call.service.clone(), call.action.clone());
     let (number, effect) = ledger.begin(call);
     let answer = answer(&request, &service, effect.as_ref(), upstream).await;
@@ -240,7 +245,9 @@ async fn answer(
     Ok((effect != Some(&Effect::LoseAnswer)).then_some(response))
 }
 
-fn describe(request: &Request) -> Call {
+/// The call that a request is; `None` when it is not signed for a service.
+fn describe(request: &Request) -> Option<Call> {
+    let service = signed_service(request.headers.get("authorization")?)?.to_owned();
     let header = |name| request.headers.get(name).unwrap_or_default();
     let body = String::from_utf8_lossy(&request.body).into_owned();
     let target = request.headers.get("x-amz-target").and_then(|target| target.rsplit('.').next()).map(str::to_owned);
@@ -249,9 +256,9 @@ fn describe(request: &Request) -> Call {
     let action = target
         .or_else(|| if is_form { form_action() } else { None })
         .unwrap_or_else(|| format!("{} {}", request.method, request.path));
-    Call {
+    Some(Call {
         at: SystemTime::now(),
-        service: signed_service(header("authorization")).to_owned(),
+        service,
         action,
         function: application(header("user-agent"))
             .or_else(|| application(header("x-amz-user-agent")))
@@ -259,12 +266,12 @@ fn describe(request: &Request) -> Call {
         status: None,
         spoiled_by: None,
         body,
-    }
+    })
 }
 
 /// The service in `Credential=<key>/<date>/<region>/<service>/aws4_request`.
-fn signed_service(authorization: &str) -> &str {
-    authorization.split_once("Credential=").and_then(|(_, scope)| scope.split('/').nth(3)).unwrap_or("unknown")
+fn signed_service(authorization: &str) -> Option<&str> {
+    authorization.split_once("Credential=")?.1.split('/').nth(3)
 }
 
 /// The application's name in a user agent, which is where the functions' names are put.

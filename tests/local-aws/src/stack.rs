@@ -91,9 +91,12 @@ impl Stack {
 pub(crate) fn build_functions(into: &Path) -> Result<()> {
     let cargo = std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from);
     let mut command = Command::new(cargo);
-    command
-        .current_dir(paths::workspace())
-        .args(["build", "--workspace", "--bins", "--message-format=json-render-diagnostics"]);
+    command.current_dir(paths::workspace()).args([
+        "build",
+        "--workspace",
+        "--bins",
+        "--message-format=json-render-diagnostics",
+    ]);
     let output = command.output().with_context(|| format!("starting {command:?}"))?;
     if !output.status.success() {
         bail!(
@@ -112,7 +115,8 @@ pub(crate) fn build_functions(into: &Path) -> Result<()> {
         let copy = into.join(name);
         // A link costs nothing and keeps what was built, even when the next build replaces it.
         if std::fs::hard_link(&binary, &copy).is_err() {
-            std::fs::copy(&binary, &copy).with_context(|| format!("copying {} to {}", binary.display(), copy.display()))?;
+            std::fs::copy(&binary, &copy)
+                .with_context(|| format!("copying {} to {}", binary.display(), copy.display()))?;
         }
     }
     Ok(())

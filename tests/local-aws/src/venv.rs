@@ -59,7 +59,8 @@ fn base_interpreter() -> Result<(PathBuf, String)> {
 
 fn install(interpreter: &Path, environment: &Path, python: &Path, lock_file: &Path) -> Result<()> {
     if environment.exists() {
-        fs::remove_dir_all(environment).with_context(|| format!("removing the unfinished {}", environment.display()))?;
+        fs::remove_dir_all(environment)
+            .with_context(|| format!("removing the unfinished {}", environment.display()))?;
     }
     run(Command::new(interpreter).args(["-m", "venv"]).arg(environment))?;
     run(Command::new(python)
@@ -82,7 +83,5 @@ fn run(command: &mut Command) -> Result<()> {
 
 /// FNV-1a: only a folder's name hangs on it, and the stamp is compared in full.
 fn fingerprint(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }

@@ -1,5 +1,6 @@
 //! How a local AWS begins and ends.
 
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -73,6 +74,18 @@ async fn program_with_the_environment_sees_the_same_aws_and_is_recorded() {
     let seen = |service: &str, action: &str| (service.to_owned(), action.to_owned(), Some(200));
     assert_eq!(calls, [seen("ec2", "DescribeInstances"), seen("sqs", "ListQueues")]);
     aws.forget_calls();
+    assert!(aws.calls().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_not_a_call_to_aws_is_neither_recorded_nor_passed_on() {
+    let aws = LocalAws::lease_with(servers_only()).await.unwrap();
+    let proxy = aws.function_environment().remove("AWS_ENDPOINT_URL").unwrap();
+    let mut stream = TcpStream::connect(proxy.trim_start_matches("http://")).unwrap();
+    stream.write_all(b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
     assert!(aws.calls().is_empty());
 }
 

@@ -15,5 +15,4 @@ fn mended_behaviours_are_as_on_aws() {
         .unwrap();
     let printed = String::from_utf8_lossy(&run.stdout);
     assert!(run.status.success(), "{printed}\n{}", String::from_utf8_lossy(&run.stderr));
-    print!("{printed}");
 }

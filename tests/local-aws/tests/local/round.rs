@@ -19,7 +19,8 @@ async fn launch_reaches_the_function_which_reaches_the_launched() {
     aws.settle().await.unwrap();
 
     let records = aws.records().await.unwrap();
-    let mut states: Vec<&str> = records.iter().map(|record| record["body"]["detail"]["state"].as_str().unwrap()).collect();
+    let mut states: Vec<&str> =
+        records.iter().map(|record| record["body"]["detail"]["state"].as_str().unwrap()).collect();
     states.sort_unstable();
     assert_eq!(states, ["pending", "running"]);
     for record in &records {
