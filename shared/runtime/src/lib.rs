@@ -26,11 +26,12 @@ const MARGIN: Duration = Duration::from_secs(5);
 /// # Errors
 /// Settings that cannot be used, or a Lambda runtime that does not answer.
 pub async fn take_in(function: &'static str) -> Result<(), Error> {
-    let process = Process::start(function).await?;
+    let process = Box::pin(Process::start(function)).await?;
     let process = &process;
     lambda_runtime::run(service_fn(async move |event: LambdaEvent<SqsEvent>| -> Result<SqsBatchResponse, Error> {
         let context = process.context(deadline(&event));
-        Ok(response(handlers::take_in(&context, &messages(event.payload)).await))
+        let messages = messages(event.payload);
+        Ok(response(Box::pin(handlers::take_in(&context, &messages)).await))
     }))
     .await
 }
@@ -40,12 +41,12 @@ pub async fn take_in(function: &'static str) -> Result<(), Error> {
 /// # Errors
 /// Settings that cannot be used, or a Lambda runtime that does not answer.
 pub async fn connect(function: &'static str) -> Result<(), Error> {
-    let process = Process::start(function).await?;
+    let process = Box::pin(Process::start(function)).await?;
     let process = &process;
     lambda_runtime::run(service_fn(async move |event: LambdaEvent<SqsEvent>| -> Result<SqsBatchResponse, Error> {
         let context = process.context(deadline(&event));
         let messages = messages(event.payload);
-        Ok(response(handlers::connect(&context, &process.settings.handlers, &messages).await))
+        Ok(response(Box::pin(handlers::connect(&context, &process.settings.handlers, &messages)).await))
     }))
     .await
 }
@@ -55,11 +56,11 @@ pub async fn connect(function: &'static str) -> Result<(), Error> {
 /// # Errors
 /// Settings that cannot be used, or a Lambda runtime that does not answer.
 pub async fn sweep(function: &'static str) -> Result<(), Error> {
-    let process = Process::start(function).await?;
+    let process = Box::pin(Process::start(function)).await?;
     let process = &process;
     lambda_runtime::run(service_fn(async move |event: LambdaEvent<Value>| -> Result<Value, Error> {
         let context = process.context(deadline(&event));
-        let vpcs = handlers::sweep(&context, &event.context.request_id).await?;
+        let vpcs = Box::pin(handlers::sweep(&context, &event.context.request_id)).await?;
         Ok(serde_json::json!({ "vpcs": vpcs }))
     }))
     .await
@@ -86,7 +87,7 @@ impl Process {
             stores: Some(settings.store_queue.clone()),
         };
         let installation = tagwire_aws::Settings { connect_key: settings.connect_key.clone(), queues };
-        let aws = Aws::new(&tagwire_aws::load_config().await, installation);
+        let aws = Aws::new(&Box::pin(tagwire_aws::load_config()).await, installation);
         Ok(Self { function, settings, aws, clock: SystemClock, pacing: Pacing::default() })
     }
 

@@ -5,7 +5,7 @@ use tracing_subscriber::EnvFilter;
 
 /// Starts logging. The level is Lambda's `AWS_LAMBDA_LOG_LEVEL` (the template's `LogLevel`), or
 /// what `RUST_LOG` says of single crates.
-pub fn start() {
+pub(crate) fn start() {
     let level = std::env::var("RUST_LOG")
         .or_else(|_| std::env::var("AWS_LAMBDA_LOG_LEVEL"))
         .unwrap_or_else(|_| "info".to_owned());

@@ -56,7 +56,7 @@ pub async fn connect<C: Change, Q: Queues, K: Clock>(
         left -= 1;
         let deadline = now.checked_add(share).unwrap_or(context.deadline);
         let run = Run { context, settings, cloud: context.paced(deadline), vpc: &vpc, batch: &batch };
-        let (code, said) = run.run().await;
+        let (code, said) = Box::pin(run.run()).await;
         let result = match code {
             Code::Done(code) => Ok(code),
             Code::Later { stores, instances } => run.send_again(stores, instances).await.map(|()| "looked-at-again"),
@@ -155,7 +155,8 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
         loop {
             rounds += 1;
             let at = self.context.clock.now();
-            let seen = observe(&self.cloud, self.vpc, self.batch.scope.clone(), at, taken_names.clone()).await;
+            let scope = self.batch.scope.clone();
+            let seen = Box::pin(observe(&self.cloud, self.vpc, scope, at, taken_names.clone())).await;
             let plan = plan(&seen, &self.settings.policy);
             self.report_plan(&plan);
             let unsettled = Unsettled::of(&seen, &plan, at, self.batch.tries);
@@ -177,7 +178,8 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
                     format!("dry run: {} changes were planned and none was made", checked.plan().changes().len());
                 return self.settle(unsettled, "dry-run", said);
             }
-            let outcome = apply(&self.cloud, self.context.clock, &seen, &checked, &self.settings.policy).await;
+            let policy = &self.settings.policy;
+            let outcome = Box::pin(apply(&self.cloud, self.context.clock, &seen, &checked, policy)).await;
             self.report_outcome(&outcome);
             let more = outcome.taken_names();
             if !more.is_empty() && rounds < ROUNDS {
