@@ -14,6 +14,7 @@ use crate::{
     observation::Observation,
     plan::{GroupRef, PairRule, PairWork, Plan},
     policy::Policy,
+    rule::Rule,
     service::{Readiness, Side},
 };
 
@@ -198,19 +199,7 @@ impl<'plan> Checker<'plan> {
         for (group, rule) in &work.revoke {
             match self.owned.get(group.id()) {
                 Some((owned, group)) if owned.store == *id && group.rules.contains(rule) => {
-                    let own_rule = self.owned.values().filter(|(peer, _)| peer.store == *id).any(|(peer, _)| {
-                        peer.name.side == owned.name.side.opposite()
-                            && store.ports.is_some_and(|ports| {
-                                let own = PairRule {
-                                    side: owned.name.side,
-                                    ports,
-                                    peer: GroupRef::Existing(peer.group.id().clone()),
-                                };
-                                // A rule to another pair's side may go; one to the pair's own may not.
-                                own.with_peer(peer.group.id().clone()) == *rule && self.serves(owned, peer)
-                            })
-                    });
-                    if own_rule {
+                    if self.cuts(store, work, owned, group) {
                         violations.insert(Violation::CutsPair { group: group.id.clone() });
                     }
                 }
@@ -243,13 +232,24 @@ impl<'plan> Checker<'plan> {
             })
     }
 
-    /// Whether two owned groups of a store are one pair: nothing is attached through a third.
-    fn serves(&self, one: &Owned, other: &Owned) -> bool {
-        let same_side = |owned: &Owned| {
-            self.owned.values().filter(|(of, _)| of.store == owned.store && of.name.side == owned.name.side).count()
-                == 1
+    /// Whether a group would be left without any of the rules by which it and another owned group of
+    /// its store are a pair.
+    fn cuts(&self, store: &DataStore, work: &PairWork, owned: &Owned, group: &SecurityGroup) -> bool {
+        let Some(ports) = store.ports else { return false };
+        let rule_to = |side: Side, peer: &SecurityGroupId| {
+            PairRule { side, ports, peer: GroupRef::Existing(peer.clone()) }.with_peer(peer.clone())
         };
-        one.name.number == other.name.number || (same_side(one) && same_side(other))
+        let side = owned.name.side;
+        let peers = self.owned.iter().filter(|(_, (peer, other))| {
+            peer.store == owned.store
+                && peer.name.side == side.opposite()
+                && other.rules.contains(&rule_to(side.opposite(), &group.id))
+        });
+        let own: BTreeSet<Rule> =
+            peers.map(|(peer, _)| rule_to(side, peer)).filter(|rule| group.rules.contains(rule)).collect();
+        let revoked = |rule: &Rule| work.revoke.iter().any(|(of, gone)| *of.id() == group.id && gone == rule);
+        let authorized = work.authorize.iter().any(|(of, _)| *of == GroupRef::Existing(group.id.clone()));
+        !own.is_empty() && own.iter().all(revoked) && !authorized
     }
 
     /// Names are unique in a VPC, without regard to case, also among the groups created here.

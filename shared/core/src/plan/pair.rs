@@ -45,7 +45,7 @@ impl<'view> Standing<'view> {
         let several = owned.values().any(|by_number| by_number.len() > 1);
         let lowest = owned.values().filter_map(|by_number| by_number.keys().next()).min().copied();
         let serving = if several {
-            lowest.map_or_else(BTreeMap::new, |number| lowest_pair(view, store, &owned, number))
+            lowest.map_or_else(BTreeMap::new, |number| lowest_pair(view, &owned, number))
         } else {
             owned.iter().filter_map(|(side, by_number)| Some((*side, *by_number.values().next()?))).collect()
         };
@@ -153,25 +153,30 @@ fn partner<'seen>(view: &View<'seen>, store: &DataStore, owned: &Owned) -> Optio
     is_usable(store, store.ports?, store_side, instance_side).then_some(other)
 }
 
-/// Of several pairs, the one with the lowest number; its other side is the one it is usable with,
-/// whatever that one's number, so that no connection is taken from those who use it.
+/// Of several pairs, the one with the lowest number. Its other side is the one that it shares rules
+/// with, whatever that one's number, so that no connection is taken from those who use it.
 fn lowest_pair<'view>(
     view: &View<'_>,
-    store: &DataStore,
     owned: &BTreeMap<Side, BTreeMap<u32, &'view Owned>>,
     number: u32,
 ) -> BTreeMap<Side, &'view Owned> {
-    let of = |side: Side| owned.get(&side).into_iter().flatten().map(|(number, owned)| (*number, *owned));
-    let numbered = |side: Side| of(side).find_map(|(other, owned)| (other == number).then_some(owned));
-    let Some((side, first)) = Side::BOTH.into_iter().find_map(|side| Some((side, numbered(side)?))) else {
-        return BTreeMap::new();
+    let of = |side: Side| owned.get(&side).into_iter().flatten().map(|(_, owned)| *owned);
+    let numbered = |side: Side| of(side).find(|owned| owned.name.number == number);
+    let names = |one: &Owned, other: &Owned| {
+        let peer = Peer::Group(other.group.id().clone());
+        view.group(one.group.id()).is_some_and(|group| group.rules.iter().any(|rule| rule.peer == peer))
     };
-    let second = partner(view, store, first)
-        .and_then(|partner| {
-            of(side.opposite()).find_map(|(_, owned)| (*owned.group.id() == partner.id).then_some(owned))
-        })
-        .or_else(|| numbered(side.opposite()));
-    [(side, first)].into_iter().chain(second.map(|second| (side.opposite(), second))).collect()
+    let partner = |first: &Owned| {
+        of(first.name.side.opposite())
+            .filter(|second| names(first, second) && names(second, first))
+            .min_by_key(|second| (second.name.number != number, second.name.number))
+    };
+    let first = |side| numbered(side).map(|owned| (side, owned));
+    let tied = Side::BOTH
+        .into_iter()
+        .filter_map(first)
+        .find_map(|(side, first)| Some(BTreeMap::from([(side, first), (side.opposite(), partner(first)?)])));
+    tied.unwrap_or_else(|| Side::BOTH.into_iter().filter_map(first).collect())
 }
 
 /// What a store's pair is wanted for.

@@ -1,11 +1,17 @@
 //! The planner, one module a table row or topic. A case is a world of a few lines and the plan for
 //! it as text; whatever a case is about, [`case::holds`] also verifies what holds for every plan.
-#![expect(clippy::panic, reason = "a helper of tests fails its test")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a helper of tests fails its test")]
 
+mod arbitrary;
 mod case;
+mod checker;
 mod console_table;
+mod limits;
+mod names;
 mod pair_table;
+mod reasons;
 mod scope;
 mod several_stores;
 mod store_table;
+mod tables;
 mod wishes;

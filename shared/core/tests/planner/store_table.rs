@@ -294,3 +294,16 @@ fn a_pair_in_use_that_lacks_a_rule_was_modified() {
          sg-ec2-rds-1: it holds rules that are not the pair's (all traffic to 0.0.0.0/0) and lacks the pair's; put back (pair-modified)",
     );
 }
+
+#[test]
+fn of_several_pairs_the_lowest_is_the_one_whose_groups_share_rules_whatever_their_numbers() {
+    case(
+        "instance i-1 connect=orders
+         instance i-2 connect=orders
+         db orders connect=orders
+         pair orders 2/1 worn-by=i-1
+         pair orders 1 only=store loose",
+    )
+    .changes("attach sg-ec2-rds-1 to eni-2 of i-2: shares orders with db/orders")
+    .codes(&["ambiguous-pair"]);
+}

@@ -1,0 +1,187 @@
+//! What holds for arbitrary worlds, judged by an oracle that knows nothing of the planner.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use tagwire_core::{
+    check::check,
+    expected::expected,
+    group::Ownership,
+    model::{DataStore, Form, Instance},
+    observation::{Observation, Scope},
+    plan::plan,
+    policy::Policy,
+    rule::Peer,
+    service::Readiness,
+};
+use tagwire_world::{Unread, World, reaches, shuffled, worlds};
+
+use crate::case::holds;
+
+/// Few enough for a few seconds; the environment variable `PROPTEST_CASES` asks for more.
+fn config() -> ProptestConfig {
+    let usual = ProptestConfig::default();
+    ProptestConfig { cases: usual.cases.max(500), failure_persistence: None, ..usual }
+}
+
+fn after(world: &World) -> Observation {
+    let checked = check(plan(&world.seen, &world.policy), &world.seen, &world.policy).unwrap();
+    expected(&world.seen, &checked)
+}
+
+/// Every instance and store that were seen.
+fn everyone(seen: &Observation) -> Vec<(&Instance, &DataStore)> {
+    let stores = seen.present_stores();
+    let of = |store| seen.instances.found.iter().map(move |instance| (instance, store));
+    stores.into_values().flat_map(of).collect()
+}
+
+fn entitled(instance: &Instance, store: &DataStore) -> bool {
+    !instance.wishes.connect.shared_with(&store.wishes.connect).is_empty()
+        && !instance.wishes.blocked
+        && !store.wishes.blocked
+}
+
+fn eligible(seen: &Observation, instance: &Instance, store: &DataStore) -> bool {
+    instance.interface.is_some()
+        && !instance.wishes.held
+        && !store.wishes.held
+        && store.vpc.as_ref() == Some(&seen.vpc)
+        && store.form == Form::Plain
+        && store.readiness() == Readiness::Ready
+        && !store.list_is_changing()
+        && store.ports.is_some()
+}
+
+/// Owned groups of a store, by the oracle's own reading of the tags.
+fn owned_groups(seen: &Observation, store: &DataStore) -> usize {
+    let owned = seen.groups.found.iter().filter(|group| match group.ownership() {
+        Ownership::Owned(owned) => owned.store == store.id,
+        Ownership::Foreign | Ownership::Forged(_) => false,
+    });
+    owned.count()
+}
+
+fn wears_side_of(seen: &Observation, instance: &Instance, store: &DataStore) -> bool {
+    seen.groups.found.iter().any(|group| match group.ownership() {
+        Ownership::Owned(owned) => owned.store == store.id && instance.wears(&group.id),
+        Ownership::Foreign | Ownership::Forged(_) => false,
+    })
+}
+
+/// The same world with no rules but those of groups that hold a single rule and name each other:
+/// what people rely on, as against what somebody opened besides.
+fn pairs_alone(seen: &Observation) -> Observation {
+    let single: BTreeMap<_, _> = seen
+        .groups
+        .found
+        .iter()
+        .filter(|group| group.rules.len() == 1)
+        .filter_map(|group| match &group.rules.first()?.peer {
+            Peer::Group(peer) => Some((group.id.clone(), peer.clone())),
+            Peer::GroupOfAccount { .. } | Peer::Ipv4(_) | Peer::Ipv6(_) | Peer::PrefixList(_) => None,
+        })
+        .collect();
+    let mut alone = seen.clone();
+    for group in &mut alone.groups.found {
+        let peer = single.get(&group.id);
+        if peer.and_then(|peer| single.get(peer)) != Some(&group.id) {
+            group.rules.clear();
+        }
+    }
+    alone
+}
+
+/// The same world without the rules by which somebody lets owned groups in elsewhere: that is
+/// their own doing, and tagwire neither sees nor owns it.
+fn without_invitations(seen: &Observation) -> Observation {
+    let owned: BTreeSet<_> = seen
+        .groups
+        .found
+        .iter()
+        .filter(|group| matches!(group.ownership(), Ownership::Owned(_)))
+        .map(|group| Peer::Group(group.id.clone()))
+        .collect();
+    let mut without = seen.clone();
+    for group in &mut without.groups.found {
+        if !matches!(group.ownership(), Ownership::Owned(_)) {
+            group.rules.retain(|rule| !owned.contains(&rule.peer));
+        }
+    }
+    without
+}
+
+/// Room on both lists whatever else is attached, and no more than one pair to choose from.
+fn roomy(world: &World, instance: &Instance, store: &DataStore) -> bool {
+    let Policy { interface_group_limit } = &world.policy;
+    let stores = world.seen.present_stores().len();
+    let groups = instance.interface.as_ref().map_or(0, |interface| interface.groups.len());
+    groups + stores <= *interface_group_limit
+        && store.lasting_groups().count() < store.service.row().store_group_limit
+        && owned_groups(&world.seen, store) <= 2
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn every_plan_passes_the_checker_and_leaves_nothing_to_do(world in worlds()) {
+        let _plan = holds(&world).map_err(TestCaseError::fail)?;
+    }
+
+    #[test]
+    fn the_order_of_what_was_read_does_not_matter(
+        (world, other) in worlds().prop_flat_map(|world| (Just(world.clone()), shuffled(world)))
+    ) {
+        prop_assert_eq!(plan(&world.seen, &world.policy), plan(&other.seen, &other.policy));
+    }
+
+    #[test]
+    fn whoever_shares_a_name_with_a_store_that_can_be_connected_reaches_it(world in worlds()) {
+        let mut world = world;
+        world.seen.scope = Scope::Vpc;
+        for gaps in [&mut world.seen.instances.gaps, &mut world.seen.stores.gaps, &mut world.seen.groups.gaps] {
+            gaps.clear();
+        }
+        let after = after(&world);
+        for (instance, store) in everyone(&world.seen) {
+            if entitled(instance, store) && eligible(&world.seen, instance, store) && roomy(&world, instance, store) {
+                prop_assert!(
+                    reaches(&after, &instance.id, &store.arn, Unread::LetsNothing),
+                    "{} does not reach {} after\n{}", instance.id, store.arn, plan(&world.seen, &world.policy)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_reaches_a_store_who_did_not_and_shares_no_name_with_it(world in worlds()) {
+        let (before, after) = (without_invitations(&world.seen), without_invitations(&after(&world)));
+        for (instance, store) in everyone(&world.seen) {
+            // Who wears a store's instance side already gets back in when its rule is put back for
+            // somebody else: one group serves all instances of a store.
+            if !entitled(instance, store)
+                && !wears_side_of(&world.seen, instance, store)
+                && reaches(&after, &instance.id, &store.arn, Unread::LetsOut)
+            {
+                prop_assert!(
+                    reaches(&before, &instance.id, &store.arn, Unread::LetsOut),
+                    "{} reaches {} after\n{}", instance.id, store.arn, plan(&world.seen, &world.policy)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn no_connection_through_a_pair_is_cut_whoever_made_it(world in worlds()) {
+        let (before, after) = (pairs_alone(&world.seen), after(&world));
+        for (instance, store) in everyone(&world.seen) {
+            if reaches(&before, &instance.id, &store.arn, Unread::LetsNothing) {
+                prop_assert!(
+                    reaches(&after, &instance.id, &store.arn, Unread::LetsNothing),
+                    "{} no longer reaches {} after\n{}", instance.id, store.arn, plan(&world.seen, &world.policy)
+                );
+            }
+        }
+    }
+}

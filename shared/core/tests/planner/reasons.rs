@@ -1,0 +1,134 @@
+//! Every reason why something is not done, or is done but deserves a look.
+
+use tagwire_core::finding::Reason;
+
+use crate::case::{case, reasons};
+
+/// A world for every reason; without one for a new reason this does not compile.
+macro_rules! worlds {
+    ($($name:ident: $pattern:pat, $world:expr;)+) => {
+        $(
+            #[test]
+            fn $name() {
+                assert!(example($world, |reason| matches!(reason, $pattern)).is_some());
+            }
+        )+
+
+        /// One reason of each kind, in the order of their declaration.
+        pub(crate) fn examples() -> Vec<Reason> {
+            [$(example($world, |reason| matches!(reason, $pattern))),+].into_iter().flatten().collect()
+        }
+
+        #[expect(dead_code, reason = "it has only to compile")]
+        fn every_reason_has_a_world(reason: &Reason) {
+            match reason {
+                $($pattern => {})+
+            }
+        }
+    };
+}
+
+fn example(world: &str, is_it: fn(&Reason) -> bool) -> Option<Reason> {
+    reasons(&case(world).plan).into_iter().find(|reason| is_it(reason)).cloned()
+}
+
+worlds! {
+    a_tag_that_cannot_be_read_is_an_invalid_tag:
+        Reason::InvalidTag { .. }, "instance i-1 connect=\"orders,billing\"";
+    a_blocked_instance_is_named_as_blocked:
+        Reason::Blocked, "instance i-1 connect=orders block\ndb orders connect=orders";
+    an_instance_on_hold_is_named_as_held:
+        Reason::Held, "instance i-1 connect=orders hold\ndb orders connect=orders";
+    a_store_in_another_vpc_is_named_with_it:
+        Reason::DifferentVpc { .. }, "instance i-1 connect=orders\ndb orders connect=orders vpc=2";
+    a_name_that_nothing_shares_is_named:
+        Reason::NoMatch { .. }, "instance i-1 connect=orders";
+    an_instance_without_an_interface_is_gone:
+        Reason::InstanceGone, "instance i-1 connect=orders gone\ndb orders connect=orders";
+    a_store_in_scope_that_is_not_found_is_gone:
+        Reason::StoreGone, "gone orders\nscope orders";
+    a_store_that_is_busy_is_not_available:
+        Reason::NotAvailable { .. }, "instance i-1 connect=orders\ndb orders connect=orders state=modifying";
+    a_store_whose_list_is_changing_is_left_for_now:
+        Reason::ListChanging { .. }, "instance i-1 connect=orders\ndb orders connect=orders groups=web:adding";
+    a_serverless_v1_cluster_is_not_connected:
+        Reason::ServerlessV1, "instance i-1 connect=orders\ncluster orders connect=orders serverless-v1";
+    a_member_of_a_global_database_is_not_connected:
+        Reason::GlobalDatabase { .. }, "instance i-1 connect=orders\ncluster orders connect=orders global=world";
+    a_member_of_a_cluster_points_at_the_cluster:
+        Reason::ClusterMember { .. }, "instance i-1 connect=orders\ndb orders connect=orders member-of=big";
+    a_store_outside_any_vpc_is_not_connected:
+        Reason::Ec2Classic, "instance i-1 connect=orders\ndb orders connect=orders classic";
+    a_store_without_a_free_place_is_not_connected:
+        Reason::StoreGroupLimit { .. }, "instance i-1 connect=orders\ndb orders connect=orders groups=a,b,c,d,e";
+    an_interface_without_a_free_place_is_not_connected:
+        Reason::InterfaceGroupLimit { .. }, "instance i-1 connect=orders wears=a,b,c,d,e\ndb orders connect=orders";
+    several_pairs_of_one_store_are_ambiguous:
+        Reason::AmbiguousPair { .. }, "db orders connect=orders\npair orders 1\npair orders 2";
+    our_tags_on_a_group_of_others_are_a_forgery:
+        Reason::OwnershipForged { .. }, "group default tagged=orders/store";
+    a_rule_added_to_an_owned_group_is_a_modification:
+        Reason::PairModified { .. }, "db orders connect=orders\npair orders 1 store-rule=\"tcp 22 from 10.0.0.0/8\"";
+    an_instance_in_another_zone_is_told_that_it_may_cost:
+        Reason::CrossAz { .. }, "instance i-1 connect=orders zone=a\ndb orders connect=orders zone=b,c";
+    what_could_not_be_read_is_named:
+        Reason::Unread { .. }, "gap stores";
+}
+
+#[test]
+fn no_two_reasons_have_the_same_code() {
+    let mut codes: Vec<&str> = examples().iter().map(Reason::code).collect();
+    let all = codes.len();
+    codes.sort_unstable();
+    codes.dedup();
+    assert_eq!(codes.len(), all);
+}
+
+#[test]
+fn an_instance_in_one_of_the_store_s_zones_is_told_nothing() {
+    case("instance i-1 connect=orders zone=b\ndb orders connect=orders zone=b,c").codes(&[]);
+    case("instance i-1 connect=orders\ndb orders connect=orders zone=b,c").codes(&[]);
+    case("instance i-1 connect=orders zone=b\ndb orders connect=orders").codes(&[]);
+}
+
+#[test]
+fn an_instance_in_another_zone_is_connected_all_the_same() {
+    case(
+        "instance i-1 connect=orders zone=a
+         db orders connect=orders zone=b
+         pair orders 1",
+    )
+    .changes("attach sg-ec2-rds-1 to eni-1 of i-1: shares orders with db/orders")
+    .codes(&["cross-az"]);
+}
+
+#[test]
+fn a_forged_group_is_never_taken_for_the_store_s() {
+    case(
+        "instance i-1 connect=orders
+         db orders connect=orders
+         pair orders 1 made-by=forger worn-by=i-1 port=22",
+    )
+    .changes(
+        "create rds-ec2-2 for db/orders
+         create ec2-rds-2 for db/orders
+         allow in rds-ec2-2: tcp 5432 from ec2-rds-2
+         allow in ec2-rds-2: tcp 5432 to rds-ec2-2
+         attach rds-ec2-2 to db/orders
+         attach ec2-rds-2 to eni-1 of i-1: shares orders with db/orders",
+    )
+    .codes(&["ownership-forged", "ownership-forged"]);
+}
+
+#[test]
+fn what_makes_a_store_ineligible_takes_no_connection_away() {
+    for form in ["serverless-v1", "global=world", "state=deleting", "groups=a,b,c,d"] {
+        case(&format!(
+            "instance i-1 connect=orders
+             cluster orders connect=orders {form}
+             pair orders 1 worn-by=i-1"
+        ))
+        .changes_nothing()
+        .says("i-1 and cluster/orders: connected by tagwire through sg-ec2-rds-1 and sg-rds-ec2-1");
+    }
+}

@@ -1,0 +1,49 @@
+//! The documented tables say what the code says.
+
+use std::{fmt::Write as _, fs, path::Path};
+
+use tagwire_core::plan::{PairRow, StoreRow};
+
+use crate::reasons::examples;
+
+const WRITE: &str = "TAGWIRE_WRITE_TABLES";
+
+fn tables() -> String {
+    let mut text = String::from(
+        "# Decision tables\n\n\
+         These tables are written from the code that decides, and a test compares them. After a change of the code:\n\n\
+         ```sh\nTAGWIRE_WRITE_TABLES=1 cargo test -p tagwire-core --test planner tables\n```\n\n\
+         A pair is *usable* when its groups' names match the service's pattern, each holds exactly the pair's one rule,\n\
+         these name each other, and the port is the data store's.\n\n\
+         ## Per data store, once in a plan\n\n\
+         Looked at are the owned groups of the VPC that carry the data store's identity, attached or not.\n\n\
+         | owned groups of this data store | what is done |\n|---|---|\n",
+    );
+    for row in StoreRow::ALL {
+        let _ = writeln!(text, "| {} | {} |", row.condition(), row.action());
+    }
+    text.push_str("\n## Per data store and instance that share a name\n\n| connected? | what is done |\n|---|---|\n");
+    for (condition, action) in PairRow::TABLE {
+        let _ = writeln!(text, "| {condition} | {action} |");
+    }
+    text.push_str(
+        "\n## Findings\n\n\
+         Why something was not done, or was done although it deserves a look. The code is stable; the sentence is an example.\n\n\
+         | code | sentence |\n|---|---|\n",
+    );
+    for reason in examples() {
+        let _ = writeln!(text, "| `{}` | {} |", reason.code(), reason.to_string().replace('|', "\\|"));
+    }
+    text
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the test writes its file only when it is asked to")]
+fn the_documented_tables_are_those_of_the_code() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/decision-tables.md");
+    if std::env::var(WRITE).is_ok() {
+        fs::write(&path, tables()).unwrap();
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == tables(), "{} is out of date: run this test again with {WRITE}=1", path.display());
+}
