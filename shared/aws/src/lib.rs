@@ -1,1 +1,211 @@
+//! The cloud's traits on the AWS SDKs: the only crate that names one.
+//!
+//! One file a service. Nothing here decides what is done; it reads what is there, writes what it
+//! is told, and says in [`ErrorKind`](tagwire_engine::cloud::ErrorKind) what an error means. The
+//! SDKs' own retries are off, for the engine has one place that retries.
 
+mod clock;
+mod ec2;
+mod error;
+mod rds;
+mod reading;
+mod sqs;
+mod tagging;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use tagwire_core::{
+    group::{GroupList, OwnTags, OwnedGroup, SecurityGroup},
+    id::{InterfaceId, SecurityGroupId, StoreArn, StoreKind, VpcId},
+    model::{Instance, Interface},
+    observation::{Gap, Reading, Sighting},
+    plan::GroupSpec,
+    rule::Rule,
+    tag::DEFAULT_CONNECT_KEY,
+    work::{Again, WorkItem},
+};
+use tagwire_engine::cloud::{Change, CloudError, ErrorKind, Groups, Instances, Line, Observe, Queues, TaggedStore};
+
+pub use crate::clock::SystemClock;
+use crate::{ec2::Ec2, error::Call, rds::Rds, sqs::Sender, tagging::TagIndex};
+
+/// Until a connection is made. AWS's endpoints are near; one that does not answer by then is
+/// better tried again.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Until the first byte of an answer.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// For one call as a whole. A function has 60 seconds, so a call that hangs leaves time to try it
+/// again and to report.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(12);
+/// For one call with everything around it, such as fetching credentials.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The URLs of the queues between the functions. Whoever sends nothing leaves them out; a send to
+/// a queue that is left out fails and says so.
+#[derive(Debug, Clone, Default)]
+pub struct QueueUrls {
+    /// The FIFO queue of `connect`.
+    pub connect: Option<String>,
+    /// The queue of `instance-events`.
+    pub instances: Option<String>,
+    /// The queue of `data-store-events`.
+    pub stores: Option<String>,
+}
+
+/// What the installation decides about reading and sending.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The key of the tag that holds the connection names.
+    pub connect_key: String,
+    /// Where work is sent.
+    pub queues: QueueUrls,
+}
+
+impl Default for Settings {
+    /// The tag key of the template's default, and no queues.
+    fn default() -> Self {
+        Self { connect_key: DEFAULT_CONNECT_KEY.to_owned(), queues: QueueUrls::default() }
+    }
+}
+
+/// The SDKs' configuration from the environment. The standard variables are honoured, among them
+/// `AWS_REGION`, `AWS_PROFILE`, `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_SQS`; those for retries
+/// are not, because a second layer of retries would multiply with the engine's.
+pub async fn load_config() -> SdkConfig {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(READ_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(OPERATION_TIMEOUT)
+        .build();
+    aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts)
+        .load()
+        .await
+}
+
+/// One account and Region of AWS. Made once for a process: connections and what never changes
+/// (the VPC of a DB cluster) are kept across the invocations of a function.
+#[derive(Debug)]
+pub struct Aws {
+    region: Option<String>,
+    connect_key: String,
+    ec2: Ec2,
+    rds: Rds,
+    tag_index: TagIndex,
+    sender: Sender,
+}
+
+impl Aws {
+    /// The clients of all services. Nothing is called yet.
+    #[must_use]
+    pub fn new(config: &SdkConfig, settings: Settings) -> Self {
+        let Settings { connect_key, queues } = settings;
+        Self {
+            region: config.region().map(|region| region.as_ref().to_owned()),
+            ec2: Ec2::new(config, connect_key.clone()),
+            rds: Rds::new(config, connect_key.clone()),
+            tag_index: TagIndex::new(config),
+            sender: Sender::new(config, queues),
+            connect_key,
+        }
+    }
+
+    /// Refuses stores of another Region: their names may be somebody else's here, or nobody's,
+    /// and a `NotFound` of the wrong Region would pass for the end of a store.
+    fn in_region(&self, arn: &StoreArn, call: &Call) -> Result<(), CloudError> {
+        let region = arn.as_str().split(':').nth(3);
+        if self.region.is_none() || self.region.as_deref() == region {
+            return Ok(());
+        }
+        let message = format!("the store is not in {}", self.region.as_deref().unwrap_or("this Region"));
+        Err(call.error(ErrorKind::Rejected, "other-region", message))
+    }
+}
+
+impl Observe for Aws {
+    async fn instances(&self, which: Instances<'_>) -> Reading<Instance> {
+        self.ec2.instances(which).await
+    }
+
+    async fn interfaces(&self, which: &BTreeSet<InterfaceId>) -> Reading<Interface> {
+        self.ec2.interfaces(which).await
+    }
+
+    async fn groups(&self, which: Groups<'_>) -> Reading<SecurityGroup> {
+        self.ec2.groups(which).await
+    }
+
+    async fn candidates(&self) -> Reading<TaggedStore> {
+        self.tag_index.stores(&self.connect_key).await
+    }
+
+    async fn stores(&self, which: &BTreeSet<StoreArn>) -> Reading<Sighting> {
+        let mut by_kind = BTreeMap::<StoreKind, Vec<&StoreArn>>::new();
+        let mut gaps: Vec<Gap> = Vec::new();
+        for arn in which {
+            match self.in_region(arn, &Call::reading("tagwire:DescribeStore", arn.as_str())) {
+                Ok(()) => by_kind.entry(arn.kind()).or_default().push(arn),
+                Err(error) => gaps.push(error.into()),
+            }
+        }
+        let mut reading = reading::together(by_kind.into_iter().map(|(kind, arns)| async move {
+            match kind {
+                StoreKind::DbCluster => self.rds.clusters(&arns).await,
+                StoreKind::DbInstance => self.rds.instances(&arns).await,
+            }
+        }))
+        .await;
+        reading.gaps.extend(gaps);
+        reading
+    }
+}
+
+impl Change for Aws {
+    async fn create_group(&self, vpc: &VpcId, spec: &GroupSpec) -> Result<SecurityGroupId, CloudError> {
+        self.ec2.create_group(vpc, spec).await
+    }
+
+    async fn authorize(&self, group: &OwnedGroup, rule: &Rule) -> Result<(), CloudError> {
+        self.ec2.authorize(group, rule).await
+    }
+
+    async fn revoke(&self, group: &OwnedGroup, rule: &Rule) -> Result<(), CloudError> {
+        self.ec2.revoke(group, rule).await
+    }
+
+    async fn tag_group(&self, group: &OwnedGroup, tags: &OwnTags) -> Result<(), CloudError> {
+        self.ec2.tag_group(group, tags).await
+    }
+
+    async fn set_interface_groups(&self, of: &InterfaceId, to: &GroupList) -> Result<(), CloudError> {
+        self.ec2.set_interface_groups(of, to).await
+    }
+
+    async fn set_store_groups(&self, of: &StoreArn, to: &GroupList) -> Result<(), CloudError> {
+        self.in_region(of, &Call::writing("tagwire:SetStoreGroups", of.as_str()))?;
+        match of.kind() {
+            StoreKind::DbCluster => self.rds.set_cluster_groups(of, to).await,
+            StoreKind::DbInstance => self.rds.set_instance_groups(of, to).await,
+        }
+    }
+}
+
+impl Queues for Aws {
+    async fn send_work(&self, item: &WorkItem) -> Result<(), CloudError> {
+        self.sender.send_work(item).await
+    }
+
+    async fn send_again(&self, line: Line, again: &Again, after: Duration) -> Result<(), CloudError> {
+        self.sender.send_again(line, again, after).await
+    }
+}

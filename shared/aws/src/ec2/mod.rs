@@ -1,0 +1,307 @@
+//! EC2: instances, network interfaces, security groups.
+
+mod mapping;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_config::SdkConfig;
+use aws_sdk_ec2::{
+    Client,
+    types::{self as ec2, Filter, ResourceType, Tag, TagSpecification},
+};
+use tagwire_core::{
+    group::{
+        GroupList, MANAGED_BY, MANAGED_BY_KEY, OwnTags, OwnedGroup, SecurityGroup, description as group_description,
+    },
+    id::{InterfaceId, SecurityGroupId, VpcId},
+    model::{Instance, Interface},
+    observation::Reading,
+    plan::GroupSpec,
+    rule::{Direction, Rule},
+    service::{SERVICES, Side},
+};
+use tagwire_engine::cloud::{CloudError, ErrorKind, Groups, Instances};
+
+use crate::{
+    error::Call,
+    reading::{pages, together},
+};
+
+/// Most results a page may hold.
+const PAGE_SIZE: i32 = 1000;
+/// Most values that EC2 takes in one filter.
+const FILTER_VALUES: usize = 200;
+/// The states of instances that are listed by their tags: all but `terminated`, in which an
+/// instance stays listed for up to an hour with its tags.
+const NOT_TERMINATED: [&str; 5] = ["pending", "running", "shutting-down", "stopping", "stopped"];
+
+/// EC2.
+#[derive(Debug)]
+pub(crate) struct Ec2 {
+    client: Client,
+    connect_key: String,
+}
+
+impl Ec2 {
+    pub(crate) fn new(config: &SdkConfig, connect_key: String) -> Self {
+        Self { client: Client::new(config), connect_key }
+    }
+
+    pub(crate) async fn instances(&self, which: Instances<'_>) -> Reading<Instance> {
+        let opted_in = || {
+            [filter("tag-key", [literal(&self.connect_key)]), filter("instance-state-name", NOT_TERMINATED)].to_vec()
+        };
+        let selections: Vec<(String, Vec<Filter>)> = match which {
+            // As a filter, unlike as a parameter, an id that does not exist is no error.
+            Instances::Ids(ids) => chunks(ids.iter().map(|id| id.as_str().to_owned()))
+                .map(|ids| (sample(&ids), vec![filter("instance-id", ids)]))
+                .collect(),
+            Instances::OptedIn { vpc, names: None } => {
+                let in_vpc = filter("vpc-id", [vpc.as_str()]);
+                vec![(format!("tagged instances of {vpc}"), [opted_in(), vec![in_vpc]].concat())]
+            }
+            // A name may stand anywhere in the value, and the whole of another name may hold it.
+            Instances::OptedIn { vpc, names: Some(names) } => chunks(names.iter().map(|name| format!("*{name}*")))
+                .map(|patterns| {
+                    let what = format!("instances of {vpc} tagged {}", sample(&patterns));
+                    let by_name = filter(&format!("tag:{}", self.connect_key), patterns);
+                    (what, [opted_in(), vec![filter("vpc-id", [vpc.as_str()]), by_name]].concat())
+                })
+                .collect(),
+            Instances::Wearing { vpc, groups } => chunks(groups.iter().map(|group| group.as_str().to_owned()))
+                .map(|groups| {
+                    let what = format!("instances of {vpc} that wear {}", sample(&groups));
+                    (what, vec![filter("vpc-id", [vpc.as_str()]), filter("network-interface.group-id", groups)])
+                })
+                .collect(),
+            Instances::OptedInAnywhere => vec![("tagged instances".to_owned(), opted_in())],
+        };
+        let mut reading =
+            together(selections.into_iter().map(|(what, filters)| self.describe_instances(what, filters))).await;
+        reading.found.sort_by(|one, other| one.id.cmp(&other.id));
+        reading.found.dedup_by(|one, other| one.id == other.id);
+        reading
+    }
+
+    async fn describe_instances(&self, what: String, filters: Vec<Filter>) -> Reading<Instance> {
+        let call = Call::reading("ec2:DescribeInstances", what.as_str());
+        let answer = pages(&call, &what, async |token| {
+            let page = self
+                .client
+                .describe_instances()
+                .set_filters(Some(filters.clone()))
+                .max_results(PAGE_SIZE)
+                .set_next_token(token)
+                .send()
+                .await?;
+            let reservations = page.reservations.unwrap_or_default().into_iter();
+            Ok((
+                reservations.flat_map(|reservation| reservation.instances.unwrap_or_default()).collect(),
+                page.next_token,
+            ))
+        })
+        .await;
+        call.understand(answer, ec2::Instance::instance_id, |raw| mapping::instance(raw, &self.connect_key))
+    }
+
+    pub(crate) async fn interfaces(&self, which: &BTreeSet<InterfaceId>) -> Reading<Interface> {
+        let chunks = chunks(which.iter().map(|id| id.as_str().to_owned()));
+        together(chunks.map(|ids| self.describe_interfaces(ids))).await
+    }
+
+    async fn describe_interfaces(&self, ids: Vec<String>) -> Reading<Interface> {
+        let what = sample(&ids);
+        let call = Call::reading("ec2:DescribeNetworkInterfaces", what.as_str());
+        let answer = pages(&call, &what, async |token| {
+            let page = self
+                .client
+                .describe_network_interfaces()
+                .filters(filter("network-interface-id", ids.clone()))
+                .max_results(PAGE_SIZE)
+                .set_next_token(token)
+                .send()
+                .await?;
+            Ok((page.network_interfaces.unwrap_or_default(), page.next_token))
+        })
+        .await;
+        call.understand(answer, ec2::NetworkInterface::network_interface_id, mapping::interface)
+    }
+
+    pub(crate) async fn groups(&self, which: Groups<'_>) -> Reading<SecurityGroup> {
+        let selections: Vec<(String, Vec<Filter>)> = match which {
+            Groups::InVpc(vpc) => {
+                let patterns =
+                    SERVICES.iter().flat_map(|row| Side::BOTH.map(|side| format!("{}-*", row.pattern(side))));
+                let filters = vec![filter("vpc-id", [vpc.as_str()]), filter("group-name", patterns)];
+                vec![(format!("groups of {vpc}"), filters)]
+            }
+            Groups::Ids(ids) => chunks(ids.iter().map(|id| id.as_str().to_owned()))
+                .map(|ids| (sample(&ids), vec![filter("group-id", ids)]))
+                .collect(),
+            Groups::Named { vpc, name } => {
+                let filters = vec![filter("vpc-id", [vpc.as_str()]), filter("group-name", [literal(name)])];
+                vec![(format!("group {name} of {vpc}"), filters)]
+            }
+            Groups::OwnedAnywhere => {
+                vec![("owned groups".to_owned(), vec![filter(&format!("tag:{MANAGED_BY_KEY}"), [MANAGED_BY])])]
+            }
+        };
+        together(selections.into_iter().map(|(what, filters)| self.describe_groups(what, filters))).await
+    }
+
+    async fn describe_groups(&self, what: String, filters: Vec<Filter>) -> Reading<SecurityGroup> {
+        let call = Call::reading("ec2:DescribeSecurityGroups", what.as_str());
+        let answer = pages(&call, &what, async |token| {
+            let page = self
+                .client
+                .describe_security_groups()
+                .set_filters(Some(filters.clone()))
+                .max_results(PAGE_SIZE)
+                .set_next_token(token)
+                .send()
+                .await?;
+            Ok((page.security_groups.unwrap_or_default(), page.next_token))
+        })
+        .await;
+        call.understand(answer, ec2::SecurityGroup::group_id, mapping::security_group)
+    }
+
+    pub(crate) async fn create_group(&self, vpc: &VpcId, spec: &GroupSpec) -> Result<SecurityGroupId, CloudError> {
+        let call = Call::writing("ec2:CreateSecurityGroup", format!("{} in {vpc}", spec.name));
+        let tags = TagSpecification::builder()
+            .resource_type(ResourceType::SecurityGroup)
+            .set_tags(Some(own_tags(&spec.tags)))
+            .build();
+        let request = self
+            .client
+            .create_security_group()
+            .vpc_id(vpc.as_str())
+            .group_name(spec.name.to_string())
+            .description(group_description(spec.name.side))
+            .tag_specifications(tags);
+        let answer = request.send().await.map_err(|error| call.failed(&error))?;
+        SecurityGroupId::parse(answer.group_id.unwrap_or_default())
+            .map_err(|error| call.error(ErrorKind::EffectUnknown, "answer-unusable", error.to_string()))
+    }
+
+    pub(crate) async fn authorize(&self, group: &OwnedGroup, rule: &Rule) -> Result<(), CloudError> {
+        let resource = group.to_string();
+        match rule.direction {
+            Direction::Inbound => {
+                let permission = mapping::permission(rule, Some("tagwire: from the instances of this pair"));
+                let request = self.client.authorize_security_group_ingress().group_id(group.id().as_str());
+                let answer = request.ip_permissions(permission).send().await;
+                answer
+                    .map(drop)
+                    .map_err(|error| Call::writing("ec2:AuthorizeSecurityGroupIngress", resource).failed(&error))
+            }
+            Direction::Outbound => {
+                let permission = mapping::permission(rule, Some("tagwire: to the data store of this pair"));
+                let request = self.client.authorize_security_group_egress().group_id(group.id().as_str());
+                let answer = request.ip_permissions(permission).send().await;
+                answer
+                    .map(drop)
+                    .map_err(|error| Call::writing("ec2:AuthorizeSecurityGroupEgress", resource).failed(&error))
+            }
+        }
+    }
+
+    pub(crate) async fn revoke(&self, group: &OwnedGroup, rule: &Rule) -> Result<(), CloudError> {
+        let permission = mapping::permission(rule, None);
+        let (call, unknown) = match rule.direction {
+            Direction::Inbound => {
+                let call = Call::writing("ec2:RevokeSecurityGroupIngress", group.to_string());
+                let request = self.client.revoke_security_group_ingress().group_id(group.id().as_str());
+                let answer = request.ip_permissions(permission).send().await.map_err(|error| call.failed(&error))?;
+                (call, answer.unknown_ip_permissions)
+            }
+            Direction::Outbound => {
+                let call = Call::writing("ec2:RevokeSecurityGroupEgress", group.to_string());
+                let request = self.client.revoke_security_group_egress().group_id(group.id().as_str());
+                let answer = request.ip_permissions(permission).send().await.map_err(|error| call.failed(&error))?;
+                (call, answer.unknown_ip_permissions)
+            }
+        };
+        // In a default VPC, EC2 answers a rule that is not there with success and this list.
+        if unknown.is_none_or(|unknown| unknown.is_empty()) {
+            Ok(())
+        } else {
+            Err(call.error(ErrorKind::NotFound, "UnknownIpPermissions", format!("there is no rule {rule}")))
+        }
+    }
+
+    pub(crate) async fn tag_group(&self, group: &OwnedGroup, tags: &OwnTags) -> Result<(), CloudError> {
+        let call = Call::writing("ec2:CreateTags", group.to_string());
+        let request = self.client.create_tags().resources(group.id().as_str()).set_tags(Some(own_tags(tags)));
+        request.send().await.map(drop).map_err(|error| call.failed(&error))
+    }
+
+    pub(crate) async fn set_interface_groups(&self, of: &InterfaceId, to: &GroupList) -> Result<(), CloudError> {
+        let call = Call::writing("ec2:ModifyNetworkInterfaceAttribute", of.as_str());
+        let groups = to.iter().map(|group| group.as_str().to_owned()).collect();
+        let request =
+            self.client.modify_network_interface_attribute().network_interface_id(of.as_str()).set_groups(Some(groups));
+        request.send().await.map(drop).map_err(|error| call.failed(&error))
+    }
+}
+
+fn filter(name: &str, values: impl IntoIterator<Item = impl Into<String>>) -> Filter {
+    Filter::builder().name(name).set_values(Some(values.into_iter().map(Into::into).collect())).build()
+}
+
+/// A filter's value that stands for itself: EC2 reads `*` and `?` as wildcards.
+fn literal(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut escaped, symbol| {
+        if matches!(symbol, '*' | '?' | '\\') {
+            escaped.push('\\');
+        }
+        escaped.push(symbol);
+        escaped
+    })
+}
+
+/// As many values at a time as one filter takes; none for no values, for a filter without values
+/// would let everything through.
+fn chunks(values: impl Iterator<Item = String>) -> impl Iterator<Item = Vec<String>> {
+    let mut values = values.peekable();
+    std::iter::from_fn(move || {
+        values.peek()?;
+        Some(values.by_ref().take(FILTER_VALUES).collect())
+    })
+}
+
+/// A list as an error names it: the first, and how many more.
+fn sample(values: &[String]) -> String {
+    match values {
+        [] => "nothing".to_owned(),
+        [only] => only.clone(),
+        [first, rest @ ..] => format!("{first} and {} more", rest.len()),
+    }
+}
+
+fn own_tags(tags: &OwnTags) -> Vec<Tag> {
+    let tags: BTreeMap<String, String> = tags.to_map();
+    tags.into_iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_value_makes_no_call() {
+        assert_eq!(chunks(std::iter::empty()).count(), 0);
+    }
+
+    #[test]
+    fn values_are_split_at_what_a_filter_takes() {
+        let sizes: Vec<usize> = chunks((0..401).map(|number| number.to_string())).map(|chunk| chunk.len()).collect();
+        assert_eq!(sizes, [200, 200, 1]);
+    }
+
+    #[test]
+    fn wildcards_of_others_are_taken_literally() {
+        assert_eq!(literal(r"a*b?c\d"), r"a\*b\?c\\d");
+        assert_eq!(literal("tagwire:connect"), "tagwire:connect");
+    }
+}

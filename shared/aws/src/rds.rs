@@ -1,0 +1,538 @@
+//! RDS: DB clusters and DB instances. Its API also describes and modifies DocumentDB and Neptune
+//! clusters, which only the engine's name tells apart.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+    sync::{Mutex, PoisonError},
+};
+
+use aws_config::SdkConfig;
+use aws_sdk_rds::{
+    Client,
+    error::ProvideErrorMetadata,
+    operation::{describe_db_clusters::DescribeDBClustersError, describe_db_instances::DescribeDBInstancesError},
+    types::{DbCluster, DbInstance, Endpoint, Filter, Tag, VpcSecurityGroupMembership},
+};
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use tagwire_core::{
+    group::GroupList,
+    id::{SecurityGroupId, StoreArn, StoreId, VpcId, ZoneName},
+    model::{DataStore, Form, Membership},
+    observation::{Gap, Reading, Sighting},
+    rule::PortRange,
+    service::Service,
+    tag::Wishes,
+};
+use tagwire_engine::cloud::{CloudError, ErrorKind};
+
+use crate::{
+    error::{Call, Odd, required},
+    reading::{at_once, pages},
+};
+
+/// Most records a page may hold, and therefore most identifiers that are asked for at once.
+const PAGE_SIZE: i32 = 100;
+const AT_A_TIME: usize = 100;
+
+const DESCRIBE_CLUSTERS: &str = "rds:DescribeDBClusters";
+const DESCRIBE_INSTANCES: &str = "rds:DescribeDBInstances";
+
+/// RDS.
+#[derive(Debug)]
+pub(crate) struct Rds {
+    client: Client,
+    connect_key: String,
+    /// The VPCs of clusters, which name only their subnet group. A subnet group cannot be deleted
+    /// while a cluster uses it, so what was read for one cluster never changes; but its name can
+    /// be taken again in another VPC afterwards, which is why the cluster is part of the key.
+    vpcs: Mutex<BTreeMap<(StoreId, String), VpcId>>,
+}
+
+impl Rds {
+    pub(crate) fn new(config: &SdkConfig, connect_key: String) -> Self {
+        Self { client: Client::new(config), connect_key, vpcs: Mutex::default() }
+    }
+
+    /// Asks for DB clusters, of all engines.
+    pub(crate) async fn clusters(&self, which: &[&StoreArn]) -> Reading<Sighting> {
+        let answers = at_once(which.chunks(AT_A_TIME).map(|chunk| {
+            let list = async |names: Vec<String>, token| {
+                let filter = Filter::builder().name("db-cluster-id").set_values(Some(names)).build();
+                let request = self.client.describe_db_clusters().filters(filter);
+                let page = request.max_records(PAGE_SIZE).set_marker(token).send().await?;
+                Ok((page.db_clusters.unwrap_or_default(), page.marker))
+            };
+            let single =
+                async |name: &str| match self.client.describe_db_clusters().db_cluster_identifier(name).send().await {
+                    Ok(answer) => Ok(Some(answer.db_clusters.unwrap_or_default())),
+                    Err(error)
+                        if error
+                            .as_service_error()
+                            .is_some_and(DescribeDBClustersError::is_db_cluster_not_found_fault) =>
+                    {
+                        Ok(None)
+                    }
+                    Err(error) => Err(error),
+                };
+            let shape = Shape { call: DESCRIBE_CLUSTERS, arn: DbCluster::db_cluster_arn };
+            ask(shape, chunk, list, single)
+        }))
+        .await;
+        let mut answer = Answer::merged(answers);
+        let vpcs = self.vpcs_of(&answer.there).await;
+        let mut found = Vec::new();
+        for (arn, raw) in std::mem::take(&mut answer.there) {
+            let call = Call::reading(DESCRIBE_CLUSTERS, arn.as_str());
+            let vpc = match subnet_group(&raw).and_then(|name| vpcs.get(name)) {
+                None => None,
+                Some(Ok(vpc)) => Some(vpc.clone()),
+                Some(Err(gap)) => {
+                    answer.gaps.push(Gap { reading: format!("{} for {arn}", gap.reading), ..gap.clone() });
+                    continue;
+                }
+            };
+            match cluster(&raw, arn, vpc, &self.connect_key) {
+                Ok(store) => {
+                    self.remember(&store, subnet_group(&raw));
+                    found.push(Sighting::Present(Box::new(store)));
+                }
+                Err(odd) => answer.gaps.push(call.odd(raw.db_cluster_arn(), &odd)),
+            }
+        }
+        answer.into_reading(found)
+    }
+
+    /// Asks for DB instances.
+    pub(crate) async fn instances(&self, which: &[&StoreArn]) -> Reading<Sighting> {
+        let answers = at_once(which.chunks(AT_A_TIME).map(|chunk| {
+            let list = async |names: Vec<String>, token| {
+                let filter = Filter::builder().name("db-instance-id").set_values(Some(names)).build();
+                let request = self.client.describe_db_instances().filters(filter);
+                let page = request.max_records(PAGE_SIZE).set_marker(token).send().await?;
+                Ok((page.db_instances.unwrap_or_default(), page.marker))
+            };
+            let single = async |name: &str| match self
+                .client
+                .describe_db_instances()
+                .db_instance_identifier(name)
+                .send()
+                .await
+            {
+                Ok(answer) => Ok(Some(answer.db_instances.unwrap_or_default())),
+                Err(error)
+                    if error
+                        .as_service_error()
+                        .is_some_and(DescribeDBInstancesError::is_db_instance_not_found_fault) =>
+                {
+                    Ok(None)
+                }
+                Err(error) => Err(error),
+            };
+            let shape = Shape { call: DESCRIBE_INSTANCES, arn: DbInstance::db_instance_arn };
+            ask(shape, chunk, list, single)
+        }))
+        .await;
+        let mut answer = Answer::merged(answers);
+        let mut found = Vec::new();
+        for (arn, raw) in std::mem::take(&mut answer.there) {
+            let call = Call::reading(DESCRIBE_INSTANCES, arn.as_str());
+            match instance(&raw, arn, &self.connect_key) {
+                Ok(store) => found.push(Sighting::Present(Box::new(store))),
+                Err(odd) => answer.gaps.push(call.odd(raw.db_instance_arn(), &odd)),
+            }
+        }
+        answer.into_reading(found)
+    }
+
+    /// Writes the list of groups and nothing else: RDS applies it at once whatever
+    /// `ApplyImmediately` says, and that flag would also apply the owner's own pending changes.
+    pub(crate) async fn set_cluster_groups(&self, of: &StoreArn, to: &GroupList) -> Result<(), CloudError> {
+        let call = Call::writing("rds:ModifyDBCluster", of.as_str());
+        let request = self.client.modify_db_cluster().db_cluster_identifier(of.name());
+        let answer = request.set_vpc_security_group_ids(Some(group_ids(to))).send().await;
+        answer.map(drop).map_err(|error| call.failed(&error))
+    }
+
+    /// Likewise for a DB instance.
+    pub(crate) async fn set_instance_groups(&self, of: &StoreArn, to: &GroupList) -> Result<(), CloudError> {
+        let call = Call::writing("rds:ModifyDBInstance", of.as_str());
+        let request = self.client.modify_db_instance().db_instance_identifier(of.name());
+        let answer = request.set_vpc_security_group_ids(Some(group_ids(to))).send().await;
+        answer.map(drop).map_err(|error| call.failed(&error))
+    }
+
+    /// The VPCs of the clusters' subnet groups, by name, every one of them: from memory where it is
+    /// known for these clusters, else read once for all that share the group.
+    async fn vpcs_of(&self, clusters: &[(StoreArn, DbCluster)]) -> BTreeMap<String, Result<VpcId, Gap>> {
+        let mut vpcs = BTreeMap::new();
+        let mut unknown = BTreeSet::new();
+        {
+            let known = self.vpcs.lock().unwrap_or_else(PoisonError::into_inner);
+            for (_, cluster) in clusters {
+                let Some(name) = subnet_group(cluster) else { continue };
+                let id = StoreId::parse(cluster.db_cluster_resource_id().unwrap_or_default()).ok();
+                match id.and_then(|id| known.get(&(id, name.to_owned())).cloned()) {
+                    Some(vpc) => {
+                        vpcs.insert(name.to_owned(), Ok(vpc));
+                    }
+                    None => {
+                        unknown.insert(name.to_owned());
+                    }
+                }
+            }
+        }
+        let read = at_once(unknown.into_iter().map(|name| async move {
+            let vpc = self.vpc_of(&name).await;
+            (name, vpc)
+        }));
+        vpcs.extend(read.await);
+        vpcs
+    }
+
+    async fn vpc_of(&self, subnet_group: &str) -> Result<VpcId, Gap> {
+        let call = Call::reading("rds:DescribeDBSubnetGroups", subnet_group);
+        let request = self.client.describe_db_subnet_groups().db_subnet_group_name(subnet_group);
+        let answer = request.send().await.map_err(|error| call.failed(&error))?;
+        let vpc = answer.db_subnet_groups().first().and_then(|group| group.vpc_id());
+        let vpc = required(vpc, "VpcId of the subnet group").and_then(|vpc| Ok(VpcId::parse(vpc)?));
+        vpc.map_err(|odd| call.odd(Some(subnet_group), &odd))
+    }
+
+    fn remember(&self, store: &DataStore, subnet_group: Option<&str>) {
+        if let (Some(vpc), Some(name)) = (&store.vpc, subnet_group) {
+            let mut known = self.vpcs.lock().unwrap_or_else(PoisonError::into_inner);
+            known.insert((store.id.clone(), name.to_owned()), vpc.clone());
+        }
+    }
+}
+
+/// None for a cluster outside any VPC.
+fn subnet_group(raw: &DbCluster) -> Option<&str> {
+    raw.db_subnet_group().filter(|name| !name.is_empty())
+}
+
+fn group_ids(list: &GroupList) -> Vec<String> {
+    list.iter().map(|group| group.as_str().to_owned()).collect()
+}
+
+/// In what descriptions of different kinds of store differ here.
+#[derive(Clone, Copy)]
+struct Shape<Raw> {
+    call: &'static str,
+    arn: fn(&Raw) -> Option<&str>,
+}
+
+/// What the service said of some ARNs.
+struct Answer<Raw> {
+    there: Vec<(StoreArn, Raw)>,
+    gone: Vec<StoreArn>,
+    gaps: Vec<Gap>,
+}
+
+impl<Raw> Answer<Raw> {
+    fn merged(answers: Vec<Self>) -> Self {
+        let mut all = Self { there: Vec::new(), gone: Vec::new(), gaps: Vec::new() };
+        for answer in answers {
+            all.there.extend(answer.there);
+            all.gone.extend(answer.gone);
+            all.gaps.extend(answer.gaps);
+        }
+        all
+    }
+
+    fn into_reading(self, mut found: Vec<Sighting>) -> Reading<Sighting> {
+        found.extend(self.gone.into_iter().map(Sighting::Gone));
+        Reading { found, gaps: self.gaps }
+    }
+}
+
+/// Asks for many stores in one list, and singly for each that the list leaves out: to be left out
+/// of a list is no evidence that a store is gone. Identifiers are asked for, and what comes back
+/// counts only under the very ARN that was asked for.
+async fn ask<Raw, E>(
+    shape: Shape<Raw>,
+    which: &[&StoreArn],
+    list: impl AsyncFn(Vec<String>, Option<String>) -> Result<(Vec<Raw>, Option<String>), SdkError<E, HttpResponse>>,
+    single: impl AsyncFn(&str) -> Result<Option<Vec<Raw>>, SdkError<E, HttpResponse>>,
+) -> Answer<Raw>
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    let mut missing: BTreeMap<&str, &StoreArn> = which.iter().map(|arn| (arn.as_str(), *arn)).collect();
+    let names: BTreeSet<String> = which.iter().map(|arn| arn.name().to_owned()).collect();
+    let names: Vec<String> = names.into_iter().collect();
+    let what = match which {
+        [only] => only.to_string(),
+        _ => format!("{} stores", which.len()),
+    };
+    let call = Call::reading(shape.call, what.as_str());
+    let listed = pages(&call, &what, async |token| list(names.clone(), token).await).await;
+    let list_is_whole = listed.is_complete();
+    let mut answer = Answer { there: Vec::new(), gone: Vec::new(), gaps: listed.gaps };
+    for raw in listed.found {
+        match (shape.arn)(&raw).map(|arn| missing.remove(arn)) {
+            Some(Some(arn)) => answer.there.push((arn.clone(), raw)),
+            // Of another account, or not asked for.
+            Some(None) => {}
+            None => answer.gaps.push(call.odd(None, &Odd::lasting("its ARN is missing"))),
+        }
+    }
+    if !list_is_whole {
+        // The rest lies in the gap that stopped the list; asking for each would be a storm of
+        // calls at a service that just refused one.
+        return answer;
+    }
+    let singles = at_once(missing.into_values().map(|arn| {
+        let single = &single;
+        async move { (arn, single(arn.name()).await) }
+    }));
+    for (arn, result) in singles.await {
+        let call = Call::reading(shape.call, arn.as_str());
+        match result {
+            Ok(None) => answer.gone.push(arn.clone()),
+            Ok(Some(found)) => {
+                if let Some(raw) = found.into_iter().find(|raw| (shape.arn)(raw) == Some(arn.as_str())) {
+                    answer.there.push((arn.clone(), raw));
+                } else {
+                    let message = "the identifier belongs to a store with another ARN";
+                    answer.gaps.push(call.error(ErrorKind::Rejected, "other-store", message).into());
+                }
+            }
+            Err(error) => answer.gaps.push(call.failed(&error).into()),
+        }
+    }
+    answer
+}
+
+fn cluster(raw: &DbCluster, arn: StoreArn, vpc: Option<VpcId>, connect_key: &str) -> Result<DataStore, Odd> {
+    Ok(DataStore {
+        id: StoreId::parse(required(raw.db_cluster_resource_id(), "DbClusterResourceId")?)?,
+        arn,
+        service: service(raw.engine())?,
+        vpc,
+        zones: zones(raw.availability_zones().iter().map(String::as_str))?,
+        ports: ports(raw.port())?,
+        state: required(raw.status(), "Status")?.to_owned(),
+        form: cluster_form(raw),
+        groups: memberships(raw.vpc_security_groups())?,
+        wishes: wishes(raw.tag_list(), connect_key),
+    })
+}
+
+fn instance(raw: &DbInstance, arn: StoreArn, connect_key: &str) -> Result<DataStore, Odd> {
+    let vpc = raw.db_subnet_group().and_then(|group| group.vpc_id()).filter(|vpc| !vpc.is_empty());
+    let port = raw.endpoint().and_then(Endpoint::port).filter(|port| *port != 0).or(raw.db_instance_port());
+    let member_of = raw.db_cluster_identifier().filter(|cluster| !cluster.is_empty());
+    Ok(DataStore {
+        id: StoreId::parse(required(raw.dbi_resource_id(), "DbiResourceId")?)?,
+        arn,
+        service: service(raw.engine())?,
+        vpc: vpc.map(VpcId::parse).transpose()?,
+        zones: zones([raw.availability_zone(), raw.secondary_availability_zone()].into_iter().flatten())?,
+        ports: ports(port)?,
+        state: required(raw.db_instance_status(), "DBInstanceStatus")?.to_owned(),
+        form: member_of.map_or(Form::Plain, |cluster| Form::ClusterMember { cluster: cluster.to_owned() }),
+        groups: memberships(raw.vpc_security_groups())?,
+        wishes: wishes(raw.tag_list(), connect_key),
+    })
+}
+
+fn service(engine: Option<&str>) -> Result<Service, Odd> {
+    Ok(match required(engine, "Engine")? {
+        "docdb" => Service::DocumentDb,
+        "neptune" => Service::Neptune,
+        _ => Service::Rds,
+    })
+}
+
+/// Aurora Serverless v2 is a `provisioned` cluster; only v1 calls its mode `serverless`. Clusters
+/// of a global database name it, and secondary ones of old versions only say that they forward
+/// their writes to it.
+fn cluster_form(raw: &DbCluster) -> Form {
+    let global = raw.global_cluster_identifier().filter(|global| !global.is_empty());
+    let forwards = raw.global_write_forwarding_requested() == Some(true);
+    match (raw.engine_mode(), global) {
+        (Some("serverless"), _) => Form::ServerlessV1,
+        (_, Some(global)) => Form::GlobalMember { global: global.to_owned() },
+        (Some("global"), None) => Form::GlobalMember { global: "unnamed".to_owned() },
+        (_, None) if forwards => Form::GlobalMember { global: "unnamed".to_owned() },
+        (_, None) => Form::Plain,
+    }
+}
+
+/// No port, or port 0, is what a store shows that is still being created.
+fn ports(port: Option<i32>) -> Result<Option<PortRange>, Odd> {
+    let Some(port) = port.filter(|port| *port != 0) else { return Ok(None) };
+    let range = u16::try_from(port).ok().and_then(PortRange::single);
+    range.map(Some).ok_or_else(|| Odd::lasting(format!("{port} is not a port")))
+}
+
+fn zones<'zone>(names: impl Iterator<Item = &'zone str>) -> Result<BTreeSet<ZoneName>, Odd> {
+    names.filter(|name| !name.is_empty()).map(|name| Ok(ZoneName::parse(name)?)).collect()
+}
+
+fn memberships(raw: &[VpcSecurityGroupMembership]) -> Result<BTreeMap<SecurityGroupId, Membership>, Odd> {
+    raw.iter()
+        .map(|group| {
+            let id = SecurityGroupId::parse(required(group.vpc_security_group_id(), "VpcSecurityGroupId")?)?;
+            Ok((id, membership(group.status())))
+        })
+        .collect()
+}
+
+/// AWS documents only `active`; the other two are seen. A word that nobody knows is taken for
+/// `adding`: the group then counts as there, but nothing is written while it stays so, and a word
+/// for being taken away can at worst delay a change, never make one of a list that is not real.
+fn membership(status: Option<&str>) -> Membership {
+    match status.map(str::to_ascii_lowercase).as_deref() {
+        None | Some("" | "active") => Membership::Active,
+        Some("removing") => Membership::Removing,
+        Some(_) => Membership::Adding,
+    }
+}
+
+fn wishes(tags: &[Tag], connect_key: &str) -> Wishes {
+    let tags = tags.iter().map(|tag| (tag.key().unwrap_or_default(), tag.value().unwrap_or_default()));
+    Wishes::read(connect_key, tags)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_rds::types::{
+        DbSubnetGroup,
+        builders::{DbClusterBuilder, DbInstanceBuilder},
+    };
+    use tagwire_core::tag::{ConnectTag, HOLD_KEY};
+
+    use super::*;
+
+    fn arn(text: &str) -> StoreArn {
+        StoreArn::parse(format!("arn:aws:rds:eu-west-1:123456789012:{text}")).unwrap()
+    }
+
+    fn member(id: &str, status: &str) -> VpcSecurityGroupMembership {
+        VpcSecurityGroupMembership::builder().vpc_security_group_id(id).status(status).build()
+    }
+
+    fn a_cluster() -> DbClusterBuilder {
+        DbCluster::builder()
+            .db_cluster_resource_id("cluster-A")
+            .engine("aurora-postgresql")
+            .engine_mode("provisioned")
+            .status("available")
+            .port(5432)
+            .availability_zones("eu-west-1a")
+            .availability_zones("eu-west-1b")
+            .vpc_security_groups(member("sg-1", "active"))
+            .tag_list(Tag::builder().key("k").value("one").build())
+            .tag_list(Tag::builder().key(HOLD_KEY).build())
+    }
+
+    fn read_cluster(raw: DbClusterBuilder) -> Result<DataStore, Odd> {
+        cluster(&raw.build(), arn("cluster:a"), Some(VpcId::parse("vpc-1").unwrap()), "k")
+    }
+
+    fn a_db() -> DbInstanceBuilder {
+        DbInstance::builder()
+            .dbi_resource_id("db-A")
+            .engine("mysql")
+            .db_instance_status("available")
+            .endpoint(Endpoint::builder().port(3306).build())
+            .availability_zone("eu-west-1a")
+            .secondary_availability_zone("eu-west-1c")
+            .db_subnet_group(DbSubnetGroup::builder().vpc_id("vpc-1").build())
+            .vpc_security_groups(member("sg-1", "active"))
+    }
+
+    fn read_db(raw: DbInstanceBuilder) -> Result<DataStore, Odd> {
+        instance(&raw.build(), arn("db:a"), "k")
+    }
+
+    #[test]
+    fn a_cluster_is_read_whole() {
+        let store = read_cluster(a_cluster()).unwrap();
+        assert_eq!((store.id.as_str(), store.service, store.form), ("cluster-A", Service::Rds, Form::Plain));
+        assert_eq!(store.ports, PortRange::single(5432));
+        assert_eq!(store.zones.iter().map(ZoneName::as_str).collect::<Vec<_>>(), ["eu-west-1a", "eu-west-1b"]);
+        assert_eq!(store.wishes.connect, ConnectTag::read(Some("one")));
+        assert!(store.wishes.held);
+    }
+
+    #[test]
+    fn the_engine_says_whose_service_a_store_is() {
+        for (engine, service) in [
+            ("docdb", Service::DocumentDb),
+            ("neptune", Service::Neptune),
+            ("mysql", Service::Rds),
+            ("aurora-mysql", Service::Rds),
+        ] {
+            assert_eq!(read_cluster(a_cluster().engine(engine)).unwrap().service, service);
+            assert_eq!(read_db(a_db().engine(engine)).unwrap().service, service);
+        }
+    }
+
+    #[test]
+    fn forms_that_cannot_be_joined_are_recognised() {
+        let form = |raw| read_cluster(raw).unwrap().form;
+        let global = |name: &str| Form::GlobalMember { global: name.into() };
+        assert_eq!(form(a_cluster().engine_mode("serverless")), Form::ServerlessV1);
+        assert_eq!(form(a_cluster().global_cluster_identifier("world")), global("world"));
+        assert_eq!(form(a_cluster().global_cluster_identifier("")), Form::Plain);
+        assert_eq!(form(a_cluster().global_write_forwarding_requested(true)), global("unnamed"));
+        assert_eq!(form(a_cluster().global_write_forwarding_requested(false)), Form::Plain);
+        let member = read_db(a_db().db_cluster_identifier("c")).unwrap().form;
+        assert_eq!(member, Form::ClusterMember { cluster: "c".into() });
+    }
+
+    #[test]
+    fn a_store_that_is_being_created_has_no_ports_yet() {
+        assert_eq!(read_cluster(a_cluster().set_port(None).status("creating")).unwrap().ports, None);
+        assert_eq!(read_cluster(a_cluster().port(0)).unwrap().ports, None);
+        assert_eq!(read_db(a_db().set_endpoint(None).db_instance_port(0)).unwrap().ports, None);
+        assert_eq!(read_db(a_db().set_endpoint(None)).unwrap().ports, None);
+    }
+
+    #[test]
+    fn the_endpoint_knows_the_port_better_than_the_instance() {
+        assert_eq!(read_db(a_db().db_instance_port(1)).unwrap().ports, PortRange::single(3306));
+        assert_eq!(read_db(a_db().set_endpoint(None).db_instance_port(1)).unwrap().ports, PortRange::single(1));
+    }
+
+    #[test]
+    fn an_instance_is_read_whole() {
+        let store = read_db(a_db()).unwrap();
+        assert_eq!((store.id.as_str(), store.vpc), ("db-A", Some(VpcId::parse("vpc-1").unwrap())));
+        assert_eq!(store.zones.len(), 2);
+        assert_eq!(read_db(a_db().set_db_subnet_group(None)).unwrap().vpc, None);
+    }
+
+    #[test]
+    fn removing_is_never_taken_for_active_and_a_new_word_stops_writing() {
+        let groups = [
+            member("sg-1", "active"),
+            member("sg-2", "adding"),
+            member("sg-3", "removing"),
+            member("sg-4", "Removing"),
+            member("sg-5", "resyncing"),
+        ];
+        let read: Vec<Membership> = memberships(&groups).unwrap().into_values().collect();
+        assert_eq!(
+            read,
+            [Membership::Active, Membership::Adding, Membership::Removing, Membership::Removing, Membership::Adding]
+        );
+        let silent = VpcSecurityGroupMembership::builder().vpc_security_group_id("sg-1").build();
+        assert_eq!(memberships(&[silent]).unwrap().into_values().collect::<Vec<_>>(), [Membership::Active]);
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_said_and_not_guessed() {
+        let odd = |raw| read_cluster(raw).unwrap_err();
+        assert_eq!(odd(a_cluster().set_db_cluster_resource_id(None)), Odd::lasting("DbClusterResourceId is missing"));
+        assert_eq!(odd(a_cluster().set_status(None)), Odd::lasting("Status is missing"));
+        assert_eq!(odd(a_cluster().set_engine(None)), Odd::lasting("Engine is missing"));
+        assert_eq!(odd(a_cluster().port(70_000)), Odd::lasting("70000 is not a port"));
+        assert!(read_cluster(a_cluster().vpc_security_groups(member("default", "active"))).is_err());
+        assert_eq!(read_db(a_db().set_dbi_resource_id(None)).unwrap_err(), Odd::lasting("DbiResourceId is missing"));
+    }
+}

@@ -1,0 +1,118 @@
+//! SQS: the queues between the functions.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use aws_config::SdkConfig;
+use aws_sdk_sqs::Client;
+use tagwire_core::work::{Again, WorkItem};
+use tagwire_engine::cloud::{CloudError, ErrorKind, Line};
+
+use crate::{QueueUrls, error::Call};
+
+const SEND: &str = "sqs:SendMessage";
+/// Longest delay of a single message that SQS takes.
+const LONGEST_DELAY: Duration = Duration::from_mins(15);
+
+/// The queues.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    client: Client,
+    urls: QueueUrls,
+    deduplication: DeduplicationIds,
+}
+
+impl Sender {
+    pub(crate) fn new(config: &SdkConfig, urls: QueueUrls) -> Self {
+        Self { client: Client::new(config), urls, deduplication: DeduplicationIds::new() }
+    }
+
+    pub(crate) async fn send_work(&self, item: &WorkItem) -> Result<(), CloudError> {
+        let (url, call) = queue(self.urls.connect.as_deref(), "connect")?;
+        let body = serde_json::to_string(item)
+            .map_err(|error| call.error(ErrorKind::Rejected, "message-not-written", error.to_string()))?;
+        let message = self
+            .client
+            .send_message()
+            .queue_url(url)
+            .message_body(body)
+            .message_group_id(item.vpc.as_str())
+            .message_deduplication_id(self.deduplication.next());
+        message.send().await.map(drop).map_err(|error| call.failed(&error))
+    }
+
+    pub(crate) async fn send_again(&self, line: Line, again: &Again, after: Duration) -> Result<(), CloudError> {
+        let (url, call) = match line {
+            Line::Instances => queue(self.urls.instances.as_deref(), "instance"),
+            Line::Stores => queue(self.urls.stores.as_deref(), "store"),
+        }?;
+        let body = serde_json::to_string(again)
+            .map_err(|error| call.error(ErrorKind::Rejected, "message-not-written", error.to_string()))?;
+        let message = self.client.send_message().queue_url(url).message_body(body).delay_seconds(delay_seconds(after));
+        message.send().await.map(drop).map_err(|error| call.failed(&error))
+    }
+}
+
+fn queue<'url>(url: Option<&'url str>, name: &str) -> Result<(&'url str, Call), CloudError> {
+    let none = || {
+        let message = format!("the URL of the {name} queue is not set");
+        Call::writing(SEND, format!("the {name} queue")).error(ErrorKind::Rejected, "no-queue-url", message)
+    };
+    url.map(|url| (url, Call::writing(SEND, url))).ok_or_else(none)
+}
+
+/// Whole seconds, never shorter than asked for and never longer than SQS takes.
+fn delay_seconds(after: Duration) -> i32 {
+    let whole = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+    i32::try_from(whole.min(LONGEST_DELAY.as_secs())).unwrap_or(0)
+}
+
+/// Deduplication ids, each used once: SQS drops a FIFO message that comes with the id of one of
+/// the last five minutes, and the same work may well be asked for again within that time.
+#[derive(Debug)]
+struct DeduplicationIds {
+    /// Differs between processes: the standard library seeds its hashers from the operating
+    /// system's random source.
+    process: u64,
+    /// The same once more, for 128 bits.
+    process_too: u64,
+    sent: AtomicU64,
+}
+
+impl DeduplicationIds {
+    fn new() -> Self {
+        let random = || RandomState::new().hash_one(jiff::Timestamp::now().as_nanosecond());
+        Self { process: random(), process_too: random(), sent: AtomicU64::new(0) }
+    }
+
+    fn next(&self) -> String {
+        let number = self.sent.fetch_add(1, Ordering::Relaxed);
+        format!("{:016x}{:016x}-{number}", self.process, self.process_too)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_send_has_an_id_of_its_own() {
+        let (one, other) = (DeduplicationIds::new(), DeduplicationIds::new());
+        let ids: BTreeSet<String> = (0..100).flat_map(|_| [one.next(), other.next()]).collect();
+        assert_eq!(ids.len(), 200);
+        assert!(ids.iter().all(|id| id.len() <= 128));
+    }
+
+    #[test]
+    fn delays_are_rounded_up_and_bounded() {
+        assert_eq!(delay_seconds(Duration::ZERO), 0);
+        assert_eq!(delay_seconds(Duration::from_millis(1)), 1);
+        assert_eq!(delay_seconds(Duration::from_secs(5)), 5);
+        assert_eq!(delay_seconds(Duration::from_hours(30)), 900);
+    }
+}

@@ -1,0 +1,84 @@
+//! The Resource Groups Tagging API: the index of tagged resources, which may be stale.
+
+use aws_config::SdkConfig;
+use aws_sdk_resourcegroupstagging::{
+    Client,
+    types::{ResourceTagMapping, TagFilter},
+};
+use tagwire_core::{id::StoreArn, observation::Reading, tag::ConnectTag};
+use tagwire_engine::cloud::TaggedStore;
+
+use crate::{error::Call, reading::pages};
+
+/// The resource types of stores, as the index names them. DocumentDB and Neptune clusters have
+/// ARNs of RDS and stand under its types.
+const STORE_TYPES: [&str; 2] = ["rds:cluster", "rds:db"];
+/// Most resources a page may hold.
+const PAGE_SIZE: i32 = 100;
+
+/// The tag index.
+#[derive(Debug)]
+pub(crate) struct TagIndex {
+    client: Client,
+}
+
+impl TagIndex {
+    pub(crate) fn new(config: &SdkConfig) -> Self {
+        Self { client: Client::new(config) }
+    }
+
+    /// The stores that carry a key.
+    pub(crate) async fn stores(&self, connect_key: &str) -> Reading<TaggedStore> {
+        let what = format!("stores tagged {connect_key}");
+        let call = Call::reading("tag:GetResources", what.as_str());
+        let answer = pages(&call, &what, async |token| {
+            let page = self
+                .client
+                .get_resources()
+                .tag_filters(TagFilter::builder().key(connect_key).build())
+                .set_resource_type_filters(Some(STORE_TYPES.map(str::to_owned).into()))
+                .resources_per_page(PAGE_SIZE)
+                .set_pagination_token(token)
+                .send()
+                .await?;
+            Ok((page.resource_tag_mapping_list.unwrap_or_default(), page.pagination_token))
+        })
+        .await;
+        let found = answer.found.iter().filter_map(|mapping| tagged_store(mapping, connect_key)).collect();
+        Reading { found, gaps: answer.gaps }
+    }
+}
+
+/// None for what is no supported store, and for what lost the key: the index goes on listing
+/// resources that were tagged once.
+fn tagged_store(mapping: &ResourceTagMapping, connect_key: &str) -> Option<TaggedStore> {
+    let arn = StoreArn::parse(mapping.resource_arn()?).ok()?;
+    let tag = mapping.tags().iter().find(|tag| tag.key() == connect_key)?;
+    Some(TaggedStore { arn, connect: ConnectTag::read(Some(tag.value())) })
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_resourcegroupstagging::types::Tag;
+
+    use super::*;
+
+    fn mapping(arn: &str, tags: &[(&str, &str)]) -> ResourceTagMapping {
+        let tags = tags.iter().map(|(key, value)| Tag::builder().key(*key).value(*value).build().unwrap()).collect();
+        ResourceTagMapping::builder().resource_arn(arn).set_tags(Some(tags)).build()
+    }
+
+    #[test]
+    fn a_tagged_store_comes_with_its_names() {
+        let store =
+            tagged_store(&mapping("arn:aws:rds:eu-west-1:123456789012:db:a", &[("x", "y"), ("k", "one two")]), "k");
+        let store = store.unwrap();
+        assert_eq!((store.arn.name(), store.connect), ("a", ConnectTag::read(Some("one two"))));
+    }
+
+    #[test]
+    fn what_lost_the_key_or_is_no_store_is_left_out() {
+        assert_eq!(tagged_store(&mapping("arn:aws:rds:eu-west-1:123456789012:db:a", &[("x", "y")]), "k"), None);
+        assert_eq!(tagged_store(&mapping("arn:aws:rds:eu-west-1:123456789012:pg:a", &[("k", "y")]), "k"), None);
+    }
+}

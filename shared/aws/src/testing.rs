@@ -1,0 +1,76 @@
+//! A stand-in for AWS's endpoints, for tests: it answers each call with the next of its prepared
+//! answers and keeps what was asked.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
+
+use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
+use aws_sdk_ec2::config::{Credentials, SharedCredentialsProvider};
+use aws_smithy_runtime_api::{
+    client::{
+        http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn},
+        orchestrator::{HttpRequest, HttpResponse},
+        result::ConnectorError,
+    },
+    http::StatusCode,
+};
+use aws_smithy_types::body::SdkBody;
+
+use crate::{Aws, QueueUrls, Settings};
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Script {
+    answers: Arc<Mutex<VecDeque<(u16, String)>>>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl HttpConnector for Script {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
+        self.asked.lock().unwrap().push(body);
+        let answer = self.answers.lock().unwrap().pop_front();
+        HttpConnectorFuture::ready(match answer {
+            Some((status, body)) => {
+                let mut answer = HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::from(body));
+                answer.headers_mut().insert("x-amzn-requestid", "r-1");
+                Ok(answer)
+            }
+            None => Err(ConnectorError::other("no answer is prepared".into(), None)),
+        })
+    }
+}
+
+impl Script {
+    /// Adds an answer.
+    pub(crate) fn then(self, status: u16, body: impl Into<String>) -> Self {
+        self.answers.lock().unwrap().push_back((status, body.into()));
+        self
+    }
+
+    /// The cloud whose endpoints these are.
+    pub(crate) fn aws(&self) -> Aws {
+        let connector = SharedHttpConnector::new(self.clone());
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new("eu-west-1"))
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::new("a", "b", None, None, "test")))
+            .retry_config(RetryConfig::disabled())
+            .http_client(http_client_fn(move |_, _| connector.clone()))
+            .build();
+        let url = |name: &str| Some(format!("https://sqs.eu-west-1.amazonaws.com/123456789012/{name}"));
+        let queues = QueueUrls { connect: url("connect.fifo"), instances: url("instances"), stores: None };
+        Aws::new(&config, Settings { connect_key: "k".to_owned(), queues })
+    }
+
+    /// The bodies of the calls so far, with form encoding undone.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        let plain = |body: &String| {
+            [("%3A", ":"), ("%2A", "*"), ("%2F", "/"), ("%20", " "), ("%2C", ",")]
+                .iter()
+                .fold(body.clone(), |text, (code, symbol)| text.replace(code, symbol))
+        };
+        self.asked.lock().unwrap().iter().map(plain).collect()
+    }
+}
