@@ -359,9 +359,17 @@ fn stand_in(group: &GroupRef) -> SecurityGroupId {
     }
 }
 
-/// The id under which a group that is still to be created stands in an expected observation.
+/// The id under which a group that is still to be created stands in an expected observation:
+/// another one for every identity, in the characters that an id may have.
 pub(crate) fn planned_id(store: &StoreId, side: Side) -> SecurityGroupId {
-    let word: String = store.as_str().chars().filter(char::is_ascii_alphanumeric).collect();
+    let mut word = String::new();
+    for symbol in store.as_str().chars() {
+        if symbol.is_ascii_alphanumeric() || symbol == '-' {
+            word.push(symbol);
+        } else {
+            word.push_str(&format!(".{:02x}", u32::from(symbol)));
+        }
+    }
     SecurityGroupId::parse(format!("sg-planned-{word}-{}", side.tag_value()))
-        .unwrap_or_else(|_| unreachable!("letters, digits and dashes after sg- are always a group id"))
+        .unwrap_or_else(|_| unreachable!("letters, digits, dots and dashes after sg- are a group id"))
 }

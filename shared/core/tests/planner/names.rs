@@ -54,3 +54,13 @@ fn two_stores_that_need_pairs_in_one_plan_never_get_the_same_name() {
     );
     assert_eq!(made(&case), ["rds-ec2-1", "ec2-rds-1", "rds-ec2-3", "ec2-rds-3"]);
 }
+
+#[test]
+fn stores_whose_identities_differ_in_punctuation_only_are_kept_apart() {
+    let case = case(
+        "instance i-1 connect=orders
+         db orders connect=orders id=db-a-b
+         db others connect=orders id=db-ab port=3306",
+    );
+    assert_eq!(made(&case), ["rds-ec2-1", "ec2-rds-1", "rds-ec2-2", "ec2-rds-2"]);
+}
