@@ -96,6 +96,7 @@ impl<'run, C, K: Clock> Paced<'run, C, K> {
     }
 
     /// The clock, for those who have to wait themselves.
+    #[must_use]
     pub fn clock(&self) -> &K {
         self.clock
     }

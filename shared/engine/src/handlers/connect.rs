@@ -264,7 +264,7 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
         for step in &outcome.steps {
             match &step.result {
                 Ok(ensure) => {
-                    tracing::info!(record = "step", function, vpc = %self.vpc, result = ?ensure, "{}", step.action)
+                    tracing::info!(record = "step", function, vpc = %self.vpc, result = ?ensure, "{}", step.action);
                 }
                 Err(failure) => tracing::error!(
                     record = "step", function, vpc = %self.vpc, code = failure.code(), passes = failure.passes(),

@@ -1,0 +1,32 @@
+//! The engine over a simulated cloud: from events to a reachable data store, and every way in
+//! which that can be disturbed. Whatever a test is about, it ends at rest: a look at the whole
+//! VPC plans nothing, nothing of ours is there twice, and the groups of others are where they
+//! put them.
+
+#[cfg(test)]
+mod clock;
+#[cfg(test)]
+mod simulated;
+#[cfg(test)]
+mod site;
+
+#[cfg(test)]
+mod batches;
+#[cfg(test)]
+mod crashes;
+#[cfg(test)]
+mod errors;
+#[cfg(test)]
+mod first;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod messages;
+#[cfg(test)]
+mod names;
+#[cfg(test)]
+mod neighbours;
+#[cfg(test)]
+mod sweeps;
+#[cfg(test)]
+mod waiting;

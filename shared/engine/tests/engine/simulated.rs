@@ -1,0 +1,677 @@
+//! A cloud in memory, with AWS's semantics as far as they matter to the engine, written without
+//! the planner and without `expected`. It records every call, can fail or never answer any of
+//! them, and lets somebody else change things between two of them.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    future::pending,
+    rc::Rc,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use tagwire_core::{
+    group::{self, GroupList, MANAGED_BY, MANAGED_BY_KEY, OwnTags, OwnedGroup, SIDE_KEY, STORE_ID_KEY, SecurityGroup},
+    id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId, VpcId},
+    model::{DataStore, Form, Instance, Interface, Membership},
+    observation::{Gap, Reading, Sighting},
+    plan::GroupSpec,
+    rule::{Direction, Peer, PortRange, Rule, Traffic},
+    service::{Service, Side},
+    tag::{ConnectTag, Wishes},
+    work::{Again, WorkItem},
+};
+use tagwire_engine::cloud::{
+    Change, Clock, CloudError, ErrorKind, Groups, Instances, Line, Observe, Queues, TaggedStore,
+};
+
+use crate::clock::SimulatedClock;
+
+/// One call, in the order in which they arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Call {
+    pub(crate) name: &'static str,
+    pub(crate) about: String,
+    pub(crate) at: Timestamp,
+}
+
+/// The calls that change AWS.
+pub(crate) const WRITES: [&str; 6] =
+    ["create_group", "authorize", "revoke", "tag_group", "set_interface_groups", "set_store_groups"];
+/// The calls that read AWS.
+pub(crate) const READS: [&str; 5] = ["instances", "interfaces", "groups", "candidates", "stores"];
+
+impl Call {
+    pub(crate) fn writes(&self) -> bool {
+        WRITES.contains(&self.name)
+    }
+
+    pub(crate) fn reads(&self) -> bool {
+        READS.contains(&self.name)
+    }
+}
+
+/// Which calls something happens to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum When {
+    /// The call of this index among all calls.
+    Index(usize),
+    /// Calls of one name: so many, after having let so many pass.
+    Named { name: &'static str, after: usize, times: usize },
+}
+
+/// What happens to a call instead of its answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Fault {
+    Fails {
+        kind: ErrorKind,
+        with_effect: bool,
+    },
+    /// The process dies here: no answer, and no call after this one.
+    Crash {
+        with_effect: bool,
+    },
+}
+
+struct Hook {
+    name: &'static str,
+    after: usize,
+    act: Box<dyn FnOnce(&mut World)>,
+}
+
+#[derive(Debug)]
+pub(crate) struct SimulatedGroup {
+    pub(crate) group: SecurityGroup,
+    /// How many readings still miss it.
+    pub(crate) hidden: u32,
+}
+
+#[derive(Default)]
+pub(crate) struct World {
+    pub(crate) instances: BTreeMap<InstanceId, Instance>,
+    /// Instances that no reading shows yet.
+    pub(crate) unseen: BTreeSet<InstanceId>,
+    pub(crate) groups: BTreeMap<SecurityGroupId, SimulatedGroup>,
+    pub(crate) stores: BTreeMap<StoreArn, DataStore>,
+    /// The tag index, which may say something else than the stores do.
+    pub(crate) index: BTreeMap<StoreArn, ConnectTag>,
+    /// VPCs with IPv6, whose groups are born with one rule more.
+    pub(crate) with_ipv6: BTreeSet<VpcId>,
+    /// How many readings miss a group that was just created.
+    pub(crate) groups_hidden_for: u32,
+    /// What others have attached, by target, for as long as they want it there.
+    theirs: BTreeMap<String, BTreeSet<SecurityGroupId>>,
+    pub(crate) calls: Vec<Call>,
+    pub(crate) latency: Duration,
+    faults: Vec<(When, Fault)>,
+    hooks: Vec<Hook>,
+    crashed: bool,
+    pub(crate) work: Vec<WorkItem>,
+    pub(crate) again: Vec<(Line, Again, Duration)>,
+    /// What AWS or its owner would never forgive.
+    pub(crate) wrongs: Vec<String>,
+    born: u32,
+}
+
+pub(crate) fn sg(word: &str) -> SecurityGroupId {
+    SecurityGroupId::parse(format!("sg-{word}")).unwrap()
+}
+
+pub(crate) fn vpc(word: &str) -> VpcId {
+    VpcId::parse(format!("vpc-{word}")).unwrap()
+}
+
+pub(crate) fn instance(word: &str) -> InstanceId {
+    InstanceId::parse(format!("i-{word}")).unwrap()
+}
+
+pub(crate) fn cluster(name: &str) -> StoreArn {
+    StoreArn::parse(format!("arn:aws:rds:us-east-1:123456789012:cluster:{name}")).unwrap()
+}
+
+pub(crate) fn identity(name: &str) -> StoreId {
+    StoreId::parse(format!("cluster-{}", name.to_uppercase())).unwrap()
+}
+
+fn wishes(names: Option<&str>) -> Wishes {
+    Wishes { connect: ConnectTag::read(names), blocked: false, held: false }
+}
+
+const ANYWHERE_IPV4: &str = "0.0.0.0/0";
+const ANYWHERE_IPV6: &str = "::/0";
+const PORT: u16 = 5432;
+
+/// Building the world, and what others do in it.
+impl World {
+    /// An instance `i-WORD` with the interface `eni-WORD`, which wears `sg-web`.
+    pub(crate) fn launch(&mut self, word: &str, of: &VpcId, names: Option<&str>) -> InstanceId {
+        let id = instance(word);
+        let interface = Interface {
+            id: InterfaceId::parse(format!("eni-{word}")).unwrap(),
+            vpc: of.clone(),
+            groups: [sg("web")].into(),
+        };
+        self.theirs.insert(interface.id.to_string(), [sg("web")].into());
+        let launched = Instance { id: id.clone(), interface: Some(interface), zone: None, wishes: wishes(names) };
+        self.instances.insert(id.clone(), launched);
+        id
+    }
+
+    /// An available cluster that wears `sg-db`.
+    pub(crate) fn store(&mut self, name: &str, of: &VpcId, names: Option<&str>) -> StoreArn {
+        let arn = cluster(name);
+        self.stores.insert(
+            arn.clone(),
+            DataStore {
+                id: identity(name),
+                arn: arn.clone(),
+                service: Service::Rds,
+                vpc: Some(of.clone()),
+                zones: BTreeSet::new(),
+                ports: PortRange::single(PORT),
+                state: "available".to_owned(),
+                form: Form::Plain,
+                groups: [(sg("db"), Membership::Active)].into(),
+                wishes: wishes(names),
+            },
+        );
+        self.theirs.insert(arn.to_string(), [sg("db")].into());
+        if names.is_some() {
+            self.index.insert(arn.clone(), ConnectTag::read(names));
+        }
+        arn
+    }
+
+    /// A group of somebody else.
+    pub(crate) fn foreign_group(&mut self, word: &str, of: &VpcId, name: &str) -> SecurityGroupId {
+        let group = SecurityGroup {
+            id: sg(word),
+            vpc: of.clone(),
+            name: name.to_owned(),
+            description: "made by hand".to_owned(),
+            tags: BTreeMap::new(),
+            rules: BTreeSet::new(),
+        };
+        self.groups.insert(group.id.clone(), SimulatedGroup { group, hidden: 0 });
+        sg(word)
+    }
+
+    /// A group of ours as an interrupted run leaves it: created and nothing more.
+    pub(crate) fn half_made(&mut self, side: Side, name: &str, of: &VpcId, store: &StoreArn) -> SecurityGroupId {
+        let tags = OwnTags { store: self.stores[store].id.clone(), arn: store.clone(), side };
+        self.bear(of, name.to_owned(), group::description(side).to_owned(), tags.to_map(), 0)
+    }
+
+    pub(crate) fn set_state(&mut self, store: &StoreArn, state: &str) {
+        state.clone_into(&mut self.stores.get_mut(store).unwrap().state);
+    }
+
+    /// Somebody attaches a group of theirs to a store or an interface.
+    pub(crate) fn they_attach(&mut self, target: &str, group: &SecurityGroupId) {
+        self.theirs.entry(target.to_owned()).or_default().insert(group.clone());
+        for store in self.stores.values_mut().filter(|store| store.arn.as_str() == target) {
+            store.groups.insert(group.clone(), Membership::Active);
+        }
+        for interface in self.interfaces_mut().filter(|interface| interface.id.as_str() == target) {
+            interface.groups.insert(group.clone());
+        }
+    }
+
+    /// Somebody detaches a group of theirs.
+    pub(crate) fn they_detach(&mut self, target: &str, group: &SecurityGroupId) {
+        self.theirs.entry(target.to_owned()).or_default().remove(group);
+        for store in self.stores.values_mut().filter(|store| store.arn.as_str() == target) {
+            store.groups.remove(group);
+        }
+        for interface in self.interfaces_mut().filter(|interface| interface.id.as_str() == target) {
+            interface.groups.remove(group);
+        }
+    }
+
+    /// What is on its way into or out of a store's list arrives.
+    pub(crate) fn lists_settle(&mut self) {
+        for store in self.stores.values_mut() {
+            store.groups.retain(|_, membership| *membership != Membership::Removing);
+            for membership in store.groups.values_mut() {
+                *membership = Membership::Active;
+            }
+        }
+    }
+
+    fn interfaces_mut(&mut self) -> impl Iterator<Item = &mut Interface> {
+        self.instances.values_mut().filter_map(|instance| instance.interface.as_mut())
+    }
+
+    fn bear(
+        &mut self,
+        of: &VpcId,
+        name: String,
+        description: String,
+        tags: BTreeMap<String, String>,
+        hidden: u32,
+    ) -> SecurityGroupId {
+        self.born += 1;
+        let id = sg(&format!("born{}", self.born));
+        let out = |peer| Rule { direction: Direction::Outbound, traffic: Traffic::All, peer };
+        let mut rules = BTreeSet::from([out(Peer::Ipv4(ANYWHERE_IPV4.to_owned()))]);
+        if self.with_ipv6.contains(of) {
+            rules.insert(out(Peer::Ipv6(ANYWHERE_IPV6.to_owned())));
+        }
+        let group = SecurityGroup { id: id.clone(), vpc: of.clone(), name, description, tags, rules };
+        self.groups.insert(id.clone(), SimulatedGroup { group, hidden });
+        id
+    }
+
+    /// From now on: `fault` instead of an answer.
+    pub(crate) fn fail(&mut self, when: When, fault: Fault) {
+        self.faults.push((when, fault));
+    }
+
+    /// Nothing fails any more, and whoever died lives again.
+    pub(crate) fn heal(&mut self) {
+        self.faults.clear();
+        self.crashed = false;
+    }
+
+    /// Right before a call of this name, after so many have passed, something else happens.
+    pub(crate) fn before(&mut self, name: &'static str, after: usize, act: impl FnOnce(&mut World) + 'static) {
+        let passed = self.calls_named(name).count();
+        self.hooks.push(Hook { name, after: passed + after, act: Box::new(act) });
+    }
+}
+
+/// Looking at the world from outside.
+impl World {
+    pub(crate) fn calls_named(&self, name: &str) -> impl Iterator<Item = &Call> {
+        self.calls.iter().filter(move |call| call.name == name)
+    }
+
+    /// Whether packets get from an instance to a store: the rules of both ends agree, whoever
+    /// made them.
+    pub(crate) fn reaches(&self, from: &InstanceId, to: &StoreArn) -> bool {
+        let Some(interface) = &self.instances[from].interface else { return false };
+        let store = &self.stores[to];
+        let listening = store.groups.iter().filter(|(_, membership)| **membership == Membership::Active);
+        let Some(ports) = store.ports else { return false };
+        listening.map(|(id, _)| id).any(|inside| {
+            interface.groups.iter().any(|outside| {
+                let rule = |direction, peer: &SecurityGroupId| Rule {
+                    direction,
+                    traffic: Traffic::Tcp(ports),
+                    peer: Peer::Group(peer.clone()),
+                };
+                let has = |group: &SecurityGroupId, rule: &Rule| {
+                    self.groups.get(group).is_some_and(|there| there.group.rules.contains(rule))
+                };
+                has(inside, &rule(Direction::Inbound, outside)) && has(outside, &rule(Direction::Outbound, inside))
+            })
+        })
+    }
+
+    fn is_ours(group: &SecurityGroup) -> bool {
+        let side = group.tags.get(SIDE_KEY).map(String::as_str);
+        group.tags.get(MANAGED_BY_KEY).map(String::as_str) == Some(MANAGED_BY)
+            && Side::BOTH
+                .into_iter()
+                .any(|of| Some(of.tag_value()) == side && group.description == group::description(of))
+    }
+
+    /// Our groups, by store and side.
+    pub(crate) fn ours(&self) -> BTreeMap<(String, String), Vec<&SecurityGroup>> {
+        let mut ours: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for there in self.groups.values().filter(|there| Self::is_ours(&there.group)) {
+            let tag = |key: &str| there.group.tags.get(key).cloned().unwrap_or_default();
+            ours.entry((tag(STORE_ID_KEY), tag(SIDE_KEY))).or_default().push(&there.group);
+        }
+        ours
+    }
+
+    /// What must hold at every moment, whatever failed.
+    pub(crate) fn is_sound(&self) -> Result<(), String> {
+        let mut wrongs = self.wrongs.clone();
+        for (store_and_side, groups) in self.ours() {
+            if groups.len() > 1 {
+                wrongs.push(format!("{} groups for {store_and_side:?}", groups.len()));
+            }
+        }
+        for (target, theirs) in &self.theirs {
+            let there: BTreeSet<_> = self.list_of(target);
+            for lost in theirs.difference(&there) {
+                wrongs.push(format!("{target} has lost {lost}"));
+            }
+        }
+        if wrongs.is_empty() { Ok(()) } else { Err(wrongs.join("; ")) }
+    }
+
+    pub(crate) fn list_of(&self, target: &str) -> BTreeSet<SecurityGroupId> {
+        let stores = self.stores.values().filter(|store| store.arn.as_str() == target);
+        let interfaces = self.instances.values().filter_map(|instance| instance.interface.as_ref());
+        let interfaces = interfaces.filter(|interface| interface.id.as_str() == target);
+        stores
+            .flat_map(|store| store.groups.keys())
+            .chain(interfaces.flat_map(|interface| &interface.groups))
+            .cloned()
+            .collect()
+    }
+
+    fn known(&self, group: &SecurityGroupId) -> bool {
+        // Groups that stand in lists from the start have no rules that matter here.
+        self.groups.get(group).is_none_or(|there| there.hidden == 0)
+    }
+}
+
+pub(crate) struct Simulated {
+    pub(crate) world: RefCell<World>,
+    pub(crate) clock: Rc<SimulatedClock>,
+}
+
+enum Fate {
+    Works,
+    Fails { error: CloudError, with_effect: bool },
+    Crash { with_effect: bool },
+}
+
+fn error(kind: ErrorKind, call: &'static str, about: &str) -> CloudError {
+    CloudError {
+        kind,
+        call,
+        resource: about.to_owned(),
+        code: format!("{kind:?}"),
+        message: "simulated".to_owned(),
+        request_id: Some("request-1".to_owned()),
+    }
+}
+
+impl Simulated {
+    async fn begin(&self, name: &'static str, about: &str) -> Fate {
+        let latency = self.world.borrow().latency;
+        if !latency.is_zero() {
+            self.clock.sleep(latency).await;
+        }
+        if self.world.borrow().crashed {
+            pending::<()>().await;
+        }
+        let mut world = self.world.borrow_mut();
+        let nth = world.calls_named(name).count();
+        while let Some(hook) = world.hooks.iter().position(|hook| hook.name == name && hook.after == nth) {
+            let hook = world.hooks.remove(hook);
+            (hook.act)(&mut world);
+        }
+        let index = world.calls.len();
+        world.calls.push(Call { name, about: about.to_owned(), at: self.clock.now() });
+        let fault = world.faults.iter().find(|(when, _)| match when {
+            When::Index(at) => *at == index,
+            When::Named { name: of, after, times } => {
+                *of == name && (*after..after.saturating_add(*times)).contains(&nth)
+            }
+        });
+        match fault.map(|(_, fault)| *fault) {
+            None => Fate::Works,
+            Some(Fault::Fails { kind, with_effect }) => Fate::Fails { error: error(kind, name, about), with_effect },
+            Some(Fault::Crash { with_effect }) => {
+                world.crashed = true;
+                Fate::Crash { with_effect }
+            }
+        }
+    }
+
+    async fn read<T>(&self, name: &'static str, about: String, find: impl FnOnce(&mut World) -> Vec<T>) -> Reading<T> {
+        match self.begin(name, &about).await {
+            Fate::Works => Reading::complete(find(&mut self.world.borrow_mut())),
+            Fate::Fails { error, .. } => Reading::failed(Gap::from(error)),
+            Fate::Crash { .. } => pending().await,
+        }
+    }
+
+    async fn write<T>(
+        &self,
+        name: &'static str,
+        about: String,
+        effect: impl FnOnce(&mut World) -> Result<T, ErrorKind>,
+    ) -> Result<T, CloudError> {
+        let effect = || effect(&mut self.world.borrow_mut()).map_err(|kind| error(kind, name, &about));
+        match self.begin(name, &about).await {
+            Fate::Works => effect(),
+            Fate::Fails { error, with_effect } => {
+                if with_effect {
+                    drop(effect());
+                }
+                Err(error)
+            }
+            Fate::Crash { with_effect } => {
+                if with_effect {
+                    drop(effect());
+                }
+                pending().await
+            }
+        }
+    }
+}
+
+/// Keeps the groups that are visible by now; each reading brings the others nearer.
+fn visible(found: Vec<&mut SimulatedGroup>) -> Vec<SecurityGroup> {
+    found
+        .into_iter()
+        .filter_map(|there| {
+            let visible = there.hidden == 0;
+            there.hidden = there.hidden.saturating_sub(1);
+            visible.then(|| there.group.clone())
+        })
+        .collect()
+}
+
+const PATTERNS: [&str; 6] = ["rds-ec2-", "ec2-rds-", "docdb-ec2-", "ec2-docdb-", "neptune-ec2-", "ec2-neptune-"];
+
+impl Observe for Simulated {
+    async fn instances(&self, which: Instances<'_>) -> Reading<Instance> {
+        self.read("instances", format!("{which:?}"), |world| {
+            let seen = world.instances.values().filter(|instance| !world.unseen.contains(&instance.id));
+            let in_vpc = |instance: &Instance, of: &VpcId| {
+                instance.interface.as_ref().is_some_and(|interface| interface.vpc == *of)
+            };
+            let opted_in = |instance: &Instance| instance.wishes.connect != ConnectTag::Absent;
+            seen.filter(|instance| match which {
+                Instances::Ids(ids) => ids.contains(&instance.id),
+                // AWS's filter is a pattern over the whole value, so it may give more.
+                Instances::OptedIn { vpc, names } => {
+                    in_vpc(instance, vpc)
+                        && opted_in(instance)
+                        && names.is_none_or(|names| {
+                            instance
+                                .wishes
+                                .connect
+                                .names()
+                                .any(|name| names.iter().any(|wanted| name.as_str().contains(wanted.as_str())))
+                        })
+                }
+                Instances::Wearing { vpc, groups } => {
+                    in_vpc(instance, vpc) && groups.iter().any(|group| instance.wears(group))
+                }
+                Instances::OptedInAnywhere => opted_in(instance),
+            })
+            .cloned()
+            .collect()
+        })
+        .await
+    }
+
+    async fn interfaces(&self, which: &BTreeSet<InterfaceId>) -> Reading<Interface> {
+        self.read("interfaces", format!("{which:?}"), |world| {
+            let all = world.instances.values().filter_map(|instance| instance.interface.as_ref());
+            all.filter(|interface| which.contains(&interface.id)).cloned().collect()
+        })
+        .await
+    }
+
+    async fn groups(&self, which: Groups<'_>) -> Reading<SecurityGroup> {
+        self.read("groups", format!("{which:?}"), |world| {
+            let wanted = |group: &SecurityGroup| match which {
+                Groups::InVpc(vpc) => {
+                    group.vpc == *vpc && PATTERNS.iter().any(|pattern| group.name.starts_with(pattern))
+                }
+                Groups::Ids(ids) => ids.contains(&group.id),
+                // A filter by name minds the case; the rule that names are unique does not.
+                Groups::Named { vpc, name } => group.vpc == *vpc && group.name == name,
+                Groups::OwnedAnywhere => group.tags.get(MANAGED_BY_KEY).map(String::as_str) == Some(MANAGED_BY),
+            };
+            visible(world.groups.values_mut().filter(|there| wanted(&there.group)).collect())
+        })
+        .await
+    }
+
+    async fn candidates(&self) -> Reading<TaggedStore> {
+        self.read("candidates", String::new(), |world| {
+            let index = world.index.iter();
+            index.map(|(arn, connect)| TaggedStore { arn: arn.clone(), connect: connect.clone() }).collect()
+        })
+        .await
+    }
+
+    async fn stores(&self, which: &BTreeSet<StoreArn>) -> Reading<Sighting> {
+        self.read("stores", format!("{which:?}"), |world| {
+            let sighting = |arn: &StoreArn| match world.stores.get(arn) {
+                Some(store) => Sighting::Present(Box::new(store.clone())),
+                None => Sighting::Gone(arn.clone()),
+            };
+            which.iter().map(sighting).collect()
+        })
+        .await
+    }
+}
+
+impl World {
+    /// A group that one of our calls is about: it must be ours.
+    fn target(&mut self, group: &SecurityGroupId) -> Result<&mut SecurityGroup, ErrorKind> {
+        let there = self.groups.get_mut(group).filter(|there| there.hidden == 0).ok_or(ErrorKind::NotFound)?;
+        if !Self::is_ours(&there.group) {
+            self.wrongs.push(format!("{group} was touched and is not ours"));
+        }
+        Ok(&mut there.group)
+    }
+
+    fn replaced(&mut self, target: &str, to: &GroupList, most: usize) -> Result<BTreeSet<SecurityGroupId>, ErrorKind> {
+        let list: BTreeSet<SecurityGroupId> = to.iter().cloned().collect();
+        if list.iter().any(|group| !self.known(group)) {
+            return Err(ErrorKind::NotFound);
+        }
+        if list.len() > most {
+            return Err(ErrorKind::Limit);
+        }
+        if let Some(lost) = self.list_of(target).difference(&list).next() {
+            self.wrongs.push(format!("{lost} was detached from {target}"));
+        }
+        Ok(list)
+    }
+}
+
+/// AWS's default, and its fixed one for stores.
+const GROUPS_IN_A_LIST: usize = 5;
+const RULES_IN_A_GROUP: usize = 60;
+const MODIFIABLE: [&str; 4] = ["available", "backing-up", "storage-optimization", "storage-full"];
+
+impl Change for Simulated {
+    async fn create_group(&self, of: &VpcId, spec: &GroupSpec) -> Result<SecurityGroupId, CloudError> {
+        self.write("create_group", spec.name.to_string(), |world| {
+            let name = spec.name.to_string();
+            let taken = world
+                .groups
+                .values()
+                .any(|there| there.group.vpc == *of && there.group.name.eq_ignore_ascii_case(&name));
+            if taken {
+                return Err(ErrorKind::AlreadyThere);
+            }
+            let hidden = world.groups_hidden_for;
+            Ok(world.bear(of, name, group::description(spec.name.side).to_owned(), spec.tags.to_map(), hidden))
+        })
+        .await
+    }
+
+    async fn authorize(&self, group: &OwnedGroup, rule: &Rule) -> Result<(), CloudError> {
+        self.write("authorize", format!("{group}: {rule}"), |world| {
+            let Peer::Group(peer) = &rule.peer else {
+                world.wrongs.push(format!("{rule} opens {group} to more than a group"));
+                return Ok(());
+            };
+            if world.groups.get(peer).is_none_or(|there| there.hidden != 0) {
+                return Err(ErrorKind::NotFound);
+            }
+            let there = world.target(group.id())?;
+            if there.rules.len() >= RULES_IN_A_GROUP {
+                Err(ErrorKind::Limit)
+            } else if there.rules.insert(rule.clone()) {
+                Ok(())
+            } else {
+                Err(ErrorKind::AlreadyThere)
+            }
+        })
+        .await
+    }
+
+    async fn revoke(&self, group: &OwnedGroup, rule: &Rule) -> Result<(), CloudError> {
+        self.write("revoke", format!("{group}: {rule}"), |world| {
+            if world.target(group.id())?.rules.remove(rule) { Ok(()) } else { Err(ErrorKind::NotFound) }
+        })
+        .await
+    }
+
+    async fn tag_group(&self, group: &OwnedGroup, tags: &OwnTags) -> Result<(), CloudError> {
+        self.write("tag_group", group.to_string(), |world| {
+            world.target(group.id())?.tags.extend(tags.to_map());
+            Ok(())
+        })
+        .await
+    }
+
+    async fn set_interface_groups(&self, of: &InterfaceId, to: &GroupList) -> Result<(), CloudError> {
+        self.write("set_interface_groups", of.to_string(), |world| {
+            let list = world.replaced(of.as_str(), to, GROUPS_IN_A_LIST)?;
+            let interface = world.interfaces_mut().find(|interface| interface.id == *of).ok_or(ErrorKind::NotFound)?;
+            interface.groups = list;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn set_store_groups(&self, of: &StoreArn, to: &GroupList) -> Result<(), CloudError> {
+        self.write("set_store_groups", of.to_string(), |world| {
+            let store = world.stores.get(of).ok_or(ErrorKind::NotFound)?;
+            if !MODIFIABLE.contains(&store.state.as_str()) {
+                return Err(ErrorKind::NotReady);
+            }
+            if store.groups.values().any(|membership| *membership == Membership::Adding) {
+                world.wrongs.push(format!("the list of {of} was replaced while it was changing"));
+            }
+            let list = world.replaced(of.as_str(), to, GROUPS_IN_A_LIST)?;
+            let store = world.stores.get_mut(of).ok_or(ErrorKind::NotFound)?;
+            for (group, membership) in &mut store.groups {
+                if !list.contains(group) {
+                    *membership = Membership::Removing;
+                }
+            }
+            for group in list {
+                store.groups.entry(group).or_insert(Membership::Adding);
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl Queues for Simulated {
+    async fn send_work(&self, item: &WorkItem) -> Result<(), CloudError> {
+        self.write("send_work", item.vpc.to_string(), |world| {
+            world.work.push(item.clone());
+            Ok(())
+        })
+        .await
+    }
+
+    async fn send_again(&self, line: Line, again: &Again, after: Duration) -> Result<(), CloudError> {
+        self.write("send_again", format!("{line:?}"), |world| {
+            world.again.push((line, again.clone(), after));
+            Ok(())
+        })
+        .await
+    }
+}

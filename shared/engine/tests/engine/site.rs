@@ -1,0 +1,335 @@
+//! An installation over the simulated cloud: its functions, its queues and its log.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    fmt,
+    rc::Rc,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use tagwire_core::{
+    id::{InstanceId, StoreArn, VpcId},
+    observation::Scope,
+    policy::{Mode, Policy},
+    work::{Cause, Tries, VERSION, WorkItem},
+};
+use tagwire_engine::{
+    cloud::{Clock, CloudError},
+    handlers::{Context, Failed, Message, Settings, connect, sweep, take_in},
+    paced::Pacing,
+};
+use tracing::{Event, Metadata, Subscriber, field::Visit, span};
+
+use crate::{
+    clock::{SimulatedClock, run},
+    simulated::{Call, Simulated, World},
+};
+
+/// One line of the log, its fields as text.
+pub(crate) type Record = BTreeMap<String, String>;
+
+#[derive(Default)]
+struct Log(Mutex<Vec<Record>>);
+
+struct Fields(Record);
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn fmt::Debug) {
+        self.0.insert(field.name().to_owned(), format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &tracing::field::Field, value: &str) {
+        self.0.insert(field.name().to_owned(), value.to_owned());
+    }
+}
+
+struct Collector(Arc<Log>);
+
+impl Subscriber for Collector {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut fields = Fields(Record::new());
+        event.record(&mut fields);
+        self.0.0.lock().unwrap().push(fields.0);
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+/// What one invocation of a function did.
+#[derive(Debug)]
+pub(crate) struct Ran<T> {
+    /// What it returned; none when it died on the way.
+    pub(crate) returned: Option<T>,
+    pub(crate) calls: Vec<Call>,
+    pub(crate) log: Vec<Record>,
+}
+
+impl<T> Ran<T> {
+    pub(crate) fn count(&self, name: &str) -> usize {
+        self.calls.iter().filter(|call| call.name == name).count()
+    }
+
+    pub(crate) fn reads(&self) -> usize {
+        self.calls.iter().filter(|call| call.reads()).count()
+    }
+
+    pub(crate) fn writes(&self) -> usize {
+        self.calls.iter().filter(|call| call.writes()).count()
+    }
+
+    /// The codes of one kind of record, in the order of the log.
+    pub(crate) fn codes(&self, record: &str) -> Vec<&str> {
+        let lines = self.log.iter().filter(|line| line.get("record").map(String::as_str) == Some(record));
+        lines.filter_map(|line| line.get("code")).map(String::as_str).collect()
+    }
+
+    /// The changes that were planned.
+    pub(crate) fn planned(&self) -> Vec<&str> {
+        let lines = self.log.iter().filter(|line| line.get("record").map(String::as_str) == Some("planned"));
+        lines.filter_map(|line| line.get("message")).map(String::as_str).collect()
+    }
+}
+
+pub(crate) struct Site {
+    pub(crate) cloud: Simulated,
+    pub(crate) clock: Rc<SimulatedClock>,
+    pub(crate) pacing: Pacing,
+    pub(crate) mode: Mode,
+    /// How long an invocation may take.
+    pub(crate) budget: Cell<Duration>,
+}
+
+/// The moment at which every test begins.
+pub(crate) fn dawn() -> Timestamp {
+    "2026-11-22T08:00:00Z".parse().unwrap()
+}
+
+impl Site {
+    pub(crate) fn new(build: impl FnOnce(&mut World)) -> Self {
+        let clock = Rc::new(SimulatedClock::new(dawn()));
+        let mut world = World::default();
+        build(&mut world);
+        Self {
+            cloud: Simulated { world: RefCell::new(world), clock: Rc::clone(&clock) },
+            clock,
+            pacing: Pacing::default(),
+            mode: Mode::Enforce,
+            budget: Cell::new(Duration::from_mins(1)),
+        }
+    }
+
+    pub(crate) fn change(&self, change: impl FnOnce(&mut World)) {
+        change(&mut self.cloud.world.borrow_mut());
+    }
+
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&World) -> T) -> T {
+        look(&self.cloud.world.borrow())
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn invoke<T>(&self, function: impl AsyncFnOnce(&Context<'_, Simulated, Simulated, SimulatedClock>) -> T) -> Ran<T> {
+        let before = self.look(|world| world.calls.len());
+        let log = Arc::new(Log::default());
+        let context = Context {
+            function: "function",
+            cloud: &self.cloud,
+            queues: &self.cloud,
+            clock: self.clock.as_ref(),
+            pacing: &self.pacing,
+            deadline: self.now() + self.budget.get(),
+        };
+        let returned =
+            tracing::subscriber::with_default(Collector(Arc::clone(&log)), || run(&self.clock, function(&context)));
+        let calls = self.look(|world| world.calls[before..].to_vec());
+        let log = log.0.lock().unwrap().clone();
+        Ran { returned, calls, log }
+    }
+
+    pub(crate) fn take_in<B: AsRef<str>>(&self, bodies: &[B]) -> Ran<Failed> {
+        let messages = messages(bodies);
+        self.invoke(async |context| take_in(context, &messages).await)
+    }
+
+    pub(crate) fn connect_raw<B: AsRef<str>>(&self, bodies: &[B]) -> Ran<Failed> {
+        let messages = messages(bodies);
+        let settings = Settings { policy: Policy::default(), mode: self.mode };
+        self.invoke(async |context| connect(context, &settings, &messages).await)
+    }
+
+    pub(crate) fn connect(&self, items: &[WorkItem]) -> Ran<Failed> {
+        let bodies: Vec<String> = items.iter().map(|item| serde_json::to_string(item).unwrap()).collect();
+        self.connect_raw(&bodies)
+    }
+
+    /// `connect` with all work that was sent to it.
+    pub(crate) fn connect_sent(&self) -> Ran<Failed> {
+        let items = std::mem::take(&mut self.cloud.world.borrow_mut().work);
+        assert!(!items.is_empty(), "no work was sent");
+        self.connect(&items)
+    }
+
+    pub(crate) fn sweep(&self) -> Ran<Result<usize, CloudError>> {
+        self.invoke(async |context| sweep(context, "request-1").await.map(|vpcs| vpcs.len()))
+    }
+
+    /// Runs the functions on what their queues hold until nothing is left there. Each round takes
+    /// time, in which lists arrive where they were going.
+    pub(crate) fn drain(&self) {
+        for _ in 0..200 {
+            let mut world = self.cloud.world.borrow_mut();
+            let work = std::mem::take(&mut world.work);
+            let soonest = world.again.iter().enumerate().min_by_key(|(_, (_, _, after))| *after);
+            let soonest = soonest.map(|(index, _)| index);
+            let again = if work.is_empty() { soonest.map(|index| world.again.remove(index)) } else { None };
+            drop(world);
+            if !work.is_empty() {
+                let ran = self.connect(&work);
+                assert_eq!(ran.returned, Some(Failed::new()), "{:#?}", ran.log);
+            } else if let Some((_, again, after)) = again {
+                self.clock.advance(after);
+                let ran = self.take_in(&[serde_json::to_string(&again).unwrap()]);
+                assert_eq!(ran.returned, Some(Failed::new()), "{:#?}", ran.log);
+            } else {
+                self.change(World::lists_settle);
+                return;
+            }
+            self.clock.advance(Duration::from_secs(1));
+            self.change(World::lists_settle);
+        }
+        panic!("the queues never run empty");
+    }
+
+    /// Nothing is wrong, nothing of ours is there twice, and a look at everything plans nothing.
+    #[track_caller]
+    pub(crate) fn is_at_rest(&self) {
+        self.change(World::lists_settle);
+        self.look(World::is_sound).unwrap();
+        let vpcs: Vec<VpcId> = self.look(|world| {
+            let stores = world.stores.values().filter_map(|store| store.vpc.clone());
+            let instances = world.instances.values().filter_map(|instance| instance.interface.as_ref());
+            let all: std::collections::BTreeSet<VpcId> =
+                stores.chain(instances.map(|interface| interface.vpc.clone())).collect();
+            all.into_iter().collect()
+        });
+        assert!(!vpcs.is_empty());
+        for vpc in vpcs {
+            let ran = self.connect(&[self.whole(&vpc)]);
+            assert_eq!(ran.planned(), Vec::<&str>::new(), "a second run plans something for {vpc}");
+            assert_eq!((ran.codes("outcome"), ran.writes()), (vec!["unchanged"], 0), "{:#?}", ran.log);
+        }
+    }
+
+    /// Nothing and nobody is in the way any more, and the next sweep comes: then everything is
+    /// as it should be.
+    #[track_caller]
+    pub(crate) fn recovers(&self) {
+        self.change(|world| {
+            world.heal();
+            world.lists_settle();
+        });
+        // What was left in the queues is lost too: the sweep alone must do.
+        self.change(|world| {
+            world.work.clear();
+            world.again.clear();
+        });
+        self.clock.advance(Duration::from_mins(10));
+        assert!(matches!(self.sweep().returned, Some(Ok(_))));
+        self.drain();
+        self.is_at_rest();
+    }
+
+    pub(crate) fn item(&self, vpc: &VpcId, scope: Scope) -> WorkItem {
+        WorkItem {
+            version: VERSION,
+            vpc: vpc.clone(),
+            scope,
+            cause: Cause::InstanceState,
+            tries: Tries::first(self.now()),
+        }
+    }
+
+    pub(crate) fn whole(&self, vpc: &VpcId) -> WorkItem {
+        self.item(vpc, Scope::Vpc)
+    }
+
+    pub(crate) fn about_instance(&self, vpc: &VpcId, instance: &InstanceId) -> WorkItem {
+        self.item(vpc, Scope::of_instances([instance.clone()].into()))
+    }
+
+    pub(crate) fn about_store(&self, vpc: &VpcId, store: &StoreArn) -> WorkItem {
+        self.item(vpc, Scope::of_stores([store.clone()].into()))
+    }
+
+    /// The event of an instance that starts, as it happens now.
+    pub(crate) fn pending(&self, instance: &InstanceId) -> String {
+        serde_json::json!({
+            "version": "0",
+            "id": format!("event-of-{instance}"),
+            "detail-type": "EC2 Instance State-change Notification",
+            "source": "aws.ec2",
+            "account": "123456789012",
+            "time": self.now().to_string(),
+            "region": "us-east-1",
+            "resources": [format!("arn:aws:ec2:us-east-1:123456789012:instance/{instance}")],
+            "detail": { "instance-id": instance, "state": "pending" },
+        })
+        .to_string()
+    }
+
+    /// The event of a store that was created, as it happens now.
+    pub(crate) fn created(&self, store: &StoreArn) -> String {
+        serde_json::json!({
+            "version": "0",
+            "id": format!("event-of-{}", store.name()),
+            "detail-type": "RDS DB Cluster Event",
+            "source": "aws.rds",
+            "account": "123456789012",
+            "time": self.now().to_string(),
+            "region": "us-east-1",
+            "resources": [store],
+            "detail": { "EventID": "RDS-EVENT-0170", "SourceArn": store, "SourceIdentifier": store.name() },
+        })
+        .to_string()
+    }
+
+    /// The event of a tag that changed on a resource, as it happens now.
+    pub(crate) fn tagged(&self, arn: &str) -> String {
+        serde_json::json!({
+            "version": "0",
+            "id": "event-of-a-tag",
+            "detail-type": "Tag Change on Resource",
+            "source": "aws.tag",
+            "account": "123456789012",
+            "time": self.now().to_string(),
+            "region": "us-east-1",
+            "resources": [arn],
+            "detail": { "changed-tag-keys": ["tagwire:connect"] },
+        })
+        .to_string()
+    }
+}
+
+fn messages<B: AsRef<str>>(bodies: &[B]) -> Vec<Message> {
+    let numbered = bodies.iter().enumerate();
+    numbered.map(|(index, body)| Message { id: format!("m{index}"), body: body.as_ref().to_owned() }).collect()
+}
