@@ -115,12 +115,19 @@ async fn store_can_be_put_into_a_state_and_back() {
 
 #[tokio::test]
 async fn deployment_that_fails_says_why() {
-    let refusal = async |options: LeaseOptions| format!("{:#}", LocalAws::lease_with(options).await.unwrap_err());
+    let folder_of_logs = std::env::temp_dir().join(format!("tagwire-refused-{}", std::process::id()));
+    let refusal = async |options: LeaseOptions| {
+        let options = LeaseOptions { log_dir: Some(folder_of_logs.clone()), ..options };
+        let said = format!("{:#}", LocalAws::lease_with(options).await.unwrap_err());
+        assert!(said.contains(&*folder_of_logs.to_string_lossy()), "{said}");
+        said
+    };
     let missing = LeaseOptions { functions: Some(folder()), ..small_stack() };
     let said = refusal(missing).await;
     assert!(said.contains("EchoFunction") && said.contains("which is not there"), "{said}");
     let said = refusal(small_stack().parameter("Colour", "red")).await;
     assert!(said.contains("Colour"), "{said}");
+    std::fs::remove_dir_all(folder_of_logs).unwrap();
 }
 
 #[tokio::test]
@@ -133,4 +140,17 @@ async fn function_is_called_with_the_stacks_parameters() {
     assert!(failed.contains("told to"), "{failed}");
     let unknown = aws.invoke("NoFunction", &Value::Null).await.unwrap_err().to_string();
     assert!(unknown.contains(ECHO), "{unknown}");
+    let logs = aws.log_dir().to_path_buf();
+    drop(aws);
+    std::fs::remove_dir_all(logs).unwrap();
+}
+
+#[tokio::test]
+async fn projects_own_stack_is_built_and_comes_up() {
+    let aws = LocalAws::lease().await.unwrap();
+    for function in ["InstanceEventsFunction", "DataStoreEventsFunction", "ConnectFunction", "SweepFunction"] {
+        assert_eq!(aws.stack().resources()[function].kind, "AWS::Lambda::Function");
+    }
+    aws.settle().await.unwrap();
+    assert!(aws.queue_depths().await.unwrap().keys().any(|queue| queue == "ConnectDeadLetters"));
 }
