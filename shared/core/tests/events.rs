@@ -1,0 +1,135 @@
+//! The sample events, read by the reader that production uses.
+
+use std::{fs, path::Path};
+
+use proptest::prelude::*;
+use tagwire_core::{
+    event::{self, Event, Hint, Incoming},
+    id::{InstanceId, StoreArn},
+    work::Cause,
+};
+
+fn files(folder: &str) -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events").join(folder);
+    let mut files: Vec<(String, String)> = fs::read_dir(folder)
+        .unwrap_or_else(|error| unreachable!("the samples stand beside the template: {error}"))
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .filter_map(|path| Some((path.file_name()?.to_str()?.to_owned(), fs::read_to_string(&path).ok()?)))
+        .collect();
+    files.sort();
+    files
+}
+
+fn read(body: &str) -> Option<Event> {
+    match event::read(body) {
+        Ok(Incoming::Event(event)) => Some(event),
+        Ok(Incoming::Again(_)) | Err(_) => None,
+    }
+}
+
+fn instance() -> Hint {
+    Hint::Instance(InstanceId::parse("i-0a1b2c3d4e5f60718").unwrap_or_else(|_| unreachable!("an instance id")))
+}
+
+fn store(resource: &str) -> Hint {
+    let arn = format!("arn:aws:rds:us-east-1:123456789012:{resource}");
+    Hint::Store(StoreArn::parse(arn).unwrap_or_else(|_| unreachable!("a store's ARN")))
+}
+
+fn wanted(file: &str) -> Option<(Hint, Cause)> {
+    let aurora = || store("cluster:orders-aurora");
+    let postgres = || store("db:orders-postgres");
+    let restored = || store("db:orders-restored");
+    Some(match file.strip_suffix(".json")? {
+        "ec2-instance-pending" | "ec2-instance-running" => (instance(), Cause::InstanceState),
+        "ec2-instance-blocked" | "ec2-instance-tagged" | "ec2-instance-untagged" => (instance(), Cause::TagChange),
+        "rds-cluster-tagged" => (aurora(), Cause::TagChange),
+        "rds-db-held" | "rds-db-tagged" => (postgres(), Cause::TagChange),
+        "rds-cluster-created"
+        | "rds-cluster-deleted"
+        | "rds-cluster-started"
+        | "rds-cluster-starting-after-seven-days" => (aurora(), Cause::StoreEvent),
+        "rds-cluster-renamed" => (store("cluster:orders-aurora-new"), Cause::StoreEvent),
+        "rds-db-created-cluster-member" => (store("db:orders-aurora-instance-1"), Cause::StoreEvent),
+        "rds-db-created"
+        | "rds-db-deleted"
+        | "rds-db-moved-to-another-vpc"
+        | "rds-db-started"
+        | "rds-db-starting-after-seven-days" => (postgres(), Cause::StoreEvent),
+        "rds-db-restored-from-snapshot" | "rds-db-restored-to-point-in-time" => (restored(), Cause::StoreEvent),
+        _ => return None,
+    })
+}
+
+#[test]
+fn every_sample_event_says_where_to_look_and_when_it_happened() {
+    let files = files("");
+    assert!(files.len() >= 21, "only {} samples were found", files.len());
+    for (file, body) in files {
+        let event = read(&body).unwrap_or_else(|| unreachable!("{file}: {:?}", event::read(&body)));
+        let (hint, cause) = wanted(&file).unwrap_or_else(|| unreachable!("{file}: say here what it should lead to"));
+        assert_eq!((event.hint, event.cause), (hint, cause), "{file}");
+        assert!(event.time.is_some() && !event.id.is_empty(), "{file}");
+    }
+}
+
+/// The rules keep these out. Should one come through all the same, it is either of no use to the
+/// reader or a hint at an instance or store that is looked at once more and found as it should be.
+#[test]
+fn an_ignored_event_is_unreadable_or_a_hint_that_does_no_harm() {
+    let harmless = |file: &str| {
+        ["ec2-instance-", "rds-db-", "rds-cluster-"].iter().any(|kind| file.starts_with(kind))
+            && !file.contains("snapshot")
+    };
+    let files = files("ignored");
+    assert!(files.len() >= 23, "only {} samples were found", files.len());
+    for (file, body) in files {
+        match event::read(&body) {
+            Ok(Incoming::Event(event)) => {
+                assert!(harmless(&file), "{file} leads to {event:?}");
+                assert!(
+                    [instance(), store("cluster:orders-aurora")].contains(&event.hint) || file.starts_with("rds-db-")
+                );
+            }
+            Ok(Incoming::Again(again)) => unreachable!("{file} was taken for {again:?}"),
+            Err(problem) => {
+                assert!(!harmless(&file), "{file}: {problem}");
+                let codes = ["event-resource-unknown", "event-kind-unknown", "event-field-missing"];
+                assert!(codes.contains(&problem.code()), "{file}: {problem}");
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_makes_the_reader_panic(body in ".*") {
+        prop_assert!(event::read(&body).is_err());
+    }
+
+    #[test]
+    fn a_sample_cut_short_or_with_a_byte_changed_is_read_or_refused(
+        index in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), with in any::<char>(), cut in any::<bool>(),
+    ) {
+        let files = files("");
+        let (_, body) = &files[index.index(files.len())];
+        let mut symbols: Vec<char> = body.chars().collect();
+        let at = at.index(symbols.len());
+        if cut { symbols.truncate(at) } else { symbols[at] = with }
+        let text: String = symbols.into_iter().collect();
+        if let Err(problem) = event::read(&text) {
+            prop_assert!(problem.to_string().len() < 2000);
+        }
+    }
+
+    #[test]
+    fn what_is_quoted_of_an_event_is_bounded(word in "[a-z]{1000,2000}") {
+        let body = serde_json::json!({"source": word, "detail-type": word, "id": word}).to_string();
+        let problem = event::read(&body).expect_err("no such kind");
+        prop_assert!(problem.to_string().len() < 1000);
+    }
+}
