@@ -80,6 +80,9 @@ impl Pacing {
 const BACKOFF: [Duration; 4] =
     [Duration::from_millis(200), Duration::from_millis(600), Duration::from_millis(1800), Duration::from_secs(4)];
 
+/// A wait that is rounded to nothing would be asked for again and again.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+
 /// A cloud whose calls are paced, and repeated while that can help and the deadline allows.
 #[derive(Debug)]
 pub struct Paced<'run, C, K> {
@@ -126,12 +129,7 @@ impl<'run, C, K: Clock> Paced<'run, C, K> {
         bucket: Bucket,
         change: impl AsyncFn() -> Result<T, CloudError>,
     ) -> Result<T, CloudError> {
-        while let Err(span) = self.pacing.take(bucket, self.clock.now()) {
-            if !self.may_wait(span).await {
-                // The call is made all the same: AWS's own bucket has the last word.
-                break;
-            }
-        }
+        self.pace(bucket).await;
         let mut result = change().await;
         for delay in BACKOFF {
             let had_no_effect =
@@ -139,9 +137,20 @@ impl<'run, C, K: Clock> Paced<'run, C, K> {
             if !result.as_ref().is_err_and(had_no_effect) || !self.may_wait(delay).await {
                 break;
             }
+            // AWS counts the calls it refuses too.
+            self.pace(bucket).await;
             result = change().await;
         }
         result
+    }
+
+    async fn pace(&self, bucket: Bucket) {
+        while let Err(span) = self.pacing.take(bucket, self.clock.now()) {
+            if !self.may_wait(span.max(SHORTEST_WAIT)).await {
+                // The call is made all the same: AWS's own bucket has the last word.
+                break;
+            }
+        }
     }
 }
 

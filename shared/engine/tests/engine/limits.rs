@@ -54,7 +54,6 @@ fn a_burst_of_sixty_groups_stays_within_the_buckets() {
 }
 
 #[test]
-#[ignore = "a defect that is known and not fixed yet"]
 fn calls_made_again_are_paced_like_all_others() {
     let site = many(20);
     site.budget.set(Duration::from_mins(10));
