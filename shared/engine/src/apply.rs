@@ -285,7 +285,8 @@ struct Pair<'run, C, K> {
 
 /// How long a group just created may stay invisible: AWS lists `InvalidGroup.NotFound` right after
 /// `CreateSecurityGroup` as normal, for seconds.
-const VISIBILITY: [Duration; 5] = [
+const VISIBILITY: [Duration; 6] = [
+    Duration::ZERO,
     Duration::from_millis(100),
     Duration::from_millis(400),
     Duration::from_secs(1),
@@ -360,6 +361,7 @@ impl<C: Change, K: Clock> Pair<'_, C, K> {
         let mut visible = BTreeMap::new();
         let Some(first) = which.first() else { return Ok(visible) };
         for delay in VISIBILITY {
+            self.clock.sleep(delay).await;
             let reading = self.cloud.groups(Groups::Ids(&which)).await;
             if let Some(gap) = reading.gaps.into_iter().next() {
                 return Err((first.clone(), Failure::Unread { gap }));
@@ -375,7 +377,6 @@ impl<C: Change, K: Clock> Pair<'_, C, K> {
             if visible.len() == ids.len() {
                 return Ok(visible);
             }
-            self.clock.sleep(delay).await;
         }
         let missing = which.iter().find(|id| !visible.values().any(|group| group.id == **id)).unwrap_or(first);
         let what = "it was created but cannot be read yet".to_owned();

@@ -98,12 +98,6 @@ impl<'run, C, K: Clock> Paced<'run, C, K> {
         Self { cloud, clock, pacing, deadline }
     }
 
-    /// The clock, for those who have to wait themselves.
-    #[must_use]
-    pub fn clock(&self) -> &K {
-        self.clock
-    }
-
     /// Sleeps, unless that would end behind the deadline.
     async fn may_wait(&self, span: Duration) -> bool {
         let fits = self.clock.now().checked_add(span).is_ok_and(|end| end < self.deadline);
@@ -151,6 +145,18 @@ impl<'run, C, K: Clock> Paced<'run, C, K> {
                 break;
             }
         }
+    }
+}
+
+/// The clock for those who have to wait themselves: it lets nobody sleep beyond the deadline.
+impl<C, K: Clock> Clock for Paced<'_, C, K> {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    async fn sleep(&self, span: Duration) {
+        let left = Duration::try_from(self.deadline.duration_since(self.clock.now())).unwrap_or_default();
+        self.clock.sleep(span.min(left)).await;
     }
 }
 

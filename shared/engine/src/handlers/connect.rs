@@ -179,7 +179,7 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
                 return self.settle(unsettled, "dry-run", said);
             }
             let policy = &self.settings.policy;
-            let outcome = Box::pin(apply(&self.cloud, self.context.clock, &seen, &checked, policy)).await;
+            let outcome = Box::pin(apply(&self.cloud, &self.cloud, &seen, &checked, policy)).await;
             self.report_outcome(&outcome);
             let more = outcome.taken_names();
             if !more.is_empty() && rounds < ROUNDS {

@@ -131,7 +131,6 @@ fn nothing_sleeps_beyond_the_deadline() {
 }
 
 #[test]
-#[ignore = "a defect that is known and not fixed yet"]
 fn waiting_for_a_new_group_ends_at_the_deadline() {
     let site = site();
     site.budget.set(Duration::from_millis(5500));
