@@ -435,29 +435,32 @@ impl<C: Change, K: Clock> Pair<'_, C, K> {
         };
         let result = match self.cloud.authorize(&owned, &rule).await {
             Ok(()) => Ok(Ensure::Done),
-            Err(error) if error.kind == ErrorKind::AlreadyThere => self.confirm(&owned, &rule, error).await,
+            Err(error) if error.kind == ErrorKind::AlreadyThere => self.confirm(&owned, &rule, true).await,
             Err(error) => Err(fresh(error)),
         };
         Step { action: Action::Authorize { group: owned.id().clone(), rule }, result }
     }
 
-    /// A duplicate is only good news when the rule that is there is the one that was meant.
-    async fn confirm(&self, group: &OwnedGroup, rule: &Rule, error: CloudError) -> Result<Ensure, Failure> {
+    /// A duplicate is only good news when the rule that is there is the one that was meant; and
+    /// AWS says "not found" of a rule as it does of a group that it does not know everywhere yet.
+    async fn confirm(&self, group: &OwnedGroup, rule: &Rule, wanted: bool) -> Result<Ensure, Failure> {
         let reading = self.cloud.groups(Groups::Ids(&[group.id().clone()].into())).await;
         if let Some(gap) = reading.gaps.into_iter().next() {
             return Err(Failure::Unread { gap });
         }
-        if reading.found.iter().any(|found| found.id == *group.id() && found.rules.contains(rule)) {
-            Ok(Ensure::NotNeeded)
-        } else {
-            Err(error.into())
+        match reading.found.iter().find(|found| found.id == *group.id()) {
+            Some(found) if found.rules.contains(rule) == wanted => Ok(Ensure::NotNeeded),
+            _ => {
+                let what = "AWS says one thing of the rule and shows another".to_owned();
+                Err(Failure::Changed { what, passing: true })
+            }
         }
     }
 
     async fn revoke(&self, group: &OwnedGroup, rule: &Rule) -> Step {
         let result = match self.cloud.revoke(group, rule).await {
             Ok(()) => Ok(Ensure::Done),
-            Err(error) if error.kind == ErrorKind::NotFound => Ok(Ensure::NotNeeded),
+            Err(error) if error.kind == ErrorKind::NotFound => self.confirm(group, rule, false).await,
             Err(error) => Err(error.into()),
         };
         Step { action: Action::Revoke { group: group.id().clone(), rule: rule.clone() }, result }
