@@ -494,16 +494,18 @@ async fn attach_to_stores<C: Change>(cloud: &C, changes: &BTreeMap<StoreId, Stor
         let result = match (ready.id(&change.attach, &change.store), store) {
             (Err(failure), _) => Err(failure),
             (Ok(group), Some(store)) => attach_to_store(cloud, id, store, group).await,
-            (Ok(_), None) => Err(missing(now.gaps.first())),
+            (Ok(_), None) => Err(missing(now.gaps.first(), false)),
         };
         Step { action: Action::AttachToStore { store: change.store.clone() }, result }
     }))
     .await
 }
 
-fn missing(gap: Option<&Gap>) -> Failure {
+/// `may_show`: an interface that its instance has told of may not be listed itself yet, while of a
+/// store its service has said that it is gone.
+fn missing(gap: Option<&Gap>, may_show: bool) -> Failure {
     gap.map_or_else(
-        || Failure::Changed { what: "it is gone".to_owned(), passing: false },
+        || Failure::Changed { what: "it is gone".to_owned(), passing: may_show },
         |gap| Failure::Unread { gap: gap.clone() },
     )
 }
@@ -561,7 +563,7 @@ async fn attach_to_interfaces<C: Change>(
         if !groups.is_empty() {
             let result = match now.found.iter().find(|interface| interface.id == *id) {
                 Some(interface) => attach_to_interface(cloud, interface, groups, policy).await,
-                None => Err(missing(now.gaps.first())),
+                None => Err(missing(now.gaps.first(), true)),
             };
             steps.push(Step { action, result });
         }

@@ -107,7 +107,6 @@ fn a_store_that_is_replaced_under_its_name_while_we_work_is_not_touched() {
 }
 
 #[test]
-#[ignore = "a defect that is known and not fixed yet"]
 fn an_interface_that_cannot_be_read_yet_is_looked_at_again() {
     let site = site();
     site.change(|world| {
