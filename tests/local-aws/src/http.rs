@@ -27,6 +27,11 @@ impl Headers {
         Self(self.0.iter().filter(kept).cloned().collect())
     }
 
+    fn and(mut self, name: &str, value: String) -> Self {
+        self.0.push((name.to_owned(), value));
+        self
+    }
+
     fn parse(parsed: &[httparse::Header<'_>]) -> Self {
         let owned = |header: &httparse::Header<'_>| {
             (header.name.to_owned(), String::from_utf8_lossy(header.value).into_owned())
@@ -34,13 +39,18 @@ impl Headers {
         Self(parsed.iter().map(owned).collect())
     }
 
-    fn write_to(&self, head: &mut String) {
-        for (name, value) in &self.0 {
-            head.push_str(name);
-            head.push_str(": ");
-            head.push_str(value);
-            head.push_str("\r\n");
-        }
+    /// A head that starts with the given line and ends with an empty one, for a connection that carries nothing more.
+    fn head(&self, first_line: &str, body_length: usize) -> String {
+        let framed = self
+            .without(&["connection", "content-length", "expect", "keep-alive", "transfer-encoding"])
+            .and("content-length", body_length.to_string())
+            .and("connection", "close".to_owned());
+        let lines = framed.0.iter().map(|(name, value)| format!("{name}: {value}"));
+        std::iter::once(first_line.to_owned())
+            .chain(lines)
+            .chain([String::new(), String::new()])
+            .collect::<Vec<_>>()
+            .join("\r\n")
     }
 }
 
@@ -101,12 +111,11 @@ impl Request {
     pub(crate) async fn send(&self, to: SocketAddr) -> Result<Response> {
         let what = || format!("{} http://{to}{}", self.method, self.path);
         let mut stream = TcpStream::connect(to).await.with_context(what)?;
-        let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.path);
-        if self.headers.get("host").is_none() {
-            head.push_str(&format!("host: {to}\r\n"));
-        }
-        self.headers.without(&["connection", "content-length", "expect"]).write_to(&mut head);
-        head.push_str(&format!("content-length: {}\r\nconnection: close\r\n\r\n", self.body.len()));
+        let headers = match self.headers.get("host") {
+            Some(_) => self.headers.clone(),
+            None => self.headers.clone().and("host", to.to_string()),
+        };
+        let head = headers.head(&format!("{} {} HTTP/1.1", self.method, self.path), self.body.len());
         stream.write_all(head.as_bytes()).await.with_context(what)?;
         stream.write_all(&self.body).await.with_context(what)?;
         let mut answer = Vec::new();
@@ -154,10 +163,8 @@ impl Response {
 
     /// The answer as bytes, for a connection that is closed after it.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
-        self.headers.without(&["connection", "content-length", "transfer-encoding", "keep-alive"]).write_to(&mut head);
-        head.push_str(&format!("content-length: {}\r\nconnection: close\r\n\r\n", self.body.len()));
-        let mut bytes = head.into_bytes();
+        let first_line = format!("HTTP/1.1 {} {}", self.status, reason(self.status));
+        let mut bytes = self.headers.head(&first_line, self.body.len()).into_bytes();
         bytes.extend_from_slice(&self.body);
         bytes
     }

@@ -170,9 +170,15 @@ impl LocalAws {
     ///
     /// As for [`LocalAws::lease`].
     pub async fn lease_with(options: LeaseOptions) -> Result<Self> {
+        // Before the slot is taken: a build may wait long for another one.
+        let built = if options.deploy && options.functions.is_none() {
+            tokio::task::spawn_blocking(stack::build_functions).await.context("building the functions")??
+        } else {
+            Vec::new()
+        };
         let slot = Slot::take().await?;
         let run = Run::begin(options.log_dir.as_deref())?;
-        let started = start(&run, &options).await;
+        let started = start(&run, &options, &built).await;
         let (servers, proxies, stack) = match started {
             Ok(started) => started,
             Err(error) => {
@@ -517,7 +523,8 @@ struct Invocation {
 
 type Started = ([(Server, SocketAddr); 2], Proxies, Stack);
 
-async fn start(run: &Run, options: &LeaseOptions) -> Result<Started> {
+async fn start(run: &Run, options: &LeaseOptions, built: &[PathBuf]) -> Result<Started> {
+    stack::collect(built, &run.functions())?;
     let proxies = Proxies::open()?;
     let environment = function_environment(&proxies);
     let (function_log, temporary) = (run.function_log(), run.temporary());
@@ -533,11 +540,8 @@ async fn start(run: &Run, options: &LeaseOptions) -> Result<Started> {
         let events_address = loopback(events.port()?);
         state.tell(&format!("http://{events_address}"))?;
 
-        // The state server is still reading its code at this point; building and deploying need not wait for it.
+        // The state server is still reading its code at this point; deploying need not wait for it.
         let stack = if options.deploy {
-            if options.functions.is_none() {
-                stack::build_functions(&functions)?;
-            }
             stack::deploy(&Deployment {
                 python: &python,
                 endpoint: &format!("http://{events_address}"),

@@ -25,13 +25,9 @@ impl Run {
     /// Makes the folder: the given one, or one of its own under the build's target folder.
     pub(crate) fn begin(chosen: Option<&Path>) -> Result<Self> {
         let runs = paths::state().join("runs");
-        let folder = match chosen {
-            Some(folder) => folder.to_path_buf(),
-            None => {
-                remove_old(&runs);
-                runs.join(format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)))
-            }
-        };
+        remove_old(&runs);
+        let own = || runs.join(format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
+        let folder = chosen.map_or_else(own, Path::to_path_buf);
         let run = Self { folder, chosen: chosen.is_some(), failed: AtomicBool::new(false) };
         // A folder of this name is what is left of another process that had the same id.
         if !run.chosen && run.folder.exists() {

@@ -88,7 +88,7 @@ impl Stack {
 /// # Errors
 ///
 /// When the build fails; the error has the compiler's words.
-pub(crate) fn build_functions(into: &Path) -> Result<()> {
+pub(crate) fn build_functions() -> Result<Vec<PathBuf>> {
     let cargo = std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from);
     let mut command = Command::new(cargo);
     command.current_dir(paths::workspace()).args([
@@ -109,13 +109,18 @@ pub(crate) fn build_functions(into: &Path) -> Result<()> {
     if built.is_empty() {
         bail!("{command:?} built no binary");
     }
+    Ok(built)
+}
+
+/// Puts binaries into a folder, where the next build does not replace them.
+pub(crate) fn collect(binaries: &[PathBuf], into: &Path) -> Result<()> {
     std::fs::create_dir_all(into).with_context(|| format!("making {}", into.display()))?;
-    for binary in built {
+    for binary in binaries {
         let name = binary.file_name().ok_or_else(|| anyhow!("{} has no name", binary.display()))?;
         let copy = into.join(name);
-        // A link costs nothing and keeps what was built, even when the next build replaces it.
-        if std::fs::hard_link(&binary, &copy).is_err() {
-            std::fs::copy(&binary, &copy)
+        // A link costs nothing, and a build makes new files instead of writing into old ones.
+        if std::fs::hard_link(binary, &copy).is_err() {
+            std::fs::copy(binary, &copy)
                 .with_context(|| format!("copying {} to {}", binary.display(), copy.display()))?;
         }
     }

@@ -1,5 +1,7 @@
 //! The local AWS itself: its servers, its proxy, and that it says so when work is left over.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests are not seen as tests themselves")]
+
 mod faults;
 mod lease;
 mod plugin;
