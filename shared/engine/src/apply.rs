@@ -311,14 +311,16 @@ impl<C: Change, K: Clock> Pair<'_, C, K> {
                 }),
             });
         }
-        if steps.iter().all(|step| step.result.is_ok()) {
-            match self.visible(&ids).await {
-                Ok(visible) => {
-                    made = visible;
-                    steps.extend(self.rules(&made).await);
-                }
-                Err((id, failure)) => steps.push(Step { action: Action::Await { group: id }, result: Err(failure) }),
+        // Also when the other side could not be created: a plan that is made anew has to see this one.
+        let visible = self.visible(&ids).await;
+        let all_created = steps.iter().all(|step| step.result.is_ok());
+        match visible {
+            Ok(visible) if all_created => {
+                made = visible;
+                steps.extend(self.rules(&made).await);
             }
+            Ok(_) => {}
+            Err((id, failure)) => steps.push(Step { action: Action::Await { group: id }, result: Err(failure) }),
         }
         FinishedPair {
             store: self.work.store.clone(),
@@ -337,11 +339,21 @@ impl<C: Change, K: Clock> Pair<'_, C, K> {
             return Err(error.into());
         }
         let name = spec.name.to_string();
-        let there = self.cloud.groups(Groups::Named { vpc: &self.seen.vpc, name: &name }).await;
-        if let Some(gap) = there.gaps.into_iter().next() {
-            return Err(Failure::Unread { gap });
+        // A name that is taken and not found is somebody's who writes it otherwise, or that of a
+        // group of our own that an interrupted run has just created and that cannot be read yet.
+        let mut there = Vec::new();
+        for delay in VISIBILITY {
+            self.clock.sleep(delay).await;
+            let reading = self.cloud.groups(Groups::Named { vpc: &self.seen.vpc, name: &name }).await;
+            if let Some(gap) = reading.gaps.into_iter().next() {
+                return Err(Failure::Unread { gap });
+            }
+            there = reading.found;
+            if !there.is_empty() || error.kind != ErrorKind::AlreadyThere {
+                break;
+            }
         }
-        let ours = there.found.iter().find(|group| {
+        let ours = there.iter().find(|group| {
             matches!(group.ownership(), Ownership::Owned(owned) if owned.store == *self.id && owned.name == spec.name)
         });
         match ours {

@@ -47,7 +47,6 @@ fn a_name_that_somebody_has_in_capitals_costs_a_number_in_the_same_run() {
 }
 
 #[test]
-#[ignore = "a defect that is known and not fixed yet"]
 fn a_taken_name_beside_a_group_that_shows_late_leaves_nothing_behind() {
     for hidden in 0..4 {
         let site = site(|world| {
@@ -93,7 +92,6 @@ fn a_group_of_an_interrupted_run_is_taken_up() {
 }
 
 #[test]
-#[ignore = "a defect that is known and not fixed yet"]
 fn a_group_of_an_interrupted_run_that_shows_late_is_taken_up() {
     for hidden in 1..5 {
         let site = site(|world| world.groups_hidden_for = hidden);
