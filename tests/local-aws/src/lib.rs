@@ -244,6 +244,11 @@ impl LocalAws {
         self.run.logs()
     }
 
+    /// Keeps the logs when this ends: somebody will want to read them.
+    pub fn keep_logs(&self) {
+        self.run.mark_failed();
+    }
+
     /// Puts an event, given with its whole envelope, on the event bus; answers the id that it got there.
     ///
     /// # Errors
