@@ -17,7 +17,7 @@ use tagwire_core::{
     work::{Again, Cause, GIVE_UP_AFTER, Tries, VERSION, WorkItem},
 };
 
-use super::{Context, Failed, INSTANCE_MAY_BE_MISSING, Message, Settings, outcome};
+use super::{Context, Failed, INSTANCE_MAY_BE_MISSING, Message, Settings, outcome, younger};
 use crate::{
     apply::{Outcome, apply},
     cloud::{Change, Clock, CloudError, Line, Queues},
@@ -59,7 +59,9 @@ pub async fn connect<C: Change, Q: Queues, K: Clock>(
         let (code, said) = Box::pin(run.run()).await;
         let result = match code {
             Code::Done(code) => Ok(code),
-            Code::Later { stores, instances } => run.send_again(stores, instances).await.map(|()| "looked-at-again"),
+            Code::Later { stores, instances, tries } => {
+                run.send_again(stores, instances, tries).await.map(|()| "looked-at-again")
+            }
         };
         for message in &batch.messages {
             match &result {
@@ -84,9 +86,30 @@ pub async fn connect<C: Change, Q: Queues, K: Clock>(
 /// The work of one VPC.
 struct Batch {
     scope: Scope,
+    /// What was asked for by name, which is looked at again until it is settled.
+    asked: Option<Asked>,
     cause: Cause,
-    tries: Tries,
     messages: Vec<String>,
+}
+
+struct Asked {
+    scope: Scope,
+    tries: Tries,
+}
+
+impl Asked {
+    /// None for a sweep: what it could not settle the next one will, and a chain of messages for
+    /// each would only grow.
+    fn by(item: &WorkItem) -> Option<Self> {
+        match &item.scope {
+            Scope::Vpc => None,
+            scope @ Scope::Some { .. } => Some(Self { scope: scope.clone(), tries: item.tries }),
+        }
+    }
+
+    fn merged(self, other: Self) -> Self {
+        Self { scope: self.scope.merged(other.scope), tries: younger(self.tries, other.tries) }
+    }
 }
 
 fn read(function: &str, messages: &[Message]) -> BTreeMap<VpcId, Batch> {
@@ -111,23 +134,20 @@ fn read(function: &str, messages: &[Message]) -> BTreeMap<VpcId, Batch> {
                 continue;
             }
         };
-        match batches.remove(&item.vpc) {
-            None => {
-                let batch = Batch {
-                    scope: item.scope,
-                    cause: item.cause,
-                    tries: item.tries,
-                    messages: vec![message.id.clone()],
-                };
-                batches.insert(item.vpc, batch);
-            }
+        let asked = Asked::by(&item);
+        let batch = match batches.remove(&item.vpc) {
+            None => Batch { scope: item.scope, asked, cause: item.cause, messages: vec![message.id.clone()] },
             Some(mut batch) => {
                 batch.scope = batch.scope.merged(item.scope);
-                batch.tries = batch.tries.merged(item.tries);
+                batch.asked = match (batch.asked, asked) {
+                    (Some(before), Some(asked)) => Some(before.merged(asked)),
+                    (before, asked) => before.or(asked),
+                };
                 batch.messages.push(message.id.clone());
-                batches.insert(item.vpc, batch);
+                batch
             }
-        }
+        };
+        batches.insert(item.vpc, batch);
     }
     batches
 }
@@ -137,7 +157,7 @@ enum Code {
     /// Nothing is left to do.
     Done(&'static str),
     /// These have to be looked at again.
-    Later { stores: BTreeSet<StoreArn>, instances: BTreeSet<InstanceId> },
+    Later { stores: BTreeSet<StoreArn>, instances: BTreeSet<InstanceId>, tries: Tries },
 }
 
 struct Run<'run, C, Q, K> {
@@ -159,7 +179,7 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
             let seen = Box::pin(observe(&self.cloud, self.vpc, scope, at, taken_names.clone())).await;
             let plan = plan(&seen, &self.settings.policy);
             self.report_plan(&plan);
-            let unsettled = Unsettled::of(&seen, &plan, at, self.batch.tries);
+            let unsettled = Unsettled::of(&seen, &plan, at, self.batch.asked.as_ref());
             let checked = match check(plan, &seen, &self.settings.policy) {
                 Ok(checked) => checked,
                 Err(violations) => {
@@ -198,32 +218,39 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
         }
         let said = format!("{changes} changes were made and {} failed", failures.len());
         if failures.iter().any(|failure| failure.passes()) {
-            return self.settle(unsettled.with_scope(&self.batch.scope), "failed", said);
+            return self.settle(unsettled.with_all(self.batch.asked.as_ref()), "failed", said);
         }
         self.settle(unsettled, "failed", said)
     }
 
-    /// Ends the run, or has the unsettled looked at again. What a sweep could not settle the next
-    /// sweep will, and a chain of messages for each would only grow.
+    /// Ends the run, or has the unsettled looked at again.
     fn settle(&self, unsettled: Unsettled, code: &'static str, said: String) -> (Code, String) {
         let Unsettled { stores, instances, because } = unsettled;
         if stores.is_empty() && instances.is_empty() {
             return (Code::Done(code), said);
         }
-        if self.batch.scope == Scope::Vpc {
+        let Some(asked) = &self.batch.asked else {
             return (Code::Done(code), format!("{said}; the next sweep looks again, because {because}"));
-        }
-        if self.batch.tries.age(self.context.clock.now()) >= GIVE_UP_AFTER {
+        };
+        if asked.tries.age(self.context.clock.now()) >= GIVE_UP_AFTER {
             return (
                 Code::Done("gave-up"),
                 format!("{said}; it has been tried for too long and is left to the sweep: {because}"),
             );
         }
-        (Code::Later { stores, instances }, format!("{said}; it is looked at again, because {because}"))
+        (
+            Code::Later { stores, instances, tries: asked.tries },
+            format!("{said}; it is looked at again, because {because}"),
+        )
     }
 
-    async fn send_again(&self, stores: BTreeSet<StoreArn>, instances: BTreeSet<InstanceId>) -> Result<(), CloudError> {
-        let (tries, delay) = self.batch.tries.next();
+    async fn send_again(
+        &self,
+        stores: BTreeSet<StoreArn>,
+        instances: BTreeSet<InstanceId>,
+        tries: Tries,
+    ) -> Result<(), CloudError> {
+        let (tries, delay) = tries.next();
         let lines: [(Line, BTreeSet<Hint>); 2] = [
             (Line::Stores, stores.into_iter().map(Hint::Store).collect()),
             (Line::Instances, instances.into_iter().map(Hint::Instance).collect()),
@@ -283,14 +310,14 @@ struct Unsettled {
 }
 
 impl Unsettled {
-    fn of(seen: &Observation, plan: &Plan, now: Timestamp, tries: Tries) -> Self {
+    fn of(seen: &Observation, plan: &Plan, now: Timestamp, asked: Option<&Asked>) -> Self {
         let mut unsettled =
             Self { stores: plan.stores_to_revisit(), instances: BTreeSet::new(), because: String::new() };
         let mut because = BTreeSet::new();
         if !unsettled.stores.is_empty() {
             because.insert("a data store cannot be changed yet".to_owned());
         }
-        if let Scope::Some { instances, .. } = &seen.scope {
+        if let (Scope::Some { instances, .. }, Some(Asked { tries, .. })) = (&seen.scope, asked) {
             let found: BTreeSet<&InstanceId> = seen.instances.found.iter().map(|instance| &instance.id).collect();
             let missing: BTreeSet<_> = instances.iter().filter(|id| !found.contains(id)).cloned().collect();
             if !missing.is_empty() && tries.age(now) < INSTANCE_MAY_BE_MISSING {
@@ -300,15 +327,15 @@ impl Unsettled {
         }
         if let Some(gap) = seen.gaps().find(|gap| gap.passing) {
             because.insert(format!("something could not be read ({gap})"));
-            unsettled = unsettled.with_scope(&seen.scope);
+            unsettled = unsettled.with_all(asked);
         }
         unsettled.because = because.into_iter().collect::<Vec<_>>().join(", and ");
         unsettled
     }
 
-    /// Everything in scope is unsettled.
-    fn with_scope(mut self, scope: &Scope) -> Self {
-        if let Scope::Some { instances, stores } = scope {
+    /// Everything that was asked for is unsettled.
+    fn with_all(mut self, asked: Option<&Asked>) -> Self {
+        if let Some(Asked { scope: Scope::Some { instances, stores }, .. }) = asked {
             self.instances.extend(instances.iter().cloned());
             self.stores.extend(stores.iter().cloned());
         }

@@ -19,7 +19,7 @@ use tagwire_core::{
     work::{Again, Cause, GIVE_UP_AFTER, Tries, VERSION, WorkItem},
 };
 
-use super::{Context, Failed, INSTANCE_MAY_BE_MISSING, Message, outcome};
+use super::{Context, Failed, INSTANCE_MAY_BE_MISSING, Message, outcome, younger};
 use crate::cloud::{Clock, Instances, Line, Observe, Queues};
 
 /// Turns a batch of events into work for `connect`, with one reading for all instances and one
@@ -54,7 +54,7 @@ pub async fn take_in<C: Observe, Q: Queues, K: Clock>(context: &Context<'_, C, Q
     for (step, hints) in &next {
         let result = match step {
             Next::Work(vpc) => context.queues.send_work(&work(vpc, hints)).await,
-            Next::Again(line) => {
+            Next::Again(line, _) => {
                 let (again, delay) = again(hints);
                 context.queues.send_again(line.line(), &again, delay).await
             }
@@ -104,7 +104,7 @@ fn read(function: &str, messages: &[Message], now: Timestamp) -> BTreeMap<Hint, 
         if cause == Cause::TagChange {
             heard.cause = cause;
         }
-        heard.tries = heard.tries.merged(tries);
+        heard.tries = younger(heard.tries, tries);
         heard.messages.push(Heading { id: message.id.clone(), event: event.to_owned() });
     };
     for message in messages {
@@ -115,6 +115,9 @@ fn read(function: &str, messages: &[Message], now: Timestamp) -> BTreeMap<Hint, 
                 hear(event.hint, event.cause, Tries { attempt: 0, since }, message, &event.id);
             }
             Ok(Incoming::Again(again)) => {
+                if again.hints.is_empty() {
+                    outcome(function, &message.id, "nothing-asked", "nothing", "it asks for nothing to be looked at");
+                }
                 for hint in again.hints {
                     hear(hint, again.cause, again.tries, message, &message.id);
                 }
@@ -140,8 +143,8 @@ fn read(function: &str, messages: &[Message], now: Timestamp) -> BTreeMap<Hint, 
 enum Next {
     /// `connect` looks at it.
     Work(VpcId),
-    /// It is looked at again.
-    Again(Queue),
+    /// It is looked at again, together with what has been tried as often.
+    Again(Queue, u32),
     /// That is all.
     Done { code: &'static str, said: String },
 }
@@ -165,7 +168,7 @@ impl Next {
     fn code(&self) -> &'static str {
         match self {
             Self::Work(_) => "work-sent",
-            Self::Again(_) => "looked-at-again",
+            Self::Again(..) => "looked-at-again",
             Self::Done { code, .. } => code,
         }
     }
@@ -179,7 +182,7 @@ impl fmt::Display for Next {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Work(vpc) => write!(out, "connect looks at it in {vpc}"),
-            Self::Again(_) => out.write_str("it cannot be read yet and is looked at again after a delay"),
+            Self::Again(..) => out.write_str("it cannot be read yet and is looked at again after a delay"),
             Self::Done { said, .. } => out.write_str(said),
         }
     }
@@ -247,11 +250,12 @@ fn uninterested(wishes: &Wishes, cause: Cause) -> Option<Next> {
 /// What was asked for and not seen: too new, unreadable for the moment, or never to be seen.
 fn unseen(queue: Queue, heard: &Heard, gap: Option<&tagwire_core::observation::Gap>, now: Timestamp) -> Next {
     let age = heard.tries.age(now);
+    let again = Next::Again(queue, heard.tries.attempt);
     match gap {
-        None if queue == Queue::Instances && age < INSTANCE_MAY_BE_MISSING => Next::Again(queue),
+        None if queue == Queue::Instances && age < INSTANCE_MAY_BE_MISSING => again,
         None if queue == Queue::Instances => Next::found(&Reason::InstanceGone),
         None => Next::found(&Reason::StoreGone),
-        Some(gap) if gap.passing && age < GIVE_UP_AFTER => Next::Again(queue),
+        Some(gap) if gap.passing && age < GIVE_UP_AFTER => again,
         Some(gap) => Next::found(&Reason::Unread { gap: gap.clone() }),
     }
 }
@@ -278,7 +282,7 @@ fn merged(hints: &[(&Hint, &Heard)]) -> (Cause, Tries) {
     causes
         .reduce(|one, other| {
             let cause = if other.0 == Cause::TagChange { other.0 } else { one.0 };
-            (cause, one.1.merged(other.1))
+            (cause, younger(one.1, other.1))
         })
         .unwrap_or((Cause::Sweep, Tries::first(Timestamp::UNIX_EPOCH)))
 }

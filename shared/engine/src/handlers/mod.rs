@@ -10,7 +10,10 @@ mod sweep;
 use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
-use tagwire_core::policy::{Mode, Policy};
+use tagwire_core::{
+    policy::{Mode, Policy},
+    work::Tries,
+};
 
 pub use self::{connect::connect, intake::take_in, sweep::sweep};
 use crate::paced::{Paced, Pacing};
@@ -62,6 +65,13 @@ impl<'run, C, Q, K: crate::cloud::Clock> Context<'run, C, Q, K> {
 /// For how long after its first event an instance may be missing: AWS shows a new instance within
 /// seconds, and minutes are the most its documents speak of.
 const INSTANCE_MAY_BE_MISSING: Duration = Duration::from_mins(5);
+
+/// The tries of things that are looked at together from now on: those of the younger one. With the
+/// older one's, a launch of a minute ago would wait, or be given up, as something that has been
+/// tried for a day.
+fn younger(one: Tries, other: Tries) -> Tries {
+    Tries { attempt: one.attempt.min(other.attempt), since: one.since.max(other.since) }
+}
 
 /// The line that ends the story of a message.
 fn outcome(function: &str, event: &str, code: &str, about: &str, said: &str) {

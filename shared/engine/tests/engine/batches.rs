@@ -61,7 +61,6 @@ fn a_batch_of_work_merges_its_scopes_by_vpc() {
 }
 
 #[test]
-#[ignore = "a defect that is known and not fixed yet"]
 fn a_fresh_launch_is_not_given_up_with_old_work_of_its_batch() {
     let site = Site::new(|world| {
         let store = world.store("orders", &vpc("1"), Some("orders"));
@@ -91,7 +90,6 @@ fn a_fresh_launch_is_not_given_up_with_old_work_of_its_batch() {
 }
 
 #[test]
-#[ignore = "a defect that is known and not fixed yet"]
 fn a_launch_that_cannot_be_seen_yet_does_not_inherit_the_age_of_another() {
     let site = Site::new(|world| {
         world.store("orders", &vpc("1"), Some("orders"));
@@ -118,7 +116,6 @@ fn a_launch_that_cannot_be_seen_yet_does_not_inherit_the_age_of_another() {
 }
 
 #[test]
-#[ignore = "a defect that is known and not fixed yet"]
 fn work_that_meets_a_sweep_in_its_batch_is_still_looked_at_again() {
     let site = Site::new(|world| {
         let store = world.store("orders", &vpc("1"), Some("orders"));

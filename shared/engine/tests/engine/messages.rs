@@ -64,7 +64,6 @@ fn events_that_say_nothing_are_consumed_with_their_code() {
 }
 
 #[test]
-#[ignore = "a defect that is known and not fixed yet"]
 fn a_message_of_ours_without_anything_in_it_has_its_outcome_too() {
     let site = site();
     let empty =
