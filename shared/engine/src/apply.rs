@@ -406,7 +406,12 @@ impl<C: Change, K: Clock> Pair<'_, C, K> {
             .iter()
             .filter_map(|step| match &step.action {
                 Action::Authorize { group, rule } => Some((group.clone(), rule.clone())),
-                _ => None,
+                Action::Create { .. }
+                | Action::Await { .. }
+                | Action::Revoke { .. }
+                | Action::Tag { .. }
+                | Action::AttachToStore { .. }
+                | Action::AttachToInterface { .. } => None,
             })
             .collect();
         let born = made

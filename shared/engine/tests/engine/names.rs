@@ -140,3 +140,35 @@ fn a_hand_on_a_rule_is_taken_back() {
     assert_eq!((ran.count("revoke"), ran.writes()), (2, 2));
     site.is_at_rest();
 }
+
+#[test]
+fn a_renamed_store_keeps_its_pair_and_its_groups_say_the_new_name() {
+    let site = site(|_| {});
+    run(&site);
+    site.change(|world| {
+        let mut store = world.stores.remove(&cluster("orders")).unwrap();
+        store.arn = cluster("orders-new");
+        world.index.clear();
+        world.index.insert(store.arn.clone(), store.wishes.connect.clone());
+        world.they_detach(cluster("orders").as_str(), &crate::simulated::sg("db"));
+        world.stores.insert(store.arn.clone(), store);
+    });
+    let intake = site.take_in(&[site.created(&cluster("orders-new"))]);
+    assert_eq!(intake.codes("outcome"), ["work-sent"]);
+    let ran = site.connect_sent();
+    assert_eq!((ran.count("tag_group"), ran.writes()), (2, 2), "{:#?}", ran.calls);
+    assert!(site.look(|world| world.reaches(&instance("1"), &cluster("orders-new"))));
+    site.is_at_rest();
+}
+
+#[test]
+fn two_numbers_that_are_taken_are_passed_over_in_one_run() {
+    let site = site(|world| {
+        for number in 1..=2 {
+            world.foreign_group(&format!("foreign{number}"), &vpc("1"), &format!("RDS-EC2-{number}"));
+        }
+    });
+    run(&site);
+    assert!(site.look(|world| world.ours().into_values().flatten().any(|group| group.name == "rds-ec2-3")));
+    site.is_at_rest();
+}
