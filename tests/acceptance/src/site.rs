@@ -196,7 +196,7 @@ impl<'aws> Site<'aws> {
             .create_security_group()
             .vpc_id(&self.vpc)
             .group_name(name)
-            .description("somebody else's")
+            .description("made by somebody else")
             .send()
             .await?;
         Ok(made.group_id().context("CreateSecurityGroup answered no id")?.to_owned())

@@ -1,0 +1,7 @@
+//! The main job on the local AWS: real function processes, deployed from the real template, driven
+//! by events, judged by what EC2 and RDS say afterwards.
+
+mod bad_input;
+mod connecting;
+mod restraint;
+mod support;
