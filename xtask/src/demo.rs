@@ -16,7 +16,7 @@ use tagwire_acceptance::{
 use tagwire_local_aws::{LeaseOptions, LocalAws};
 
 /// How long the stack may take to act. It takes about a second; a loaded machine takes longer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 pub(crate) async fn run() -> ExitCode {

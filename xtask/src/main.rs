@@ -6,12 +6,11 @@ use std::process::ExitCode;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    match (arguments.next().as_deref(), arguments.next()) {
-        (Some("demo"), None) => demo::run().await,
-        _ => {
-            eprintln!("usage: cargo demo");
-            ExitCode::FAILURE
-        }
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments == ["demo"] {
+        demo::run().await
+    } else {
+        eprintln!("usage: cargo demo");
+        ExitCode::FAILURE
     }
 }

@@ -362,14 +362,11 @@ fn stand_in(group: &GroupRef) -> SecurityGroupId {
 /// The id under which a group that is still to be created stands in an expected observation:
 /// another one for every identity, in the characters that an id may have.
 pub(crate) fn planned_id(store: &StoreId, side: Side) -> SecurityGroupId {
-    let mut word = String::new();
-    for symbol in store.as_str().chars() {
-        if symbol.is_ascii_alphanumeric() || symbol == '-' {
-            word.push(symbol);
-        } else {
-            word.push_str(&format!(".{:02x}", u32::from(symbol)));
-        }
-    }
+    let spell = |symbol: char| match symbol {
+        'a'..='z' | 'A'..='Z' | '0'..='9' | '-' => symbol.to_string(),
+        other => format!(".{:02x}", u32::from(other)),
+    };
+    let word = store.as_str().chars().map(spell).collect::<Vec<_>>().concat();
     SecurityGroupId::parse(format!("sg-planned-{word}-{}", side.tag_value()))
         .unwrap_or_else(|_| unreachable!("letters, digits, dots and dashes after sg- are a group id"))
 }

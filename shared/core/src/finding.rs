@@ -191,7 +191,23 @@ impl Reason {
             Self::NotAvailable { passing, .. } => *passing,
             Self::Unread { gap } => gap.passing,
             Self::ListChanging { .. } => true,
-            _ => false,
+            Self::InvalidTag { .. }
+            | Self::Blocked
+            | Self::Held
+            | Self::DifferentVpc { .. }
+            | Self::NoMatch { .. }
+            | Self::InstanceGone
+            | Self::StoreGone
+            | Self::ServerlessV1
+            | Self::GlobalDatabase { .. }
+            | Self::ClusterMember { .. }
+            | Self::Ec2Classic
+            | Self::StoreGroupLimit { .. }
+            | Self::InterfaceGroupLimit { .. }
+            | Self::AmbiguousPair { .. }
+            | Self::OwnershipForged { .. }
+            | Self::PairModified { .. }
+            | Self::CrossAz { .. } => false,
         }
     }
 }

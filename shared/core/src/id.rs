@@ -33,7 +33,7 @@ fn is_word(text: &str) -> bool {
 }
 
 fn has_prefix_and_word(text: &str, prefix: &str) -> bool {
-    text.strip_prefix(prefix).is_some_and(|rest| is_word(rest))
+    text.strip_prefix(prefix).is_some_and(is_word)
 }
 
 macro_rules! text_id {

@@ -69,12 +69,6 @@ impl Tries {
         (Self { attempt: self.attempt.saturating_add(1), since: self.since }, delay)
     }
 
-    /// Of two tries at things that are merged, the one that has gone on for longer.
-    #[must_use]
-    pub fn merged(self, other: Self) -> Self {
-        Self { attempt: self.attempt.max(other.attempt), since: self.since.min(other.since) }
-    }
-
     /// How long this has been going on.
     #[must_use]
     pub fn age(self, now: Timestamp) -> Duration {

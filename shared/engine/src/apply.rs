@@ -238,7 +238,9 @@ pub async fn apply<C: Change, K: Clock>(
     let mut steps = Vec::new();
     let mut ready = Ready { groups: BTreeMap::new(), unfinished: BTreeSet::new() };
     for finished in pairs {
-        if finished.steps.iter().any(|step| step.result.is_err()) {
+        // Tags on a group that is whole are for people: traffic does not wait for them.
+        let matters = |step: &Step| !matches!(step.action, Action::Tag { .. });
+        if finished.steps.iter().any(|step| step.result.is_err() && matters(step)) {
             ready.unfinished.insert(finished.store);
         }
         ready.groups.extend(finished.groups);

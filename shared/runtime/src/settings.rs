@@ -138,7 +138,9 @@ mod tests {
 
     #[test]
     fn a_missing_or_empty_variable_is_named() {
-        for name in ["TAGWIRE_CONNECT_QUEUE_URL", "TAGWIRE_INSTANCE_QUEUE_URL", "TAGWIRE_STORE_QUEUE_URL", "TAGWIRE_MODE"] {
+        for name in
+            ["TAGWIRE_CONNECT_QUEUE_URL", "TAGWIRE_INSTANCE_QUEUE_URL", "TAGWIRE_STORE_QUEUE_URL", "TAGWIRE_MODE"]
+        {
             for value in [None, Some("")] {
                 assert_eq!(read(&[(name, value)]), Err(SettingsError::Missing { name }));
             }

@@ -1,6 +1,7 @@
 //! Names that are taken, and groups that an interrupted run left behind.
 
 use tagwire_core::service::Side;
+use tagwire_engine::cloud::ErrorKind;
 
 use crate::{
     simulated::{Fault, When, World, cluster, instance, vpc},
@@ -162,13 +163,36 @@ fn a_renamed_store_keeps_its_pair_and_its_groups_say_the_new_name() {
 }
 
 #[test]
-fn two_numbers_that_are_taken_are_passed_over_in_one_run() {
+fn numbers_that_are_taken_are_passed_over_in_one_run() {
     let site = site(|world| {
-        for number in 1..=2 {
+        for number in 1..=6 {
             world.foreign_group(&format!("foreign{number}"), &vpc("1"), &format!("RDS-EC2-{number}"));
         }
     });
     run(&site);
-    assert!(site.look(|world| world.ours().into_values().flatten().any(|group| group.name == "rds-ec2-3")));
+    assert!(site.look(|world| world.ours().into_values().flatten().any(|group| group.name == "rds-ec2-7")));
     site.is_at_rest();
+}
+
+#[test]
+fn a_renamed_store_takes_new_instances_although_its_groups_cannot_be_tagged() {
+    let site = site(|_| {});
+    run(&site);
+    site.change(|world| {
+        let mut store = world.stores.remove(&cluster("orders")).unwrap();
+        store.arn = cluster("orders-new");
+        world.index.clear();
+        world.index.insert(store.arn.clone(), store.wishes.connect.clone());
+        world.they_detach(cluster("orders").as_str(), &crate::simulated::sg("db"));
+        world.stores.insert(store.arn.clone(), store);
+        world.launch("2", &vpc("1"), Some("orders"));
+        world.fail(
+            When::Named { name: "tag_group", after: 0, times: 2 },
+            Fault::Fails { kind: ErrorKind::Denied, with_effect: false },
+        );
+    });
+    let ran = site.connect(&[site.about_instance(&vpc("1"), &instance("2"))]);
+    assert_eq!((ran.codes("outcome"), ran.codes("step")), (vec!["failed"], vec!["denied", "denied"]), "{:#?}", ran.log);
+    assert!(site.look(|world| world.reaches(&instance("2"), &cluster("orders-new"))));
+    site.recovers();
 }
