@@ -3,6 +3,7 @@
 #![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a helper of tests fails its test")]
 
 mod bad_input;
+mod budget;
 mod connecting;
 mod restraint;
 mod support;
