@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use aws_sdk_ec2::types as ec2;
 use aws_sdk_rds::types as rds;
-use tagwire_local_aws::LocalAws;
+use tagwire_local_aws::{ACCOUNT_ID, LocalAws};
 
 use crate::CONNECT;
 
@@ -124,6 +124,27 @@ impl<'aws> Site<'aws> {
         })
     }
 
+    /// Writes an instance's connect tag and says so on the event bus, as AWS does.
+    ///
+    /// # Errors
+    /// When the local AWS refuses.
+    pub async fn tag(&self, instance: &Launched, connect: &str) -> Result<()> {
+        self.tag_silently(instance, connect).await?;
+        let arn = format!("arn:aws:ec2:us-east-1:{ACCOUNT_ID}:instance/{}", instance.id);
+        self.aws.tag_changed(&arn, &[CONNECT], &[(CONNECT, connect)]).await?;
+        Ok(())
+    }
+
+    /// Writes an instance's connect tag, of which no event tells.
+    ///
+    /// # Errors
+    /// When the local AWS refuses.
+    pub async fn tag_silently(&self, instance: &Launched, connect: &str) -> Result<()> {
+        let tag = ec2::Tag::builder().key(CONNECT).value(connect).build();
+        self.aws.ec2().create_tags().resources(&instance.id).tags(tag).send().await?;
+        Ok(())
+    }
+
     /// Makes an Aurora PostgreSQL cluster and says so on the event bus, as RDS does.
     ///
     /// # Errors
@@ -139,12 +160,21 @@ impl<'aws> Site<'aws> {
     /// # Errors
     /// When the local AWS refuses.
     pub async fn silent_aurora(&self, name: &str, connect: &str) -> Result<Store> {
+        self.cluster("aurora-postgresql", name, connect).await
+    }
+
+    /// Makes a DB cluster of an engine through the RDS API, which also makes those of DocumentDB
+    /// (`docdb`) and Neptune (`neptune`); no event tells of it.
+    ///
+    /// # Errors
+    /// When the local AWS refuses.
+    pub async fn cluster(&self, engine: &str, name: &str, connect: &str) -> Result<Store> {
         let made = self
             .aws
             .rds()
             .create_db_cluster()
             .db_cluster_identifier(name)
-            .engine("aurora-postgresql")
+            .engine(engine)
             .master_username("orders")
             .master_user_password("not-a-secret")
             .port(PORT)

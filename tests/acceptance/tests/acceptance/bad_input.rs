@@ -21,10 +21,7 @@ async fn a_tag_that_breaks_the_grammar_adds_nothing_and_removes_nothing() {
     assert_eq!(connection(&aws, &broken, &store).await.unwrap(), None);
 
     // The connected one's tag is spoilt: the connection stands.
-    let tag = aws_sdk_ec2::types::Tag::builder().key("tagwire:connect").value("or*ders").build();
-    aws.ec2().create_tags().resources(&instance.id).tags(tag).send().await.unwrap();
-    let arn = format!("arn:aws:ec2:us-east-1:123456789012:instance/{}", instance.id);
-    aws.tag_changed(&arn, &["tagwire:connect"], &[("tagwire:connect", "or*ders")]).await.unwrap();
+    site.tag(&instance, "or*ders").await.unwrap();
     aws.settle().await.unwrap();
     assert!(outcomes(&aws, &instance.id).await.contains("invalid-tag"));
     assert_connected(&aws, &instance, &store, 1).await;

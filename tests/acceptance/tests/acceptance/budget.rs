@@ -9,9 +9,8 @@ use tagwire_local_aws::LocalAws;
 use crate::support::{assert_connected, assert_settled, instance_event, lease, sqs_event};
 
 /// The calls that one event about an instance costs until all is done, by service and action.
-async fn calls_of_one_event(aws: &LocalAws, instance: &Launched) -> BTreeMap<String, usize> {
-    let tag = aws_sdk_ec2::types::Tag::builder().key("tagwire:connect").value("orders").build();
-    aws.ec2().create_tags().resources(&instance.id).tags(tag).send().await.unwrap();
+async fn calls_of_one_event(aws: &LocalAws, site: &Site<'_>, instance: &Launched) -> BTreeMap<String, usize> {
+    site.tag_silently(instance, "orders").await.unwrap();
     aws.forget_calls();
     aws.invoke("InstanceEventsFunction", &sqs_event(&[instance_event(&instance.id)])).await.unwrap();
     aws.settle().await.unwrap();
@@ -34,7 +33,7 @@ async fn a_connection_costs_these_calls_and_no_more() {
     let (first, second) = (site.launch(None).await.unwrap(), site.launch(None).await.unwrap());
     aws.settle().await.unwrap();
 
-    let first_of_the_store = calls_of_one_event(&aws, &first).await;
+    let first_of_the_store = calls_of_one_event(&aws, &site, &first).await;
     assert_connected(&aws, &first, &store, 1).await;
     assert_eq!(
         first_of_the_store,
@@ -55,7 +54,7 @@ async fn a_connection_costs_these_calls_and_no_more() {
         ])
     );
 
-    let with_a_pair = calls_of_one_event(&aws, &second).await;
+    let with_a_pair = calls_of_one_event(&aws, &site, &second).await;
     assert_connected(&aws, &second, &store, 1).await;
     assert_eq!(
         with_a_pair,

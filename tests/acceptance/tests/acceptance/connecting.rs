@@ -54,8 +54,7 @@ async fn the_same_events_twice_make_no_second_pair() {
     for _ in 0..2 {
         aws.rds_event(&store.arn, "RDS-EVENT-0170").await.unwrap();
         aws.instance_state(&instance.id, "running").await.unwrap();
-        let arn = format!("arn:aws:ec2:us-east-1:123456789012:instance/{}", instance.id);
-        aws.tag_changed(&arn, &["tagwire:connect"], &[("tagwire:connect", "orders")]).await.unwrap();
+        site.tag(&instance, "orders").await.unwrap();
     }
     aws.settle().await.unwrap();
     assert_connected(&aws, &instance, &store, 1).await;
@@ -90,10 +89,7 @@ async fn an_instance_that_is_tagged_later_is_connected() {
     aws.settle().await.unwrap();
     assert_eq!(outcomes(&aws, &instance.id).await, BTreeSet::from(["not-opted-in".to_owned()]));
 
-    let tag = aws_sdk_ec2::types::Tag::builder().key("tagwire:connect").value("orders").build();
-    aws.ec2().create_tags().resources(&instance.id).tags(tag).send().await.unwrap();
-    let arn = format!("arn:aws:ec2:us-east-1:123456789012:instance/{}", instance.id);
-    aws.tag_changed(&arn, &["tagwire:connect"], &[("tagwire:connect", "orders")]).await.unwrap();
+    site.tag(&instance, "orders").await.unwrap();
     aws.settle().await.unwrap();
     assert_connected(&aws, &instance, &store, 1).await;
     assert_settled(&aws, &site.vpc).await;
@@ -186,5 +182,21 @@ async fn instances_are_attached_while_their_store_takes_no_change() {
     }
     aws.settle().await.unwrap();
     assert_connected(&aws, &third, &late, 2).await;
+    assert_settled(&aws, &site.vpc).await;
+}
+
+#[tokio::test]
+async fn clusters_of_document_db_and_neptune_are_connected_under_their_own_names() {
+    let aws = lease().await;
+    let site = Site::create(&aws, 1).await.unwrap();
+    let documents = site.cluster("docdb", "documents", "orders").await.unwrap();
+    let graph = site.cluster("neptune", "graph", "orders").await.unwrap();
+    let instance = site.launch(Some("orders")).await.unwrap();
+    aws.settle().await.unwrap();
+    for (store, pattern) in [(&documents, "docdb"), (&graph, "neptune")] {
+        let found = connection(&aws, &instance, store).await.unwrap().unwrap();
+        let (store_side, instance_side) = (format!("{pattern}-ec2-1"), format!("ec2-{pattern}-1"));
+        assert_eq!((found.store_side, found.instance_side), (store_side, instance_side));
+    }
     assert_settled(&aws, &site.vpc).await;
 }

@@ -40,8 +40,7 @@ async fn a_pair_made_by_the_console_is_left_exactly_as_it_is() {
     let foreign = foreign_rules(&aws).await.unwrap();
     let groups = interface_groups(&aws, &by_console.interface).await.unwrap();
 
-    let tag = aws_sdk_ec2::types::Tag::builder().key("tagwire:connect").value("orders").build();
-    aws.ec2().create_tags().resources(&by_console.id).tags(tag).send().await.unwrap();
+    site.tag_silently(&by_console, "orders").await.unwrap();
     aws.instance_state(&by_console.id, "running").await.unwrap();
     aws.settle().await.unwrap();
     assert_eq!(verdicts(&aws, &by_console).await, BTreeSet::from(["connected".to_owned()]));

@@ -1,0 +1,71 @@
+//! `tagwire plan` sees what the functions see, and changes nothing.
+
+use std::process::Output;
+
+use serde_json::{Value, json};
+use tagwire_acceptance::{Site, owned_groups};
+use tagwire_local_aws::LocalAws;
+
+use crate::support::{assert_connected, assert_settled, lease, writes};
+
+/// Runs the command with the functions' own view of AWS. The lease has built it beside this test.
+fn tagwire(aws: &LocalAws, arguments: &[&str]) -> Output {
+    let test = std::env::current_exe().unwrap();
+    let program = test.ancestors().nth(2).unwrap().join("tagwire");
+    std::process::Command::new(program).args(arguments).env_clear().envs(aws.function_environment()).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_says_what_is_pending_and_then_that_nothing_is() {
+    let aws = lease().await;
+    let empty = tagwire(&aws, &["plan"]);
+    assert_eq!((empty.status.code(), text(&empty.stderr)), (Some(0), String::new()));
+    assert!(text(&empty.stdout).contains("Nothing is opted in"), "{}", text(&empty.stdout));
+
+    let site = Site::create(&aws, 1).await.unwrap();
+    let instance = site.launch(Some("orders")).await.unwrap();
+    aws.settle().await.unwrap();
+    let store = site.silent_aurora("orders", "orders").await.unwrap();
+    let pending = tagwire(&aws, &["plan"]);
+    assert_eq!((pending.status.code(), text(&pending.stderr)), (Some(2), String::new()));
+    let said = text(&pending.stdout);
+    for line in [
+        format!("  + attach ec2-rds-1 to {} of {}: shares orders with cluster/orders", instance.interface, instance.id),
+        "  + attach rds-ec2-1 to cluster/orders".to_owned(),
+        "6 changes are pending.".to_owned(),
+    ] {
+        assert!(said.lines().any(|said| said == line), "{line:?} is not in:\n{said}");
+    }
+    assert_eq!(writes(&aws).len(), 0, "a plan changes nothing");
+    assert!(owned_groups(&aws).await.unwrap().is_empty());
+
+    aws.invoke("SweepFunction", &json!({})).await.unwrap();
+    aws.settle().await.unwrap();
+    assert_connected(&aws, &instance, &store, 1).await;
+    let done = tagwire(&aws, &["plan", "--vpc", &site.vpc, "--instance", &instance.id, "--output", "json"]);
+    assert_eq!((done.status.code(), text(&done.stderr)), (Some(0), String::new()));
+    let document: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(document["version"], 1);
+    assert_eq!(document["vpcs"][0]["changes"], json!([]));
+    assert_eq!(document["vpcs"][0]["decisions"][0]["instance"], instance.id.as_str());
+    assert_eq!(document["vpcs"][0]["decisions"][0]["verdict"]["connected"]["owned"], true);
+    assert_settled(&aws, &site.vpc).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_planned_is_an_error_that_says_why() {
+    let aws = lease().await;
+    let bad = tagwire(&aws, &["plan", "--vpc", "sg-1"]);
+    assert_eq!(bad.status.code(), Some(1), "2 would mean that changes are pending");
+    assert!(text(&bad.stderr).contains("vpc-0a1b2c3d"), "{}", text(&bad.stderr));
+
+    aws.inject(tagwire_local_aws::Fault::new("ec2", "DescribeInstances", tagwire_local_aws::Effect::AccessDenied));
+    let denied = tagwire(&aws, &["plan"]);
+    assert_eq!(denied.status.code(), Some(1));
+    let said = text(&denied.stderr);
+    assert!(said.contains("ec2:DescribeInstances") && said.contains("UnauthorizedOperation"), "{said}");
+}
