@@ -1,7 +1,7 @@
 //! The cloud's traits on the AWS SDKs: the only crate that names one.
 //!
 //! One file a service. Nothing here decides what is done; it reads what is there, writes what it
-//! is told, and says in [`ErrorKind`](tagwire_engine::cloud::ErrorKind) what an error means. The
+//! is told, and says in [`ErrorKind`] what an error means. The
 //! SDKs' own retries are off, for the engine has one place that retries.
 
 mod clock;
