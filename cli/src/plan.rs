@@ -114,7 +114,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
 
     let mut out = stdout().lock();
     match arguments.output {
-        Output::Text => print_text(&mut out, &planned)?,
+        Output::Text => print_text(&mut out, &planned, gaps.is_empty())?,
         Output::Json => print_json(&mut out, &planned)?,
     }
     if let Some(gap) = gaps.first() {
@@ -124,7 +124,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     Ok(if pending { ExitCode::from(CHANGES_PENDING) } else { ExitCode::SUCCESS })
 }
 
-fn print_text(out: &mut impl Write, planned: &[(Observation, CheckedPlan)]) -> Result<()> {
+fn print_text(out: &mut impl Write, planned: &[(Observation, CheckedPlan)], complete: bool) -> Result<()> {
     let mut changes = 0;
     for (seen, checked) in planned {
         writeln!(out, "{}", seen.vpc)?;
@@ -138,6 +138,8 @@ fn print_text(out: &mut impl Write, planned: &[(Observation, CheckedPlan)]) -> R
         }
     }
     match (planned.len(), changes) {
+        // The error that follows says what could not be read; until then nothing can be said of absence.
+        (_, 0) if !complete => {}
         (0, _) => writeln!(out, "Nothing is opted in, and tagwire owns no groups here.")?,
         (_, 0) => writeln!(out, "Nothing to change.")?,
         _ => writeln!(out, "{changes} changes are pending.")?,

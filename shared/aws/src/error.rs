@@ -3,6 +3,7 @@
 
 use std::{error::Error, io};
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ec2::{error::ProvideErrorMetadata, operation::RequestId};
 use aws_smithy_runtime_api::client::{
     dns::ResolveDnsError,
@@ -157,6 +158,9 @@ impl Call {
             SdkError::DispatchFailure(failure) if failure.is_user() => {
                 (ErrorKind::Rejected, "request-not-valid".to_owned(), chain(error))
             }
+            SdkError::DispatchFailure(_) if lacks_credentials(error) => {
+                (ErrorKind::Denied, "no-credentials".to_owned(), chain(error))
+            }
             SdkError::DispatchFailure(failure) if was_never_sent(failure) => {
                 (ErrorKind::Unavailable, "not-connected".to_owned(), chain(error))
             }
@@ -245,6 +249,11 @@ impl From<InvalidId> for Odd {
 /// A field without which an answer means nothing.
 pub(crate) fn required<'answer>(field: Option<&'answer str>, name: &str) -> Result<&'answer str, Odd> {
     field.filter(|text| !text.is_empty()).ok_or_else(|| Odd::lasting(format!("{name} is missing")))
+}
+
+/// Whether nothing was sent because there was nothing to sign it with. That does not pass by itself.
+fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |&error| cause(error)).any(<dyn Error>::is::<CredentialsError>)
 }
 
 /// Everything that an error of the SDK was caused by; its own text says only which kind it is.
@@ -405,6 +414,15 @@ mod tests {
             SdkError::dispatch_failure(ConnectorError::io(ResolveDnsError::new("no such host").into()));
         assert_eq!(write(&error).kind, ErrorKind::Unavailable);
         assert!(write(&error).message.contains("no such host"), "{}", write(&error).message);
+    }
+
+    #[test]
+    fn a_call_that_nobody_could_sign_says_so_and_is_not_tried_again() {
+        let nobody = CredentialsError::not_loaded("no provider had any");
+        let error: SdkFailure = SdkError::dispatch_failure(ConnectorError::other(nobody.into(), None));
+        assert_eq!((write(&error).kind, write(&error).code.as_str()), (ErrorKind::Denied, "no-credentials"));
+        assert_eq!(read(&error).kind, ErrorKind::Denied);
+        assert!(write(&error).message.contains("no provider had any"), "{}", write(&error).message);
     }
 
     #[test]

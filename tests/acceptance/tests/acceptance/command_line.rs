@@ -66,6 +66,7 @@ async fn what_cannot_be_planned_is_an_error_that_says_why() {
     aws.inject(tagwire_local_aws::Fault::new("ec2", "DescribeInstances", tagwire_local_aws::Effect::AccessDenied));
     let denied = tagwire(&aws, &["plan"]);
     assert_eq!(denied.status.code(), Some(1));
+    assert_eq!(text(&denied.stdout), "", "what was not read is not called absent");
     let said = text(&denied.stderr);
     assert!(said.contains("ec2:DescribeInstances") && said.contains("UnauthorizedOperation"), "{said}");
 }
