@@ -26,9 +26,10 @@ use crate::{
 };
 
 /// How often a plan is made anew because a group name turned out to be somebody else's. Only a
-/// name that differs from ours in case costs a round, for all others are read beforehand; ten
-/// rounds of a few calls each fit into the function's time, and nobody has that many.
-const ROUNDS: usize = 10;
+/// name that differs from ours in case costs a round, for all others are read beforehand; a round
+/// waits seconds for a group of our own to show under that name, so no more of them fit into the
+/// function's time.
+const ROUNDS: usize = 5;
 
 /// The least time that makes it worth beginning with a VPC: an observation, and a plan's calls
 /// one after the other.
