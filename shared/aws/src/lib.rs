@@ -123,12 +123,12 @@ impl Aws {
     /// Refuses stores of another Region: their names may be somebody else's here, or nobody's,
     /// and a `NotFound` of the wrong Region would pass for the end of a store.
     fn in_region(&self, arn: &StoreArn, call: &Call) -> Result<(), CloudError> {
-        let region = arn.as_str().split(':').nth(3);
-        if self.region.is_none() || self.region.as_deref() == region {
-            return Ok(());
+        match self.region.as_deref() {
+            Some(here) if here != arn.region() => {
+                Err(call.error(ErrorKind::Rejected, "other-region", format!("the store is not in {here}")))
+            }
+            Some(_) | None => Ok(()),
         }
-        let message = format!("the store is not in {}", self.region.as_deref().unwrap_or("this Region"));
-        Err(call.error(ErrorKind::Rejected, "other-region", message))
     }
 }
 

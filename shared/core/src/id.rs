@@ -168,10 +168,10 @@ impl StoreArn {
         self.field(6)
     }
 
-    /// The account that owns the store.
+    /// The Region it is in.
     #[must_use]
-    pub fn account(&self) -> &str {
-        self.field(4)
+    pub fn region(&self) -> &str {
+        self.field(3)
     }
 
     fn field(&self, index: usize) -> &str {
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn store_arns_of_supported_kinds_are_taken_apart() {
         let arn = StoreArn::parse("arn:aws-cn:rds:cn-north-1:123456789012:cluster:orders").unwrap();
-        assert_eq!((arn.kind(), arn.name(), arn.account()), (StoreKind::DbCluster, "orders", "123456789012"));
+        assert_eq!((arn.kind(), arn.name(), arn.region()), (StoreKind::DbCluster, "orders", "cn-north-1"));
         let arn = StoreArn::parse("arn:aws:rds:us-east-1:123456789012:db:orders-1").unwrap();
         assert_eq!((arn.kind(), arn.name()), (StoreKind::DbInstance, "orders-1"));
     }

@@ -449,7 +449,8 @@ impl<C: Change, K: Clock> Pair<'_, C, K> {
         let Some((owned, rule)) =
             resolved.and_then(|(group, peer)| Some((proof(group)?, rule.with_peer(peer.id.clone()))))
         else {
-            let action = Action::Create { name: format!("{group:?}"), store: self.work.store.clone() };
+            let action =
+                Action::Create { name: format!("the {} side", rule.side.tag_value()), store: self.work.store.clone() };
             return Step { action, result: Err(Failure::PairUnfinished) };
         };
         let result = match self.cloud.authorize(&owned, &rule).await {

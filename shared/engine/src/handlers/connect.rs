@@ -125,7 +125,7 @@ fn read(function: &str, messages: &[Message]) -> BTreeMap<VpcId, Batch> {
                     |error| error.to_string(),
                     |item| format!("version {} is not {VERSION}", item.version),
                 );
-                let body: String = message.body.chars().take(500).collect();
+                let body = message.beginning();
                 tracing::error!(
                     record = "outcome",
                     function,

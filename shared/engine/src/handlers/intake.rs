@@ -123,7 +123,7 @@ fn read(function: &str, messages: &[Message], now: Timestamp) -> BTreeMap<Hint, 
                 }
             }
             Err(problem) => {
-                let body: String = message.body.chars().take(500).collect();
+                let body = message.beginning();
                 tracing::warn!(
                     record = "outcome",
                     function,

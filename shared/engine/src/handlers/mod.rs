@@ -36,6 +36,13 @@ pub struct Message {
     pub body: String,
 }
 
+impl Message {
+    /// The beginning of a body that cannot be read, for the log: enough to tell whose it is.
+    fn beginning(&self) -> String {
+        self.body.chars().take(500).collect()
+    }
+}
+
 /// The messages of a batch that have to be delivered again, by id; all others are done with.
 pub type Failed = BTreeSet<String>;
 
