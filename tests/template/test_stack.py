@@ -267,13 +267,16 @@ def test_a_sweep_that_has_not_run_for_four_periods_rings(build, minutes):
     assert alarm["TreatMissingData"] == "breaching"
 
 
-# What a finding is about is said by connect; what a run ended with is its outcome.
-RECORD_OF = {
-    "disconnects-held-back": "finding",
-    "contested": "finding",
-    "foreign-attachment": "finding",
-    "plan-rejected": "outcome",
-    "gave-up": "outcome",
+# The records in which connect logs a code. A reason about an instance and a data store that share a name is the decision
+# about the two, any other is a finding.
+REASON = '$.record = "finding" || $.record = "decision"'
+OUTCOME = '$.record = "outcome"'
+RECORDS_OF = {
+    "disconnects-held-back": REASON,
+    "contested": REASON,
+    "foreign-attachment": REASON,
+    "plan-rejected": OUTCOME,
+    "gave-up": OUTCOME,
 }
 
 
@@ -287,9 +290,13 @@ def test_what_has_to_be_looked_at_is_counted_in_connects_log(stack):
             "MetricNamespace": "tagwire", "MetricName": code, "MetricValue": "1", "DefaultValue": 0, "Unit": "Count",
         }
         counted[code] = metric["FilterPattern"]
-    assert counted == {
-        code: f'{{ ($.record = "{record}") && ($.code = "{code}") }}' for code, record in RECORD_OF.items()
-    }
+    assert counted == {code: f'{{ ({records}) && ($.code = "{code}") }}' for code, records in RECORDS_OF.items()}
+
+
+def test_what_is_counted_is_a_code_that_the_functions_log():
+    sources = "".join(path.read_text(encoding="utf-8") for path in (TOP / "shared").glob("*/src/**/*.rs"))
+    for code in RECORDS_OF:
+        assert f'"{code}"' in sources
 
 
 @pytest.mark.parametrize("minutes", [1, 15, 60])
@@ -300,7 +307,7 @@ def test_what_has_to_be_looked_at_rings_until_no_sweep_says_it_any_more(build, m
         for alarm in stack.of_type("AWS::CloudWatch::Alarm").values()
         if alarm["Namespace"] == "tagwire"
     }
-    assert set(alarms) == set(RECORD_OF)
+    assert set(alarms) == set(RECORDS_OF)
     for code, alarm in alarms.items():
         assert alarm["AlarmName"] == f"${{AWS::StackName}}-{code}"
         assert alarm["Statistic"] == "Sum"
