@@ -74,6 +74,9 @@ pub struct ServiceRow {
     pub instance_side: &'static str,
     /// How many groups a store takes.
     pub store_group_limit: usize,
+    /// Whether a status tag may be written on its stores: where a tag change takes a store out of
+    /// service for a while, it may not.
+    pub takes_status_tag: bool,
     /// States in which the list of groups may be changed.
     ready: &'static [&'static str],
     /// States that never come back to one of those.
@@ -97,6 +100,7 @@ pub const SERVICES: [ServiceRow; 3] = [
         store_side: "rds-ec2",
         instance_side: "ec2-rds",
         store_group_limit: RDS_STORE_GROUP_LIMIT,
+        takes_status_tag: true,
         ready: RDS_READY,
         never: RDS_NEVER,
     },
@@ -106,6 +110,7 @@ pub const SERVICES: [ServiceRow; 3] = [
         store_side: "docdb-ec2",
         instance_side: "ec2-docdb",
         store_group_limit: RDS_STORE_GROUP_LIMIT,
+        takes_status_tag: true,
         ready: RDS_READY,
         never: RDS_NEVER,
     },
@@ -115,6 +120,7 @@ pub const SERVICES: [ServiceRow; 3] = [
         store_side: "neptune-ec2",
         instance_side: "ec2-neptune",
         store_group_limit: RDS_STORE_GROUP_LIMIT,
+        takes_status_tag: true,
         ready: RDS_READY,
         never: RDS_NEVER,
     },
