@@ -341,7 +341,9 @@ impl<'plan> Checker<'plan> {
             }
             let kept = store.lasting_groups().filter(|group| !change.detach.keys().any(|gone| gone.id() == *group));
             let list = kept.cloned().chain(change.attach.iter().map(stand_in)).collect();
-            if GroupList::new(list, store.service.row().store_group_limit).is_err() {
+            // A list that only gets shorter is no business of the limit's.
+            let limit = if takes { store.service.row().store_group_limit } else { usize::MAX };
+            if GroupList::new(list, limit).is_err() {
                 violations.insert(Violation::BadList { target: store.arn.to_string() });
             }
         }
@@ -359,7 +361,9 @@ impl<'plan> Checker<'plan> {
             let kept = interface.groups.iter().filter(|group| !change.detach.keys().any(|gone| gone.id() == *group));
             let list = kept.cloned().chain(change.attach.keys().map(stand_in)).collect();
             let empty = change.attach.is_empty() && change.detach.is_empty();
-            if empty || GroupList::new(list, self.policy.interface_group_limit).is_err() {
+            // A list that only gets shorter is no business of the limit's.
+            let limit = if change.attach.is_empty() { usize::MAX } else { self.policy.interface_group_limit };
+            if empty || GroupList::new(list, limit).is_err() {
                 violations.insert(Violation::BadList { target: id.to_string() });
             }
             if let Some(instance) = instance {
@@ -515,9 +519,9 @@ impl<'plan> Checker<'plan> {
         });
         let removed = of_interfaces.collect::<BTreeSet<_>>().len()
             + self.plan.stores.values().map(|change| change.cuts).sum::<usize>();
-        let removes = self.plan.stores.values().any(|change| change.detach.values().any(|ground| ground.is_counted()));
+        let off_store = self.plan.stores.values().any(|change| change.detach.values().any(|ground| ground.is_counted()));
         let Some(memory) = self.seen.memory.known() else {
-            if removed > 0 || removes {
+            if removed > 0 || off_store {
                 violations.insert(Violation::BreaksWindow { removed, counted: 0, left: 0 });
             }
             return;
@@ -570,6 +574,9 @@ impl<'plan> Checker<'plan> {
             if listed || attached || self.plan.pairs.contains_key(id) {
                 refuse("a data store uses it");
             }
+            if self.is_named(group.id()) {
+                refuse("a rule of another group names it");
+            }
             let templates = self.seen.launch_templates.as_ref().filter(|reading| reading.is_complete());
             if templates.is_none_or(|templates| templates.found.contains(group.id())) {
                 refuse("a launch template names it, or not all were read");
@@ -584,7 +591,15 @@ impl<'plan> Checker<'plan> {
                 Because::Unused => self.seen.memory.known().is_some_and(|memory| {
                     let since = memory.unused.get(group.id());
                     let age = since.and_then(|since| Duration::try_from(self.seen.at.duration_since(*since)).ok());
-                    self.seen.scope == Scope::Vpc && age.is_some_and(|age| age >= self.policy.sweep_period)
+                    let asked_for = store.is_some_and(|store| {
+                        let here = store.vpc.as_ref() == Some(&self.seen.vpc);
+                        let mut names = store.wishes.connect.names();
+                        here && (store.wishes.held || names.any(|name| self.by_name.contains_key(name)))
+                    });
+                    self.seen.scope == Scope::Vpc
+                        && self.seen.stores.is_complete()
+                        && !asked_for
+                        && age.is_some_and(|age| age >= self.policy.sweep_period)
                 }),
             };
             if !holds {
@@ -592,12 +607,27 @@ impl<'plan> Checker<'plan> {
             }
         }
         for (group, rule) in &teardown.revoke {
-            let deleted = |peer: &SecurityGroupId| teardown.delete.iter().any(|gone| gone.id() == peer);
-            let crosses = matches!(&rule.peer, Peer::Group(peer) if deleted(peer));
+            let crosses = matches!(&rule.peer, Peer::Group(peer) if self.owned.contains_key(peer));
             if !crosses || !teardown.delete.contains(group) {
                 violations.insert(Violation::BadRule { rule: format!("{rule} in {group}"), store: id.clone() });
             }
         }
+    }
+
+    /// Whether a rule of a group that stays goes on naming a group.
+    fn is_named(&self, group: &SecurityGroupId) -> bool {
+        let peer = Peer::Group(group.clone());
+        let stays = |id: &SecurityGroupId| {
+            self.plan.teardowns.values().all(|teardown| teardown.delete.iter().all(|gone| gone.id() != id))
+        };
+        let revoked = |id: &SecurityGroupId, rule: &Rule| {
+            let mut works = self.plan.pairs.values().flat_map(|work| &work.revoke);
+            works.any(|(of, gone)| of.id() == id && gone == rule)
+        };
+        let others = self.seen.groups.found.iter().filter(|other| stays(&other.id));
+        others
+            .flat_map(|other| other.rules.iter().map(|rule| (&other.id, rule)))
+            .any(|(id, rule)| rule.peer == peer && !revoked(id, rule))
     }
 
     /// The grounds on which a connection may be made, all of them.

@@ -11,7 +11,6 @@ use crate::{
     model::Membership,
     observation::{Observation, Sighting},
     plan::{GroupRef, Plan, StatusOf},
-    rule::Peer,
 };
 
 fn resolve(group: &GroupRef) -> SecurityGroupId {
@@ -72,15 +71,20 @@ pub fn expected(seen: &Observation, plan: &CheckedPlan) -> Observation {
     for teardown in plan.teardowns.values() {
         let gone: BTreeSet<_> = teardown.delete.iter().map(OwnedGroup::id).collect();
         after.groups.found.retain(|group| !gone.contains(&group.id));
-        for group in &mut after.groups.found {
-            group.rules.retain(|rule| !matches!(&rule.peer, Peer::Group(peer) if gone.contains(peer)));
+        // A list may still have said that one of them is on its way out.
+        for sighting in &mut after.stores.found {
+            if let Sighting::Present(store) = sighting {
+                store.groups.retain(|group, _| !gone.contains(group));
+            }
         }
     }
     for change in &plan.statuses {
         match &change.of {
             StatusOf::Instance(id) => {
                 let instance = after.instances.found.iter_mut().find(|instance| instance.id == *id);
-                instance.into_iter().for_each(|instance| instance.wishes.status.clone_from(&change.text));
+                if let Some(instance) = instance {
+                    instance.wishes.status.clone_from(&change.text);
+                }
             }
             StatusOf::Store(arn) => {
                 let stores = after.stores.found.iter_mut().filter_map(|sighting| match sighting {
@@ -114,5 +118,7 @@ fn remember(memory: &mut Memory, seen: &Observation, plan: &Plan) {
         notes.extend(change.attach.iter().map(|group| seen.attached(target.clone(), resolve(group))));
         notes.extend(change.detach.keys().map(|group| Note::Attached(target.clone(), group.id().clone(), None)));
     }
-    notes.into_iter().for_each(|note| memory.note(note));
+    for note in notes {
+        memory.note(note);
+    }
 }

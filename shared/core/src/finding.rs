@@ -176,6 +176,11 @@ pub enum Reason {
     },
     /// A group that is to be deleted is named in a launch template.
     GroupInLaunchTemplate,
+    /// A group that is to be deleted is named in a rule of another one.
+    GroupInRule {
+        /// The group that has the rule.
+        group: SecurityGroupId,
+    },
     /// A group has our name and description, and lost our tags.
     OwnershipLost,
     /// It cannot be told which data store an owned group belongs to.
@@ -229,6 +234,7 @@ impl Reason {
             Self::ForeignAttachment { .. } => "foreign-attachment",
             Self::LastGroup { .. } => "last-group",
             Self::GroupInLaunchTemplate => "group-in-launch-template",
+            Self::GroupInRule { .. } => "group-in-rule",
             Self::OwnershipLost => "ownership-lost",
             Self::StoreUnknown { .. } => "store-unknown",
             Self::StoreMoved { .. } => "store-moved",
@@ -266,6 +272,7 @@ impl Reason {
             | Self::ForeignAttachment { .. }
             | Self::LastGroup { .. }
             | Self::GroupInLaunchTemplate
+            | Self::GroupInRule { .. }
             | Self::OwnershipLost
             | Self::StoreUnknown { .. }
             | Self::StoreMoved { .. }
@@ -279,6 +286,7 @@ fn words<T: fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
 }
 
 impl fmt::Display for Reason {
+    #[expect(clippy::too_many_lines, reason = "one sentence for each reason")]
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InvalidTag { problem } => {
@@ -365,6 +373,12 @@ impl fmt::Display for Reason {
             }
             Self::GroupInLaunchTemplate => {
                 out.write_str("nobody uses it, but a launch template names it, and would no longer launch without it")
+            }
+            Self::GroupInRule { group } => {
+                write!(
+                    out,
+                    "nobody uses it, but a rule of {group} names it, and AWS deletes no group that a rule names"
+                )
             }
             Self::OwnershipLost => {
                 out.write_str("it has a name and description of tagwire's and lost its tags; it is left alone")

@@ -161,6 +161,17 @@ pub enum Sighting {
     Gone(StoreArn),
 }
 
+impl Sighting {
+    /// The ARN that was asked about.
+    #[must_use]
+    pub fn arn(&self) -> &StoreArn {
+        match self {
+            Self::Present(store) => &store.arn,
+            Self::Gone(arn) => arn,
+        }
+    }
+}
+
 /// What an interface belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::{Decision, Detachment, Ground, InterfaceChange, Plan, StoreChange, Verdict, view::View};
+use super::{Decision, Detachment, Ground, InterfaceChange, Plan, StoreChange, Verdict, refuse, view::View};
 use crate::{
     finding::{Finding, Reason, Subject},
     group::{GroupList, Owned},
@@ -12,8 +12,8 @@ use crate::{
     memory::{Connection, Memory, Note},
     model::{DataStore, Instance},
     observation::{Bearer, Observation, Scope, Sighting},
-    service::{Readiness, Side},
-    tag::ConnectTag,
+    service::Side,
+    tag::{ConnectTag, InvalidTag},
 };
 
 /// An instance side that is to leave an interface.
@@ -55,11 +55,13 @@ pub(super) struct Departures<'view> {
     /// Counted removals of whole store sides that have to wait.
     waiting_at_stores: usize,
     notes: Vec<Note>,
+    /// The interfaces that get a group in the same call, so that all that they have may leave them.
+    gaining: &'view BTreeSet<InterfaceId>,
     view: &'view View<'view>,
 }
 
 impl<'view> Departures<'view> {
-    pub(super) fn of(view: &'view View<'view>) -> Self {
+    pub(super) fn of(view: &'view View<'view>, gaining: &'view BTreeSet<InterfaceId>) -> Self {
         let mut departures = Self {
             seen: view.seen,
             leaving: Vec::new(),
@@ -71,6 +73,7 @@ impl<'view> Departures<'view> {
             used: 0,
             waiting_at_stores: 0,
             notes: Vec::new(),
+            gaining,
             view,
         };
         // What belongs to whom is known only when every group was read.
@@ -103,8 +106,11 @@ impl<'view> Departures<'view> {
                 }
             }
             if leaving.len() == interface.groups.len()
+                && !self.gaining.contains(&interface.id)
                 && let Some(last) = leaving.pop()
             {
+                // Half a connection taken away is none taken away.
+                leaving.retain(|other| other.owned.store != last.owned.store);
                 self.findings.push(last_group(Subject::Instance(instance.id.clone()), last.owned));
             }
             wanted.extend(leaving);
@@ -240,9 +246,7 @@ impl<'view> Departures<'view> {
             0
         };
         let subject = Subject::Store(store.arn.clone());
-        let readiness = store.readiness();
-        if store.list_is_changing() || readiness != Readiness::Ready {
-            let reason = Reason::NotAvailable { state: store.state.clone(), passing: readiness != Readiness::Never };
+        if let Some(reason) = refuse::list_waits(store) {
             plan.findings.push(Finding { subject, reason });
             return;
         }
@@ -349,8 +353,9 @@ fn fate(view: &View<'_>, instance: &Instance, owned: &Owned) -> Fate {
         return Fate::Leaves(Ground::Blocked);
     }
     let ground = match (&instance.wishes.connect, &store.wishes.connect) {
-        // What cannot be read is not an empty value, and is reported where it stands.
-        (ConnectTag::Invalid(_), _) | (_, ConnectTag::Invalid(_)) => return Fate::Stays(None),
+        // What cannot be read is not an empty value.
+        (ConnectTag::Invalid(problem), _) => return unreadable(about(), problem),
+        (_, ConnectTag::Invalid(problem)) => return unreadable(Subject::Store(store.arn.clone()), problem),
         (_, ConnectTag::Absent) => Ground::StoreOptedOut,
         (ConnectTag::Absent, ConnectTag::Names(_)) => Ground::NotAskedFor,
         (ConnectTag::Names(mine), ConnectTag::Names(theirs)) if mine.is_disjoint(theirs) => Ground::NamesNotShared,
@@ -363,6 +368,10 @@ fn fate(view: &View<'_>, instance: &Instance, owned: &Owned) -> Fate {
     } else {
         Fate::Leaves(ground)
     }
+}
+
+fn unreadable(subject: Subject, problem: &InvalidTag) -> Fate {
+    Fate::Stays(Some(Finding { subject, reason: Reason::InvalidTag { problem: problem.clone() } }))
 }
 
 /// Where a store is that has no sighting under its identity.

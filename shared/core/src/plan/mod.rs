@@ -231,7 +231,8 @@ pub struct Teardown {
     pub store: Option<StoreArn>,
     /// Why.
     pub because: Because,
-    /// The rules by which the groups name each other: AWS deletes no group that another one names.
+    /// The rules by which the groups name owned ones, each other above all: AWS deletes no group that
+    /// another one names.
     pub revoke: Vec<(OwnedGroup, Rule)>,
     /// The groups.
     pub delete: Vec<OwnedGroup>,
@@ -342,23 +343,39 @@ impl Plan {
 pub fn plan(seen: &Observation, policy: &Policy) -> Plan {
     let view = View::of(seen, policy);
     let standings: Standings<'_> = view.stores().map(|store| (&store.id, Standing::of(&view, store))).collect();
-    let mut plan = Plan { findings: refuse::findings(&view), ..Plan::default() };
-    let mut departures = Departures::of(&view);
+    let plan = decide(&view, &standings, &BTreeSet::new());
+    // What kept its last group for want of another may lose it after all when it gets one.
+    let keeps_last = |change: &InterfaceChange| {
+        let instance = Subject::Instance(change.instance.clone());
+        plan.findings
+            .iter()
+            .any(|finding| finding.subject == instance && matches!(finding.reason, Reason::LastGroup { .. }))
+    };
+    let gains = plan.interfaces.iter().filter(|(_, change)| !change.attach.is_empty() && keeps_last(change));
+    let gaining: BTreeSet<InterfaceId> = gains.map(|(interface, _)| interface.clone()).collect();
+    if gaining.is_empty() { plan } else { decide(&view, &standings, &gaining) }
+}
+
+fn decide(view: &View<'_>, standings: &Standings<'_>, gaining: &BTreeSet<InterfaceId>) -> Plan {
+    let mut plan = Plan { findings: refuse::findings(view), ..Plan::default() };
+    let mut departures = Departures::of(view, gaining);
     departures.leave(&mut plan);
-    let needs = join(&mut plan, &view, &standings, &departures);
+    let needs = join(&mut plan, view, standings, &departures);
 
     for (id, store) in view.stores_here() {
         let Some(standing) = standings.get(id).filter(|standing| view.takes_in(standing)) else { continue };
         plan.findings.extend(standing.ambiguity_finding());
-        departures.leave_store(&mut plan, &view, store);
+        departures.leave_store(&mut plan, view, store);
         if let Some(needed_by) = needs.get(id).filter(|_| !store.wishes.held) {
             attach(&mut plan, standing, needed_by);
         }
     }
-    teardown::tear_down(&mut plan, &view, &departures, &needs);
-    mend(&mut plan, &view, &standings, &needs);
+    mend(&mut plan, view, standings, &needs);
+    teardown::tear_down(&mut plan, view, &departures);
+    let works = plan.pairs.iter().filter_map(|(id, work)| Some((standings.get(id)?, work)));
+    plan.findings.extend(works.flat_map(|(standing, work)| standing.drift(view, work)));
     departures.conclude(&mut plan);
-    status::write(&mut plan, &view);
+    status::write(&mut plan, view, standings);
     plan.findings.sort();
     plan.findings.dedup();
     plan
@@ -406,14 +423,11 @@ fn join<'view>(
     needs
 }
 
-/// Makes, finishes or puts back the pairs in scope that are not about to be deleted.
+/// Makes, finishes or puts back the pairs in scope.
 fn mend(plan: &mut Plan, view: &View<'_>, standings: &Standings<'_>, needs: &Needs<'_>) {
     let mut names = view.taken_names();
     for (id, store) in view.stores_here() {
         let Some(standing) = standings.get(id).filter(|standing| view.takes_in(standing)) else { continue };
-        if plan.teardowns.contains_key(id) {
-            continue;
-        }
         let used = if needs.contains_key(id) {
             Use::Needed
         } else if view.is_worn_by_entitled(standing) {
@@ -425,7 +439,6 @@ fn mend(plan: &mut Plan, view: &View<'_>, standings: &Standings<'_>, needs: &Nee
         if store.wishes.held {
             plan.findings.push(Finding { subject: Subject::Store(store.arn.clone()), reason: Reason::Held });
         } else {
-            plan.findings.extend(standing.drift(view, &work));
             plan.pairs.insert(id.clone(), work);
         }
     }

@@ -114,10 +114,12 @@ fn not_available(store: &DataStore) -> Reason {
 
 /// Why the store side cannot be attached right now; none when it can, or is attached already.
 pub(super) fn store_attachment_waits(standing: &Standing<'_>) -> Option<Reason> {
-    let store = standing.store;
-    if standing.store_wears() {
-        None
-    } else if store.list_is_changing() {
+    if standing.store_wears() { None } else { list_waits(standing.store) }
+}
+
+/// Why a store's list of groups cannot be changed right now; none when it can.
+pub(super) fn list_waits(store: &DataStore) -> Option<Reason> {
+    if store.list_is_changing() {
         let adding = store.groups.iter().filter(|(_, membership)| **membership == Membership::Adding);
         Some(Reason::ListChanging { groups: adding.map(|(group, _)| group.clone()).collect() })
     } else if store.readiness() == Readiness::Ready {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{Decision, Plan, Verdict, view::View};
+use super::{Decision, Plan, Standings, Verdict, refuse, view::View};
 use crate::{
     finding::{Finding, Reason, Subject},
     id::{InstanceId, StoreArn},
@@ -38,11 +38,13 @@ const LONGEST_VALUE: usize = 256;
 const MOST_NAMED: usize = 8;
 
 /// Plans the status tags of everything that the scope names: of the rest, only a part was seen.
-pub(super) fn write(plan: &mut Plan, view: &View<'_>) {
+pub(super) fn write(plan: &mut Plan, view: &View<'_>, standings: &Standings<'_>) {
     let seen = view.seen;
-    if !view.policy.status_tags || !seen.stores.is_complete() || !seen.instances.is_complete() {
+    let all_read = seen.stores.is_complete() && seen.instances.is_complete() && seen.groups.is_complete();
+    if !view.policy.status_tags || !all_read {
         return;
     }
+    let refused = refused_afterwards(plan, view, standings);
     let mut of_instances = BTreeMap::<&InstanceId, Vec<&Decision>>::new();
     let mut of_stores = BTreeMap::<&StoreArn, Vec<&Decision>>::new();
     for decision in &plan.decisions {
@@ -55,7 +57,7 @@ pub(super) fn write(plan: &mut Plan, view: &View<'_>) {
         let name = |decision: &Decision| decision.store.name().to_owned();
         if instance.interface.is_some() {
             let unmatched = unmatched(&plan.findings, &Subject::Instance(instance.id.clone()));
-            let words = words(&decisions, unmatched, name);
+            let words = words(&decisions, unmatched, &refused, name);
             changes.extend(change(StatusOf::Instance(instance.id.clone()), &instance.wishes, &decisions, &words));
         }
     }
@@ -64,7 +66,7 @@ pub(super) fn write(plan: &mut Plan, view: &View<'_>) {
         let name = |decision: &Decision| decision.instance.to_string();
         if store.service.row().takes_status_tag {
             let unmatched = unmatched(&plan.findings, &Subject::Store(store.arn.clone()));
-            let words = words(&decisions, unmatched, name);
+            let words = words(&decisions, unmatched, &refused, name);
             changes.extend(change(StatusOf::Store(store.arn.clone()), &store.wishes, &decisions, &words));
         }
     }
@@ -94,23 +96,44 @@ fn change(of: StatusOf, wishes: &Wishes, decisions: &[&Decision], words: &Words)
 fn unmatched(findings: &[Finding], subject: &Subject) -> Words {
     let mut words = Words::new();
     for reason in findings.iter().filter(|finding| finding.subject == *subject).map(|finding| &finding.reason) {
-        let names: BTreeSet<String> = match reason {
-            Reason::NoMatch { names } => names.iter().map(ToString::to_string).collect(),
-            Reason::DifferentVpc { name, .. } => [name.to_string()].into(),
-            _ => continue,
+        let names: BTreeSet<String> = if let Reason::NoMatch { names } = reason {
+            names.iter().map(ToString::to_string).collect()
+        } else if let Reason::DifferentVpc { name, .. } = reason {
+            [name.to_string()].into()
+        } else {
+            continue;
         };
         words.entry((true, reason.code())).or_default().extend(names);
     }
     words
 }
 
-fn words(decisions: &[&Decision], mut words: Words, name: impl Fn(&Decision) -> String) -> Words {
+/// Why those are not connected any more once the plan is carried out whose names are still shared.
+type Refused = BTreeMap<(InstanceId, StoreArn), Reason>;
+
+fn refused_afterwards(plan: &Plan, view: &View<'_>, standings: &Standings<'_>) -> Refused {
+    let leaving = plan.decisions.iter().filter(|decision| matches!(decision.verdict, Verdict::Disconnecting(_)));
+    let leaving: BTreeSet<_> = leaving.map(|decision| (&decision.instance, &decision.store)).collect();
+    let candidates = view.candidates().into_iter();
+    let refused = candidates.filter(|candidate| leaving.contains(&(&candidate.instance.id, &candidate.store.arn)));
+    let refused = refused.filter_map(|candidate| {
+        let reason = refuse::refusal(view, standings.get(&candidate.store.id)?, &candidate)?;
+        Some(((candidate.instance.id.clone(), candidate.store.arn.clone()), reason))
+    });
+    refused.collect()
+}
+
+fn words(decisions: &[&Decision], mut words: Words, refused: &Refused, name: impl Fn(&Decision) -> String) -> Words {
     for decision in decisions {
         let word = match &decision.verdict {
             Verdict::Connected(_) | Verdict::Connecting => "connected",
             Verdict::Waiting(reason) | Verdict::Refused(reason) => reason.code(),
             Verdict::HeldBack(_) => "disconnects-held-back",
-            Verdict::Disconnecting(_) => continue,
+            Verdict::Disconnecting(_) => {
+                let reason = refused.get(&(decision.instance.clone(), decision.store.clone()));
+                let Some(reason) = reason else { continue };
+                reason.code()
+            }
         };
         words.entry((word != "connected", word)).or_default().insert(name(decision));
     }

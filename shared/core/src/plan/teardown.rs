@@ -1,10 +1,10 @@
 //! Which pairs are deleted: those of stores that are gone or take no part any more, and those that
 //! nobody has used for a while.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Because, Needs, Plan, Teardown,
+    Because, Plan, Teardown,
     leave::{Departures, Whereabouts, whereabouts},
     view::View,
 };
@@ -14,17 +14,21 @@ use crate::{
     id::{InterfaceId, SecurityGroupId, StoreId},
     memory::{Memory, Note, Target},
     observation::{Bearer, Scope},
-    rule::Peer,
+    rule::{Peer, Rule},
     service::Side,
     tag::ConnectTag,
 };
 
+/// The pairs to be deleted: why, and their groups.
+type Ends<'view> = BTreeMap<StoreId, (Because, Vec<&'view Owned>)>;
+
 /// Adds the deletions to the plan, and what is to be remembered and said of groups that nobody uses
-/// or that something else uses.
-pub(super) fn tear_down(plan: &mut Plan, view: &View<'_>, departures: &Departures<'_>, needs: &Needs<'_>) {
+/// or that something else uses. What is deleted is not repaired before.
+pub(super) fn tear_down(plan: &mut Plan, view: &View<'_>, departures: &Departures<'_>) {
     if !view.seen.groups.is_complete() {
         return;
     }
+    let mut ends = BTreeMap::new();
     for store in view.owners() {
         let groups: Vec<&Owned> = view.owned_groups(store).collect();
         plan.findings.extend(groups.iter().flat_map(|owned| foreign_attachments(view, owned)));
@@ -32,9 +36,8 @@ pub(super) fn tear_down(plan: &mut Plan, view: &View<'_>, departures: &Departure
             continue;
         }
         let ended = ended(view, store, &groups);
-        let is_off = is_off(plan, view, departures, store, &groups) && !needs.contains_key(store);
-        let unused = is_off && view.seen.scope == Scope::Vpc && ended.is_none();
-        let long_unused = remember(plan, view, &groups, unused);
+        let is_off = is_off(plan, view, departures, store, &groups);
+        let long_unused = remember(plan, view, &groups, ended.is_none() && is_off && is_unasked(view, store));
         let because = match ended {
             Some(because) => is_off.then_some(because),
             None => long_unused.then_some(Because::Unused),
@@ -44,10 +47,48 @@ pub(super) fn tear_down(plan: &mut Plan, view: &View<'_>, departures: &Departure
             Side::BOTH.iter().all(|side| groups.iter().filter(|owned| owned.name.side == *side).count() < 2);
         let Some(because) = because.filter(|_| is_one_pair) else { continue };
         if may_be_deleted(plan, view, &groups) {
-            plan.teardowns.insert(store.clone(), teardown(view, because, &groups));
+            ends.insert(store.clone(), (because, groups));
         }
     }
+    while let Some((store, finding)) = ends.iter().find_map(|(store, (_, groups))| {
+        named_elsewhere(plan, view, groups, &ends).map(|finding| (store.clone(), finding))
+    }) {
+        plan.findings.push(finding);
+        ends.remove(&store);
+    }
+    for (store, (because, groups)) in ends {
+        plan.pairs.remove(&store);
+        plan.teardowns.insert(store, teardown(view, because, &groups));
+    }
     forget_deleted(plan, view);
+}
+
+/// Whether no tags ask for a store's pair. One that is asked for and cannot be attached at present is
+/// kept: another one in its place would fare no better.
+fn is_unasked(view: &View<'_>, store: &StoreId) -> bool {
+    let here = view.store(store).filter(|store| store.vpc.as_ref() == Some(&view.seen.vpc));
+    here.is_none_or(|store| !store.wishes.held && view.sharing(store).is_empty())
+}
+
+/// AWS deletes no group that a rule of another one names: the finding, when such a rule outlives the
+/// plan.
+fn named_elsewhere(plan: &Plan, view: &View<'_>, groups: &[&Owned], ends: &Ends<'_>) -> Option<Finding> {
+    let goes = |id: &SecurityGroupId| {
+        let ids = |groups: &[&Owned]| groups.iter().any(|owned| owned.group.id() == id);
+        ends.values().any(|(_, groups)| ids(groups))
+    };
+    let is_revoked = |id: &SecurityGroupId, rule: &Rule| {
+        let mut works = plan.pairs.values().flat_map(|work| &work.revoke);
+        works.any(|(group, revoked)| group.id() == id && revoked == rule)
+    };
+    view.seen.groups.found.iter().filter(|group| !goes(&group.id)).find_map(|namer| {
+        let named = groups.iter().find(|owned| {
+            let peer = Peer::Group(owned.group.id().clone());
+            namer.rules.iter().any(|rule| rule.peer == peer && !is_revoked(&namer.id, rule))
+        })?;
+        let reason = Reason::GroupInRule { group: namer.id.clone() };
+        Some(Finding { subject: Subject::Group(named.group.id().clone()), reason })
+    })
 }
 
 fn wears_in_scope(view: &View<'_>, owned: &Owned) -> bool {
@@ -56,17 +97,13 @@ fn wears_in_scope(view: &View<'_>, owned: &Owned) -> bool {
 
 /// Whether the store takes no part any more, for certain.
 fn ended(view: &View<'_>, store: &StoreId, groups: &[&Owned]) -> Option<Because> {
-    match view.store(store) {
-        Some(store) => {
-            let here = store.vpc.as_ref() == Some(&view.seen.vpc);
-            let opted_out = store.wishes.connect == ConnectTag::Absent && !store.wishes.held;
-            (here && opted_out).then_some(Because::StoreOptedOut)
-        }
-        None => {
-            let gone = groups.iter().all(|owned| matches!(whereabouts(view, owned), Whereabouts::Gone));
-            gone.then_some(Because::StoreGone)
-        }
-    }
+    let Some(store) = view.store(store) else {
+        let gone = groups.iter().all(|owned| matches!(whereabouts(view, owned), Whereabouts::Gone));
+        return gone.then_some(Because::StoreGone);
+    };
+    let here = store.vpc.as_ref() == Some(&view.seen.vpc);
+    let opted_out = store.wishes.connect == ConnectTag::Absent && !store.wishes.held;
+    (here && opted_out).then_some(Because::StoreOptedOut)
 }
 
 /// Whether nothing wears any of the groups once the plan is carried out, for certain.
@@ -83,24 +120,25 @@ fn is_off(plan: &Plan, view: &View<'_>, departures: &Departures<'_>, store: &Sto
         && groups.iter().all(|owned| departures.is_off_interfaces(owned) == Some(true) && !listed(owned.group.id()))
 }
 
-/// Remembers since when the groups are unused; whether that is long enough.
+/// Remembers since when the groups are unused; whether that is long enough. Only a look at everything
+/// can tell either.
 fn remember(plan: &mut Plan, view: &View<'_>, groups: &[&Owned], unused: bool) -> bool {
-    let Some(memory) = view.seen.memory.known() else { return false };
+    let seen = view.seen;
+    let all_read = seen.instances.is_complete() && seen.stores.is_complete() && seen.wearing.by.is_complete();
+    let Some(memory) = seen.memory.known().filter(|_| all_read && seen.scope == Scope::Vpc) else { return false };
     let mut long = unused;
-    for owned in groups {
-        let id = owned.group.id();
+    for id in groups.iter().map(|owned| owned.group.id()) {
         match memory.unused.get(id) {
             None if unused => {
-                plan.notes.push(Note::Unused(id.clone(), Some(view.seen.at)));
+                plan.notes.push(Note::Unused(id.clone(), Some(seen.at)));
                 long = false;
             }
             Some(since) if unused => {
-                let age = std::time::Duration::try_from(view.seen.at.duration_since(*since)).unwrap_or_default();
+                let age = std::time::Duration::try_from(seen.at.duration_since(*since)).unwrap_or_default();
                 long &= age >= view.policy.sweep_period;
             }
-            // Only a look at everything can tell that a group is used again.
-            Some(_) if view.seen.scope == Scope::Vpc => plan.notes.push(Note::Unused(id.clone(), None)),
-            Some(_) | None => long = false,
+            Some(_) => plan.notes.push(Note::Unused(id.clone(), None)),
+            None => {}
         }
     }
     long
@@ -120,8 +158,7 @@ fn may_be_deleted(plan: &mut Plan, view: &View<'_>, groups: &[&Owned]) -> bool {
 }
 
 fn teardown(view: &View<'_>, because: Because, groups: &[&Owned]) -> Teardown {
-    let ids: BTreeSet<&SecurityGroupId> = groups.iter().map(|owned| owned.group.id()).collect();
-    let names_one = |peer: &Peer| matches!(peer, Peer::Group(peer) if ids.contains(peer));
+    let names_one = |peer: &Peer| matches!(peer, Peer::Group(peer) if view.owned(peer).is_some());
     let revoke = groups.iter().flat_map(|owned| {
         let rules = view.group(owned.group.id()).into_iter().flat_map(|group| &group.rules);
         rules.filter(|rule| names_one(&rule.peer)).map(|rule| (owned.group.clone(), rule.clone()))

@@ -192,7 +192,7 @@ impl<'seen> View<'seen> {
     }
 
     /// A group, if it is owned.
-    fn owned(&self, id: &SecurityGroupId) -> Option<&Owned> {
+    pub(super) fn owned(&self, id: &SecurityGroupId) -> Option<&Owned> {
         match self.ownership.get(id)? {
             Ownership::Owned(owned) => Some(owned),
             Ownership::Foreign | Ownership::Forged(_) => None,
