@@ -519,7 +519,8 @@ impl<'plan> Checker<'plan> {
         });
         let removed = of_interfaces.collect::<BTreeSet<_>>().len()
             + self.plan.stores.values().map(|change| change.cuts).sum::<usize>();
-        let off_store = self.plan.stores.values().any(|change| change.detach.values().any(|ground| ground.is_counted()));
+        let off_store =
+            self.plan.stores.values().any(|change| change.detach.values().any(|ground| ground.is_counted()));
         let Some(memory) = self.seen.memory.known() else {
             if removed > 0 || off_store {
                 violations.insert(Violation::BreaksWindow { removed, counted: 0, left: 0 });
