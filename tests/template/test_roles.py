@@ -88,7 +88,7 @@ CONNECT_CHANGES = [
         DATABASES,
         {"BoolIfExists": {"rds:ManageMasterUserPassword": "false"}},
     ),
-    ("dynamodb:BatchWriteItem dynamodb:PutItem", STATE, {}),
+    ("dynamodb:DeleteItem dynamodb:PutItem dynamodb:UpdateItem", STATE, {}),
 ]
 CONNECT_TAGS = [
     ("ec2:CreateTags ec2:DeleteTags", [arn("ec2", "instance/*")], ONLY_STATUS),
