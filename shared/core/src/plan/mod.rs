@@ -129,6 +129,10 @@ pub enum Ground {
 }
 
 impl Ground {
+    /// Every ground, in the documented table's order.
+    pub const ALL: [Self; 5] =
+        [Self::NamesNotShared, Self::NotAskedFor, Self::StoreOptedOut, Self::StoreGone, Self::Blocked];
+
     /// Whether the removal uses up the window. What somebody asked for in so many words does not,
     /// nor does what leads nowhere.
     #[must_use]

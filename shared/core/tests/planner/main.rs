@@ -5,7 +5,10 @@
 mod arbitrary;
 mod case;
 mod checker;
+mod clean_up;
 mod console_table;
+mod contested;
+mod disconnecting;
 mod limits;
 mod names;
 mod pair_table;
@@ -14,4 +17,5 @@ mod scope;
 mod several_stores;
 mod store_table;
 mod tables;
+mod window;
 mod wishes;
