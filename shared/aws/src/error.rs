@@ -39,6 +39,7 @@ const TABLE: &[Row] = &[
     Row { code: Some("InvalidParameterValue"), says: "invalid security group", kind: ErrorKind::NotReady },
     row("InvalidGroup.Duplicate", ErrorKind::AlreadyThere),
     row("InvalidPermission.Duplicate", ErrorKind::AlreadyThere),
+    row("ConditionalCheckFailedException", ErrorKind::AlreadyThere),
     row("InvalidGroup.NotFound", ErrorKind::NotFound),
     row("InvalidSecurityGroupID.NotFound", ErrorKind::NotFound),
     row("InvalidPermission.NotFound", ErrorKind::NotFound),
@@ -47,6 +48,7 @@ const TABLE: &[Row] = &[
     row("InvalidVpcID.NotFound", ErrorKind::NotFound),
     row("DBClusterNotFoundFault", ErrorKind::NotFound),
     row("DBInstanceNotFound", ErrorKind::NotFound),
+    row("ResourceNotFoundException", ErrorKind::NotFound),
     row("DBInstanceNotFoundFault", ErrorKind::NotFound),
     row("DBSubnetGroupNotFoundFault", ErrorKind::NotFound),
     row("AWS.SimpleQueueService.NonExistentQueue", ErrorKind::NotFound),
@@ -81,6 +83,7 @@ const TABLE: &[Row] = &[
     row("ThrottlingException", ErrorKind::Throttled),
     row("ThrottledException", ErrorKind::Throttled),
     row("RequestThrottled", ErrorKind::Throttled),
+    row("ProvisionedThroughputExceededException", ErrorKind::Throttled),
     row("KMS.ThrottlingException", ErrorKind::Throttled),
     row("TooManyRequestsException", ErrorKind::Throttled),
     // The next reading begins with a fresh token.

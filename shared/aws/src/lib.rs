@@ -5,6 +5,7 @@
 //! SDKs' own retries are off, for the engine has one place that retries.
 
 mod clock;
+mod dynamodb;
 mod ec2;
 mod error;
 mod rds;
@@ -24,10 +25,11 @@ use std::{
 use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use tagwire_core::{
     group::{GroupList, OwnTags, OwnedGroup, SecurityGroup},
-    id::{InterfaceId, SecurityGroupId, StoreArn, StoreKind, VpcId},
-    model::{Instance, Interface},
-    observation::{Gap, Reading, Sighting},
-    plan::GroupSpec,
+    id::{InterfaceId, SecurityGroupId, StoreArn, StoreId, StoreKind, VpcId},
+    memory::{Memory, Note, Target, Window},
+    model::{DataStore, Instance, Interface},
+    observation::{Gap, Reading, Sighting, Wearer},
+    plan::{GroupSpec, StatusOf},
     rule::Rule,
     tag::DEFAULT_CONNECT_KEY,
     work::{Again, WorkItem},
@@ -35,7 +37,7 @@ use tagwire_core::{
 use tagwire_engine::cloud::{Change, CloudError, ErrorKind, Groups, Instances, Line, Observe, Queues, TaggedStore};
 
 pub use crate::clock::SystemClock;
-use crate::{ec2::Ec2, error::Call, rds::Rds, sqs::Sender, tagging::TagIndex};
+use crate::{dynamodb::StateTable, ec2::Ec2, error::Call, rds::Rds, sqs::Sender, tagging::TagIndex};
 
 /// Until a connection is made. AWS's endpoints are near; one that does not answer by then is
 /// better tried again.
@@ -67,12 +69,15 @@ pub struct Settings {
     pub connect_key: String,
     /// Where work is sent.
     pub queues: QueueUrls,
+    /// The table that holds what is remembered. Without one, nothing is, and nothing can be removed
+    /// that has to be counted.
+    pub state_table: Option<String>,
 }
 
 impl Default for Settings {
     /// The tag key of the template's default, and no queues.
     fn default() -> Self {
-        Self { connect_key: DEFAULT_CONNECT_KEY.to_owned(), queues: QueueUrls::default() }
+        Self { connect_key: DEFAULT_CONNECT_KEY.to_owned(), queues: QueueUrls::default(), state_table: None }
     }
 }
 
@@ -103,19 +108,21 @@ pub struct Aws {
     rds: Rds,
     tag_index: TagIndex,
     sender: Sender,
+    state: StateTable,
 }
 
 impl Aws {
     /// The clients of all services. Nothing is called yet.
     #[must_use]
     pub fn new(config: &SdkConfig, settings: Settings) -> Self {
-        let Settings { connect_key, queues } = settings;
+        let Settings { connect_key, queues, state_table } = settings;
         Self {
             region: config.region().map(|region| region.as_ref().to_owned()),
             ec2: Ec2::new(config, connect_key.clone()),
             rds: Rds::new(config, connect_key.clone()),
             tag_index: TagIndex::new(config),
             sender: Sender::new(config, queues),
+            state: StateTable::new(config, state_table),
             connect_key,
         }
     }
@@ -168,6 +175,38 @@ impl Observe for Aws {
         reading.gaps.extend(gaps);
         reading
     }
+
+    async fn holders(&self, which: &BTreeMap<StoreId, StoreArn>) -> Reading<DataStore> {
+        let mut by_kind = BTreeMap::<StoreKind, Vec<&StoreId>>::new();
+        let mut gaps: Vec<Gap> = Vec::new();
+        for (id, arn) in which {
+            match self.in_region(arn, &Call::reading("tagwire:FindStore", arn.as_str())) {
+                Ok(()) => by_kind.entry(arn.kind()).or_default().push(id),
+                Err(error) => gaps.push(error.into()),
+            }
+        }
+        let mut reading = reading::together(by_kind.into_iter().map(|(kind, ids)| async move {
+            match kind {
+                StoreKind::DbCluster => self.rds.clusters_by_identity(&ids).await,
+                StoreKind::DbInstance => self.rds.instances_by_identity(&ids).await,
+            }
+        }))
+        .await;
+        reading.gaps.extend(gaps);
+        reading
+    }
+
+    async fn wearers(&self, vpc: &VpcId, groups: &BTreeSet<SecurityGroupId>) -> Reading<Wearer> {
+        self.ec2.wearers(vpc, groups).await
+    }
+
+    async fn launch_template_groups(&self) -> Reading<SecurityGroupId> {
+        self.ec2.launch_template_groups().await
+    }
+
+    async fn recall(&self, vpc: &VpcId, lists: Option<&BTreeSet<Target>>) -> Result<Memory, CloudError> {
+        self.state.recall(vpc, lists).await
+    }
 }
 
 impl Change for Aws {
@@ -197,6 +236,30 @@ impl Change for Aws {
             StoreKind::DbCluster => self.rds.set_cluster_groups(of, to).await,
             StoreKind::DbInstance => self.rds.set_instance_groups(of, to).await,
         }
+    }
+
+    async fn delete_group(&self, group: &OwnedGroup) -> Result<(), CloudError> {
+        self.ec2.delete_group(group).await
+    }
+
+    async fn set_status(&self, of: &StatusOf, text: Option<&str>) -> Result<(), CloudError> {
+        match of {
+            StatusOf::Instance(instance) => self.ec2.set_status(instance, text).await,
+            StatusOf::Store(store) => {
+                self.in_region(store, &Call::writing("tagwire:SetStatus", store.as_str()))?;
+                match store.kind() {
+                    StoreKind::DbCluster | StoreKind::DbInstance => self.rds.set_status(store, text).await,
+                }
+            }
+        }
+    }
+
+    async fn reserve(&self, vpc: &VpcId, window: &Window) -> Result<(), CloudError> {
+        self.state.reserve(vpc, window).await
+    }
+
+    async fn remember(&self, vpc: &VpcId, notes: &[Note]) -> Result<(), CloudError> {
+        self.state.remember(vpc, notes).await
     }
 }
 
