@@ -402,7 +402,7 @@ fn join<'view>(
         if departures.concern(&candidate.instance.id, &candidate.store.id) {
             continue;
         }
-        let verdict = match PairRow::of(view.connection(standing, candidate.instance)) {
+        let verdict = match PairRow::of(view.connections(standing, candidate.instance).into_iter().next()) {
             PairRow::Connected(via) => Verdict::Connected(via),
             PairRow::NotConnected => {
                 let refusal = refuse::refusal(view, standing, &candidate);

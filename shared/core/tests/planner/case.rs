@@ -156,7 +156,10 @@ fn contradiction(first: &Plan, second: &Plan) -> Option<String> {
             Verdict::Connecting => works && matches!(then, Some(Verdict::Connected(_))),
             Verdict::Waiting(_) => then == Some(&decision.verdict),
             Verdict::Refused(_) => !attaches && matches!(then, Some(Verdict::Refused(_) | Verdict::Connected(_))),
-            Verdict::Disconnecting(_) => (detaches || cuts) && matches!(then, None | Some(Verdict::Refused(_))),
+            Verdict::Disconnecting(_) => {
+                let by_others = matches!(then, Some(Verdict::Connected(via)) if !via.owned);
+                (detaches || cuts) && (by_others || matches!(then, None | Some(Verdict::Refused(_))))
+            }
             Verdict::HeldBack(_) => !attaches && !detaches && then == Some(&decision.verdict),
         };
         (!borne_out).then(|| format!("the verdict {decision:?} turned into {then:?}"))

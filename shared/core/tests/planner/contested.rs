@@ -23,7 +23,7 @@ fn store(world: &mut World) -> &mut DataStore {
 /// Somebody takes the instance side off.
 fn off_instance(world: &mut World) {
     let group = SecurityGroupId::parse("sg-ec2-rds-1").unwrap();
-    world.seen.instances.found[0].interface.as_mut().unwrap().groups.remove(&group);
+    world.seen.instances.found.first_mut().unwrap().interface.as_mut().unwrap().groups.remove(&group);
 }
 
 /// Somebody takes the store side off.
