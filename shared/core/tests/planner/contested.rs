@@ -169,3 +169,23 @@ fn without_memory_everything_is_attached() {
          attach sg-ec2-rds-1 to eni-1 of i-1: shares orders with db/orders",
     );
 }
+
+#[test]
+fn a_tag_taken_away_and_set_again_frees_what_was_contested() {
+    for (off, of_store) in [(off_instance as fn(&mut World), false), (off_store, true)] {
+        let mut world = connected();
+        assert_eq!(rounds(&mut world, off, 15, 4), [true, true, true, false]);
+        let tag = |world: &mut World, value: Option<&str>| {
+            let connect = ConnectTag::read(value);
+            if of_store {
+                store(world).wishes.connect = connect;
+            } else {
+                world.seen.instances.found.first_mut().unwrap().wishes.connect = connect;
+            }
+        };
+        tag(&mut world, Some("billing"));
+        world = after(&world, 1).unwrap();
+        tag(&mut world, Some("orders"));
+        assert!(!holds(&world).unwrap().is_empty(), "it is attached again");
+    }
+}
