@@ -11,11 +11,15 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::{
-    group::{GroupList, GroupName, Owned, Ownership, SecurityGroup},
+    cidr::{CidrPeer, CidrTag, Family, MOST_RULES},
+    group::{CidrGroupName, GroupList, GroupName, Owned, Ownership, Role, SecurityGroup},
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId},
     model::{DataStore, Form, Instance, Interface},
     observation::{Bearer, Observation, Scope, Sighting},
-    plan::{Because, Detachment, Ground, GroupRef, PairRule, PairWork, Plan, StoreChange, Teardown},
+    plan::{
+        Because, CidrChange, CidrGround, CidrWork, Detachment, Ground, GroupRef, PairRule, PairWork, Plan, StoreChange,
+        Teardown,
+    },
     policy::Policy,
     rule::{Peer, Rule},
     service::{Readiness, Side},
@@ -74,12 +78,12 @@ pub enum Violation {
         group: SecurityGroupId,
     },
     /// A group stands in the plan that it does not create.
-    #[error("the {side:?} side of {store} is attached or referred to but not created")]
+    #[error("the {} group of {store} is attached or referred to but not created", role.tag_value())]
     NeverCreated {
         /// The store.
         store: StoreId,
-        /// The side.
-        side: Side,
+        /// What it is for.
+        role: Role,
     },
     /// A list would be longer than AWS takes.
     #[error("the list of {target} would be too long or empty")]
@@ -127,6 +131,16 @@ pub enum Violation {
         /// How many may be.
         left: usize,
     },
+    /// Clients that are not instances would be let in or kept out otherwise than the store's tags say.
+    #[error("{peer} may not be let into {store} or kept out: {why}")]
+    NotAllowed {
+        /// The store.
+        store: StoreArn,
+        /// The clients, or the group that lets them in.
+        peer: String,
+        /// Why not.
+        why: &'static str,
+    },
     /// A group would be deleted that is in use or may be needed.
     #[error("{group} may not be deleted: {why}")]
     NotDeletable {
@@ -155,12 +169,18 @@ pub fn check(plan: Plan, seen: &Observation, policy: &Policy) -> Result<CheckedP
     for (store, work) in &plan.pairs {
         checker.pair(store, work, &mut violations);
     }
+    for (store, work) in &plan.cidrs {
+        checker.cidr(store, work, &mut violations);
+    }
     checker.names(&mut violations);
     checker.stores(&mut violations);
     checker.interfaces(&mut violations);
     checker.window(&mut violations);
     for (store, teardown) in &plan.teardowns {
-        checker.teardown(store, teardown, &mut violations);
+        checker.teardown(store, teardown, false, &mut violations);
+    }
+    for (store, teardown) in &plan.cidr_teardowns {
+        checker.teardown(store, teardown, true, &mut violations);
     }
     checker.decisions(&mut violations);
     if violations.is_empty() { Ok(CheckedPlan(plan)) } else { Err(violations.into_iter().collect()) }
@@ -174,6 +194,9 @@ struct Checker<'plan> {
     by_name: BTreeMap<&'plan ConnectionName, BTreeSet<&'plan InstanceId>>,
     stores: BTreeMap<&'plan StoreId, &'plan DataStore>,
     owned: BTreeMap<&'plan SecurityGroupId, (Owned, &'plan SecurityGroup)>,
+    cidr_groups: BTreeMap<&'plan SecurityGroupId, (Owned<CidrGroupName>, &'plan SecurityGroup)>,
+    /// Every owned group, by what it is for.
+    ours: BTreeMap<&'plan SecurityGroupId, Owned<Role>>,
 }
 
 impl<'plan> Checker<'plan> {
@@ -186,7 +209,11 @@ impl<'plan> Checker<'plan> {
         }
         let owned = seen.groups.found.iter().filter_map(|group| match group.ownership() {
             Ownership::Owned(owned) => Some((&group.id, (owned, group))),
-            Ownership::Foreign | Ownership::Forged(_) => None,
+            Ownership::OwnedCidr(_) | Ownership::Foreign | Ownership::Forged(_) => None,
+        });
+        let cidr_groups = seen.groups.found.iter().filter_map(|group| match group.ownership() {
+            Ownership::OwnedCidr(owned) => Some((&group.id, (owned, group))),
+            Ownership::Owned(_) | Ownership::Foreign | Ownership::Forged(_) => None,
         });
         Self {
             plan,
@@ -196,24 +223,163 @@ impl<'plan> Checker<'plan> {
             by_name,
             stores: seen.present_stores().into_values().map(|store| (&store.id, store)).collect(),
             owned: owned.collect(),
+            cidr_groups: cidr_groups.collect(),
+            ours: seen.groups.found.iter().filter_map(|group| Some((&group.id, group.ownership().ours()?))).collect(),
         }
     }
 
-    /// Whether a group is the given side of the given store: owned and there, or created here.
-    fn is_side(&self, group: &GroupRef, store: &StoreId, side: Side, violations: &mut BTreeSet<Violation>) {
+    /// Whether a group has the given role for the given store: owned and there, or created here.
+    fn has_role(&self, group: &GroupRef, store: &StoreId, role: impl Into<Role>, violations: &mut BTreeSet<Violation>) {
+        let role = role.into();
         let violation = match group {
             GroupRef::Existing(id) => {
-                let owned =
-                    self.owned.get(id).is_some_and(|(owned, _)| owned.store == *store && owned.name.side == side);
+                let owned = self.ours.get(id).is_some_and(|owned| owned.store == *store && owned.name == role);
                 (!owned).then(|| Violation::NotOwned { group: id.clone(), store: store.clone() })
             }
-            GroupRef::Planned(of, of_side) => {
-                let created = self.plan.pairs.get(of).is_some_and(|work| work.create.contains_key(of_side));
-                (of != store || *of_side != side || !created)
-                    .then(|| Violation::NeverCreated { store: of.clone(), side: *of_side })
+            GroupRef::Planned(of, of_role) => {
+                let created = match of_role {
+                    Role::Side(side) => self.plan.pairs.get(of).is_some_and(|work| work.create.contains_key(side)),
+                    Role::Cidr => self.plan.cidrs.get(of).is_some_and(|work| work.create.is_some()),
+                };
+                (of != store || *of_role != role || !created)
+                    .then(|| Violation::NeverCreated { store: of.clone(), role: *of_role })
             }
         };
         violations.extend(violation);
+    }
+
+    /// A rule with a block or a prefix list is in no group but the store's own for such clients, and is
+    /// one that the store's tag asks for and the installation lets.
+    fn cidr(&self, id: &StoreId, work: &CidrWork, violations: &mut BTreeSet<Violation>) {
+        let here = |store: &&DataStore| store.vpc.as_ref() == Some(&self.seen.vpc) && store.arn == work.store;
+        let store = self.stores.get(id).copied().filter(here);
+        let Some(store) = store.filter(|store| self.seen.scope.has_store(&store.arn)) else {
+            violations.insert(Violation::OutsideScope { target: id.to_string() });
+            return;
+        };
+        if !self.seen.groups.is_complete() {
+            violations.insert(Violation::RestsOnGap { target: id.to_string() });
+        }
+        self.has_role(&work.group, id, Role::Cidr, violations);
+        if let Some(spec) = &work.create {
+            let planned = work.group == GroupRef::Planned(id.clone(), Role::Cidr);
+            let tags = &spec.tags;
+            let right = tags.role == Role::Cidr && tags.store == *id && tags.arn == store.arn;
+            if !planned || !right || spec.name.service != store.service {
+                violations.insert(Violation::BadName { name: spec.name.to_string(), store: id.clone() });
+            }
+        }
+        if let Some((group, tags)) = &work.tag {
+            self.has_role(&GroupRef::Existing(group.id().clone()), id, tags.role, violations);
+            if tags.store != *id || tags.arn != store.arn || tags.role != Role::Cidr {
+                violations.insert(Violation::NotOwned { group: group.id().clone(), store: tags.store.clone() });
+            }
+        }
+        let mut refuse = |peer: String, why| {
+            violations.insert(Violation::NotAllowed { store: store.arn.clone(), peer, why });
+        };
+        let takes_part = matches!(store.wishes.connect, ConnectTag::Names(_));
+        if !takes_part || store.wishes.blocked || store.wishes.held {
+            refuse(store.arn.to_string(), "the data store takes no part, is blocked or held");
+        }
+        let CidrTag::Peers(asked_for) = &store.wishes.allow_cidr else {
+            return refuse(store.arn.to_string(), "its tag asks for nothing or cannot be read");
+        };
+        let adds = !work.authorize.is_empty() || work.create.is_some();
+        if adds && (store.form != Form::Plain || store.readiness() == Readiness::Never) {
+            refuse(store.arn.to_string(), "the data store takes no new clients");
+        }
+        if Some(work.ports) != store.ports {
+            refuse(format!("tcp {}", work.ports), "these are not its ports");
+        }
+        for peer in work.authorize.iter().filter(|peer| !asked_for.contains(peer)) {
+            refuse(peer.to_string(), "its tag does not name it");
+        }
+        for (peer, why) in asked_for.iter().filter_map(|peer| Some((peer, self.forbids(store, peer)?))) {
+            refuse(peer.to_string(), why);
+        }
+        for family in [Family::Ipv4, Family::Ipv6] {
+            if asked_for.iter().map(|peer| self.rules_of(peer, family)).sum::<usize>() > MOST_RULES {
+                refuse(family.to_string(), "a group has no room for so many rules");
+            }
+        }
+        for (group, rule) in &work.revoke {
+            let found = self.cidr_groups.get(group.id()).filter(|(owned, _)| owned.store == *id);
+            let peer = CidrPeer::of(&rule.peer);
+            if !found.is_some_and(|(_, group)| group.rules.contains(rule)) {
+                violations.insert(Violation::BadRule { rule: format!("{rule} in {group}"), store: id.clone() });
+            } else if peer.is_some_and(|peer| asked_for.contains(&peer) && *rule == work.rule(&peer)) {
+                violations.insert(Violation::CutsPair { group: group.id().clone() });
+            }
+        }
+    }
+
+    /// Why a peer may not be let in, whoever asks for it.
+    fn forbids(&self, store: &DataStore, peer: &CidrPeer) -> Option<&'static str> {
+        let Some(limits) = self.policy.allow_cidr else {
+            return Some("the installation lets in no clients but instances");
+        };
+        let list = match peer {
+            CidrPeer::Block(block) => return block.is_too_wide(limits).then_some("it is too wide"),
+            CidrPeer::PrefixList(id) => self.seen.prefix_lists.found.iter().find(|list| list.id == *id),
+        };
+        let Some(list) = list else { return Some("the prefix list was not read") };
+        if list.owner != store.arn.account() {
+            return Some("the prefix list is not this account's");
+        }
+        list.entries.iter().any(|block| block.is_too_wide(limits)).then_some("an entry of the prefix list is too wide")
+    }
+
+    fn rules_of(&self, peer: &CidrPeer, family: Family) -> usize {
+        match peer {
+            CidrPeer::Block(block) => usize::from(block.family() == family),
+            CidrPeer::PrefixList(id) => {
+                let mut lists = self.seen.prefix_lists.found.iter();
+                let list = lists.find(|list| list.id == *id && list.family == family);
+                list.map_or(0, |list| list.most_entries)
+            }
+        }
+    }
+
+    /// What becomes of a store's group for clients that are not instances in its list.
+    fn cidr_change(&self, store: &DataStore, change: &CidrChange, violations: &mut BTreeSet<Violation>) {
+        if !self.seen.scope.has_store(&store.arn) || store.vpc.as_ref() != Some(&self.seen.vpc) {
+            violations.insert(Violation::OutsideScope { target: store.arn.to_string() });
+        }
+        if !self.seen.groups.is_complete() {
+            violations.insert(Violation::RestsOnGap { target: store.arn.to_string() });
+        }
+        let wishes = &store.wishes;
+        let takes_part = matches!(wishes.connect, ConnectTag::Names(_));
+        match change {
+            CidrChange::Attach(group) => {
+                self.has_role(group, &store.id, Role::Cidr, violations);
+                let asks = wishes.allow_cidr.peers().next().is_some();
+                let forbidden = wishes.allow_cidr.peers().any(|peer| self.forbids(store, peer).is_some());
+                let plain = store.form == Form::Plain && !wishes.blocked && !wishes.held;
+                if !takes_part || !asks || forbidden || !plain {
+                    let peer = store.arn.to_string();
+                    let why = "its tags do not ask for it, or it may not be let in";
+                    violations.insert(Violation::NotAllowed { store: store.arn.clone(), peer, why });
+                }
+            }
+            CidrChange::Detach { groups, ground } => {
+                let unasked = wishes.allow_cidr.asks_for_none();
+                let holds = match ground {
+                    CidrGround::Blocked => wishes.blocked,
+                    CidrGround::StoreOptedOut => wishes.connect == ConnectTag::Absent && !wishes.held,
+                    CidrGround::NotAskedFor => takes_part && unasked && !wishes.held,
+                };
+                for group in groups {
+                    self.has_role(&GroupRef::Existing(group.id().clone()), &store.id, Role::Cidr, violations);
+                    if !holds {
+                        let (store, peer) = (store.arn.clone(), group.to_string());
+                        let why = "nothing takes them away";
+                        violations.insert(Violation::NotAllowed { store, peer, why });
+                    }
+                }
+            }
+        }
     }
 
     fn pair(&self, id: &StoreId, work: &PairWork, violations: &mut BTreeSet<Violation>) {
@@ -230,7 +396,7 @@ impl<'plan> Checker<'plan> {
         for (side, spec) in &work.create {
             let right = spec.name.side == *side
                 && spec.name.service == store.service
-                && spec.tags.side == *side
+                && spec.tags.role == Role::Side(*side)
                 && spec.tags.store == *id
                 && spec.tags.arn == store.arn;
             if !right {
@@ -238,8 +404,8 @@ impl<'plan> Checker<'plan> {
             }
         }
         for (group, rule) in &work.authorize {
-            self.is_side(group, id, rule.side, violations);
-            self.is_side(&rule.peer, id, rule.side.opposite(), violations);
+            self.has_role(group, id, rule.side, violations);
+            self.has_role(&rule.peer, id, rule.side.opposite(), violations);
             if Some(rule.ports) != store.ports {
                 violations.insert(Violation::BadRule { rule: format!("tcp {}", rule.ports), store: id.clone() });
             }
@@ -261,8 +427,8 @@ impl<'plan> Checker<'plan> {
             }
         }
         for (group, tags) in &work.tag {
-            self.is_side(&GroupRef::Existing(group.id().clone()), id, tags.side, violations);
-            if tags.store != *id || tags.arn != store.arn {
+            self.has_role(&GroupRef::Existing(group.id().clone()), id, tags.role, violations);
+            if tags.store != *id || tags.arn != store.arn || tags.role == Role::Cidr {
                 violations.insert(Violation::NotOwned { group: group.id().clone(), store: tags.store.clone() });
             }
         }
@@ -312,6 +478,12 @@ impl<'plan> Checker<'plan> {
                 }
             }
         }
+        for (store, work) in &self.plan.cidrs {
+            let name = work.create.iter().map(|spec| spec.name.to_string());
+            for name in name.filter(|name| !taken.insert(name.clone())) {
+                violations.insert(Violation::BadName { name, store: store.clone() });
+            }
+        }
     }
 
     fn stores(&self, violations: &mut BTreeSet<Violation>) {
@@ -324,7 +496,10 @@ impl<'plan> Checker<'plan> {
                 self.leaves_store(store, change, group.id(), *ground, violations);
             }
             if let Some(group) = &change.attach {
-                self.is_side(group, id, Side::Store, violations);
+                self.has_role(group, id, Side::Store, violations);
+            }
+            if let Some(cidr) = &change.cidr {
+                self.cidr_change(store, cidr, violations);
             }
             for instance in &change.needed_by {
                 self.joinable(instance, store, violations);
@@ -332,17 +507,20 @@ impl<'plan> Checker<'plan> {
             let in_scope = self.seen.scope.has_store(&store.arn)
                 || change.needed_by.iter().any(|instance| self.seen.scope.has_instance(instance));
             let takes = change.attach.is_some();
-            if (takes && (!in_scope || change.needed_by.is_empty())) || takes != change.detach.is_empty() {
+            let both = takes && !change.detach.is_empty();
+            let nothing = change.attached().next().is_none() && change.detached().next().is_none();
+            if (takes && (!in_scope || change.needed_by.is_empty())) || both || nothing {
                 violations.insert(Violation::OutsideScope { target: store.arn.to_string() });
             }
             let held = store.wishes.held && !store.wishes.blocked;
             if store.readiness() != Readiness::Ready || store.list_is_changing() || held {
                 violations.insert(Violation::StoreNotReady { store: store.arn.clone() });
             }
-            let kept = store.lasting_groups().filter(|group| !change.detach.keys().any(|gone| gone.id() == *group));
-            let list = kept.cloned().chain(change.attach.iter().map(stand_in)).collect();
+            let kept = store.lasting_groups().filter(|group| !change.detaches(group));
+            let list = kept.cloned().chain(change.attached().map(stand_in)).collect();
             // A list that only gets shorter is no business of the limit's.
-            let limit = if takes { store.service.row().store_group_limit } else { usize::MAX };
+            let limit =
+                if change.attached().next().is_some() { store.service.row().store_group_limit } else { usize::MAX };
             if GroupList::new(list, limit).is_err() {
                 violations.insert(Violation::BadList { target: store.arn.to_string() });
             }
@@ -376,7 +554,7 @@ impl<'plan> Checker<'plan> {
                     violations.insert(Violation::OutsideScope { target: attachment.store.to_string() });
                     continue;
                 };
-                self.is_side(group, &store.id, Side::Instance, violations);
+                self.has_role(group, &store.id, Side::Instance, violations);
                 self.joinable(&change.instance, store, violations);
                 if !self.seen.scope.has_instance(&change.instance) && !self.seen.scope.has_store(&store.arn) {
                     violations.insert(Violation::OutsideScope { target: change.instance.to_string() });
@@ -456,7 +634,7 @@ impl<'plan> Checker<'plan> {
         ground: Ground,
         violations: &mut BTreeSet<Violation>,
     ) {
-        self.is_side(&GroupRef::Existing(group.clone()), &store.id, Side::Store, violations);
+        self.has_role(&GroupRef::Existing(group.clone()), &store.id, Side::Store, violations);
         if !self.in_scope(store) || store.vpc.as_ref() != Some(&self.seen.vpc) {
             violations.insert(Violation::OutsideScope { target: store.arn.to_string() });
         }
@@ -473,7 +651,8 @@ impl<'plan> Checker<'plan> {
         let holds = match ground {
             Ground::Blocked => store.wishes.blocked,
             Ground::StoreOptedOut => {
-                store.wishes.connect == ConnectTag::Absent && !store.wishes.held && still_worn <= change.cuts
+                let of_pairs = change.cuts.saturating_sub(counted_cidr(change));
+                store.wishes.connect == ConnectTag::Absent && !store.wishes.held && still_worn <= of_pairs
             }
             Ground::StoreGone | Ground::NotAskedFor | Ground::NamesNotShared => false,
         };
@@ -493,21 +672,22 @@ impl<'plan> Checker<'plan> {
     }
 
     /// Whether a store is gone for certain.
-    fn is_gone(&self, owned: &Owned) -> bool {
+    fn is_gone<Name>(&self, owned: &Owned<Name>) -> bool {
         let named = owned.arn.as_ref().is_some_and(|arn| {
             self.seen.stores.found.iter().any(|sighting| match sighting {
                 Sighting::Gone(gone) => gone == arn,
                 Sighting::Present(store) => store.arn == *arn && store.id != owned.store,
             })
         });
-        let carried =
-            self.owned.iter().filter(|(_, (side, _))| side.store == owned.store && side.name.side == Side::Store).any(
-                |(id, _)| {
-                    self.seen.other_wearers(id).is_none_or(|mut others| others.next().is_some())
-                        || self.stores.values().any(|store| store.groups.contains_key(*id))
-                        || self.seen.instances.found.iter().any(|instance| instance.wears(id))
-                },
-            );
+        let mut of_store = self
+            .ours
+            .iter()
+            .filter(|(_, group)| group.store == owned.store && group.name != Role::Side(Side::Instance));
+        let carried = of_store.any(|(id, _)| {
+            self.seen.other_wearers(id).is_none_or(|mut others| others.next().is_some())
+                || self.stores.values().any(|store| store.groups.contains_key(*id))
+                || self.seen.instances.found.iter().any(|instance| instance.wears(id))
+        });
         named && !carried && self.seen.absent.contains(&owned.store) && !self.stores.contains_key(&owned.store)
     }
 
@@ -518,9 +698,12 @@ impl<'plan> Checker<'plan> {
             counted.map(|detachment| (&change.instance, &detachment.store))
         });
         let removed = of_interfaces.collect::<BTreeSet<_>>().len()
-            + self.plan.stores.values().map(|change| change.cuts).sum::<usize>();
-        let off_store =
-            self.plan.stores.values().any(|change| change.detach.values().any(|ground| ground.is_counted()));
+            + self.plan.stores.values().map(|change| change.cuts.max(counted_cidr(change))).sum::<usize>();
+        let off_store = self
+            .plan
+            .stores
+            .values()
+            .any(|change| change.detach.values().any(|ground| ground.is_counted()) || counted_cidr(change) > 0);
         let Some(memory) = self.seen.memory.known() else {
             if removed > 0 || off_store {
                 violations.insert(Violation::BreaksWindow { removed, counted: 0, left: 0 });
@@ -538,10 +721,11 @@ impl<'plan> Checker<'plan> {
 
     /// A group is deleted only when it is owned, nothing wears or names it, and its store needs it no
     /// more or nobody has used it for long.
-    fn teardown(&self, id: &StoreId, teardown: &Teardown, violations: &mut BTreeSet<Violation>) {
+    fn teardown(&self, id: &StoreId, teardown: &Teardown, of_cidr: bool, violations: &mut BTreeSet<Violation>) {
         let store = self.stores.get(id).copied();
         for group in &teardown.delete {
-            let Some((owned, _)) = self.owned.get(group.id()).filter(|(owned, _)| owned.store == *id) else {
+            let owned = self.ours.get(group.id());
+            let Some(owned) = owned.filter(|owned| owned.store == *id && of_cidr == (owned.name == Role::Cidr)) else {
                 violations.insert(Violation::NotOwned { group: group.id().clone(), store: id.clone() });
                 continue;
             };
@@ -552,7 +736,7 @@ impl<'plan> Checker<'plan> {
                 refuse("not all groups were read");
             }
             let is_stores = |bearer: &Bearer| {
-                owned.name.side == Side::Store
+                owned.name != Role::Side(Side::Instance)
                     && matches!(bearer, Bearer::Other { .. })
                     && store.is_some_and(|store| store.groups.contains_key(group.id()))
             };
@@ -569,10 +753,14 @@ impl<'plan> Checker<'plan> {
             }
             let listed = self.stores.values().any(|holder| {
                 let change = self.plan.stores.get(&holder.id).filter(|change| change.store == holder.arn);
-                holder.wears(group.id()) && !change.is_some_and(|change| change.detach.contains_key(group))
+                holder.wears(group.id()) && !change.is_some_and(|change| change.detaches(group.id()))
             });
-            let attached = self.plan.stores.get(id).is_some_and(|change| change.attach.is_some());
-            if listed || attached || self.plan.pairs.contains_key(id) {
+            let takes = |change: &StoreChange| {
+                if of_cidr { matches!(change.cidr, Some(CidrChange::Attach(_))) } else { change.attach.is_some() }
+            };
+            let attached = self.plan.stores.get(id).is_some_and(takes);
+            let worked_at = if of_cidr { self.plan.cidrs.contains_key(id) } else { self.plan.pairs.contains_key(id) };
+            if listed || attached || worked_at {
                 refuse("a data store uses it");
             }
             if self.is_named(group.id()) {
@@ -589,6 +777,15 @@ impl<'plan> Checker<'plan> {
                         && store.wishes.connect == ConnectTag::Absent
                         && !store.wishes.held
                 }),
+                Because::CidrNotAskedFor => {
+                    of_cidr
+                        && store.is_some_and(|store| {
+                            store.wishes.allow_cidr.asks_for_none()
+                                && store.vpc.as_ref() == Some(&self.seen.vpc)
+                                && !store.wishes.held
+                        })
+                }
+                Because::Unused if of_cidr => false,
                 Because::Unused => self.seen.memory.known().is_some_and(|memory| {
                     let since = memory.unused.get(group.id());
                     let age = since.and_then(|since| Duration::try_from(self.seen.at.duration_since(*since)).ok());
@@ -608,7 +805,7 @@ impl<'plan> Checker<'plan> {
             }
         }
         for (group, rule) in &teardown.revoke {
-            let crosses = matches!(&rule.peer, Peer::Group(peer) if self.owned.contains_key(peer));
+            let crosses = matches!(&rule.peer, Peer::Group(peer) if self.ours.contains_key(peer));
             if !crosses || !teardown.delete.contains(group) {
                 violations.insert(Violation::BadRule { rule: format!("{rule} in {group}"), store: id.clone() });
             }
@@ -619,10 +816,12 @@ impl<'plan> Checker<'plan> {
     fn is_named(&self, group: &SecurityGroupId) -> bool {
         let peer = Peer::Group(group.clone());
         let stays = |id: &SecurityGroupId| {
-            self.plan.teardowns.values().all(|teardown| teardown.delete.iter().all(|gone| gone.id() != id))
+            let mut teardowns = self.plan.teardowns.values().chain(self.plan.cidr_teardowns.values());
+            teardowns.all(|teardown| teardown.delete.iter().all(|gone| gone.id() != id))
         };
         let revoked = |id: &SecurityGroupId, rule: &Rule| {
-            let mut works = self.plan.pairs.values().flat_map(|work| &work.revoke);
+            let of_pairs = self.plan.pairs.values().flat_map(|work| &work.revoke);
+            let mut works = of_pairs.chain(self.plan.cidrs.values().flat_map(|work| &work.revoke));
             works.any(|(of, gone)| of.id() == id && gone == rule)
         };
         let others = self.seen.groups.found.iter().filter(|other| stays(&other.id));
@@ -660,6 +859,15 @@ impl<'plan> Checker<'plan> {
     }
 }
 
+/// As how many connections the removal of a group for clients that are not instances counts.
+fn counted_cidr(change: &StoreChange) -> usize {
+    let ground = match &change.cidr {
+        Some(CidrChange::Detach { ground, .. }) => Some(ground),
+        Some(CidrChange::Attach(_)) | None => None,
+    };
+    usize::from(ground.is_some_and(|ground| ground.is_counted()))
+}
+
 fn is_readable(connect: &ConnectTag) -> bool {
     !matches!(connect, ConnectTag::Invalid(_))
 }
@@ -668,18 +876,18 @@ fn is_readable(connect: &ConnectTag) -> bool {
 fn stand_in(group: &GroupRef) -> SecurityGroupId {
     match group {
         GroupRef::Existing(id) => id.clone(),
-        GroupRef::Planned(store, side) => planned_id(store, *side),
+        GroupRef::Planned(store, role) => planned_id(store, *role),
     }
 }
 
 /// The id under which a group that is still to be created stands in an expected observation:
 /// another one for every identity, in the characters that an id may have.
-pub(crate) fn planned_id(store: &StoreId, side: Side) -> SecurityGroupId {
+pub(crate) fn planned_id(store: &StoreId, role: impl Into<Role>) -> SecurityGroupId {
     let spell = |symbol: char| match symbol {
         'a'..='z' | 'A'..='Z' | '0'..='9' | '-' => symbol.to_string(),
         other => format!(".{:02x}", u32::from(other)),
     };
     let word = store.as_str().chars().map(spell).collect::<Vec<_>>().concat();
-    SecurityGroupId::parse(format!("sg-planned-{word}-{}", side.tag_value()))
+    SecurityGroupId::parse(format!("sg-planned-{word}-{}", role.into().tag_value()))
         .unwrap_or_else(|_| unreachable!("letters, digits, dots and dashes after sg- are a group id"))
 }

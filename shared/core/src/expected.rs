@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use crate::{
     check::{CheckedPlan, planned_id},
-    group::{self, OwnedGroup, SecurityGroup},
-    id::SecurityGroupId,
+    group::{self, OwnTags, OwnedGroup, SecurityGroup},
+    id::{SecurityGroupId, StoreId},
     memory::{Connection, Memory, Note, Recall, Target},
     model::Membership,
     observation::{Observation, Sighting},
@@ -16,7 +16,7 @@ use crate::{
 fn resolve(group: &GroupRef) -> SecurityGroupId {
     match group {
         GroupRef::Existing(id) => id.clone(),
-        GroupRef::Planned(store, side) => planned_id(store, *side),
+        GroupRef::Planned(store, role) => planned_id(store, *role),
     }
 }
 
@@ -28,17 +28,17 @@ pub fn expected(seen: &Observation, plan: &CheckedPlan) -> Observation {
 
 pub(crate) fn carried_out(seen: &Observation, plan: &Plan) -> Observation {
     let mut after = seen.clone();
+    let created = |store: &StoreId, name: String, tags: &OwnTags| SecurityGroup {
+        id: planned_id(store, tags.role),
+        vpc: seen.vpc.clone(),
+        name,
+        description: group::description(tags.role).to_owned(),
+        tags: tags.to_map(),
+        rules: BTreeSet::new(),
+    };
     for (store, work) in &plan.pairs {
-        for (side, spec) in &work.create {
-            after.groups.found.push(SecurityGroup {
-                id: planned_id(store, *side),
-                vpc: seen.vpc.clone(),
-                name: spec.name.to_string(),
-                description: group::description(*side).to_owned(),
-                tags: spec.tags.to_map(),
-                rules: BTreeSet::new(),
-            });
-        }
+        let specs = work.create.values();
+        after.groups.found.extend(specs.map(|spec| created(store, spec.name.to_string(), &spec.tags)));
         for found in &mut after.groups.found {
             for (group, rule) in &work.authorize {
                 if resolve(group) == found.id {
@@ -57,12 +57,22 @@ pub(crate) fn carried_out(seen: &Observation, plan: &Plan) -> Observation {
             }
         }
     }
+    for (store, work) in &plan.cidrs {
+        let spec = work.create.iter();
+        after.groups.found.extend(spec.map(|spec| created(store, spec.name.to_string(), &spec.tags)));
+        let id = resolve(&work.group);
+        for found in after.groups.found.iter_mut().filter(|found| found.id == id) {
+            found.rules.retain(|rule| !work.revoke.iter().any(|(_, revoked)| revoked == rule));
+            found.rules.extend(work.authorize.iter().map(|peer| work.rule(peer)));
+            found.tags.extend(work.tag.iter().flat_map(|(_, tags)| tags.to_map()));
+        }
+    }
     for sighting in &mut after.stores.found {
         if let Sighting::Present(store) = sighting
             && let Some(change) = plan.stores.get(&store.id)
         {
-            store.groups.extend(change.attach.iter().map(|group| (resolve(group), Membership::Active)));
-            store.groups.retain(|group, _| !change.detach.keys().any(|gone| gone.id() == group));
+            store.groups.extend(change.attached().map(|group| (resolve(group), Membership::Active)));
+            store.groups.retain(|group, _| !change.detaches(group));
         }
     }
     for interface in after.instances.found.iter_mut().filter_map(|instance| instance.interface.as_mut()) {
@@ -71,7 +81,7 @@ pub(crate) fn carried_out(seen: &Observation, plan: &Plan) -> Observation {
             interface.groups.retain(|group| !change.detach.keys().any(|gone| gone.id() == group));
         }
     }
-    for teardown in plan.teardowns.values() {
+    for teardown in plan.teardowns.values().chain(plan.cidr_teardowns.values()) {
         let gone: BTreeSet<_> = teardown.delete.iter().map(OwnedGroup::id).collect();
         after.groups.found.retain(|group| !gone.contains(&group.id));
         // A list may still have said that one of them is on its way out.
@@ -118,8 +128,8 @@ fn remember(memory: &mut Memory, seen: &Observation, plan: &Plan) {
     }
     for (id, change) in &plan.stores {
         let target = Target::Store(id.clone());
-        notes.extend(change.attach.iter().map(|group| seen.attached(target.clone(), resolve(group))));
-        notes.extend(change.detach.keys().map(|group| Note::Attached(target.clone(), group.id().clone(), None)));
+        notes.extend(change.attached().map(|group| seen.attached(target.clone(), resolve(group))));
+        notes.extend(change.detached().map(|group| Note::Attached(target.clone(), group.id().clone(), None)));
     }
     for note in notes {
         memory.note(note);

@@ -6,8 +6,9 @@ use std::{collections::BTreeSet, fmt};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    cidr::{Block, CidrPeer, Family, InvalidCidr, MOST_RULES},
     group::Forgery,
-    id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId, VpcId, ZoneName},
+    id::{InstanceId, InterfaceId, PrefixListId, SecurityGroupId, StoreArn, StoreId, VpcId, ZoneName},
     memory::MOST_TIMES_AGAIN,
     observation::Gap,
     rule::Rule,
@@ -198,6 +199,53 @@ pub enum Reason {
         /// The group.
         group: SecurityGroupId,
     },
+    /// The value of the tag for clients that are not instances breaks the grammar: it adds nothing and
+    /// removes nothing.
+    InvalidCidr {
+        /// What is wrong with it.
+        problem: InvalidCidr,
+    },
+    /// More than one owned group for clients that are not instances belongs to the store.
+    AmbiguousCidrGroup {
+        /// All of them.
+        groups: BTreeSet<SecurityGroupId>,
+    },
+    /// The group for clients that are not instances holds rules that no tag can have asked for; they are
+    /// taken away.
+    CidrModified {
+        /// The rules.
+        extra: BTreeSet<Rule>,
+    },
+    /// The installation lets in no clients that are not instances.
+    CidrNotAllowed,
+    /// A block is wider than the installation lets.
+    CidrTooWide {
+        /// What the tag names.
+        peer: CidrPeer,
+        /// The block: itself, or an entry of the list.
+        block: Block,
+        /// The shortest prefix that is let in.
+        limit: u8,
+    },
+    /// A prefix list is another account's, or AWS's, who could change what it lets in.
+    PrefixListForeign {
+        /// The list.
+        list: PrefixListId,
+        /// Who owns it.
+        owner: String,
+    },
+    /// There is no such prefix list.
+    PrefixListNotFound {
+        /// The list.
+        list: PrefixListId,
+    },
+    /// The blocks and lists need more rules than a group takes.
+    CidrRuleLimit {
+        /// The family of addresses that they are too many of.
+        family: Family,
+        /// How many rules they count as.
+        wanted: usize,
+    },
     /// Something needed for the decision could not be read.
     Unread {
         /// What.
@@ -239,6 +287,14 @@ impl Reason {
             Self::StoreUnknown { .. } => "store-unknown",
             Self::StoreMoved { .. } => "store-moved",
             Self::StillCarried { .. } => "still-carried",
+            Self::InvalidCidr { .. } => "invalid-cidr",
+            Self::AmbiguousCidrGroup { .. } => "ambiguous-cidr-group",
+            Self::CidrModified { .. } => "cidr-modified",
+            Self::CidrNotAllowed => "cidr-not-allowed",
+            Self::CidrTooWide { .. } => "cidr-too-wide",
+            Self::PrefixListForeign { .. } => "prefix-list-foreign",
+            Self::PrefixListNotFound { .. } => "prefix-list-not-found",
+            Self::CidrRuleLimit { .. } => "cidr-rule-limit",
             Self::Unread { .. } => "unread",
         }
     }
@@ -276,7 +332,15 @@ impl Reason {
             | Self::OwnershipLost
             | Self::StoreUnknown { .. }
             | Self::StoreMoved { .. }
-            | Self::StillCarried { .. } => false,
+            | Self::StillCarried { .. }
+            | Self::InvalidCidr { .. }
+            | Self::AmbiguousCidrGroup { .. }
+            | Self::CidrModified { .. }
+            | Self::CidrNotAllowed
+            | Self::CidrTooWide { .. }
+            | Self::PrefixListForeign { .. }
+            | Self::PrefixListNotFound { .. }
+            | Self::CidrRuleLimit { .. } => false,
         }
     }
 }
@@ -395,6 +459,42 @@ impl fmt::Display for Reason {
                     "there is no such data store, but something still carries its group {group}; nothing is removed"
                 )
             }
+            Self::InvalidCidr { problem } => {
+                write!(
+                    out,
+                    "its tag tagwire:allow-cidr cannot be read: {problem}; nothing is added or removed because of it"
+                )
+            }
+            Self::AmbiguousCidrGroup { groups } => write!(
+                out,
+                "more than one owned group for CIDR clients belongs to it ({}): the lowest number serves, the others need a person",
+                words(groups)
+            ),
+            Self::CidrModified { extra } => {
+                write!(out, "it holds rules that tagwire never writes there ({}); taken away", words(extra))
+            }
+            Self::CidrNotAllowed => out.write_str(
+                "it has clients that are not EC2 instances, which this installation does not let in (AllowCidr); nothing is added, and what stands is left alone",
+            ),
+            Self::CidrTooWide { peer, block, limit } => {
+                if *peer == CidrPeer::Block(*block) {
+                    write!(out, "{block} is wider than the /{limit} that this installation lets in")?;
+                } else {
+                    write!(out, "{peer} holds {block}, which is wider than the /{limit} that this installation lets in")?;
+                }
+                out.write_str("; nothing is added or removed because of the tag")
+            }
+            Self::PrefixListForeign { list, owner } => write!(
+                out,
+                "{list} belongs to {owner} and not to this account, so somebody else could change what it lets in; nothing is added or removed because of the tag"
+            ),
+            Self::PrefixListNotFound { list } => {
+                write!(out, "there is no {list} here; nothing is added or removed because of the tag")
+            }
+            Self::CidrRuleLimit { family, wanted } => write!(
+                out,
+                "its blocks and prefix lists count as {wanted} rules for {family}, and a group takes {MOST_RULES} (quota Inbound or outbound rules per security group, L-0EA8095F; a prefix list counts with the most entries it may have); nothing is added or removed because of the tag"
+            ),
             Self::Unread { gap } => write!(out, "something could not be read, so nothing is decided on it: {gap}"),
         }
     }

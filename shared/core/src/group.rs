@@ -22,7 +22,7 @@ pub const MANAGED_BY: &str = "tagwire";
 pub const STORE_ID_KEY: &str = "tagwire:data-store-id";
 /// Tag key that holds the store's ARN, for people; rewritten after a rename.
 pub const STORE_ARN_KEY: &str = "tagwire:data-store";
-/// Tag key that holds the side of the pair.
+/// Tag key that holds the role: the side of a pair, or `cidr`.
 pub const SIDE_KEY: &str = "tagwire:side";
 
 /// A security group as read from AWS.
@@ -66,10 +66,8 @@ impl GroupName {
     #[must_use]
     pub fn read(name: &str) -> Option<Self> {
         SERVICES.iter().flat_map(|row| Side::BOTH.map(|side| (row, side))).find_map(|(row, side)| {
-            let digits = name.strip_prefix(row.pattern(side))?.strip_prefix('-')?;
-            let number: u32 = digits.parse().ok()?;
-            let canonical = number > 0 && number.to_string() == digits;
-            canonical.then_some(Self { service: row.service, side, number })
+            let number = number_behind(name, row.pattern(side))?;
+            Some(Self { service: row.service, side, number })
         })
     }
 
@@ -86,16 +84,99 @@ impl fmt::Display for GroupName {
     }
 }
 
-/// The fixed description of our groups, by side. AWS never lets a description be changed, so it
+/// The name of a group for a store's clients that are not EC2 instances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CidrGroupName {
+    /// The service of the store.
+    pub service: Service,
+    /// The number, 1 or more.
+    pub number: u32,
+}
+
+impl CidrGroupName {
+    /// Reads a group's name; only the canonical form counts.
+    #[must_use]
+    pub fn read(name: &str) -> Option<Self> {
+        SERVICES.iter().find_map(|row| {
+            let number = number_behind(name, &row.cidr_pattern())?;
+            Some(Self { service: row.service, number })
+        })
+    }
+}
+
+impl fmt::Display for CidrGroupName {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}-{}", self.service.row().cidr_pattern(), self.number)
+    }
+}
+
+fn number_behind(name: &str, pattern: &str) -> Option<u32> {
+    let digits = name.strip_prefix(pattern)?.strip_prefix('-')?;
+    let number: u32 = digits.parse().ok()?;
+    (number > 0 && number.to_string() == digits).then_some(number)
+}
+
+/// What one of our groups is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// A store's clients that are not EC2 instances.
+    Cidr,
+    /// One side of a pair.
+    #[serde(untagged)]
+    Side(Side),
+}
+
+impl Role {
+    /// The value of the side tag.
+    #[must_use]
+    pub fn tag_value(self) -> &'static str {
+        match self {
+            Self::Side(side) => side.tag_value(),
+            Self::Cidr => "cidr",
+        }
+    }
+
+    /// The role that a group's name says, if it is a name of ours.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        GroupName::read(name)
+            .map(|name| Self::Side(name.side))
+            .or_else(|| CidrGroupName::read(name).map(|_| Self::Cidr))
+    }
+}
+
+impl From<GroupName> for Role {
+    fn from(name: GroupName) -> Self {
+        Self::Side(name.side)
+    }
+}
+
+impl From<CidrGroupName> for Role {
+    fn from(_: CidrGroupName) -> Self {
+        Self::Cidr
+    }
+}
+
+impl From<Side> for Role {
+    fn from(side: Side) -> Self {
+        Self::Side(side)
+    }
+}
+
+/// The fixed description of our groups, by role. AWS never lets a description be changed, so it
 /// is a part of the ownership check that no tag editor can forge onto an existing group.
 #[must_use]
-pub fn description(side: Side) -> &'static str {
-    match side {
-        Side::Store => {
+pub fn description(role: impl Into<Role>) -> &'static str {
+    match role.into() {
+        Role::Side(Side::Store) => {
             "Made by tagwire for a data store: lets in the instances that wear the other group of this pair. Its rules are put back when changed."
         }
-        Side::Instance => {
+        Role::Side(Side::Instance) => {
             "Made by tagwire for instances: lets them out to the data store that wears the other group of this pair. Its rules are put back when changed."
+        }
+        Role::Cidr => {
+            "Made by tagwire for a data store: lets in the CIDR blocks and prefix lists that its tag tagwire:allow-cidr names. Its rules are put back when changed."
         }
     }
 }
@@ -107,8 +188,8 @@ pub struct OwnTags {
     pub store: StoreId,
     /// Its ARN when the tags were written.
     pub arn: StoreArn,
-    /// The side.
-    pub side: Side,
+    /// What the group is for.
+    pub role: Role,
 }
 
 impl OwnTags {
@@ -119,7 +200,7 @@ impl OwnTags {
             (MANAGED_BY_KEY, MANAGED_BY),
             (STORE_ID_KEY, self.store.as_str()),
             (STORE_ARN_KEY, self.arn.as_str()),
-            (SIDE_KEY, self.side.tag_value()),
+            (SIDE_KEY, self.role.tag_value()),
         ]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .into()
@@ -152,21 +233,47 @@ pub enum Ownership {
     Foreign,
     /// It carries our tag, but something that cannot be changed later says otherwise.
     Forged(Forgery),
-    /// Ours.
+    /// Ours, and one side of a pair.
     Owned(Owned),
+    /// Ours, and for clients that are not instances.
+    OwnedCidr(Owned<CidrGroupName>),
+}
+
+impl Ownership {
+    /// The owned group, of whichever kind, with its role for a name.
+    #[must_use]
+    pub fn ours(self) -> Option<Owned<Role>> {
+        match self {
+            Self::Owned(owned) => Some(owned.by_role()),
+            Self::OwnedCidr(owned) => Some(owned.by_role()),
+            Self::Foreign | Self::Forged(_) => None,
+        }
+    }
 }
 
 /// An owned group, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Owned {
+pub struct Owned<Name = GroupName> {
     /// The proof.
     pub group: OwnedGroup,
     /// Its name.
-    pub name: GroupName,
+    pub name: Name,
     /// The identity of the store it was made for.
     pub store: StoreId,
     /// The ARN in its tags, none when that tag is lost or unreadable.
     pub arn: Option<StoreArn>,
+}
+
+impl<Name: Copy + Into<Role>> Owned<Name> {
+    /// What it is for.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.name.into()
+    }
+
+    fn by_role(self) -> Owned<Role> {
+        Owned { name: self.role(), group: self.group, store: self.store, arn: self.arn }
+    }
 }
 
 /// What gives a forged group away.
@@ -174,7 +281,7 @@ pub struct Owned {
 #[serde(rename_all = "kebab-case")]
 pub enum Forgery {
     /// The name fits no pattern of ours.
-    #[error("its name fits no pattern of a pair")]
+    #[error("its name is none that tagwire gives")]
     Name,
     /// The side tag is missing or says another side than the name.
     #[error("its side tag does not agree with its name")]
@@ -195,18 +302,23 @@ impl SecurityGroup {
         if self.tags.get(MANAGED_BY_KEY).map(String::as_str) != Some(MANAGED_BY) {
             return Ownership::Foreign;
         }
-        let Some(name) = GroupName::read(&self.name) else { return Ownership::Forged(Forgery::Name) };
-        if self.tags.get(SIDE_KEY).map(String::as_str) != Some(name.side.tag_value()) {
+        let Some(role) = Role::of_name(&self.name) else { return Ownership::Forged(Forgery::Name) };
+        if self.tags.get(SIDE_KEY).map(String::as_str) != Some(role.tag_value()) {
             return Ownership::Forged(Forgery::Side);
         }
-        if self.description != description(name.side) {
+        if self.description != description(role) {
             return Ownership::Forged(Forgery::Description);
         }
         let Some(Ok(store)) = self.tags.get(STORE_ID_KEY).map(StoreId::parse) else {
             return Ownership::Forged(Forgery::StoreId);
         };
         let arn = self.tags.get(STORE_ARN_KEY).and_then(|arn| StoreArn::parse(arn).ok());
-        Ownership::Owned(Owned { group: OwnedGroup(self.id.clone()), name, store, arn })
+        let group = OwnedGroup(self.id.clone());
+        match (GroupName::read(&self.name), CidrGroupName::read(&self.name)) {
+            (Some(name), _) => Ownership::Owned(Owned { group, name, store, arn }),
+            (None, Some(name)) => Ownership::OwnedCidr(Owned { group, name, store, arn }),
+            (None, None) => Ownership::Forged(Forgery::Name),
+        }
     }
 }
 
@@ -258,7 +370,7 @@ mod tests {
         let tags = OwnTags {
             store: StoreId::parse("cluster-A").unwrap(),
             arn: StoreArn::parse("arn:aws:rds:us-east-1:123456789012:cluster:a").unwrap(),
-            side: Side::Store,
+            role: Side::Store.into(),
         };
         SecurityGroup {
             id: SecurityGroupId::parse("sg-1").unwrap(),
@@ -343,9 +455,34 @@ mod tests {
     }
 
     #[test]
+    fn a_group_for_cidr_clients_is_none_of_a_pair() {
+        let cidr = |group: &mut SecurityGroup| {
+            group.name = "rds-cidr-2".into();
+            group.description = description(Role::Cidr).into();
+            group.tags.insert(SIDE_KEY.into(), "cidr".into());
+        };
+        let Ownership::OwnedCidr(owned) = verdict(cidr) else { panic!("not owned") };
+        assert_eq!((owned.store.as_str(), owned.name.to_string()), ("cluster-A", "rds-cidr-2".to_owned()));
+        let forged = |change: fn(&mut SecurityGroup)| {
+            verdict(|group| {
+                cidr(group);
+                change(group);
+            })
+        };
+        let store_side: fn(&mut SecurityGroup) = |group| drop(group.tags.insert(SIDE_KEY.into(), "store".into()));
+        assert_eq!(forged(store_side), Ownership::Forged(Forgery::Side));
+        assert_eq!(forged(|group| group.name = "rds-ec2-2".into()), Ownership::Forged(Forgery::Side));
+        assert_eq!(forged(|group| group.name = "rds-cidr-02".into()), Ownership::Forged(Forgery::Name));
+        assert_eq!(
+            forged(|group| group.description = description(Side::Store).into()),
+            Ownership::Forged(Forgery::Description)
+        );
+    }
+
+    #[test]
     fn descriptions_hold_only_what_a_group_description_may() {
-        for side in Side::BOTH {
-            let text = description(side);
+        for role in Side::BOTH.map(Role::Side).into_iter().chain([Role::Cidr]) {
+            let text = description(role);
             assert!(text.len() <= 255);
             assert!(
                 text.chars().all(|symbol| symbol.is_ascii_alphanumeric() || " ._-:/()#,@[]+=&;{}!$*".contains(symbol))

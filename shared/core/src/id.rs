@@ -100,6 +100,10 @@ text_id!(
     SecurityGroupId, "a security group id such as sg-0a1b2c3d", |text| has_prefix_and_word(text, "sg-")
 );
 text_id!(
+    /// A managed prefix list.
+    PrefixListId, "a prefix list id such as pl-0a1b2c3d", |text| has_prefix_and_word(text, "pl-")
+);
+text_id!(
     /// A twelve-digit AWS account id.
     AccountId, "a twelve-digit account id",
     |text| text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
@@ -172,6 +176,12 @@ impl StoreArn {
     #[must_use]
     pub fn region(&self) -> &str {
         self.field(3)
+    }
+
+    /// The account it is in.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        self.field(4)
     }
 
     fn field(&self, index: usize) -> &str {

@@ -4,6 +4,7 @@
 //! event → scope → observation → plan → checked plan; carrying a plan out is another crate's.
 
 pub mod check;
+pub mod cidr;
 pub mod event;
 pub mod expected;
 pub mod finding;

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    cidr::PrefixList,
     group::SecurityGroup,
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId, VpcId},
     memory::{Attached, Note, Recall, Target},
@@ -235,6 +236,9 @@ pub struct Observation {
     /// The groups that the default or latest version of a launch template names; none when they
     /// were not asked for, because nothing is to be deleted.
     pub launch_templates: Option<Reading<SecurityGroupId>>,
+    /// The prefix lists that tags or rules for CIDR clients name. One that is not among them does not
+    /// exist, if there is no gap.
+    pub prefix_lists: Reading<PrefixList>,
     /// What is remembered from earlier runs.
     pub memory: Recall,
 }
@@ -290,6 +294,6 @@ impl Observation {
             Recall::Unknown(gap) => Some(gap),
         };
         let read = self.instances.gaps.iter().chain(&self.stores.gaps).chain(&self.groups.gaps);
-        read.chain(&self.wearing.by.gaps).chain(templates).chain(memory)
+        read.chain(&self.wearing.by.gaps).chain(&self.prefix_lists.gaps).chain(templates).chain(memory)
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::SecurityGroupId;
+use crate::{cidr::CidrLimits, id::SecurityGroupId};
 
 /// Groups an interface takes unless the account's quota `L-2AFB9258` was raised.
 pub const DEFAULT_INTERFACE_GROUP_LIMIT: usize = 5;
@@ -46,6 +46,9 @@ pub struct Policy {
     pub isolation_groups: BTreeSet<SecurityGroupId>,
     /// Whether what became of a tag is written beside it, as `tagwire:status`.
     pub status_tags: bool,
+    /// How wide the address blocks of clients that are not instances may be; none while there may be no
+    /// such clients.
+    pub allow_cidr: Option<CidrLimits>,
 }
 
 impl Default for Policy {
@@ -57,6 +60,7 @@ impl Default for Policy {
             sweep_period: DEFAULT_SWEEP_PERIOD,
             isolation_groups: BTreeSet::new(),
             status_tags: false,
+            allow_cidr: None,
         }
     }
 }

@@ -149,6 +149,12 @@ impl ServiceRow {
         }
     }
 
+    /// The name pattern of the group for clients that are not instances, without `-n`.
+    #[must_use]
+    pub fn cidr_pattern(&self) -> String {
+        format!("{}-cidr", self.store_side.trim_end_matches("-ec2"))
+    }
+
     /// Whether a store in `state` (as the service names it) lets its groups be changed.
     #[must_use]
     pub fn readiness(&self, state: &str) -> Readiness {
@@ -175,7 +181,8 @@ mod tests {
 
     #[test]
     fn no_two_patterns_are_the_same() {
-        let mut patterns: Vec<_> = SERVICES.iter().flat_map(|row| Side::BOTH.map(|side| row.pattern(side))).collect();
+        let of_pairs = SERVICES.iter().flat_map(|row| Side::BOTH.map(|side| row.pattern(side).to_owned()));
+        let mut patterns: Vec<_> = of_pairs.chain(SERVICES.iter().map(ServiceRow::cidr_pattern)).collect();
         patterns.sort_unstable();
         let before = patterns.len();
         patterns.dedup();

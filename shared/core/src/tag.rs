@@ -5,12 +5,16 @@ use std::{collections::BTreeSet, fmt};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::cidr::CidrTag;
+
 /// The key whose value holds the connection names, unless the stack says otherwise.
 pub const DEFAULT_CONNECT_KEY: &str = "tagwire:connect";
 /// An instance or store that carries this key, with any value, gets no connection.
 pub const BLOCK_KEY: &str = "tagwire:block";
 /// Nothing is attached or detached at an instance or store that carries this key.
 pub const HOLD_KEY: &str = "tagwire:hold";
+/// The clients of a store that are not EC2 instances; the grammar is [`CidrTag`]'s.
+pub const ALLOW_CIDR_KEY: &str = "tagwire:allow-cidr";
 /// Written by us, when the stack asks for it: what became of the connect tag beside it.
 pub const STATUS_KEY: &str = "tagwire:status";
 
@@ -153,6 +157,8 @@ pub struct Wishes {
     pub blocked: bool,
     /// Carries [`HOLD_KEY`].
     pub held: bool,
+    /// What [`ALLOW_CIDR_KEY`] says. Only a store's is looked at.
+    pub allow_cidr: CidrTag,
     /// What [`STATUS_KEY`] says, none when it is not there.
     pub status: Option<String>,
 }
@@ -160,10 +166,13 @@ pub struct Wishes {
 impl Wishes {
     /// Reads a resource's tags. `connect_key` is the stack's tag key.
     pub fn read<'tag>(connect_key: &str, tags: impl IntoIterator<Item = (&'tag str, &'tag str)>) -> Self {
-        let (mut connect, mut status, mut blocked, mut held) = (None, None, false, false);
+        let (mut connect, mut allow_cidr, mut status, mut blocked, mut held) = (None, None, None, false, false);
         for (key, value) in tags {
             if key == connect_key {
                 connect = Some(value);
+            }
+            if key == ALLOW_CIDR_KEY {
+                allow_cidr = Some(value);
             }
             if key == STATUS_KEY {
                 status = Some(value.to_owned());
@@ -171,7 +180,8 @@ impl Wishes {
             blocked |= key == BLOCK_KEY;
             held |= key == HOLD_KEY;
         }
-        Self { connect: ConnectTag::read(connect), blocked, held, status }
+        let (connect, allow_cidr) = (ConnectTag::read(connect), CidrTag::read(allow_cidr));
+        Self { connect, blocked, held, allow_cidr, status }
     }
 }
 
@@ -245,6 +255,9 @@ mod tests {
             ],
         );
         let status = Some("no-match".to_owned());
-        assert_eq!(wishes, Wishes { connect: names(&["a"]), blocked: true, held: true, status });
+        assert_eq!(
+            wishes,
+            Wishes { connect: names(&["a"]), blocked: true, held: true, allow_cidr: CidrTag::Absent, status }
+        );
     }
 }

@@ -14,17 +14,18 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use tagwire_core::{
     check::CheckedPlan,
-    group::{BadGroupList, GroupList, OwnedGroup, Ownership, SecurityGroup},
+    group::{BadGroupList, GroupList, OwnTags, OwnedGroup, Role, SecurityGroup},
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId},
     memory::{Connection, Note, Target},
     model::{DataStore, Interface},
     observation::{Gap, Observation, Reading, Sighting},
     plan::{
-        Ground, GroupRef, GroupSpec, InterfaceChange, PairRule, PairWork, StatusChange, StatusOf, StoreChange, Teardown,
+        CidrChange, CidrGround, CidrWork, Ground, GroupRef, InterfaceChange, PairRule, PairWork, Plan, StatusChange,
+        StatusOf, StoreChange, Teardown,
     },
     policy::Policy,
     rule::Rule,
-    service::{Readiness, Side},
+    service::Readiness,
 };
 use thiserror::Error;
 
@@ -64,12 +65,14 @@ pub enum Action {
         /// The group.
         group: SecurityGroupId,
     },
-    /// A store's list changed: its store side added or taken away.
+    /// A store's list changed.
     ChangeStore {
         /// The store.
         store: StoreArn,
-        /// Whether it is taken away.
-        detaches: bool,
+        /// How many groups are added.
+        attaches: usize,
+        /// How many are taken away.
+        detaches: usize,
     },
     /// An interface's list changed.
     ChangeInterface {
@@ -104,8 +107,11 @@ impl fmt::Display for Action {
             Self::Authorize { group, rule } => write!(out, "allow in {group}: {rule}"),
             Self::Revoke { group, rule } => write!(out, "revoke in {group}: {rule}"),
             Self::Tag { group } => write!(out, "tag {group}"),
-            Self::ChangeStore { store, detaches: false } => write!(out, "attach the store side to {store}"),
-            Self::ChangeStore { store, detaches: true } => write!(out, "detach the store side from {store}"),
+            Self::ChangeStore { store, attaches, detaches: 0 } => write!(out, "attach {attaches} groups to {store}"),
+            Self::ChangeStore { store, attaches: 0, detaches } => write!(out, "detach {detaches} groups from {store}"),
+            Self::ChangeStore { store, attaches, detaches } => {
+                write!(out, "attach {attaches} groups to {store} and detach {detaches}")
+            }
             Self::ChangeInterface { interface, instance, attaches, detaches: 0 } => {
                 write!(out, "attach {attaches} instance sides to {interface} of {instance}")
             }
@@ -175,7 +181,7 @@ pub enum Failure {
         passing: bool,
     },
     /// An earlier step that this one needs failed.
-    #[error("its pair was not finished")]
+    #[error("the group or pair that it needs was not finished")]
     PairUnfinished,
     /// Something that this step would delete is still attached, because an earlier step failed.
     #[error("it is still attached")]
@@ -312,21 +318,23 @@ pub async fn apply<C: Change, K: Clock>(
         Run { cloud, clock, seen, policy, until, outcome: Outcome::default(), ready: Ready::default(), begun: false };
     let (urgent, later): (Vec<_>, Vec<_>) = plan.stores.iter().partition(|(_, change)| is_urgent(change));
     let (leaving, joining): (Vec<_>, Vec<_>) = plan.interfaces.iter().partition(|(_, change)| change.attach.is_empty());
-    let (losing, gaining): (Vec<_>, Vec<_>) = later.into_iter().partition(|(_, change)| change.attach.is_none());
+    let (gaining, losing): (Vec<_>, Vec<_>) =
+        later.into_iter().partition(|(_, change)| change.attached().next().is_some());
 
     run.stores(&urgent).await;
     run.interfaces(&by_urgency(leaving)).await;
-    run.pairs(&plan.pairs).await;
+    run.groups(works(plan)).await;
     run.stores(&gaining).await;
     run.interfaces(&joining).await;
     run.stores(&losing).await;
-    run.teardowns(&plan.teardowns).await;
+    run.teardowns(plan.teardowns.iter().chain(&plan.cidr_teardowns).collect()).await;
     run.statuses(&plan.statuses).await;
     run.outcome
 }
 
 fn is_urgent(change: &StoreChange) -> bool {
     change.detach.values().any(|ground| *ground == Ground::Blocked)
+        || matches!(change.cidr, Some(CidrChange::Detach { ground: CidrGround::Blocked, .. }))
 }
 
 /// Incident response first.
@@ -363,23 +371,23 @@ impl<C: Change, K: Clock> Run<'_, C, K> {
         self.outcome.steps.push(Step { action, result: Err(Failure::OutOfTime) });
     }
 
-    async fn pairs(&mut self, pairs: &BTreeMap<StoreId, PairWork>) {
-        let all: Vec<_> = pairs.iter().collect();
+    async fn groups(&mut self, all: Vec<Work<'_>>) {
         for portion in all.chunks(PAIRS_AT_ONCE) {
             if !self.has_time() {
-                for (_, work) in portion {
-                    self.ready.unfinished.insert(work.store.clone());
-                    self.leave(Action::Create { name: "what the pair lacks".to_owned(), store: work.store.clone() });
+                for work in portion {
+                    self.ready.unfinished.insert((work.store.clone(), work.kind));
+                    let name = format!("what the {} lacks", work.kind.called());
+                    self.leave(Action::Create { name, store: work.store.clone() });
                 }
                 continue;
             }
             let (cloud, clock, seen) = (self.cloud, self.clock, self.seen);
-            let finish = portion.iter().map(|(id, work)| Pair { cloud, clock, seen, id, work }.finish());
-            for finished in join_all(finish).await {
+            let finish = portion.iter().map(|work| Making { cloud, clock, seen, work }.finish());
+            for (work, finished) in portion.iter().zip(join_all(finish).await) {
                 // Tags on a group that is whole are for people: traffic does not wait for them.
                 let matters = |step: &Step| !matches!(step.action, Action::Tag { .. });
                 if finished.steps.iter().any(|step| step.result.is_err() && matters(step)) {
-                    self.ready.unfinished.insert(finished.store);
+                    self.ready.unfinished.insert((work.store.clone(), work.kind));
                 }
                 self.ready.groups.extend(finished.groups);
                 self.outcome.steps.extend(finished.steps);
@@ -391,7 +399,8 @@ impl<C: Change, K: Clock> Run<'_, C, K> {
         for portion in changes.chunks(LISTS_AT_ONCE) {
             let action = |change: &StoreChange| Action::ChangeStore {
                 store: change.store.clone(),
-                detaches: change.attach.is_none(),
+                attaches: change.attached().count(),
+                detaches: change.detached().count(),
             };
             if !self.has_time() {
                 for (id, change) in portion {
@@ -403,42 +412,58 @@ impl<C: Change, K: Clock> Run<'_, C, K> {
             let which = portion.iter().map(|(_, change)| change.store.clone()).collect();
             let now = self.cloud.stores(&which).await;
             let results = join_all(portion.iter().map(|(id, change)| self.store(&now, id, change))).await;
-            for ((id, change), result) in portion.iter().zip(results) {
-                match &result {
-                    Ok((Ensure::Done, Some(group))) => {
-                        let note = self.seen.attached(Target::Store((*id).clone()), group.clone());
-                        self.outcome.notes.push(note);
-                    }
-                    Ok((_, Some(_))) => {}
-                    Ok((_, None)) => {
-                        let target = Target::Store((*id).clone());
-                        for group in change.detach.keys() {
-                            self.forget(Note::Attached(target.clone(), group.id().clone(), None));
-                        }
-                    }
-                    Err(_) => self.ready.fail(Some(&change.store), id, None),
+            for ((id, change), (attached, results)) in portion.iter().zip(results) {
+                if results.iter().any(Result::is_err) {
+                    self.ready.fail(Some(&change.store), id, None);
                 }
-                let result = result.map(|(ensure, _)| ensure);
-                self.outcome.steps.push(Step { action: action(change), result });
+                if results.last().is_some_and(Result::is_ok) {
+                    let target = Target::Store((*id).clone());
+                    for group in attached {
+                        self.outcome.notes.push(self.seen.attached(target.clone(), group));
+                    }
+                    for group in change.detached() {
+                        self.forget(Note::Attached(target.clone(), group.id().clone(), None));
+                    }
+                }
+                self.outcome.steps.extend(results.into_iter().map(|result| Step { action: action(change), result }));
             }
         }
     }
 
-    /// What was done, and the group that was attached.
+    /// The groups that were newly attached, and what became of every part; the change of the list
+    /// itself comes last.
     async fn store(
         &self,
         now: &Reading<Sighting>,
         id: &StoreId,
         change: &StoreChange,
-    ) -> Result<(Ensure, Option<SecurityGroupId>), Failure> {
-        let attach = change.attach.as_ref().map(|group| self.ready.id(group, &change.store)).transpose()?;
+    ) -> (Vec<SecurityGroupId>, Vec<Result<Ensure, Failure>>) {
+        let cidr = match &change.cidr {
+            Some(CidrChange::Attach(group)) => Some((group, Kind::Cidr)),
+            Some(CidrChange::Detach { .. }) | None => None,
+        };
+        let wanted = change.attach.iter().map(|group| (group, Kind::Pair)).chain(cidr);
+        let (mut groups, mut results) = (BTreeSet::new(), Vec::new());
+        for (group, kind) in wanted {
+            match self.ready.id(group, &change.store, kind) {
+                Ok(group) => drop(groups.insert(group)),
+                Err(failure) => results.push(Err(failure)),
+            }
+        }
+        if groups.is_empty() && change.detached().next().is_none() {
+            return (Vec::new(), results);
+        }
         let store = now.found.iter().find_map(|sighting| match sighting {
             Sighting::Present(store) => (store.arn == change.store).then_some(store.as_ref()),
             Sighting::Gone(_) => None,
         });
-        let store = store.ok_or_else(|| missing(now.gaps.first(), false))?;
-        let ensure = change_store(self.cloud, id, store, attach.as_ref(), change).await?;
-        Ok((ensure, attach))
+        let Some(store) = store else {
+            results.push(Err(missing(now.gaps.first(), false)));
+            return (Vec::new(), results);
+        };
+        let new = groups.iter().filter(|group| !store.wears(group)).cloned().collect();
+        results.push(change_store(self.cloud, id, store, &groups, change).await);
+        (new, results)
     }
 
     async fn interfaces(&mut self, changes: &[(&InterfaceId, &InterfaceChange)]) {
@@ -492,7 +517,7 @@ impl<C: Change, K: Clock> Run<'_, C, K> {
         let mut groups = BTreeSet::new();
         let mut results = Vec::new();
         for (group, attachment) in &change.attach {
-            match self.ready.id(group, &attachment.store) {
+            match self.ready.id(group, &attachment.store, Kind::Pair) {
                 Ok(group) => {
                     groups.insert(group);
                 }
@@ -512,8 +537,7 @@ impl<C: Change, K: Clock> Run<'_, C, K> {
         (new, results)
     }
 
-    async fn teardowns(&mut self, teardowns: &BTreeMap<StoreId, Teardown>) {
-        let all: Vec<_> = teardowns.iter().collect();
+    async fn teardowns(&mut self, all: Vec<(&StoreId, &Teardown)>) {
         for portion in all.chunks(PAIRS_AT_ONCE) {
             let has_time = self.has_time();
             let mut undone = Vec::new();
@@ -542,7 +566,7 @@ impl<C: Change, K: Clock> Run<'_, C, K> {
             change.awaits.iter().all(|(instance, store)| {
                 !ready.failed_instances.contains(instance)
                     && !ready.failed_stores.contains(store)
-                    && !ready.unfinished.contains(store)
+                    && !ready.unfinished.contains(&(store.clone(), Kind::Pair))
             })
         };
         let changes: Vec<_> = changes.iter().filter(is_true).collect();
@@ -612,9 +636,9 @@ async fn undo<C: Change>(cloud: &C, teardown: &Teardown) -> Vec<Step> {
 #[derive(Default)]
 struct Ready {
     /// The groups that may be attached now.
-    groups: BTreeMap<(StoreId, Side), SecurityGroupId>,
-    /// The stores whose pairs are not finished.
-    unfinished: BTreeSet<StoreArn>,
+    groups: BTreeMap<(StoreId, Role), SecurityGroupId>,
+    /// The stores whose groups of a kind are not finished.
+    unfinished: BTreeSet<(StoreArn, Kind)>,
     /// The stores whose groups could not be taken off somewhere.
     still_attached: BTreeSet<StoreId>,
     failed_stores: BTreeSet<StoreArn>,
@@ -628,31 +652,99 @@ impl Ready {
         self.failed_instances.extend(instance.cloned());
     }
 
-    fn id(&self, group: &GroupRef, store: &StoreArn) -> Result<SecurityGroupId, Failure> {
-        if self.unfinished.contains(store) {
+    fn id(&self, group: &GroupRef, store: &StoreArn, kind: Kind) -> Result<SecurityGroupId, Failure> {
+        if self.unfinished.contains(&(store.clone(), kind)) {
             return Err(Failure::PairUnfinished);
         }
         match group {
             GroupRef::Existing(id) => Ok(id.clone()),
-            GroupRef::Planned(store, side) => {
-                self.groups.get(&(store.clone(), *side)).cloned().ok_or(Failure::PairUnfinished)
+            GroupRef::Planned(store, role) => {
+                self.groups.get(&(store.clone(), *role)).cloned().ok_or(Failure::PairUnfinished)
             }
         }
     }
 }
 
-struct FinishedPair {
-    store: StoreArn,
-    groups: BTreeMap<(StoreId, Side), SecurityGroupId>,
+/// What is made of a store's groups: the pair, or the group for clients that are not instances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Pair,
+    Cidr,
+}
+
+impl Kind {
+    fn called(self) -> &'static str {
+        match self {
+            Self::Pair => "pair",
+            Self::Cidr => "group for CIDR clients",
+        }
+    }
+}
+
+/// A rule to be added.
+enum NewRule<'plan> {
+    /// One whose peer may have no id yet.
+    OfPair(&'plan PairRule),
+    /// One as AWS holds it.
+    Whole(Rule),
+}
+
+/// What is to be done at groups of a store that belong together.
+struct Work<'plan> {
+    id: &'plan StoreId,
+    store: &'plan StoreArn,
+    kind: Kind,
+    create: Vec<(String, &'plan OwnTags)>,
+    authorize: Vec<(&'plan GroupRef, NewRule<'plan>)>,
+    revoke: &'plan [(OwnedGroup, Rule)],
+    revoke_first: bool,
+    tag: Vec<&'plan (OwnedGroup, OwnTags)>,
+}
+
+impl<'plan> Work<'plan> {
+    fn of_pair(id: &'plan StoreId, work: &'plan PairWork) -> Self {
+        Self {
+            id,
+            store: &work.store,
+            kind: Kind::Pair,
+            create: work.create.values().map(|spec| (spec.name.to_string(), &spec.tags)).collect(),
+            authorize: work.authorize.iter().map(|(group, rule)| (group, NewRule::OfPair(rule))).collect(),
+            revoke: &work.revoke,
+            revoke_first: false,
+            tag: work.tag.iter().collect(),
+        }
+    }
+
+    fn of_cidr(id: &'plan StoreId, work: &'plan CidrWork) -> Self {
+        Self {
+            id,
+            store: &work.store,
+            kind: Kind::Cidr,
+            create: work.create.iter().map(|spec| (spec.name.to_string(), &spec.tags)).collect(),
+            authorize: work.authorize.iter().map(|peer| (&work.group, NewRule::Whole(work.rule(peer)))).collect(),
+            revoke: &work.revoke,
+            revoke_first: work.revoke_first,
+            tag: work.tag.iter().collect(),
+        }
+    }
+}
+
+fn works(plan: &Plan) -> Vec<Work<'_>> {
+    let of_pairs = plan.pairs.iter().map(|(id, work)| Work::of_pair(id, work));
+    of_pairs.chain(plan.cidrs.iter().map(|(id, work)| Work::of_cidr(id, work))).collect()
+}
+
+struct Finished {
+    groups: BTreeMap<(StoreId, Role), SecurityGroupId>,
     steps: Vec<Step>,
 }
 
-struct Pair<'run, C, K> {
+/// The groups of one store being made and mended.
+struct Making<'run, C, K> {
     cloud: &'run C,
     clock: &'run K,
     seen: &'run Observation,
-    id: &'run StoreId,
-    work: &'run PairWork,
+    work: &'run Work<'run>,
 }
 
 /// How long a group just created may stay invisible: AWS lists `InvalidGroup.NotFound` right after
@@ -666,19 +758,20 @@ const VISIBILITY: [Duration; 6] = [
     Duration::from_secs(4),
 ];
 
-impl<C: Change, K: Clock> Pair<'_, C, K> {
-    async fn finish(self) -> FinishedPair {
+impl<C: Change, K: Clock> Making<'_, C, K> {
+    async fn finish(self) -> Finished {
         let mut steps = Vec::new();
-        let mut made: BTreeMap<Side, SecurityGroup> = BTreeMap::new();
-        let created =
-            join_all(self.work.create.iter().map(async |(side, spec)| (*side, spec, self.create(spec).await)));
-        let mut ids: BTreeMap<Side, SecurityGroupId> = BTreeMap::new();
-        for (side, spec, result) in created.await {
-            let action = Action::Create { name: spec.name.to_string(), store: self.work.store.clone() };
+        let mut made: BTreeMap<Role, SecurityGroup> = BTreeMap::new();
+        let created = join_all(
+            self.work.create.iter().map(async |(name, tags)| (name, tags.role, self.create(name, tags).await)),
+        );
+        let mut ids: BTreeMap<Role, SecurityGroupId> = BTreeMap::new();
+        for (name, role, result) in created.await {
+            let action = Action::Create { name: name.clone(), store: self.work.store.clone() };
             steps.push(Step {
                 action,
                 result: result.map(|(id, ensure)| {
-                    ids.insert(side, id);
+                    ids.insert(role, id);
                     ensure
                 }),
             });
@@ -694,30 +787,28 @@ impl<C: Change, K: Clock> Pair<'_, C, K> {
             Ok(_) => {}
             Err((id, failure)) => steps.push(Step { action: Action::Await { group: id }, result: Err(failure) }),
         }
-        FinishedPair {
-            store: self.work.store.clone(),
-            groups: made.into_iter().map(|(side, group)| ((self.id.clone(), side), group.id)).collect(),
+        Finished {
+            groups: made.into_iter().map(|(role, group)| ((self.work.id.clone(), role), group.id)).collect(),
             steps,
         }
     }
 
     /// Creates a group, or finds the one that an earlier, interrupted run created.
-    async fn create(&self, spec: &GroupSpec) -> Result<(SecurityGroupId, Ensure), Failure> {
-        let error = match self.cloud.create_group(&self.seen.vpc, spec).await {
+    async fn create(&self, name: &str, tags: &OwnTags) -> Result<(SecurityGroupId, Ensure), Failure> {
+        let error = match self.cloud.create_group(&self.seen.vpc, name, tags).await {
             Ok(id) => return Ok((id, Ensure::Done)),
             Err(error) => error,
         };
         if !matches!(error.kind, ErrorKind::AlreadyThere | ErrorKind::EffectUnknown) {
             return Err(error.into());
         }
-        let name = spec.name.to_string();
         // A name that is taken and not found is somebody's who writes it otherwise, or that of a
         // group of our own that an interrupted run has just created and that cannot be read yet.
         let mut there = Vec::new();
         let begun = self.clock.now();
         for delay in VISIBILITY {
             self.clock.sleep(delay).await;
-            let reading = self.cloud.groups(Groups::Named { vpc: &self.seen.vpc, name: &name }).await;
+            let reading = self.cloud.groups(Groups::Named { vpc: &self.seen.vpc, name }).await;
             if let Some(gap) = reading.gaps.into_iter().next() {
                 return Err(Failure::Unread { gap });
             }
@@ -726,9 +817,11 @@ impl<C: Change, K: Clock> Pair<'_, C, K> {
                 break;
             }
         }
-        let ours = there.iter().find(|group| {
-            matches!(group.ownership(), Ownership::Owned(owned) if owned.store == *self.id && owned.name == spec.name)
-        });
+        let is_ours = |group: &&SecurityGroup| {
+            let owned = group.ownership().ours();
+            group.name == name && owned.is_some_and(|owned| owned.store == *self.work.id && owned.name == tags.role)
+        };
+        let ours = there.iter().find(is_ours);
         match ours {
             Some(group) => Ok((group.id.clone(), Ensure::NotNeeded)),
             None if error.kind != ErrorKind::AlreadyThere => Err(error.into()),
@@ -737,7 +830,7 @@ impl<C: Change, K: Clock> Pair<'_, C, K> {
             None if there.is_empty() && self.waited_since(begun) < VISIBILITY.iter().sum() => {
                 Err(Failure::Changed { what: format!("{name} is there already and cannot be read"), passing: true })
             }
-            None => Err(Failure::NameTaken { name }),
+            None => Err(Failure::NameTaken { name: name.to_owned() }),
         }
     }
 
@@ -749,8 +842,8 @@ impl<C: Change, K: Clock> Pair<'_, C, K> {
     /// was read, not by what is usual (an IPv6 VPC has one more).
     async fn visible(
         &self,
-        ids: &BTreeMap<Side, SecurityGroupId>,
-    ) -> Result<BTreeMap<Side, SecurityGroup>, (SecurityGroupId, Failure)> {
+        ids: &BTreeMap<Role, SecurityGroupId>,
+    ) -> Result<BTreeMap<Role, SecurityGroup>, (SecurityGroupId, Failure)> {
         let which: BTreeSet<SecurityGroupId> = ids.values().cloned().collect();
         let mut visible = BTreeMap::new();
         let Some(first) = which.first() else { return Ok(visible) };
@@ -764,8 +857,8 @@ impl<C: Change, K: Clock> Pair<'_, C, K> {
                 .found
                 .into_iter()
                 .filter_map(|group| {
-                    let side = ids.iter().find_map(|(side, id)| (*id == group.id).then_some(*side))?;
-                    matches!(group.ownership(), Ownership::Owned(_)).then_some((side, group))
+                    let role = ids.iter().find_map(|(role, id)| (*id == group.id).then_some(*role))?;
+                    group.ownership().ours().is_some().then_some((role, group))
                 })
                 .collect();
             if visible.len() == ids.len() {
@@ -777,10 +870,16 @@ impl<C: Change, K: Clock> Pair<'_, C, K> {
         Err((missing.clone(), Failure::Changed { what, passing: true }))
     }
 
-    /// New rules first; only when all are in, what does not belong there is taken away.
-    async fn rules(&self, made: &BTreeMap<Side, SecurityGroup>) -> Vec<Step> {
-        let mut steps =
-            join_all(self.work.authorize.iter().map(|(group, rule)| self.authorize(made, group, rule))).await;
+    /// New rules first; only when all are in, what does not belong there is taken away, unless there is no
+    /// room for both.
+    async fn rules(&self, made: &BTreeMap<Role, SecurityGroup>) -> Vec<Step> {
+        let (early, late) =
+            if self.work.revoke_first { (self.work.revoke, &[][..]) } else { (&[][..], self.work.revoke) };
+        let mut steps = join_all(early.iter().map(|(group, rule)| revoke(self.cloud, group, rule))).await;
+        if steps.iter().any(|step| step.result.is_err()) {
+            return steps;
+        }
+        steps.extend(join_all(self.work.authorize.iter().map(|(group, rule)| self.authorize(made, group, rule))).await);
         if steps.iter().any(|step| step.result.is_err()) {
             return steps;
         }
@@ -803,7 +902,7 @@ impl<C: Change, K: Clock> Pair<'_, C, K> {
             .filter_map(|group| Some((proof(group)?, group)))
             .flat_map(|(owned, group)| group.rules.iter().map(move |rule| (owned.clone(), rule.clone())));
         let born = born.filter(|(group, rule)| !authorized.contains(&(group.id().clone(), rule.clone())));
-        let surplus: Vec<(OwnedGroup, Rule)> = self.work.revoke.iter().cloned().chain(born).collect();
+        let surplus: Vec<(OwnedGroup, Rule)> = late.iter().cloned().chain(born).collect();
         steps.extend(join_all(surplus.iter().map(|(group, rule)| revoke(self.cloud, group, rule))).await);
         steps.extend(
             join_all(self.work.tag.iter().map(async |(group, tags)| Step {
@@ -817,22 +916,23 @@ impl<C: Change, K: Clock> Pair<'_, C, K> {
 
     fn resolve<'group>(
         &'group self,
-        made: &'group BTreeMap<Side, SecurityGroup>,
+        made: &'group BTreeMap<Role, SecurityGroup>,
         group: &GroupRef,
     ) -> Option<&'group SecurityGroup> {
         match group {
             GroupRef::Existing(id) => self.seen.groups.found.iter().find(|group| group.id == *id),
-            GroupRef::Planned(_, side) => made.get(side),
+            GroupRef::Planned(_, role) => made.get(role),
         }
     }
 
-    async fn authorize(&self, made: &BTreeMap<Side, SecurityGroup>, group: &GroupRef, rule: &PairRule) -> Step {
-        let resolved = self.resolve(made, group).zip(self.resolve(made, &rule.peer));
-        let Some((owned, rule)) =
-            resolved.and_then(|(group, peer)| Some((proof(group)?, rule.with_peer(peer.id.clone()))))
-        else {
-            let action =
-                Action::Create { name: format!("the {} side", rule.side.tag_value()), store: self.work.store.clone() };
+    async fn authorize(&self, made: &BTreeMap<Role, SecurityGroup>, group: &GroupRef, rule: &NewRule<'_>) -> Step {
+        let rule = match rule {
+            NewRule::Whole(rule) => Some(rule.clone()),
+            NewRule::OfPair(rule) => self.resolve(made, &rule.peer).map(|peer| rule.with_peer(peer.id.clone())),
+        };
+        let Some((owned, rule)) = self.resolve(made, group).and_then(proof).zip(rule) else {
+            let name = format!("what a rule of the {} needs", self.work.kind.called());
+            let action = Action::Create { name, store: self.work.store.clone() };
             return Step { action, result: Err(Failure::PairUnfinished) };
         };
         let result = match self.cloud.authorize(&owned, &rule).await {
@@ -870,10 +970,7 @@ async fn revoke<C: Change>(cloud: &C, group: &OwnedGroup, rule: &Rule) -> Step {
 }
 
 fn proof(group: &SecurityGroup) -> Option<OwnedGroup> {
-    match group.ownership() {
-        Ownership::Owned(owned) => Some(owned.group),
-        Ownership::Foreign | Ownership::Forged(_) => None,
-    }
+    group.ownership().ours().map(|owned| owned.group)
 }
 
 /// `NotFound` about a group that was read a moment ago means that it is not visible everywhere yet.
@@ -895,15 +992,15 @@ async fn change_store<C: Change>(
     cloud: &C,
     id: &StoreId,
     store: &DataStore,
-    attach: Option<&SecurityGroupId>,
+    attach: &BTreeSet<SecurityGroupId>,
     change: &StoreChange,
 ) -> Result<Ensure, Failure> {
     if store.id != *id {
         let what = format!("another data store ({}) has its name now", store.id);
         return Err(Failure::Changed { what, passing: false });
     }
-    let leaves = |group: &SecurityGroupId| change.detach.keys().any(|gone| gone.id() == group);
-    if attach.is_none_or(|group| store.wears(group)) && !store.lasting_groups().any(leaves) {
+    let leaves = |group: &SecurityGroupId| change.detaches(group);
+    if attach.iter().all(|group| store.wears(group)) && !store.lasting_groups().any(leaves) {
         return Ok(Ensure::NotNeeded);
     }
     if store.list_is_changing() {

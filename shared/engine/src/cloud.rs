@@ -12,12 +12,13 @@ use std::{
 use jiff::Timestamp;
 use serde::Serialize;
 use tagwire_core::{
+    cidr::PrefixList,
     group::{GroupList, OwnTags, OwnedGroup, SecurityGroup},
-    id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId, VpcId},
+    id::{InstanceId, InterfaceId, PrefixListId, SecurityGroupId, StoreArn, StoreId, VpcId},
     memory::{Memory, Note, Target, Window},
     model::{DataStore, Instance, Interface},
     observation::{Gap, Reading, Sighting, Wearer},
-    plan::{GroupSpec, StatusOf},
+    plan::StatusOf,
     rule::Rule,
     tag::{ConnectTag, ConnectionName},
     work::{Again, WorkItem},
@@ -166,6 +167,8 @@ pub trait Observe {
     async fn wearers(&self, vpc: &VpcId, groups: &BTreeSet<SecurityGroupId>) -> Reading<Wearer>;
     /// Reads the groups that the default or latest version of a launch template names.
     async fn launch_template_groups(&self) -> Reading<SecurityGroupId>;
+    /// Reads managed prefix lists with their entries. Ids that do not exist are simply not found.
+    async fn prefix_lists(&self, which: &BTreeSet<PrefixListId>) -> Reading<PrefixList>;
     /// Reads what is remembered of a VPC; of attachments, those to these lists, or all with none.
     async fn recall(&self, vpc: &VpcId, lists: Option<&BTreeSet<Target>>) -> Result<Memory, CloudError>;
 }
@@ -173,8 +176,8 @@ pub trait Observe {
 /// Changing. Every call that changes a group takes the proof that it is ours.
 #[expect(async_fn_in_trait, reason = "static dispatch on one thread: no future has to be Send")]
 pub trait Change: Observe {
-    /// Creates a group with its tags in one call.
-    async fn create_group(&self, vpc: &VpcId, spec: &GroupSpec) -> Result<SecurityGroupId, CloudError>;
+    /// Creates a group with its tags, and the description of their role, in one call.
+    async fn create_group(&self, vpc: &VpcId, name: &str, tags: &OwnTags) -> Result<SecurityGroupId, CloudError>;
     /// Adds a rule. [`ErrorKind::AlreadyThere`] when the very same rule is there.
     async fn authorize(&self, group: &OwnedGroup, rule: &Rule) -> Result<(), CloudError>;
     /// Takes a rule away. [`ErrorKind::NotFound`] when it is not there.

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::join;
 use jiff::Timestamp;
 use tagwire_core::{
-    group::{Owned, Ownership, SecurityGroup},
-    id::{InterfaceId, SecurityGroupId, StoreArn, StoreId, VpcId},
+    cidr::{CidrPeer, CidrTag},
+    group::{Owned, Role, SecurityGroup},
+    id::{InterfaceId, PrefixListId, SecurityGroupId, StoreArn, StoreId, VpcId},
     memory::{Recall, Target},
     model::{DataStore, Instance},
     observation::{Observation, Reading, Scope, Sighting, Wearer, Wearing},
@@ -16,6 +17,9 @@ use tagwire_core::{
 };
 
 use crate::cloud::{Groups, Instances, Observe, TaggedStore};
+
+/// An owned group, by what it is for.
+type Ours = Owned<Role>;
 
 /// Observes one scope of one VPC at `at`. `taken_names` are group names that AWS refused as taken
 /// in an earlier round.
@@ -57,10 +61,12 @@ pub async fn observe<C: Observe>(
         Scope::Vpc => None,
         Scope::Some { .. } => Some(lists_of(&instances.found, &stores.found)),
     };
-    let (wearing, by, launch_templates, memory) = join!(
+    let lists_named = prefix_lists_of(&stores.found, &groups.found, &owned, vpc, &scope);
+    let (wearing, by, launch_templates, prefix_lists, memory) = join!(
         instances_wearing(cloud, vpc, &of),
         async { if of.is_empty() { Reading::default() } else { cloud.wearers(vpc, &of).await } },
         async { if of.is_empty() { None } else { Some(cloud.launch_template_groups().await) } },
+        async { if lists_named.is_empty() { Reading::default() } else { cloud.prefix_lists(&lists_named).await } },
         cloud.recall(vpc, lists.as_ref()),
     );
     instances.extend(wearing);
@@ -79,6 +85,7 @@ pub async fn observe<C: Observe>(
         absent,
         wearing,
         launch_templates,
+        prefix_lists,
         memory,
     }
 }
@@ -88,7 +95,7 @@ pub async fn observe<C: Observe>(
 async fn with_renamed<C: Observe>(
     cloud: &C,
     scope: Scope,
-    owned: &[Owned],
+    owned: &[Ours],
     stores: &mut Reading<Sighting>,
     absent: &mut BTreeSet<StoreId>,
 ) -> Scope {
@@ -124,7 +131,7 @@ async fn find_holders<C: Observe>(
 }
 
 /// The identities of owned groups whose names their service does not know, or knows as others'.
-fn identities<'owned>(owned: impl Iterator<Item = &'owned Owned>, stores: &[Sighting]) -> BTreeMap<StoreId, StoreArn> {
+fn identities<'owned>(owned: impl Iterator<Item = &'owned Ours>, stores: &[Sighting]) -> BTreeMap<StoreId, StoreArn> {
     let here: BTreeSet<&StoreId> = present(stores).map(|store| &store.id).collect();
     let answered: BTreeSet<&StoreArn> = stores.iter().map(Sighting::arn).collect();
     owned
@@ -134,32 +141,35 @@ fn identities<'owned>(owned: impl Iterator<Item = &'owned Owned>, stores: &[Sigh
 }
 
 /// The identities to look for: those of the groups that the scope has to do with.
-fn lost_of(owned: &[Owned], scope: &Scope, stores: &[Sighting], instances: &[Instance]) -> BTreeMap<StoreId, StoreArn> {
-    let worn = |owned: &Owned| instances.iter().any(|instance| instance.wears(owned.group.id()));
+fn lost_of(owned: &[Ours], scope: &Scope, stores: &[Sighting], instances: &[Instance]) -> BTreeMap<StoreId, StoreArn> {
+    let worn = |owned: &Ours| instances.iter().any(|instance| instance.wears(owned.group.id()));
     identities(owned.iter().filter(|owned| *scope == Scope::Vpc || worn(owned)), stores)
 }
 
 /// The owned groups of which it has to be known who wears them: in a sweep all, else those of stores
 /// that may be gone or take no part any more.
 fn to_be_asked_about(
-    owned: &[Owned],
+    owned: &[Ours],
     scope: &Scope,
     stores: &[Sighting],
     instances: &[Instance],
 ) -> BTreeSet<SecurityGroupId> {
-    let concerned = |owned: &Owned| {
+    let concerned = |owned: &Ours| {
         let named = || owned.arn.as_ref().is_some_and(|arn| scope.has_store(arn));
         let now = || present(stores).any(|store| store.id == owned.store && scope.has_store(&store.arn));
         named() || now() || instances.iter().any(|instance| instance.wears(owned.group.id()))
     };
-    let takes_part: BTreeSet<&StoreId> =
-        present(stores).filter(|store| store.wishes.connect != ConnectTag::Absent).map(|store| &store.id).collect();
-    let ending: BTreeSet<&StoreId> = owned
-        .iter()
-        .filter(|owned| !takes_part.contains(&owned.store) && concerned(owned))
-        .map(|owned| &owned.store)
-        .collect();
-    let asked = owned.iter().filter(|owned| *scope == Scope::Vpc || ending.contains(&owned.store));
+    let takes_part = |store: &DataStore, role: Role| {
+        let has_clients = role != Role::Cidr || !store.wishes.allow_cidr.asks_for_none();
+        store.wishes.connect != ConnectTag::Absent && has_clients
+    };
+    let is_ending = |owned: &&Ours| {
+        !present(stores).any(|store| store.id == owned.store && takes_part(store, owned.name)) && concerned(owned)
+    };
+    let ending: BTreeSet<(&StoreId, bool)> =
+        owned.iter().filter(is_ending).map(|owned| (&owned.store, owned.name == Role::Cidr)).collect();
+    let is_asked = |owned: &&Ours| *scope == Scope::Vpc || ending.contains(&(&owned.store, owned.name == Role::Cidr));
+    let asked = owned.iter().filter(is_asked);
     asked.map(|owned| owned.group.id().clone()).collect()
 }
 
@@ -238,14 +248,37 @@ async fn instances_wearing<C: Observe>(
     if groups.is_empty() { Reading::default() } else { cloud.instances(Instances::Wearing { vpc, groups }).await }
 }
 
-fn owned_groups(groups: &[SecurityGroup]) -> Vec<Owned> {
-    groups
-        .iter()
-        .filter_map(|group| match group.ownership() {
-            Ownership::Owned(owned) => Some(owned),
-            Ownership::Foreign | Ownership::Forged(_) => None,
-        })
-        .collect()
+fn owned_groups(groups: &[SecurityGroup]) -> Vec<Ours> {
+    groups.iter().filter_map(|group| group.ownership().ours()).collect()
+}
+
+/// The prefix lists that the tags for CIDR clients name in scope, and those that rules of their groups
+/// still name: these take up room until they are gone.
+fn prefix_lists_of(
+    stores: &[Sighting],
+    groups: &[SecurityGroup],
+    owned: &[Ours],
+    vpc: &VpcId,
+    scope: &Scope,
+) -> BTreeSet<PrefixListId> {
+    let asks = |store: &&DataStore| {
+        store.vpc.as_ref() == Some(vpc)
+            && scope.has_store(&store.arn)
+            && matches!(&store.wishes.allow_cidr, CidrTag::Peers(peers) if !peers.is_empty())
+    };
+    let asking: Vec<&DataStore> = present(stores).filter(asks).collect();
+    let tagged = asking.iter().flat_map(|store| store.wishes.allow_cidr.peers().cloned());
+    let theirs = |group: &&SecurityGroup| {
+        let mut of_clients = owned.iter().filter(|owned| owned.name == Role::Cidr && *owned.group.id() == group.id);
+        of_clients.any(|owned| asking.iter().any(|store| store.id == owned.store))
+    };
+    let rules = groups.iter().filter(theirs).flat_map(|group| &group.rules);
+    let peers = tagged.chain(rules.filter_map(|rule| CidrPeer::of(&rule.peer)));
+    let lists = peers.filter_map(|peer| match peer {
+        CidrPeer::PrefixList(list) => Some(list),
+        CidrPeer::Block(_) => None,
+    });
+    lists.collect()
 }
 
 /// The stores that the instances share a name with according to the index, and those whose owned
@@ -253,7 +286,7 @@ fn owned_groups(groups: &[SecurityGroup]) -> Vec<Owned> {
 fn stores_of(
     instances: &[Instance],
     index: &[TaggedStore],
-    owned: &[Owned],
+    owned: &[Ours],
     scope: &Scope,
     read: &[Sighting],
 ) -> BTreeSet<StoreArn> {
@@ -261,7 +294,7 @@ fn stores_of(
     let shares = |store: &TaggedStore| {
         instances.iter().any(|instance| !instance.wishes.connect.shared_with(&store.connect).is_empty())
     };
-    let worn = |owned: &Owned| instances.iter().any(|instance| instance.wears(owned.group.id()));
+    let worn = |owned: &Ours| instances.iter().any(|instance| instance.wears(owned.group.id()));
     let mut arns: BTreeSet<StoreArn> =
         index.iter().filter(|store| everything || shares(store)).map(|store| store.arn.clone()).collect();
     arns.extend(owned.iter().filter(|owned| everything || worn(owned)).filter_map(|owned| owned.arn.clone()));
@@ -286,12 +319,12 @@ fn names_of(stores: &[Sighting], vpc: &VpcId) -> BTreeSet<ConnectionName> {
 }
 
 /// The instance sides of the stores that were asked for, there or not.
-fn instance_sides_of(stores: &[Sighting], owned: &[Owned], scope: &Scope) -> BTreeSet<SecurityGroupId> {
-    let of_store = |owned: &Owned| {
+fn instance_sides_of(stores: &[Sighting], owned: &[Ours], scope: &Scope) -> BTreeSet<SecurityGroupId> {
+    let of_store = |owned: &Ours| {
         let named =
             owned.arn.as_ref().is_some_and(|arn| matches!(scope, Scope::Some { stores, .. } if stores.contains(arn)));
         named || present(stores).any(|store| store.id == owned.store)
     };
-    let sides = owned.iter().filter(|owned| owned.name.side == Side::Instance && of_store(owned));
+    let sides = owned.iter().filter(|owned| owned.name == Role::Side(Side::Instance) && of_store(owned));
     sides.map(|owned| owned.group.id().clone()).collect()
 }

@@ -9,12 +9,13 @@ use std::{
 
 use jiff::Timestamp;
 use tagwire_core::{
+    cidr::PrefixList,
     group::{GroupList, OwnTags, OwnedGroup, SecurityGroup},
-    id::{InterfaceId, SecurityGroupId, StoreArn, StoreId, VpcId},
+    id::{InterfaceId, PrefixListId, SecurityGroupId, StoreArn, StoreId, VpcId},
     memory::{Memory, Note, Target, Window},
     model::{DataStore, Instance, Interface},
     observation::{Reading, Sighting, Wearer},
-    plan::{GroupSpec, StatusOf},
+    plan::StatusOf,
     rule::{Direction, Rule},
 };
 
@@ -209,14 +210,18 @@ impl<C: Observe, K: Clock> Observe for Paced<'_, C, K> {
         self.read(async || self.cloud.launch_template_groups().await).await
     }
 
+    async fn prefix_lists(&self, which: &BTreeSet<PrefixListId>) -> Reading<PrefixList> {
+        self.read(async || self.cloud.prefix_lists(which).await).await
+    }
+
     async fn recall(&self, vpc: &VpcId, lists: Option<&BTreeSet<Target>>) -> Result<Memory, CloudError> {
         self.change(Bucket::Memory, async || self.cloud.recall(vpc, lists).await).await
     }
 }
 
 impl<C: Change, K: Clock> Change for Paced<'_, C, K> {
-    async fn create_group(&self, vpc: &VpcId, spec: &GroupSpec) -> Result<SecurityGroupId, CloudError> {
-        self.change(Bucket::CreateGroup, async || self.cloud.create_group(vpc, spec).await).await
+    async fn create_group(&self, vpc: &VpcId, name: &str, tags: &OwnTags) -> Result<SecurityGroupId, CloudError> {
+        self.change(Bucket::CreateGroup, async || self.cloud.create_group(vpc, name, tags).await).await
     }
 
     async fn authorize(&self, group: &OwnedGroup, rule: &Rule) -> Result<(), CloudError> {

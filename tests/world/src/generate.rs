@@ -65,9 +65,22 @@ fn stores() -> impl Strategy<Value = Vec<(String, String)>> {
     let state = mostly("", &["state=modifying", "state=backing-up", "state=deleting"]);
     let form = rarely(&["serverless-v1", "global=world", "member-of=big", "vpc=2", "classic", "block", "hold"]);
     let port = mostly("", &["port=3306", "port=5000-5010", "port=none"]);
-    let options = (connect(), groups, state, form, port, mostly("zone=a", &["zone=b,c", ""]), status());
-    let options = options.prop_map(|(connect, groups, state, form, port, zone, status)| {
-        format!("{connect} {groups} {state} {form} {port} {zone} {status}")
+    let clients = mostly(
+        "",
+        &[
+            "allow-cidr=203.0.113.0/24",
+            "allow-cidr=\"203.0.113.0/24 2001:db8::/48\"",
+            "allow-cidr=\"203.0.113.0/24 pl-1\"",
+            "allow-cidr=pl-2",
+            "allow-cidr=\"pl-1 pl-3\"",
+            "allow-cidr=10.0.0.0/15",
+            "allow-cidr=203.0.113.7",
+            "allow-cidr=\"\"",
+        ],
+    );
+    let options = (connect(), groups, state, form, port, mostly("zone=a", &["zone=b,c", ""]), status(), clients);
+    let options = options.prop_map(|(connect, groups, state, form, port, zone, status, clients)| {
+        format!("{connect} {groups} {state} {form} {port} {zone} {status} {clients}")
     });
     vec((kind, options), 1..=3)
 }
@@ -162,15 +175,20 @@ fn groups() -> impl Strategy<Value = Vec<&'static str>> {
         "group ec2-docdb-1 tagged=s0/instance ours=instance",
         "group rds-ec2-3 rule=\"tcp 5432 from sg-ec2-rds-1\" on=s0",
         "group quarantine",
+        "group rds-cidr-1 tagged=s0/cidr ours=cidr on=s0 rule=\"tcp 5432 from 203.0.113.0/24\"",
+        "group rds-cidr-2 tagged=s0/cidr ours=cidr rule=\"all traffic to 0.0.0.0/0\" rule=\"tcp 5432 from pl-1\"",
+        "group rds-cidr-3 tagged=s1/cidr ours=cidr on=s1 rule=\"tcp 22 from 10.0.0.0/8\" rule=\"tcp 5432 from sg-rds-ec2-1\"",
+        "group rds-cidr-4 tagged=s3/cidr ours=cidr",
+        "group Rds-Cidr-1",
         "taken ec2-rds-1",
         "taken Ec2-Rds-2",
     ];
-    subsequence(lines, 0..=2)
+    subsequence(lines, 0..=3)
 }
 
 /// A gap in one reading.
 pub fn gaps() -> impl Strategy<Value = &'static str> {
-    select(vec!["groups", "stores", "instances", "wearers", "templates", "memory"])
+    select(vec!["groups", "stores", "instances", "wearers", "templates", "prefix-lists", "memory"])
 }
 
 fn scope() -> impl Strategy<Value = Option<&'static str>> {
@@ -182,7 +200,17 @@ fn policy() -> impl Strategy<Value = String> {
     let max = mostly("", &["max 0", "max 1", "max 2", "max 3"]);
     let rest = mostly("", &["window 5", "isolation quarantine", "status-tags"]);
     let template = rarely(&["template ec2-rds-1", "template rds-ec2-2"]);
-    (limit, max, rest, template).prop_map(|(limit, max, rest, template)| [limit, max, rest, template].join("\n"))
+    let clients = mostly(
+        "allow-cidr\nprefix-list pl-1 entries=198.51.100.0/24\nprefix-list pl-2 owner=AWS\nprefix-list pl-3 most=30",
+        &[
+            "",
+            "allow-cidr",
+            "allow-cidr ipv4=25\nprefix-list pl-1 most=60",
+            "prefix-list pl-2 entries=10.0.0.0/8\nallow-cidr",
+        ],
+    );
+    let lines = (limit, max, rest, template, clients);
+    lines.prop_map(|(limit, max, rest, template, clients)| [limit, max, rest, template, clients].join("\n"))
 }
 
 fn rest() -> impl Strategy<Value = Vec<String>> {

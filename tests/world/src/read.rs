@@ -7,8 +7,9 @@ use std::{
 
 use jiff::Timestamp;
 use tagwire_core::{
-    group::{self, GroupName, MANAGED_BY, OwnTags, Ownership, SecurityGroup},
-    id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId, VpcId, ZoneName},
+    cidr::{Block, CidrLimits, CidrTag, Family, PrefixList},
+    group::{self, GroupName, MANAGED_BY, OwnTags, Role, SecurityGroup},
+    id::{InstanceId, InterfaceId, PrefixListId, SecurityGroupId, StoreArn, StoreId, VpcId, ZoneName},
     memory::{Attached, Connection, Memory, Note, Recall, Target},
     model::{DataStore, Form, Instance, Interface, Membership},
     observation::{Bearer, Gap, Observation, Reading, Scope, Sighting, Wearer, Wearing},
@@ -34,6 +35,7 @@ pub struct BadWorld {
 
 pub(crate) const VPC: &str = "vpc-1";
 pub(crate) const ZONE_PREFIX: &str = "eu-central-1";
+pub(crate) const ACCOUNT: &str = "123456789012";
 pub(crate) const ARN_PREFIX: &str = "arn:aws:rds:eu-central-1:123456789012:";
 
 impl World {
@@ -83,7 +85,7 @@ impl World {
 
 const THINGS: [&str; 5] = ["instance", "db", "cluster", "docdb", "neptune"];
 const GROUPS: [&str; 2] = ["pair", "group"];
-const REST: [&str; 15] = [
+const REST: [&str; 17] = [
     "gone",
     "scope",
     "gap",
@@ -99,6 +101,8 @@ const REST: [&str; 15] = [
     "max",
     "window",
     "status-tags",
+    "allow-cidr",
+    "prefix-list",
 ];
 
 type Outcome<T> = Result<T, String>;
@@ -212,6 +216,7 @@ impl Line {
             connect: ConnectTag::read(value.as_deref()),
             blocked: self.flag("block"),
             held: self.flag("hold"),
+            allow_cidr: CidrTag::read(self.text("allow-cidr")?.as_deref()),
             status: self.text("status")?,
         })
     }
@@ -240,6 +245,10 @@ fn zone(name: &str) -> Outcome<ZoneName> {
 
 fn side(text: &str) -> Outcome<Side> {
     Side::BOTH.into_iter().find(|side| side.tag_value() == text).ok_or_else(|| format!("{text:?} is not a side"))
+}
+
+fn role(text: &str) -> Outcome<Role> {
+    if text == Role::Cidr.tag_value() { Ok(Role::Cidr) } else { side(text).map(Role::Side) }
 }
 
 fn sides(text: &str) -> Outcome<Vec<Side>> {
@@ -279,6 +288,7 @@ impl Reader {
             absent: BTreeSet::new(),
             wearing: Wearing::default(),
             launch_templates: Some(Reading::default()),
+            prefix_lists: Reading::default(),
             memory: Recall::Known(Memory::default()),
         };
         Self { world: World { seen, policy: Policy::default() }, stores: BTreeMap::new() }
@@ -326,6 +336,16 @@ impl Reader {
                 self.world.policy.status_tags = true;
                 Ok(())
             }
+            "allow-cidr" => {
+                let usual = CidrLimits::default();
+                let mut widest = |key, usual: u8| line.text(key)?.map_or(Ok(usual), |text| said(text.parse()));
+                self.world.policy.allow_cidr = Some(CidrLimits {
+                    widest_ipv4: widest("ipv4", usual.widest_ipv4)?,
+                    widest_ipv6: widest("ipv6", usual.widest_ipv6)?,
+                });
+                Ok(())
+            }
+            "prefix-list" => self.prefix_list(line),
             "scope" => self.scope(line),
             "gap" => self.gap(line),
             "taken" => {
@@ -487,7 +507,7 @@ impl Reader {
             if open.contains(&side) {
                 rules.insert(rule::default_egress());
             }
-            let own = OwnTags { store: home.id.clone(), arn: tag_arn.clone(), side };
+            let own = OwnTags { store: home.id.clone(), arn: tag_arn.clone(), role: side.into() };
             let (description, tags) = match maker.as_str() {
                 "console" => (console_description(side, &of), BTreeMap::new()),
                 "hand" => ("by hand".to_owned(), BTreeMap::new()),
@@ -532,9 +552,9 @@ impl Reader {
         let id = group_id(&id)?;
         let mut tags = BTreeMap::new();
         if let Some(tagged) = line.text("tagged")? {
-            let (of, of_side) = tagged.split_once('/').ok_or_else(|| format!("{tagged:?} is not STORE/SIDE"))?;
+            let (of, of_role) = tagged.split_once('/').ok_or_else(|| format!("{tagged:?} is not STORE/ROLE"))?;
             let home = self.home(of)?;
-            tags = OwnTags { store: home.id, arn: home.arn, side: side(of_side)? }.to_map();
+            tags = OwnTags { store: home.id, arn: home.arn, role: role(of_role)? }.to_map();
         }
         let written: Vec<String> =
             line.options.iter().filter(|(key, _)| key.starts_with("tag:")).map(|(key, _)| key.clone()).collect();
@@ -544,7 +564,7 @@ impl Reader {
             }
         }
         let ours =
-            line.text("ours")?.map(|text| side(&text)).transpose()?.map(|side| group::description(side).to_owned());
+            line.text("ours")?.map(|text| role(&text)).transpose()?.map(|role| group::description(role).to_owned());
         let description = line.text("description")?;
         let group = SecurityGroup {
             id: id.clone(),
@@ -562,6 +582,27 @@ impl Reader {
             let store = self.store_mut(&name).ok_or_else(|| format!("there is no store {name}"))?;
             store.groups.insert(id.clone(), Membership::Active);
         }
+        Ok(())
+    }
+
+    fn prefix_list(&mut self, line: &mut Line) -> Outcome<()> {
+        let list = PrefixList {
+            id: said(PrefixListId::parse(line.name()?))?,
+            owner: line.text("owner")?.unwrap_or_else(|| ACCOUNT.to_owned()),
+            family: if line.flag("ipv6") { Family::Ipv6 } else { Family::Ipv4 },
+            most_entries: line.text("most")?.map_or(Ok(10), |text| said(text.parse()))?,
+            entries: line
+                .list("entries")?
+                .unwrap_or_default()
+                .iter()
+                .map(|entry| said(Block::parse(entry)))
+                .collect::<Outcome<_>>()?,
+        };
+        let lists = &mut self.world.seen.prefix_lists.found;
+        if lists.iter().any(|other| other.id == list.id) {
+            return Err(format!("{} is there already", list.id));
+        }
+        lists.push(list);
         Ok(())
     }
 
@@ -624,7 +665,7 @@ impl Reader {
     /// Who wears an owned group was asked, as a sweep does.
     fn finish(mut self) -> World {
         let seen = &mut self.world.seen;
-        let owned = seen.groups.found.iter().filter(|group| matches!(group.ownership(), Ownership::Owned(_)));
+        let owned = seen.groups.found.iter().filter(|group| group.ownership().ours().is_some());
         seen.wearing.of = owned.map(|group| group.id.clone()).collect();
         self.world
     }
@@ -664,8 +705,13 @@ impl Reader {
             }
             "instances" => (&mut seen.instances.gaps, "ec2:DescribeInstances"),
             "stores" => (&mut seen.stores.gaps, "rds:DescribeDBInstances"),
+            "prefix-lists" => (&mut seen.prefix_lists.gaps, "ec2:DescribeManagedPrefixLists"),
             "groups" => (&mut seen.groups.gaps, "ec2:DescribeSecurityGroups"),
-            _ => return Err(format!("{what:?} is none of instances, stores, groups, wearers, templates, memory")),
+            _ => {
+                return Err(format!(
+                    "{what:?} is none of instances, stores, groups, wearers, templates, prefix-lists, memory"
+                ));
+            }
         };
         gaps.push(gap(reading));
         Ok(())

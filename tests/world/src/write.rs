@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 
 use jiff::Timestamp;
 use tagwire_core::{
+    cidr::{CidrTag, Family, InvalidCidr, PrefixList},
     group::SecurityGroup,
     id::{InstanceId, SecurityGroupId, StoreArn, StoreId, StoreKind, ZoneName},
     memory::{Recall, Target},
@@ -44,6 +45,18 @@ fn wishes(wishes: &Wishes) -> String {
     };
     text.push_str(if wishes.blocked { " block" } else { "" });
     text.push_str(if wishes.held { " hold" } else { "" });
+    match &wishes.allow_cidr {
+        CidrTag::Absent => {}
+        CidrTag::Peers(peers) => {
+            let peers: Vec<String> = peers.iter().map(ToString::to_string).collect();
+            let _ = write!(text, " allow-cidr=\"{}\"", peers.join(" "));
+        }
+        CidrTag::Invalid(
+            InvalidCidr::Word { word } | InvalidCidr::NoLength { word, .. } | InvalidCidr::Length { word, .. },
+        ) => {
+            let _ = write!(text, " allow-cidr=\"{word}\"");
+        }
+    }
     if let Some(status) = &wishes.status {
         let _ = write!(text, " status=\"{status}\"");
     }
@@ -158,6 +171,12 @@ fn security_group(found: &SecurityGroup) -> String {
     line
 }
 
+fn prefix_list(list: &PrefixList) -> String {
+    let family = if list.family == Family::Ipv6 { " ipv6" } else { "" };
+    let entries = joined(&list.entries, ToString::to_string);
+    format!("prefix-list {} owner={} most={} entries={entries}{family}", list.id, list.owner, list.most_entries)
+}
+
 fn gap(what: &str, gap: &Gap) -> String {
     format!("gap {what}{}", if gap.passing { "" } else { " lasting" })
 }
@@ -176,6 +195,7 @@ impl fmt::Display for World {
         lines.extend(seen.groups.found.iter().map(security_group));
         lines.extend(seen.wearing.by.found.iter().map(interface));
         lines.extend(memory(seen));
+        lines.extend(seen.prefix_lists.found.iter().map(prefix_list));
         let templates = seen.launch_templates.as_ref();
         lines.extend(templates.iter().flat_map(|reading| &reading.found).map(|id| format!("template {}", group(id))));
         lines.extend(templates.iter().flat_map(|reading| &reading.gaps).map(|found| gap("templates", found)));
@@ -188,6 +208,7 @@ impl fmt::Display for World {
             ("stores", &seen.stores.gaps),
             ("groups", &seen.groups.gaps),
             ("wearers", &seen.wearing.by.gaps),
+            ("prefix-lists", &seen.prefix_lists.gaps),
         ] {
             lines.extend(gaps.iter().map(|found| gap(what, found)));
         }
@@ -203,6 +224,9 @@ impl fmt::Display for World {
             lines.push(format!("window {}", policy.disconnect_window.as_secs() / 60));
         }
         lines.extend(policy.isolation_groups.iter().map(|id| format!("isolation {}", group(id))));
+        if let Some(limits) = policy.allow_cidr {
+            lines.push(format!("allow-cidr ipv4={} ipv6={}", limits.widest_ipv4, limits.widest_ipv6));
+        }
         if policy.status_tags {
             lines.push("status-tags".to_owned());
         }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{Decision, Detachment, Ground, InterfaceChange, Plan, StoreChange, Verdict, refuse, view::View};
 use crate::{
     finding::{Finding, Reason, Subject},
-    group::{GroupList, Owned},
+    group::{GroupList, Owned, OwnedGroup, Role},
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId},
     memory::{Connection, Memory, Note},
     model::{DataStore, Instance},
@@ -210,14 +210,14 @@ impl<'view> Departures<'view> {
     }
 
     /// Whether an instance side leaves an instance.
-    fn leaves(&self, instance: &Instance, owned: &Owned) -> bool {
+    fn leaves<Name>(&self, instance: &Instance, owned: &Owned<Name>) -> bool {
         let off = instance.interface.as_ref().and_then(|interface| self.off.get(&interface.id));
         off.is_some_and(|groups| groups.contains(owned.group.id()))
     }
 
     /// Whether nobody wears a group once this plan is carried out, as far as interfaces go; none when
     /// that is not known.
-    pub(super) fn is_off_interfaces(&self, owned: &Owned) -> Option<bool> {
+    pub(super) fn is_off_interfaces<Name: Copy + Into<Role>>(&self, owned: &Owned<Name>) -> Option<bool> {
         let id = owned.group.id();
         let others = self.seen.other_wearers(id)?.any(|wearer| !is_of_its_store(self.view, owned, &wearer.bearer));
         Some(!others && self.view.wearing(id).all(|instance| self.leaves(instance, owned)))
@@ -267,13 +267,24 @@ impl<'view> Departures<'view> {
         plan.stores.insert(
             store.id.clone(),
             StoreChange {
-                store: store.arn.clone(),
-                attach: None,
-                needed_by: BTreeSet::new(),
                 detach: worn.into_iter().map(|owned| (owned.group.clone(), ground)).collect(),
                 cuts,
+                ..StoreChange::of(&store.arn)
             },
         );
+    }
+
+    /// Counts the removal of a group from a store as that of one connection, for nobody knows how many
+    /// clients it carries; whether the window lets it.
+    pub(super) fn spend_on_store(&mut self) -> bool {
+        let lets = self.left > 0;
+        if lets {
+            self.left -= 1;
+            self.used += 1;
+        } else {
+            self.waiting_at_stores += 1;
+        }
+        lets
     }
 
     /// Says of those who keep a store's instance side that they are disconnected all the same.
@@ -343,15 +354,15 @@ impl<'view> Departures<'view> {
     }
 }
 
-fn last_group(subject: Subject, owned: &Owned) -> Finding {
+pub(super) fn last_group<Name>(subject: Subject, owned: &Owned<Name>) -> Finding {
     Finding { subject, reason: Reason::LastGroup { group: owned.group.id().clone() } }
 }
 
-/// A store's own interfaces wear its store side for as long as its list holds it, which is where it
-/// is looked at; they follow the list a little later.
-fn is_of_its_store(view: &View<'_>, owned: &Owned, bearer: &Bearer) -> bool {
+/// A store's own interfaces wear its groups for as long as its list holds them, which is where they
+/// are looked at; they follow the list a little later.
+fn is_of_its_store<Name: Copy + Into<Role>>(view: &View<'_>, owned: &Owned<Name>, bearer: &Bearer) -> bool {
     let listed = || view.store(&owned.store).is_some_and(|store| store.groups.contains_key(owned.group.id()));
-    owned.name.side == Side::Store && matches!(bearer, Bearer::Other { .. }) && listed()
+    owned.role() != Role::Side(Side::Instance) && matches!(bearer, Bearer::Other { .. }) && listed()
 }
 
 /// The grounds for removal are these and no others; whatever is not known for certain is none.
@@ -410,8 +421,8 @@ pub(super) enum Whereabouts {
 }
 
 /// A store is gone only when its service says so of its name, lists nothing with its identity, and no
-/// interface or other store carries its store side.
-pub(super) fn whereabouts(view: &View<'_>, owned: &Owned) -> Whereabouts {
+/// interface or other store carries its store side or its group for clients that are not instances.
+pub(super) fn whereabouts<Name>(view: &View<'_>, owned: &Owned<Name>) -> Whereabouts {
     let unknown = || {
         let reason = Reason::StoreUnknown { store: owned.store.clone() };
         // A gap says for itself what could not be read.
@@ -422,8 +433,9 @@ pub(super) fn whereabouts(view: &View<'_>, owned: &Owned) -> Whereabouts {
     if !is_free_name(view, &arn) || !view.seen.absent.contains(&owned.store) {
         return unknown();
     }
-    for side in view.owned_groups(&owned.store).filter(|group| group.name.side == Side::Store) {
-        let id = side.group.id();
+    let store_sides = view.owned_groups(&owned.store).filter(|group| group.name.side == Side::Store);
+    let carried = store_sides.map(|side| &side.group).chain(view.cidr_groups(&owned.store).map(|group| &group.group));
+    for id in carried.map(OwnedGroup::id) {
         let Some(mut others) = view.seen.other_wearers(id) else { return Whereabouts::Unknown(None) };
         let carried = others.next().is_some()
             || view.wearing(id).next().is_some()

@@ -3,6 +3,7 @@
 //! [`plan`] is a pure function; all judgement is in it and in the tables it follows
 //! ([`StoreRow`], [`PairRow`]). Nothing is left to choose when a plan is carried out.
 
+mod cidr;
 mod leave;
 mod pair;
 mod refuse;
@@ -29,9 +30,10 @@ pub use self::{
     status::{StatusChange, StatusOf},
 };
 use crate::{
+    cidr::CidrPeer,
     expected::carried_out,
     finding::{Finding, Reason, Subject},
-    group::{GroupName, OwnTags, OwnedGroup},
+    group::{CidrGroupName, GroupName, OwnTags, OwnedGroup, Role},
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId},
     memory::{Note, Window},
     model::Instance,
@@ -48,15 +50,15 @@ use crate::{
 pub enum GroupRef {
     /// It is there.
     Existing(SecurityGroupId),
-    /// The group of this side of this store's pair, created by the same plan.
-    Planned(StoreId, Side),
+    /// This store's group for this role, created by the same plan.
+    Planned(StoreId, Role),
 }
 
 /// A group to create. Its first rule, let out everything, is revoked as part of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct GroupSpec {
-    /// The name, which says the side.
-    pub name: GroupName,
+pub struct GroupSpec<Name = GroupName> {
+    /// The name, which says the role.
+    pub name: Name,
     /// The tags.
     pub tags: OwnTags,
 }
@@ -111,6 +113,88 @@ impl PairWork {
     fn is_empty(&self) -> bool {
         self.create.is_empty() && self.authorize.is_empty() && self.revoke.is_empty() && self.tag.is_empty()
     }
+}
+
+/// What is to be done at a store's group for clients that are not EC2 instances. Its rules are written
+/// here as what they let in, so that none of another kind can be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CidrWork {
+    /// The store.
+    pub store: StoreArn,
+    /// Its ports.
+    pub ports: PortRange,
+    /// The group.
+    pub group: GroupRef,
+    /// The group to create.
+    pub create: Option<GroupSpec<CidrGroupName>>,
+    /// Whom to let in.
+    pub authorize: BTreeSet<CidrPeer>,
+    /// Rules to take away, after the new ones are in.
+    pub revoke: Vec<(OwnedGroup, Rule)>,
+    /// They have to go before, because the group has no room for both.
+    pub revoke_first: bool,
+    /// Tags to write again.
+    pub tag: Option<(OwnedGroup, OwnTags)>,
+}
+
+impl CidrWork {
+    fn is_empty(&self) -> bool {
+        self.create.is_none() && self.authorize.is_empty() && self.revoke.is_empty() && self.tag.is_none()
+    }
+
+    /// The rule that lets a peer in, as AWS holds it.
+    #[must_use]
+    pub fn rule(&self, peer: &CidrPeer) -> Rule {
+        Rule { direction: Direction::Inbound, traffic: Traffic::Tcp(self.ports), peer: peer.to_peer() }
+    }
+}
+
+/// Why the group for clients that are not instances is taken off its store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CidrGround {
+    /// The store is blocked: the urgent path.
+    Blocked,
+    /// The store does not carry the connect tag.
+    StoreOptedOut,
+    /// The store's tag for such clients is gone or empty.
+    NotAskedFor,
+}
+
+impl CidrGround {
+    /// Whether the removal uses up the window.
+    #[must_use]
+    pub fn is_counted(self) -> bool {
+        match self {
+            Self::Blocked => false,
+            Self::StoreOptedOut | Self::NotAskedFor => true,
+        }
+    }
+}
+
+impl fmt::Display for CidrGround {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Blocked => "blocked",
+            Self::StoreOptedOut => "the data store has no connect tag",
+            Self::NotAskedFor => "the data store asks for no clients but instances",
+        })
+    }
+}
+
+/// What becomes of the group for clients that are not instances in its store's list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CidrChange {
+    /// It is added.
+    Attach(GroupRef),
+    /// It is taken away, with others like it if there are several.
+    Detach {
+        /// The groups.
+        groups: BTreeSet<OwnedGroup>,
+        /// Why.
+        ground: CidrGround,
+    },
 }
 
 /// Why something of ours is taken away. There are no other grounds.
@@ -180,9 +264,48 @@ pub struct StoreChange {
     pub needed_by: BTreeSet<InstanceId>,
     /// Store sides of its own pairs, to be taken away.
     pub detach: BTreeMap<OwnedGroup, Ground>,
+    /// What becomes of its group for clients that are not instances.
+    pub cidr: Option<CidrChange>,
     /// How many connections that cuts which have to be counted: those whose instance sides cannot be
-    /// taken away one by one.
+    /// taken away one by one, and one for the group whose clients nobody can count.
     pub cuts: usize,
+}
+
+impl StoreChange {
+    fn of(store: &StoreArn) -> Self {
+        Self {
+            store: store.clone(),
+            attach: None,
+            needed_by: BTreeSet::new(),
+            detach: BTreeMap::new(),
+            cidr: None,
+            cuts: 0,
+        }
+    }
+
+    /// The groups that are added.
+    pub fn attached(&self) -> impl Iterator<Item = &GroupRef> {
+        let cidr = match &self.cidr {
+            Some(CidrChange::Attach(group)) => Some(group),
+            Some(CidrChange::Detach { .. }) | None => None,
+        };
+        self.attach.iter().chain(cidr)
+    }
+
+    /// The groups that are taken away.
+    pub fn detached(&self) -> impl Iterator<Item = &OwnedGroup> {
+        let cidr = match &self.cidr {
+            Some(CidrChange::Detach { groups, .. }) => Some(groups),
+            Some(CidrChange::Attach(_)) | None => None,
+        };
+        self.detach.keys().chain(cidr.into_iter().flatten())
+    }
+
+    /// Whether a group is taken away.
+    #[must_use]
+    pub fn detaches(&self, group: &SecurityGroupId) -> bool {
+        self.detached().any(|gone| gone.id() == group)
+    }
 }
 
 /// A change of an interface's list.
@@ -215,6 +338,8 @@ pub enum Because {
     StoreGone,
     /// Its store takes no part any more.
     StoreOptedOut,
+    /// Its store asks for no clients but instances.
+    CidrNotAskedFor,
     /// Nobody has used it for longer than the time between two sweeps.
     Unused,
 }
@@ -224,12 +349,13 @@ impl fmt::Display for Because {
         out.write_str(match self {
             Self::StoreGone => "its data store is gone",
             Self::StoreOptedOut => "its data store has no connect tag",
+            Self::CidrNotAskedFor => "its data store asks for no clients but instances",
             Self::Unused => "nobody uses it",
         })
     }
 }
 
-/// The end of a store's pair. It is carried out last, when nothing wears it any more.
+/// The end of a store's pair, or of its group for clients that are not instances. It is carried out last, when nothing wears it any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Teardown {
     /// The store it belonged to; none when its groups have lost the tag that says it.
@@ -299,12 +425,16 @@ pub struct Decision {
 pub struct Plan {
     /// Work at pairs, by store.
     pub pairs: BTreeMap<StoreId, PairWork>,
+    /// Work at groups for clients that are not instances, by store.
+    pub cidrs: BTreeMap<StoreId, CidrWork>,
     /// Changes of stores' lists.
     pub stores: BTreeMap<StoreId, StoreChange>,
     /// Changes of interfaces' lists.
     pub interfaces: BTreeMap<InterfaceId, InterfaceChange>,
     /// Pairs to be deleted.
     pub teardowns: BTreeMap<StoreId, Teardown>,
+    /// Groups for clients that are not instances, to be deleted.
+    pub cidr_teardowns: BTreeMap<StoreId, Teardown>,
     /// Status tags to be written.
     pub statuses: Vec<StatusChange>,
     /// The window with this plan's counted removals in it, to be written before them, on the condition
@@ -323,6 +453,8 @@ impl Plan {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.pairs.is_empty()
+            && self.cidrs.is_empty()
+            && self.cidr_teardowns.is_empty()
             && self.stores.is_empty()
             && self.interfaces.is_empty()
             && self.teardowns.is_empty()
@@ -387,6 +519,7 @@ fn decide(view: &View<'_>, standings: &Standings<'_>, gaining: &BTreeSet<Interfa
         }
     }
     mend(&mut plan, view, standings, &needs);
+    cidr::decide(&mut plan, view, &mut departures);
     teardown::tear_down(&mut plan, view, &departures);
     let works = plan.pairs.iter().filter_map(|(id, work)| Some((standings.get(id)?, work)));
     plan.findings.extend(works.flat_map(|(standing, work)| standing.drift(view, work)));
@@ -464,11 +597,9 @@ fn attach(plan: &mut Plan, standing: &Standing<'_>, needed_by: &[Candidate<'_>])
     let store = standing.store;
     if !standing.store_wears() && refuse::store_attachment_waits(standing).is_none() {
         let change = StoreChange {
-            store: store.arn.clone(),
             attach: Some(standing.group_ref(Side::Store)),
             needed_by: needed_by.iter().map(|candidate| candidate.instance.id.clone()).collect(),
-            detach: BTreeMap::new(),
-            cuts: 0,
+            ..StoreChange::of(&store.arn)
         };
         plan.stores.insert(store.id.clone(), change);
     }

@@ -74,7 +74,7 @@ impl<'view> Standing<'view> {
     /// The group of one side, there or to be made.
     pub(super) fn group_ref(&self, side: Side) -> GroupRef {
         self.serving.get(&side).map_or_else(
-            || GroupRef::Planned(self.store.id.clone(), side),
+            || GroupRef::Planned(self.store.id.clone(), side.into()),
             |owned| GroupRef::Existing(owned.group.id().clone()),
         )
     }
@@ -130,7 +130,7 @@ impl<'view> Standing<'view> {
 }
 
 /// Whether it is a rule that AWS gives to every new group: everything out to everywhere.
-fn is_default_egress(rule: &Rule) -> bool {
+pub(super) fn is_default_egress(rule: &Rule) -> bool {
     let everywhere = match &rule.peer {
         Peer::Ipv4(block) => block == "0.0.0.0/0",
         Peer::Ipv6(block) => block == "::/0",
@@ -213,7 +213,7 @@ pub(super) fn work(view: &View<'_>, standing: &Standing<'_>, used: Use, names: &
     let number = if makes { names.take(store.service, &missing, standing.lowest) } else { None };
 
     for side in Side::BOTH {
-        let tags = OwnTags { store: store.id.clone(), arn: store.arn.clone(), side };
+        let tags = OwnTags { store: store.id.clone(), arn: store.arn.clone(), role: side.into() };
         let peer = standing.group_ref(side.opposite());
         let rule = PairRule { side, ports, peer: peer.clone() };
         let Some(owned) = standing.serving.get(&side) else {

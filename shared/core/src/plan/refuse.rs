@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     finding::{Finding, Reason, Subject},
-    group::{GroupName, Ownership, SecurityGroup, description},
+    group::{Ownership, Role, SecurityGroup, description},
+    id::SecurityGroupId,
     memory::{Attached, Note, Target},
     model::{DataStore, Form, Membership},
     observation::{Scope, Sighting},
@@ -42,7 +43,6 @@ pub(super) fn contested(
     standing: &Standing<'_>,
     candidate: &Candidate<'_>,
 ) -> Option<Reason> {
-    let memory = view.seen.memory.known()?;
     let (store, instance) = (standing.store, candidate.instance);
     let of_store = (!standing.store_wears())
         .then(|| (Side::Store, Target::Store(store.id.clone()), &store.wishes, Subject::Store(store.arn.clone())));
@@ -52,21 +52,33 @@ pub(super) fn contested(
     });
     for (side, target, wishes, subject) in of_store.into_iter().chain(of_instance) {
         let GroupRef::Existing(group) = standing.group_ref(side) else { continue };
-        let Some(attached) = memory.attached.get(&(target.clone(), group.clone())) else { continue };
-        if !attached.is_contested(&Attached::tag_of(&wishes.connect), view.seen.at) {
-            continue;
-        }
-        if !attached.contested {
-            let note = Note::Attached(target, group.clone(), Some(Attached { contested: true, ..attached.clone() }));
-            if !plan.notes.contains(&note) {
-                plan.notes.push(note);
-            }
-        }
-        let reason = Reason::Contested { group };
+        let Some(reason) = contested_list(plan, view, &group, target, &wishes.connect) else { continue };
         plan.findings.push(Finding { subject, reason: reason.clone() });
         return Some(reason);
     }
     None
+}
+
+/// Whether a group was taken off a list too often, whose owner's connect tag is this one.
+pub(super) fn contested_list(
+    plan: &mut Plan,
+    view: &View<'_>,
+    group: &SecurityGroupId,
+    target: Target,
+    connect: &ConnectTag,
+) -> Option<Reason> {
+    let memory = view.seen.memory.known()?;
+    let attached = memory.attached.get(&(target.clone(), group.clone()))?;
+    if !attached.is_contested(&Attached::tag_of(connect), view.seen.at) {
+        return None;
+    }
+    if !attached.contested {
+        let note = Note::Attached(target, group.clone(), Some(Attached { contested: true, ..attached.clone() }));
+        if !plan.notes.contains(&note) {
+            plan.notes.push(note);
+        }
+    }
+    Some(Reason::Contested { group: group.clone() })
 }
 
 fn by_wishes(wishes: &Wishes) -> Option<Reason> {
@@ -84,18 +96,8 @@ fn by_store(view: &View<'_>, standing: &Standing<'_>) -> Option<Reason> {
     if store.vpc.is_none() {
         return Some(Reason::Ec2Classic);
     }
-    match &store.form {
-        Form::Plain => {}
-        Form::ServerlessV1 => return Some(Reason::ServerlessV1),
-        Form::GlobalMember { global } => return Some(Reason::GlobalDatabase { global: global.clone() }),
-        Form::ClusterMember { cluster } => return Some(Reason::ClusterMember { cluster: cluster.clone() }),
-    }
-    if let Some(reason) = by_wishes(&store.wishes) {
+    if let Some(reason) = by_form(store).or_else(|| by_wishes(&store.wishes)).or_else(|| by_state(store)) {
         return Some(reason);
-    }
-    // A store without a port is still coming up, whatever its state says.
-    if store.readiness() == Readiness::Never || store.ports.is_none() {
-        return Some(not_available(store));
     }
     // Without every group of the VPC a pair of this store may be there unseen, and its name taken.
     if let Some(gap) = view.seen.groups.gaps.iter().min() {
@@ -106,6 +108,25 @@ fn by_store(view: &View<'_>, standing: &Standing<'_>) -> Option<Reason> {
     }
     let limit = store.service.row().store_group_limit;
     (!standing.store_wears() && store.lasting_groups().count() >= limit).then_some(Reason::StoreGroupLimit { limit })
+}
+
+/// Why nothing new is let into a store, whatever its tags say.
+pub(super) fn by_nature(store: &DataStore) -> Option<Reason> {
+    by_form(store).or_else(|| by_state(store))
+}
+
+fn by_form(store: &DataStore) -> Option<Reason> {
+    match &store.form {
+        Form::Plain => None,
+        Form::ServerlessV1 => Some(Reason::ServerlessV1),
+        Form::GlobalMember { global } => Some(Reason::GlobalDatabase { global: global.clone() }),
+        Form::ClusterMember { cluster } => Some(Reason::ClusterMember { cluster: cluster.clone() }),
+    }
+}
+
+/// A store without a port is still coming up, whatever its state says.
+fn by_state(store: &DataStore) -> Option<Reason> {
+    (store.readiness() == Readiness::Never || store.ports.is_none()).then(|| not_available(store))
 }
 
 fn not_available(store: &DataStore) -> Reason {
@@ -161,7 +182,7 @@ pub(super) fn findings(view: &View<'_>) -> Vec<Finding> {
         let reason = match ownership {
             Ownership::Forged(forgery) => Reason::OwnershipForged { forgery: *forgery },
             Ownership::Foreign if view.group(id).is_some_and(looks_like_ours) => Reason::OwnershipLost,
-            Ownership::Foreign | Ownership::Owned(_) => continue,
+            Ownership::Foreign | Ownership::Owned(_) | Ownership::OwnedCidr(_) => continue,
         };
         findings.push(Finding { subject: Subject::Group(id.clone()), reason });
     }
@@ -189,7 +210,7 @@ pub(super) fn findings(view: &View<'_>) -> Vec<Finding> {
 
 /// Nobody else has a reason to write our sentence.
 fn looks_like_ours(group: &SecurityGroup) -> bool {
-    GroupName::read(&group.name).is_some_and(|name| group.description == description(name.side))
+    Role::of_name(&group.name).is_some_and(|role| group.description == description(role))
 }
 
 fn invalid(wishes: &Wishes) -> Vec<Reason> {

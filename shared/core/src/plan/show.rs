@@ -3,8 +3,9 @@
 
 use std::fmt;
 
-use super::{GroupRef, Plan, StatusOf, Verdict};
+use super::{CidrChange, CidrWork, GroupRef, Plan, StatusOf, Verdict};
 use crate::{
+    group::Role,
     id::{StoreArn, StoreKind},
     service::Side,
     tag::STATUS_KEY,
@@ -24,11 +25,15 @@ impl Plan {
     fn call(&self, group: &GroupRef) -> String {
         match group {
             GroupRef::Existing(id) => id.to_string(),
-            GroupRef::Planned(store, side) => self
-                .pairs
-                .get(store)
-                .and_then(|work| work.create.get(side))
-                .map_or_else(|| format!("{store}/{}", side.tag_value()), |spec| spec.name.to_string()),
+            GroupRef::Planned(store, role) => {
+                let name = match role {
+                    Role::Side(side) => {
+                        self.pairs.get(store).and_then(|work| Some(work.create.get(side)?.name.to_string()))
+                    }
+                    Role::Cidr => self.cidrs.get(store).and_then(|work| Some(work.create.as_ref()?.name.to_string())),
+                };
+                name.unwrap_or_else(|| format!("{store}/{}", role.tag_value()))
+            }
         }
     }
 
@@ -54,13 +59,17 @@ impl Plan {
                 lines.push(format!("revoke in {group}: {rule}"));
             }
             for (group, tags) in &work.tag {
-                lines.push(format!("tag {group} as {} side of {}", tags.side.tag_value(), short(&tags.arn)));
+                lines.push(format!("tag {group} as {} side of {}", tags.role.tag_value(), short(&tags.arn)));
             }
         }
+        lines.extend(self.cidrs.values().flat_map(|work| self.cidr_changes(work)));
         for change in self.stores.values() {
             let store = short(&change.store);
-            lines.extend(change.attach.iter().map(|group| format!("attach {} to {store}", self.call(group))));
+            lines.extend(change.attached().map(|group| format!("attach {} to {store}", self.call(group))));
             lines.extend(change.detach.iter().map(|(group, ground)| format!("detach {group} from {store}: {ground}")));
+            if let Some(CidrChange::Detach { groups, ground }) = &change.cidr {
+                lines.extend(groups.iter().map(|group| format!("detach {group} from {store}: {ground}")));
+            }
         }
         for (interface, change) in &self.interfaces {
             for (group, attachment) in &change.attach {
@@ -79,7 +88,7 @@ impl Plan {
                 lines.push(format!("detach {group} from {interface} of {instance}: {ground} ({store})"));
             }
         }
-        for (id, teardown) in &self.teardowns {
+        for (id, teardown) in self.teardowns.iter().chain(&self.cidr_teardowns) {
             let store = teardown.store.as_ref().map_or_else(|| id.to_string(), short);
             lines.extend(teardown.revoke.iter().map(|(group, rule)| format!("revoke in {group}: {rule}")));
             let because = teardown.because;
@@ -96,6 +105,20 @@ impl Plan {
             ));
         }
         lines
+    }
+
+    fn cidr_changes(&self, work: &CidrWork) -> Vec<String> {
+        let (store, group) = (short(&work.store), self.call(&work.group));
+        let create = work.create.iter().map(|spec| format!("create {} for {store}", spec.name));
+        let mut rules = [
+            work.authorize.iter().map(|peer| format!("allow in {group}: {}", work.rule(peer))).collect::<Vec<_>>(),
+            work.revoke.iter().map(|(group, rule)| format!("revoke in {group}: {rule}")).collect(),
+        ];
+        if work.revoke_first {
+            rules.reverse();
+        }
+        let tag = work.tag.iter().map(|(group, tags)| format!("tag {group} as CIDR group of {}", short(&tags.arn)));
+        create.chain(rules.concat()).chain(tag).collect()
     }
 
     /// The verdicts and findings, one line each.

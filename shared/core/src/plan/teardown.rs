@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     finding::{Finding, Reason, Subject},
-    group::Owned,
-    id::{InterfaceId, SecurityGroupId, StoreId},
+    group::{Owned, OwnedGroup, Role},
+    id::{InterfaceId, SecurityGroupId, StoreArn, StoreId},
     memory::{Attached, Memory, Note, Target},
     model::Instance,
     observation::{Bearer, Scope},
@@ -20,8 +20,31 @@ use crate::{
     tag::ConnectTag,
 };
 
-/// The pairs to be deleted: why, and their groups.
-type Ends<'view> = BTreeMap<StoreId, (Because, Vec<&'view Owned>)>;
+/// What ends together: the pair of a store, or its group for clients that are not instances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Pair,
+    Cidr,
+}
+
+/// Groups to be deleted, and why.
+struct End<'view> {
+    because: Because,
+    store: Option<StoreArn>,
+    groups: Vec<&'view OwnedGroup>,
+}
+
+type Ends<'view> = BTreeMap<(Kind, StoreId), End<'view>>;
+
+impl<'view> End<'view> {
+    fn of<Name>(view: &View<'_>, because: Because, groups: &[&'view Owned<Name>]) -> Self {
+        Self {
+            because,
+            store: groups.iter().find_map(|owned| view.arn_of(owned)),
+            groups: groups.iter().map(|owned| &owned.group).collect(),
+        }
+    }
+}
 
 /// Adds the deletions to the plan, and what is to be remembered and said of groups that nobody uses
 /// or that something else uses. What is deleted is not repaired before.
@@ -48,18 +71,27 @@ pub(super) fn tear_down(plan: &mut Plan, view: &View<'_>, departures: &Departure
             Side::BOTH.iter().all(|side| groups.iter().filter(|owned| owned.name.side == *side).count() < 2);
         let Some(because) = because.filter(|_| is_one_pair) else { continue };
         if may_be_deleted(plan, view, &groups) {
-            ends.insert(store.clone(), (because, groups));
+            ends.insert((Kind::Pair, store.clone()), End::of(view, because, &groups));
         }
     }
-    while let Some((store, finding)) = ends.iter().find_map(|(store, (_, groups))| {
-        named_elsewhere(plan, view, groups, &ends).map(|finding| (store.clone(), finding))
-    }) {
+    end_cidr_groups(plan, view, departures, &mut ends);
+    while let Some((key, finding)) =
+        ends.iter().find_map(|(key, end)| named_elsewhere(plan, view, end, &ends).map(|finding| (key.clone(), finding)))
+    {
         plan.findings.push(finding);
-        ends.remove(&store);
+        ends.remove(&key);
     }
-    for (store, (because, groups)) in ends {
-        plan.pairs.remove(&store);
-        plan.teardowns.insert(store, teardown(view, because, &groups));
+    for ((kind, store), end) in ends {
+        let teardown = teardown(view, end);
+        match kind {
+            Kind::Pair => {
+                plan.pairs.remove(&store);
+                plan.teardowns.insert(store, teardown);
+            }
+            Kind::Cidr => {
+                plan.cidr_teardowns.insert(store, teardown);
+            }
+        }
     }
     follow_tags(plan, view);
     forget_deleted(plan, view);
@@ -74,22 +106,47 @@ fn is_unasked(view: &View<'_>, store: &StoreId) -> bool {
 
 /// AWS deletes no group that a rule of another one names: the finding, when such a rule outlives the
 /// plan.
-fn named_elsewhere(plan: &Plan, view: &View<'_>, groups: &[&Owned], ends: &Ends<'_>) -> Option<Finding> {
-    let goes = |id: &SecurityGroupId| {
-        let ids = |groups: &[&Owned]| groups.iter().any(|owned| owned.group.id() == id);
-        ends.values().any(|(_, groups)| ids(groups))
-    };
+fn named_elsewhere(plan: &Plan, view: &View<'_>, end: &End<'_>, ends: &Ends<'_>) -> Option<Finding> {
+    let goes = |id: &SecurityGroupId| ends.values().flat_map(|end| &end.groups).any(|group| group.id() == id);
     let is_revoked = |id: &SecurityGroupId, rule: &Rule| {
-        let mut works = plan.pairs.values().flat_map(|work| &work.revoke);
+        let of_pairs = plan.pairs.values().flat_map(|work| &work.revoke);
+        let mut works = of_pairs.chain(plan.cidrs.values().flat_map(|work| &work.revoke));
         works.any(|(group, revoked)| group.id() == id && revoked == rule)
     };
     view.seen.groups.found.iter().filter(|group| !goes(&group.id)).find_map(|namer| {
-        let named = groups.iter().find(|owned| {
-            let peer = Peer::Group(owned.group.id().clone());
+        let named = end.groups.iter().find(|group| {
+            let peer = Peer::Group(group.id().clone());
             namer.rules.iter().any(|rule| rule.peer == peer && !is_revoked(&namer.id, rule))
         })?;
         let reason = Reason::GroupInRule { group: namer.id.clone() };
-        Some(Finding { subject: Subject::Group(named.group.id().clone()), reason })
+        Some(Finding { subject: Subject::Group(named.id().clone()), reason })
+    })
+}
+
+/// Adds the groups for clients that are not instances and that nothing asks for any more. They need not
+/// have been seen unused before: it is the tag that says so.
+fn end_cidr_groups<'view>(plan: &mut Plan, view: &'view View<'_>, departures: &Departures<'_>, ends: &mut Ends<'view>) {
+    for store in view.cidr_owners() {
+        let groups: Vec<_> = view.cidr_groups(store).collect();
+        plan.findings.extend(groups.iter().flat_map(|owned| foreign_attachments(view, owned)));
+        if !groups.iter().any(|owned| view.names_store(owned)) {
+            continue;
+        }
+        let unasked = cidr_unasked(view, store);
+        let because = ended(view, store, &groups).or_else(|| unasked.then_some(Because::CidrNotAskedFor));
+        let because = because.filter(|_| groups.len() == 1 && is_off(plan, view, departures, store, &groups));
+        if let Some(because) = because.filter(|_| may_be_deleted(plan, view, &groups)) {
+            ends.insert((Kind::Cidr, store.clone()), End::of(view, because, &groups));
+        }
+    }
+}
+
+/// Whether a store that takes part asks for no clients but instances.
+fn cidr_unasked(view: &View<'_>, store: &StoreId) -> bool {
+    let here = view.store(store).filter(|store| store.vpc.as_ref() == Some(&view.seen.vpc));
+    here.is_some_and(|store| {
+        let takes_part = matches!(store.wishes.connect, ConnectTag::Names(_)) && !store.wishes.held;
+        takes_part && store.wishes.allow_cidr.asks_for_none()
     })
 }
 
@@ -98,7 +155,7 @@ fn wears_in_scope(view: &View<'_>, owned: &Owned) -> bool {
 }
 
 /// Whether the store takes no part any more, for certain.
-fn ended(view: &View<'_>, store: &StoreId, groups: &[&Owned]) -> Option<Because> {
+fn ended<Name>(view: &View<'_>, store: &StoreId, groups: &[&Owned<Name>]) -> Option<Because> {
     let Some(store) = view.store(store) else {
         let gone = groups.iter().all(|owned| matches!(whereabouts(view, owned), Whereabouts::Gone));
         return gone.then_some(Because::StoreGone);
@@ -109,13 +166,18 @@ fn ended(view: &View<'_>, store: &StoreId, groups: &[&Owned]) -> Option<Because>
 }
 
 /// Whether nothing wears any of the groups once the plan is carried out, for certain.
-fn is_off(plan: &Plan, view: &View<'_>, departures: &Departures<'_>, store: &StoreId, groups: &[&Owned]) -> bool {
+fn is_off<Name: Copy + Into<Role>>(
+    plan: &Plan,
+    view: &View<'_>,
+    departures: &Departures<'_>,
+    store: &StoreId,
+    groups: &[&Owned<Name>],
+) -> bool {
     let change = plan.stores.get(store);
-    let attaches = change.is_some_and(|change| change.attach.is_some());
+    let is_pair = groups.iter().any(|owned| owned.role() != Role::Cidr);
+    let attaches = is_pair && change.is_some_and(|change| change.attach.is_some());
     let listed = |group: &SecurityGroupId| {
-        let leaves = |holder: &StoreId| {
-            holder == store && change.is_some_and(|change| change.detach.keys().any(|gone| gone.id() == group))
-        };
+        let leaves = |holder: &StoreId| holder == store && change.is_some_and(|change| change.detaches(group));
         view.stores().any(|holder| holder.wears(group) && !leaves(&holder.id))
     };
     !attaches
@@ -147,7 +209,7 @@ fn remember(plan: &mut Plan, view: &View<'_>, groups: &[&Owned], unused: bool) -
 }
 
 /// Whether no launch template would fail without the groups.
-fn may_be_deleted(plan: &mut Plan, view: &View<'_>, groups: &[&Owned]) -> bool {
+fn may_be_deleted<Name>(plan: &mut Plan, view: &View<'_>, groups: &[&Owned<Name>]) -> bool {
     let Some(templates) = view.seen.launch_templates.as_ref().filter(|reading| reading.is_complete()) else {
         return false;
     };
@@ -159,42 +221,38 @@ fn may_be_deleted(plan: &mut Plan, view: &View<'_>, groups: &[&Owned]) -> bool {
     named.is_empty()
 }
 
-fn teardown(view: &View<'_>, because: Because, groups: &[&Owned]) -> Teardown {
-    let names_one = |peer: &Peer| matches!(peer, Peer::Group(peer) if view.owned(peer).is_some());
-    let revoke = groups.iter().flat_map(|owned| {
-        let rules = view.group(owned.group.id()).into_iter().flat_map(|group| &group.rules);
-        rules.filter(|rule| names_one(&rule.peer)).map(|rule| (owned.group.clone(), rule.clone()))
+fn teardown(view: &View<'_>, end: End<'_>) -> Teardown {
+    let names_one = |peer: &Peer| matches!(peer, Peer::Group(peer) if view.is_ours(peer));
+    let revoke = end.groups.iter().flat_map(|&owned| {
+        let rules = view.group(owned.id()).into_iter().flat_map(|group| &group.rules);
+        rules.filter(|rule| names_one(&rule.peer)).map(|rule| (owned.clone(), rule.clone()))
     });
     Teardown {
-        store: groups.iter().find_map(|owned| view.arn_of(owned)),
-        because,
         revoke: revoke.collect(),
-        delete: groups.iter().map(|owned| owned.group.clone()).collect(),
+        delete: end.groups.iter().map(|&group| group.clone()).collect(),
+        because: end.because,
+        store: end.store,
     }
 }
 
 /// Who wears an owned group and is not what it was made for.
-fn foreign_attachments(view: &View<'_>, owned: &Owned) -> Vec<Finding> {
+fn foreign_attachments<Name: Copy + Into<Role>>(view: &View<'_>, owned: &Owned<Name>) -> Vec<Finding> {
     let id = owned.group.id();
+    let for_instances = owned.role() == Role::Side(Side::Instance);
     let finding =
         |holder: String| Finding { subject: Subject::Group(id.clone()), reason: Reason::ForeignAttachment { holder } };
     let interfaces =
         view.seen.wearing.by.found.iter().filter(|wearer| wearer.groups.contains(id)).filter_map(|wearer| {
             let interface = &wearer.interface;
-            match (&wearer.bearer, owned.name.side) {
-                // The store's own interfaces wear its store side.
-                (Bearer::Other { .. }, Side::Store) | (Bearer::Instance { primary: true, .. }, Side::Instance) => None,
-                (Bearer::Other { description }, Side::Instance) => {
-                    Some(finding(format!("{interface} ({description})")))
-                }
+            match (&wearer.bearer, for_instances) {
+                // The store's own interfaces wear its groups.
+                (Bearer::Other { .. }, false) | (Bearer::Instance { primary: true, .. }, true) => None,
+                (Bearer::Other { description }, true) => Some(finding(format!("{interface} ({description})"))),
                 (Bearer::Instance { id, .. }, _) => Some(finding(format!("{interface} of {id}"))),
             }
         });
-    let on_instances = view.wearing(id).filter(|_| owned.name.side == Side::Store);
-    let stores = view
-        .stores()
-        .filter(|store| store.wears(id))
-        .filter(|store| store.id != owned.store || owned.name.side == Side::Instance);
+    let on_instances = view.wearing(id).filter(|_| !for_instances);
+    let stores = view.stores().filter(|store| store.wears(id)).filter(|store| store.id != owned.store || for_instances);
     let instances = on_instances.map(|instance| finding(format!("instance {}", instance.id)));
     interfaces.chain(instances).chain(stores.map(|store| finding(store.arn.to_string()))).collect()
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{PairRule, Via, pair::Standing};
 use crate::{
-    group::{GroupName, Owned, Ownership, SecurityGroup},
+    group::{CidrGroupName, GroupName, Owned, Ownership, SecurityGroup},
     id::{InstanceId, SecurityGroupId, StoreArn, StoreId},
     model::{DataStore, Instance, Interface},
     observation::{Observation, Scope},
@@ -29,6 +29,8 @@ pub(super) struct View<'seen> {
     ownership: BTreeMap<&'seen SecurityGroupId, Ownership>,
     /// The owned groups of an identity.
     by_store: BTreeMap<StoreId, Vec<&'seen SecurityGroupId>>,
+    /// The groups of an identity for clients that are not instances.
+    cidr_by_store: BTreeMap<StoreId, Vec<&'seen SecurityGroupId>>,
     stores: BTreeMap<&'seen StoreId, &'seen DataStore>,
     instances: BTreeMap<&'seen InstanceId, &'seen Instance>,
     /// The instances that hold a name.
@@ -52,6 +54,11 @@ impl TakenNames {
         self.0.extend(missing.iter().map(|&side| GroupName { service, side, number }.folded()));
         Some(number)
     }
+
+    /// The smallest free number of a group for clients that are not instances, taken from then on.
+    pub(super) fn take_cidr(&mut self, service: Service) -> Option<CidrGroupName> {
+        (1..=u32::MAX).map(|number| CidrGroupName { service, number }).find(|name| self.0.insert(name.to_string()))
+    }
 }
 
 impl<'seen> View<'seen> {
@@ -68,10 +75,12 @@ impl<'seen> View<'seen> {
             }
         }
         let ownership: BTreeMap<_, _> = groups.iter().map(|(id, group)| (*id, group.ownership())).collect();
-        let mut by_store = BTreeMap::<_, Vec<_>>::new();
+        let (mut by_store, mut cidr_by_store) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::<_, Vec<_>>::new());
         for (id, ownership) in &ownership {
-            if let Ownership::Owned(owned) = ownership {
-                by_store.entry(owned.store.clone()).or_default().push(*id);
+            match ownership {
+                Ownership::Owned(owned) => by_store.entry(owned.store.clone()).or_default().push(*id),
+                Ownership::OwnedCidr(owned) => cidr_by_store.entry(owned.store.clone()).or_default().push(*id),
+                Ownership::Foreign | Ownership::Forged(_) => {}
             }
         }
         Self {
@@ -80,6 +89,7 @@ impl<'seen> View<'seen> {
             by_name,
             by_group,
             by_store,
+            cidr_by_store,
             ownership,
             stores: seen.present_stores().into_values().map(|store| (&store.id, store)).collect(),
             instances: seen.instances.found.iter().map(|instance| (&instance.id, instance)).collect(),
@@ -171,13 +181,13 @@ impl<'seen> View<'seen> {
     }
 
     /// Whether the scope names an owned group's store, by the name it has or by the one it had.
-    pub(super) fn names_store(&self, owned: &Owned) -> bool {
+    pub(super) fn names_store<Name>(&self, owned: &Owned<Name>) -> bool {
         let now = self.store(&owned.store).map(|store| &store.arn);
         owned.arn.iter().chain(now).any(|arn| self.seen.scope.has_store(arn)) || self.seen.scope == Scope::Vpc
     }
 
     /// The ARN of an owned group's store: the one it has, or else the one it had.
-    pub(super) fn arn_of(&self, owned: &Owned) -> Option<StoreArn> {
+    pub(super) fn arn_of<Name>(&self, owned: &Owned<Name>) -> Option<StoreArn> {
         self.store(&owned.store).map(|store| store.arn.clone()).or_else(|| owned.arn.clone())
     }
 
@@ -195,8 +205,27 @@ impl<'seen> View<'seen> {
     pub(super) fn owned(&self, id: &SecurityGroupId) -> Option<&Owned> {
         match self.ownership.get(id)? {
             Ownership::Owned(owned) => Some(owned),
-            Ownership::Foreign | Ownership::Forged(_) => None,
+            Ownership::OwnedCidr(_) | Ownership::Foreign | Ownership::Forged(_) => None,
         }
+    }
+
+    /// Whether a group is owned, whatever it is for.
+    pub(super) fn is_ours(&self, id: &SecurityGroupId) -> bool {
+        matches!(self.ownership.get(id), Some(Ownership::Owned(_) | Ownership::OwnedCidr(_)))
+    }
+
+    /// The identities that have groups for clients that are not instances.
+    pub(super) fn cidr_owners(&self) -> impl Iterator<Item = &StoreId> {
+        self.cidr_by_store.keys()
+    }
+
+    /// All groups of an identity for clients that are not instances.
+    pub(super) fn cidr_groups(&self, store: &StoreId) -> impl Iterator<Item = &Owned<CidrGroupName>> {
+        let groups = self.cidr_by_store.get(store).into_iter().flatten();
+        groups.filter_map(|id| match self.ownership.get(id)? {
+            Ownership::OwnedCidr(owned) => Some(owned),
+            Ownership::Owned(_) | Ownership::Foreign | Ownership::Forged(_) => None,
+        })
     }
 
     /// The owned instance sides that an interface wears.

@@ -82,7 +82,7 @@ fn eligible(seen: &Observation, instance: &Instance, store: &DataStore) -> bool 
 fn owned_groups(seen: &Observation, store: &DataStore) -> usize {
     let owned = seen.groups.found.iter().filter(|group| match group.ownership() {
         Ownership::Owned(owned) => owned.store == store.id,
-        Ownership::Foreign | Ownership::Forged(_) => false,
+        Ownership::OwnedCidr(_) | Ownership::Foreign | Ownership::Forged(_) => false,
     });
     owned.count()
 }
@@ -90,7 +90,7 @@ fn owned_groups(seen: &Observation, store: &DataStore) -> usize {
 fn wears_side_of(seen: &Observation, instance: &Instance, store: &DataStore) -> bool {
     seen.groups.found.iter().any(|group| match group.ownership() {
         Ownership::Owned(owned) => owned.store == store.id && instance.wears(&group.id),
-        Ownership::Foreign | Ownership::Forged(_) => false,
+        Ownership::OwnedCidr(_) | Ownership::Foreign | Ownership::Forged(_) => false,
     })
 }
 
@@ -118,18 +118,21 @@ fn pairs_alone(seen: &Observation) -> Observation {
 }
 
 /// The same world without the rules by which somebody lets owned groups in elsewhere: that is
-/// their own doing, and tagwire neither sees nor owns it.
+/// their own doing, and tagwire neither sees nor owns it. Those of CIDR clients are judged elsewhere.
 fn without_invitations(seen: &Observation) -> Observation {
     let owned: BTreeSet<_> = seen
         .groups
         .found
         .iter()
-        .filter(|group| matches!(group.ownership(), Ownership::Owned(_)))
+        .filter(|group| group.ownership().ours().is_some())
         .map(|group| Peer::Group(group.id.clone()))
         .collect();
     let mut without = seen.clone();
     for group in &mut without.groups.found {
-        if !matches!(group.ownership(), Ownership::Owned(_)) {
+        if matches!(group.ownership(), Ownership::OwnedCidr(_)) {
+            group.rules.clear();
+        }
+        if group.ownership().ours().is_none() {
             group.rules.retain(|rule| !owned.contains(&rule.peer));
         }
     }

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use tagwire_core::{
     check::check,
     expected::expected,
-    group::{Ownership, SecurityGroup},
+    group::SecurityGroup,
     id::{InstanceId, SecurityGroupId, StoreArn},
     observation::Observation,
     plan::{Ground, Plan, Verdict, plan},
@@ -116,7 +116,7 @@ pub(crate) fn after(world: &World, minutes: i64) -> Result<World, String> {
 
 fn not_owned(seen: &Observation) -> BTreeMap<&SecurityGroupId, &SecurityGroup> {
     let groups = seen.groups.found.iter();
-    groups.filter(|group| !matches!(group.ownership(), Ownership::Owned(_))).map(|group| (&group.id, group)).collect()
+    groups.filter(|group| group.ownership().ours().is_none()).map(|group| (&group.id, group)).collect()
 }
 
 /// Every list of groups, by whose it is.
@@ -130,7 +130,7 @@ fn lists(seen: &Observation) -> BTreeMap<String, BTreeSet<&SecurityGroupId>> {
 
 /// What is not owned of every list of groups.
 fn foreign_in_lists(seen: &Observation) -> BTreeMap<String, BTreeSet<&SecurityGroupId>> {
-    let is_owned = |group: &SecurityGroup| matches!(group.ownership(), Ownership::Owned(_));
+    let is_owned = |group: &SecurityGroup| group.ownership().ours().is_some();
     let owned: BTreeSet<_> = seen.groups.found.iter().filter(|group| is_owned(group)).map(|group| &group.id).collect();
     let foreign = |list: BTreeSet<_>| list.difference(&owned).copied().collect();
     lists(seen).into_iter().map(|(target, list)| (target, foreign(list))).collect()

@@ -44,6 +44,7 @@ fn assert_refused(made_in: &str, spoil: fn(&mut Plan, &World), checked_in: &str,
 const NEW: &str = "instance i-1 connect=orders\ndb orders connect=orders";
 const THERE: &str = "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 arn=old";
 const WORN: &str = "instance i-1 connect=billing\ndb orders connect=orders\npair orders 1 worn-by=i-1";
+const CLIENTS: &str = "db orders connect=orders allow-cidr=203.0.113.0/24\nallow-cidr";
 const GONE: &str = "gone orders\npair orders 1";
 
 fn unspoilt(_: &mut Plan, _: &World) {}
@@ -73,6 +74,8 @@ violations! {
         Violation::NoGround { .. }, WORN, unspoilt, &WORN.replace("connect=billing", "connect=orders");
     removing_more_than_the_window_lets_is_refused:
         Violation::BreaksWindow { .. }, WORN, unspoilt, &format!("{WORN}\nremoved 10 ago=1");
+    letting_in_whom_the_installation_does_not_is_refused:
+        Violation::NotAllowed { .. }, CLIENTS, unspoilt, &CLIENTS.replace("\nallow-cidr", "");
     deleting_what_a_launch_template_names_is_refused:
         Violation::NotDeletable { .. }, GONE, unspoilt, &format!("{GONE}\ntemplate ec2-rds-1");
     saying_nothing_about_a_pair_that_shares_a_name_is_refused:

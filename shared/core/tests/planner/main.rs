@@ -5,6 +5,7 @@
 mod arbitrary;
 mod case;
 mod checker;
+mod cidr;
 mod clean_up;
 mod console_table;
 mod contested;

@@ -94,6 +94,24 @@ worlds! {
     a_store_that_is_gone_but_whose_group_is_carried_is_named:
         Reason::StillCarried { .. },
         "instance i-1\ngone orders\npair orders 1 worn-by=i-1\ninterface eni-9 wears=rds-ec2-1 of=RDSNetworkInterface";
+    a_client_that_is_no_block_is_an_invalid_cidr:
+        Reason::InvalidCidr { .. }, "db orders connect=orders allow-cidr=203.0.113.7\nallow-cidr";
+    several_groups_for_cidr_clients_are_ambiguous:
+        Reason::AmbiguousCidrGroup { .. },
+        "db orders connect=orders\ngroup rds-cidr-1 tagged=orders/cidr ours=cidr\ngroup rds-cidr-2 tagged=orders/cidr ours=cidr";
+    a_rule_added_to_a_group_for_cidr_clients_is_a_modification:
+        Reason::CidrModified { .. },
+        "db orders connect=orders allow-cidr=203.0.113.0/24\nallow-cidr\ngroup rds-cidr-1 tagged=orders/cidr ours=cidr on=orders rule=\"tcp 5432 from 203.0.113.0/24\" rule=\"all traffic from sg-web\"";
+    clients_that_are_not_instances_may_not_be_let_in_by_default:
+        Reason::CidrNotAllowed, "db orders connect=orders allow-cidr=203.0.113.0/24";
+    a_block_that_is_too_wide_is_refused:
+        Reason::CidrTooWide { .. }, "db orders connect=orders allow-cidr=10.0.0.0/8\nallow-cidr";
+    a_prefix_list_of_others_is_refused:
+        Reason::PrefixListForeign { .. }, "db orders connect=orders allow-cidr=pl-1\nallow-cidr\nprefix-list pl-1 owner=AWS";
+    a_prefix_list_that_is_not_there_is_refused:
+        Reason::PrefixListNotFound { .. }, "db orders connect=orders allow-cidr=pl-1\nallow-cidr";
+    more_clients_than_a_group_has_rules_for_are_refused:
+        Reason::CidrRuleLimit { .. }, "db orders connect=orders allow-cidr=pl-1\nallow-cidr\nprefix-list pl-1 most=61";
     what_could_not_be_read_is_named:
         Reason::Unread { .. }, "gap stores";
 }

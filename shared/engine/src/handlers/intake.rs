@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use tagwire_core::{
     event::{self, Hint, Incoming},
     finding::Reason,
-    group::{Ownership, SecurityGroup},
+    group::SecurityGroup,
     id::{InstanceId, StoreArn, VpcId},
     model::Instance,
     observation::{Reading, Scope, Sighting},
@@ -260,10 +260,8 @@ fn about_store(
 /// A store that is gone may have left its groups behind, in one VPC as a rule; a sweep finds the
 /// others.
 fn gone(arn: &StoreArn, heard: &Heard, groups: &Reading<SecurityGroup>, now: Timestamp) -> Next {
-    let left_behind = groups.found.iter().find(|group| match group.ownership() {
-        Ownership::Owned(owned) => owned.arn.as_ref() == Some(arn),
-        Ownership::Foreign | Ownership::Forged(_) => false,
-    });
+    let left_behind =
+        groups.found.iter().find(|group| group.ownership().ours().is_some_and(|owned| owned.arn.as_ref() == Some(arn)));
     match (left_behind, groups.gaps.first()) {
         (Some(group), _) => Next::Work(group.vpc.clone()),
         (None, Some(gap)) => unseen(Queue::Stores, heard, Some(gap), now),

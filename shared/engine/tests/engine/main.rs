@@ -17,6 +17,8 @@ mod batches;
 #[cfg(test)]
 mod blocks;
 #[cfg(test)]
+mod clients;
+#[cfg(test)]
 mod crashes;
 #[cfg(test)]
 mod errors;

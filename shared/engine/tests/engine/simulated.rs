@@ -12,15 +12,16 @@ use std::{
 
 use jiff::Timestamp;
 use tagwire_core::{
+    cidr::{CidrTag, PrefixList},
     group::{
-        self, GroupList, MANAGED_BY, MANAGED_BY_KEY, OwnTags, OwnedGroup, SIDE_KEY, STORE_ARN_KEY, STORE_ID_KEY,
+        self, GroupList, MANAGED_BY, MANAGED_BY_KEY, OwnTags, OwnedGroup, Role, SIDE_KEY, STORE_ARN_KEY, STORE_ID_KEY,
         SecurityGroup,
     },
-    id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId, VpcId},
+    id::{InstanceId, InterfaceId, PrefixListId, SecurityGroupId, StoreArn, StoreId, VpcId},
     memory::{Memory, Note, Target, Window},
     model::{DataStore, Form, Instance, Interface, Membership},
     observation::{Bearer, Gap, Reading, Sighting, Wearer},
-    plan::{GroupSpec, StatusOf},
+    plan::StatusOf,
     rule::{Direction, Peer, PortRange, Rule, Traffic},
     service::{Service, Side},
     tag::{ConnectTag, Wishes},
@@ -52,7 +53,8 @@ pub(crate) const WRITES: [&str; 8] = [
     "set_status",
 ];
 /// The calls that read AWS or the state table.
-pub(crate) const READS: [&str; 9] = [
+pub(crate) const READS: [&str; 10] = [
+    "prefix_lists",
     "instances",
     "interfaces",
     "groups",
@@ -136,6 +138,8 @@ pub(crate) struct World {
     pub(super) lagging: BTreeMap<StoreId, (VpcId, BTreeSet<SecurityGroupId>)>,
     /// The groups that launch templates name.
     pub(crate) templates: BTreeSet<SecurityGroupId>,
+    /// The managed prefix lists.
+    pub(crate) prefix_lists: Vec<PrefixList>,
     /// How often AWS still refuses to delete a group that nothing uses any more.
     pub(crate) deletions_refused: u32,
     /// The state table.
@@ -179,7 +183,7 @@ pub(crate) fn identity(name: &str) -> StoreId {
 }
 
 fn wishes(names: Option<&str>) -> Wishes {
-    Wishes { connect: ConnectTag::read(names), blocked: false, held: false, status: None }
+    Wishes { connect: ConnectTag::read(names), blocked: false, held: false, allow_cidr: CidrTag::Absent, status: None }
 }
 
 const ANYWHERE_IPV4: &str = "0.0.0.0/0";
@@ -244,7 +248,7 @@ impl World {
 
     /// A group of ours as an interrupted run leaves it: created and nothing more.
     pub(crate) fn half_made(&mut self, side: Side, name: &str, of: &VpcId, store: &StoreArn) -> SecurityGroupId {
-        let tags = OwnTags { store: self.stores[store].id.clone(), arn: store.clone(), side };
+        let tags = OwnTags { store: self.stores[store].id.clone(), arn: store.clone(), role: side.into() };
         self.bear(of, name.to_owned(), group::description(side).to_owned(), tags.to_map(), 0)
     }
 
@@ -360,12 +364,21 @@ impl World {
         })
     }
 
+    /// Whether a group is the one for CIDR clients of a store whose tag has this rule's peer as a word.
+    fn asks_for(&self, group: &SecurityGroupId, rule: &Rule) -> bool {
+        let tag = |key: &str| self.groups.get(group).and_then(|there| there.group.tags.get(key));
+        let of = self.stores.values().find(|store| Some(store.id.as_str()) == tag(STORE_ID_KEY).map(String::as_str));
+        let shown = rule.to_string();
+        let mut words = of.into_iter().flat_map(|store| store.wishes.allow_cidr.peers().map(ToString::to_string));
+        tag(SIDE_KEY).is_some_and(|side| side == "cidr") && words.any(|word| shown.ends_with(&format!(" from {word}")))
+    }
+
     pub(super) fn is_ours(group: &SecurityGroup) -> bool {
         let side = group.tags.get(SIDE_KEY).map(String::as_str);
         group.tags.get(MANAGED_BY_KEY).map(String::as_str) == Some(MANAGED_BY)
-            && Side::BOTH
+            && [Role::Side(Side::Store), Role::Side(Side::Instance), Role::Cidr]
                 .into_iter()
-                .any(|of| Some(of.tag_value()) == side && group.description == group::description(of))
+                .any(|role| Some(role.tag_value()) == side && group.description == group::description(role))
     }
 
     /// Our groups, by store and side.
@@ -526,7 +539,17 @@ fn visible(found: Vec<&mut SimulatedGroup>) -> Vec<SecurityGroup> {
         .collect()
 }
 
-const PATTERNS: [&str; 6] = ["rds-ec2-", "ec2-rds-", "docdb-ec2-", "ec2-docdb-", "neptune-ec2-", "ec2-neptune-"];
+const PATTERNS: [&str; 9] = [
+    "rds-ec2-",
+    "ec2-rds-",
+    "docdb-ec2-",
+    "ec2-docdb-",
+    "neptune-ec2-",
+    "ec2-neptune-",
+    "rds-cidr-",
+    "docdb-cidr-",
+    "neptune-cidr-",
+];
 
 impl Observe for Simulated {
     async fn instances(&self, which: Instances<'_>) -> Reading<Instance> {
@@ -627,6 +650,13 @@ impl Observe for Simulated {
 
     async fn launch_template_groups(&self) -> Reading<SecurityGroupId> {
         self.read("launch_template_groups", String::new(), |world| world.templates.iter().cloned().collect()).await
+    }
+
+    async fn prefix_lists(&self, which: &BTreeSet<PrefixListId>) -> Reading<PrefixList> {
+        self.read("prefix_lists", format!("{which:?}"), |world| {
+            world.prefix_lists.iter().filter(|list| which.contains(&list.id)).cloned().collect()
+        })
+        .await
     }
 
     async fn recall(&self, vpc: &VpcId, lists: Option<&BTreeSet<Target>>) -> Result<Memory, CloudError> {
@@ -740,30 +770,35 @@ const RULES_IN_A_GROUP: usize = 60;
 const MODIFIABLE: [&str; 4] = ["available", "backing-up", "storage-optimization", "storage-full"];
 
 impl Change for Simulated {
-    async fn create_group(&self, of: &VpcId, spec: &GroupSpec) -> Result<SecurityGroupId, CloudError> {
-        self.write("create_group", spec.name.to_string(), |world| {
-            let name = spec.name.to_string();
+    async fn create_group(&self, of: &VpcId, name: &str, tags: &OwnTags) -> Result<SecurityGroupId, CloudError> {
+        self.write("create_group", name.to_owned(), |world| {
             let taken = world
                 .groups
                 .values()
-                .any(|there| there.group.vpc == *of && there.group.name.eq_ignore_ascii_case(&name));
+                .any(|there| there.group.vpc == *of && there.group.name.eq_ignore_ascii_case(name));
             if taken {
                 return Err(ErrorKind::AlreadyThere);
             }
             let hidden = world.groups_hidden_for;
-            Ok(world.bear(of, name, group::description(spec.name.side).to_owned(), spec.tags.to_map(), hidden))
+            let description = group::description(tags.role).to_owned();
+            Ok(world.bear(of, name.to_owned(), description, tags.to_map(), hidden))
         })
         .await
     }
 
     async fn authorize(&self, group: &OwnedGroup, rule: &Rule) -> Result<(), CloudError> {
         self.write("authorize", format!("{group}: {rule}"), |world| {
-            let Peer::Group(peer) = &rule.peer else {
-                world.wrongs.push(format!("{rule} opens {group} to more than a group"));
-                return Ok(());
-            };
-            if world.groups.get(peer).is_none_or(|there| there.hidden != 0) {
-                return Err(ErrorKind::NotFound);
+            match &rule.peer {
+                Peer::Group(peer) => {
+                    if world.groups.get(peer).is_none_or(|there| there.hidden != 0) {
+                        return Err(ErrorKind::NotFound);
+                    }
+                }
+                Peer::GroupOfAccount { .. } | Peer::Ipv4(_) | Peer::Ipv6(_) | Peer::PrefixList(_) => {
+                    if !world.asks_for(group.id(), rule) {
+                        world.wrongs.push(format!("{rule} opens {group} to more than a group"));
+                    }
+                }
             }
             let there = world.target(group.id())?;
             if there.rules.len() >= RULES_IN_A_GROUP {

@@ -1,0 +1,295 @@
+//! The clients of a store that are not EC2 instances: a group of their own, kept in step with the
+//! store's tag. One word of the tag that may not be let in refuses the whole of it.
+
+use std::collections::BTreeSet;
+
+use super::{
+    CidrChange, CidrGround, CidrWork, GroupRef, GroupSpec, Plan, StoreChange,
+    leave::{Departures, last_group},
+    pair::is_default_egress,
+    refuse,
+    view::{TakenNames, View},
+};
+use crate::{
+    cidr::{CidrLimits, CidrPeer, CidrTag, Family, MOST_RULES, PrefixList},
+    finding::{Finding, Reason, Subject},
+    group::{CidrGroupName, GroupList, OwnTags, Owned, Role},
+    id::PrefixListId,
+    memory::Target,
+    model::DataStore,
+    rule::{Direction, Peer, PortRange, Rule, Traffic},
+    tag::ConnectTag,
+};
+
+/// Decides about the CIDR clients of every store that the scope names. Their group comes after the
+/// store's pair, also to the last place in its list.
+pub(super) fn decide(plan: &mut Plan, view: &View<'_>, departures: &mut Departures<'_>) {
+    // What belongs to whom is known only when every group was read.
+    if !view.seen.groups.is_complete() {
+        return;
+    }
+    let mut names = view.taken_names();
+    for (_, store) in view.stores_here().filter(|(_, store)| view.seen.scope.has_store(&store.arn)) {
+        let clients = Clients::of(view, store);
+        plan.findings.extend(clients.ambiguity());
+        match wish(store) {
+            Wish::Nothing => {}
+            Wish::Unreadable(reason) => clients.say(plan, reason),
+            Wish::Leaves(ground) => clients.leave(plan, departures, ground),
+            Wish::Peers(peers) => match allowed(view, store, peers) {
+                Ok(()) => clients.keep_in_step(plan, peers, &mut names),
+                Err(reason) => clients.say(plan, reason),
+            },
+        }
+    }
+}
+
+/// What a store's tags ask for.
+enum Wish<'store> {
+    /// Nothing can be told from the connect tag, of which something is said elsewhere.
+    Nothing,
+    /// Nothing can be told from the tag for CIDR clients.
+    Unreadable(Reason),
+    /// No CIDR clients, on this ground.
+    Leaves(CidrGround),
+    /// These clients.
+    Peers(&'store BTreeSet<CidrPeer>),
+}
+
+fn wish(store: &DataStore) -> Wish<'_> {
+    if store.wishes.blocked {
+        return Wish::Leaves(CidrGround::Blocked);
+    }
+    match (&store.wishes.connect, &store.wishes.allow_cidr) {
+        (ConnectTag::Absent, _) => Wish::Leaves(CidrGround::StoreOptedOut),
+        (ConnectTag::Invalid(_), _) => Wish::Nothing,
+        (ConnectTag::Names(_), CidrTag::Invalid(problem)) => {
+            Wish::Unreadable(Reason::InvalidCidr { problem: problem.clone() })
+        }
+        (ConnectTag::Names(_), CidrTag::Peers(peers)) if !peers.is_empty() => Wish::Peers(peers),
+        (ConnectTag::Names(_), CidrTag::Absent | CidrTag::Peers(_)) => Wish::Leaves(CidrGround::NotAskedFor),
+    }
+}
+
+/// Whether every one of the peers may be let in, and there is room for the rules of all.
+fn allowed(view: &View<'_>, store: &DataStore, peers: &BTreeSet<CidrPeer>) -> Result<(), Reason> {
+    let limits = view.policy.allow_cidr.ok_or(Reason::CidrNotAllowed)?;
+    for peer in peers {
+        may_come_in(view, store, peer, limits)?;
+    }
+    for family in [Family::Ipv4, Family::Ipv6] {
+        let wanted = peers.iter().map(|peer| weight(view, peer, family)).sum();
+        if wanted > MOST_RULES {
+            return Err(Reason::CidrRuleLimit { family, wanted });
+        }
+    }
+    Ok(())
+}
+
+fn may_come_in(view: &View<'_>, store: &DataStore, peer: &CidrPeer, limits: CidrLimits) -> Result<(), Reason> {
+    let id = match peer {
+        CidrPeer::Block(block) if block.is_too_wide(limits) => {
+            let limit = limits.widest(block.family()).max(1);
+            return Err(Reason::CidrTooWide { peer: peer.clone(), block: *block, limit });
+        }
+        CidrPeer::Block(_) => return Ok(()),
+        CidrPeer::PrefixList(id) => id,
+    };
+    let list = match (prefix_list(view, id), view.seen.prefix_lists.gaps.iter().min()) {
+        (Some(list), _) => list,
+        (None, Some(gap)) => return Err(Reason::Unread { gap: gap.clone() }),
+        (None, None) => return Err(Reason::PrefixListNotFound { list: id.clone() }),
+    };
+    if list.owner != store.arn.account() {
+        return Err(Reason::PrefixListForeign { list: id.clone(), owner: list.owner.clone() });
+    }
+    list.entries.iter().find(|block| block.is_too_wide(limits)).map_or(Ok(()), |block| {
+        let limit = limits.widest(block.family()).max(1);
+        Err(Reason::CidrTooWide { peer: peer.clone(), block: *block, limit })
+    })
+}
+
+fn prefix_list<'seen>(view: &View<'seen>, id: &PrefixListId) -> Option<&'seen PrefixList> {
+    view.seen.prefix_lists.found.iter().find(|list| list.id == *id)
+}
+
+/// As how many rules of a family a peer counts. What is not known fills a group on its own.
+fn weight(view: &View<'_>, peer: &CidrPeer, family: Family) -> usize {
+    match peer {
+        CidrPeer::Block(block) => usize::from(block.family() == family),
+        CidrPeer::PrefixList(id) => match prefix_list(view, id) {
+            Some(list) if list.family == family => list.most_entries,
+            Some(_) => 0,
+            None => MOST_RULES,
+        },
+    }
+}
+
+fn weight_of_rule(view: &View<'_>, rule: &Rule, family: Family) -> usize {
+    // A rule with a group counts once, for whichever family.
+    CidrPeer::of(&rule.peer).map_or(1, |peer| weight(view, &peer, family))
+}
+
+/// The groups of one store for CIDR clients.
+struct Clients<'view> {
+    view: &'view View<'view>,
+    store: &'view DataStore,
+    /// By number; the first serves.
+    groups: Vec<&'view Owned<CidrGroupName>>,
+}
+
+impl<'view> Clients<'view> {
+    fn of(view: &'view View<'view>, store: &'view DataStore) -> Self {
+        let mut groups: Vec<_> =
+            view.cidr_groups(&store.id).filter(|owned| owned.name.service == store.service).collect();
+        groups.sort_by_key(|owned| owned.name);
+        Self { view, store, groups }
+    }
+
+    fn say(&self, plan: &mut Plan, reason: Reason) {
+        plan.findings.push(Finding { subject: Subject::Store(self.store.arn.clone()), reason });
+    }
+
+    fn ambiguity(&self) -> Option<Finding> {
+        let groups = || self.groups.iter().map(|owned| owned.group.id().clone()).collect();
+        (self.groups.len() > 1).then(|| Finding {
+            subject: Subject::Store(self.store.arn.clone()),
+            reason: Reason::AmbiguousCidrGroup { groups: groups() },
+        })
+    }
+
+    fn change<'plan>(&self, plan: &'plan mut Plan) -> &'plan mut StoreChange {
+        plan.stores.entry(self.store.id.clone()).or_insert_with(|| StoreChange::of(&self.store.arn))
+    }
+
+    /// Takes the groups off the store.
+    fn leave(&self, plan: &mut Plan, departures: &mut Departures<'_>, ground: CidrGround) {
+        let store = self.store;
+        let worn: Vec<_> = self.groups.iter().filter(|owned| store.wears(owned.group.id())).collect();
+        let Some(first) = worn.first() else { return };
+        if store.wishes.held && ground != CidrGround::Blocked {
+            return self.say(plan, Reason::Held);
+        }
+        if let Some(reason) = refuse::list_waits(store) {
+            return self.say(plan, reason);
+        }
+        let change = plan.stores.get(&store.id);
+        let leaves = |group| {
+            worn.iter().any(|owned| owned.group.id() == group) || change.is_some_and(|change| change.detaches(group))
+        };
+        let rest = store.lasting_groups().filter(|group| !leaves(group)).cloned().collect();
+        let gains = change.is_some_and(|change| change.attach.is_some());
+        if !gains && GroupList::new(rest, usize::MAX).is_err() {
+            return plan.findings.push(last_group(Subject::Store(store.arn.clone()), first));
+        }
+        if ground.is_counted() && !departures.spend_on_store() {
+            return;
+        }
+        let groups = worn.iter().map(|owned| owned.group.clone()).collect();
+        let change = self.change(plan);
+        change.cidr = Some(CidrChange::Detach { groups, ground });
+        change.cuts += usize::from(ground.is_counted());
+    }
+
+    /// Makes the group and its rules what the tag asks for, and attaches it.
+    fn keep_in_step(&self, plan: &mut Plan, peers: &BTreeSet<CidrPeer>, names: &mut TakenNames) {
+        let store = self.store;
+        let unfit = refuse::by_nature(store);
+        let Some(ports) = store.ports else {
+            plan.findings.extend(unfit.map(|reason| Finding { subject: Subject::Store(store.arn.clone()), reason }));
+            return;
+        };
+        let attached = self.groups.first().is_some_and(|owned| store.wears(owned.group.id()));
+        let Some(mut work) = self.work(peers, ports, names) else { return };
+        let obstacle = unfit.or_else(|| if attached { None } else { self.no_place(plan) });
+        let adds = !attached || !work.authorize.is_empty();
+        if store.wishes.held {
+            if adds || !work.is_empty() {
+                self.say(plan, Reason::Held);
+            }
+            return;
+        }
+        if let Some(reason) = obstacle.as_ref().filter(|_| adds) {
+            self.say(plan, reason.clone());
+            (work.create, work.authorize, work.revoke_first) = (None, BTreeSet::new(), false);
+        }
+        plan.findings.extend(self.drift(&work, attached));
+        if !attached && obstacle.is_none() {
+            match refuse::list_waits(store) {
+                Some(reason) => self.say(plan, reason),
+                None => self.change(plan).cidr = Some(CidrChange::Attach(work.group.clone())),
+            }
+        }
+        if !work.is_empty() {
+            plan.cidrs.insert(store.id.clone(), work);
+        }
+    }
+
+    /// Why the group cannot be attached; none when it can.
+    fn no_place(&self, plan: &mut Plan) -> Option<Reason> {
+        let store = self.store;
+        let pair = plan.stores.get(&store.id).is_some_and(|change| change.attach.is_some());
+        let limit = store.service.row().store_group_limit;
+        if store.lasting_groups().count() + usize::from(pair) >= limit {
+            return Some(Reason::StoreGroupLimit { limit });
+        }
+        let group = self.groups.first()?.group.id();
+        let target = Target::Store(store.id.clone());
+        refuse::contested_list(plan, self.view, group, target, &store.wishes.connect)
+    }
+
+    fn work(&self, peers: &BTreeSet<CidrPeer>, ports: PortRange, names: &mut TakenNames) -> Option<CidrWork> {
+        let (view, store) = (self.view, self.store);
+        let tags = OwnTags { store: store.id.clone(), arn: store.arn.clone(), role: Role::Cidr };
+        let mut work = CidrWork {
+            store: store.arn.clone(),
+            ports,
+            group: GroupRef::Planned(store.id.clone(), Role::Cidr),
+            create: None,
+            authorize: peers.clone(),
+            revoke: Vec::new(),
+            revoke_first: false,
+            tag: None,
+        };
+        let Some(owned) = self.groups.first() else {
+            work.create = Some(GroupSpec { name: names.take_cidr(store.service)?, tags });
+            return Some(work);
+        };
+        let group = view.group(owned.group.id())?;
+        work.group = GroupRef::Existing(group.id.clone());
+        let wanted = |rule: &Rule| {
+            let right = rule.direction == Direction::Inbound && rule.traffic == Traffic::Tcp(ports);
+            CidrPeer::of(&rule.peer).filter(|peer| right && peers.contains(peer))
+        };
+        for rule in &group.rules {
+            match wanted(rule) {
+                Some(peer) => drop(work.authorize.remove(&peer)),
+                None => work.revoke.push((owned.group.clone(), rule.clone())),
+            }
+        }
+        work.revoke_first = !work.revoke.is_empty()
+            && [Family::Ipv4, Family::Ipv6].into_iter().any(|family| {
+                let there: usize = group.rules(Direction::Inbound).map(|rule| weight_of_rule(view, rule, family)).sum();
+                let new: usize = work.authorize.iter().map(|peer| weight(view, peer, family)).sum();
+                new > 0 && there + new > MOST_RULES
+            });
+        if owned.arn.as_ref() != Some(&store.arn) {
+            work.tag = Some((owned.group.clone(), tags));
+        }
+        Some(work)
+    }
+
+    /// What was found at the group and no tag can have asked for. A rule for a client that the tag names
+    /// no more is nobody's mistake, and neither is the one that lets a new group out everywhere.
+    fn drift(&self, work: &CidrWork, attached: bool) -> Option<Finding> {
+        let from_a_tag = |rule: &Rule| {
+            let shape = rule.direction == Direction::Inbound && matches!(rule.traffic, Traffic::Tcp(_));
+            shape && matches!(rule.peer, Peer::Ipv4(_) | Peer::Ipv6(_) | Peer::PrefixList(_))
+        };
+        let rules = work.revoke.iter().map(|(_, rule)| rule);
+        let extra: BTreeSet<Rule> =
+            rules.filter(|rule| !from_a_tag(rule) && (attached || !is_default_egress(rule))).cloned().collect();
+        let owned = self.groups.first().filter(|_| !extra.is_empty())?;
+        Some(Finding { subject: Subject::Group(owned.group.id().clone()), reason: Reason::CidrModified { extra } })
+    }
+}
