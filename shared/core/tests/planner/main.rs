@@ -14,6 +14,7 @@ mod limits;
 mod names;
 mod pair_table;
 mod reasons;
+mod restraint;
 mod scope;
 mod several_stores;
 mod status;
