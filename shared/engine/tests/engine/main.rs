@@ -41,6 +41,8 @@ mod pieces;
 #[cfg(test)]
 mod restraint;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod statuses;
 #[cfg(test)]
 mod sweeps;
