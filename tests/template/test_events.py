@@ -24,6 +24,7 @@ RULE_OF = {
     "rds-db-created": "DatabaseInstanceRule",
     "rds-db-created-cluster-member": "DatabaseInstanceRule",
     "rds-db-deleted": "DatabaseInstanceRule",
+    "rds-db-clients-allowed": "StoreTagRule",
     "rds-db-held": "StoreTagRule",
     "rds-db-moved-to-another-vpc": "DatabaseMovedRule",
     "rds-db-restored-from-snapshot": "DatabaseInstanceRule",

@@ -53,8 +53,13 @@ def sends(*queues):
 
 CONNECT_READS = [
     reads(
-        "DescribeInstances", "DescribeLaunchTemplateVersions", "DescribeNetworkInterfaces", "DescribeSecurityGroups"
+        "DescribeInstances",
+        "DescribeLaunchTemplateVersions",
+        "DescribeManagedPrefixLists",
+        "DescribeNetworkInterfaces",
+        "DescribeSecurityGroups",
     ),
+    ("ec2:GetManagedPrefixListEntries", [arn("ec2", "prefix-list/*")], {}),
     (*READ_DATABASES, {}),
     ("tag:GetResources", ["*"], {}),
     ("dynamodb:BatchGetItem dynamodb:Query", STATE, {}),

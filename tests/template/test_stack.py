@@ -28,6 +28,9 @@ SETTINGS = {
     "TAGWIRE_DISCONNECT_WINDOW": "900",
     "TAGWIRE_SWEEP_PERIOD": "900",
     "TAGWIRE_ISOLATION_GROUPS": "",
+    "TAGWIRE_ALLOW_CIDR": "off",
+    "TAGWIRE_WIDEST_IPV4": 16,
+    "TAGWIRE_WIDEST_IPV6": 48,
     "TAGWIRE_STATUS_TAGS": "off",
 }
 WORK_QUEUES = [queue for _, queue in FUNCTIONS.values() if queue]
@@ -84,6 +87,12 @@ def test_parameters_reach_the_functions(build):
         "TAGWIRE_MAX_DISCONNECTS": 0,
         "TAGWIRE_STATUS_TAGS": "on",
         "TAGWIRE_SWEEP_PERIOD": "3600",
+    }
+    clients = settings_with(build, AllowCidr="on", WidestIpv4=24, WidestIpv6=56)
+    assert clients == SETTINGS | {
+        "TAGWIRE_ALLOW_CIDR": "on",
+        "TAGWIRE_WIDEST_IPV4": 24,
+        "TAGWIRE_WIDEST_IPV6": 56,
     }
     groups = settings_with(build, IsolationGroups="sg-0123456789abcdef0, sg-89abcdef")
     assert groups["TAGWIRE_ISOLATION_GROUPS"] == "sg-0123456789abcdef0,sg-89abcdef"

@@ -24,12 +24,13 @@ use std::{
 
 use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use tagwire_core::{
+    cidr::PrefixList,
     group::{GroupList, OwnTags, OwnedGroup, SecurityGroup},
-    id::{InterfaceId, SecurityGroupId, StoreArn, StoreId, StoreKind, VpcId},
+    id::{InterfaceId, PrefixListId, SecurityGroupId, StoreArn, StoreId, StoreKind, VpcId},
     memory::{Memory, Note, Target, Window},
     model::{DataStore, Instance, Interface},
     observation::{Gap, Reading, Sighting, Wearer},
-    plan::{GroupSpec, StatusOf},
+    plan::StatusOf,
     rule::Rule,
     tag::DEFAULT_CONNECT_KEY,
     work::{Again, WorkItem},
@@ -127,6 +128,22 @@ impl Aws {
         }
     }
 
+    /// What is to be asked about stores, by the kind of store; those of another Region lie in gaps.
+    fn by_kind<'which, T>(
+        &self,
+        call: &'static str,
+        which: impl Iterator<Item = (&'which StoreArn, T)>,
+    ) -> (BTreeMap<StoreKind, Vec<T>>, Vec<Gap>) {
+        let (mut by_kind, mut gaps) = (BTreeMap::<StoreKind, Vec<T>>::new(), Vec::new());
+        for (arn, asked) in which {
+            match self.in_region(arn, &Call::reading(call, arn.as_str())) {
+                Ok(()) => by_kind.entry(arn.kind()).or_default().push(asked),
+                Err(error) => gaps.push(error.into()),
+            }
+        }
+        (by_kind, gaps)
+    }
+
     /// Refuses stores of another Region: their names may be somebody else's here, or nobody's,
     /// and a `NotFound` of the wrong Region would pass for the end of a store.
     fn in_region(&self, arn: &StoreArn, call: &Call) -> Result<(), CloudError> {
@@ -157,14 +174,7 @@ impl Observe for Aws {
     }
 
     async fn stores(&self, which: &BTreeSet<StoreArn>) -> Reading<Sighting> {
-        let mut by_kind = BTreeMap::<StoreKind, Vec<&StoreArn>>::new();
-        let mut gaps: Vec<Gap> = Vec::new();
-        for arn in which {
-            match self.in_region(arn, &Call::reading("tagwire:DescribeStore", arn.as_str())) {
-                Ok(()) => by_kind.entry(arn.kind()).or_default().push(arn),
-                Err(error) => gaps.push(error.into()),
-            }
-        }
+        let (by_kind, gaps) = self.by_kind("tagwire:DescribeStore", which.iter().map(|arn| (arn, arn)));
         let mut reading = reading::together(by_kind.into_iter().map(|(kind, arns)| async move {
             match kind {
                 StoreKind::DbCluster => self.rds.clusters(&arns).await,
@@ -177,14 +187,7 @@ impl Observe for Aws {
     }
 
     async fn holders(&self, which: &BTreeMap<StoreId, StoreArn>) -> Reading<DataStore> {
-        let mut by_kind = BTreeMap::<StoreKind, Vec<&StoreId>>::new();
-        let mut gaps: Vec<Gap> = Vec::new();
-        for (id, arn) in which {
-            match self.in_region(arn, &Call::reading("tagwire:FindStore", arn.as_str())) {
-                Ok(()) => by_kind.entry(arn.kind()).or_default().push(id),
-                Err(error) => gaps.push(error.into()),
-            }
-        }
+        let (by_kind, gaps) = self.by_kind("tagwire:FindStore", which.iter().map(|(id, arn)| (arn, id)));
         let mut reading = reading::together(by_kind.into_iter().map(|(kind, ids)| async move {
             match kind {
                 StoreKind::DbCluster => self.rds.clusters_by_identity(&ids).await,
@@ -200,6 +203,10 @@ impl Observe for Aws {
         self.ec2.wearers(vpc, groups).await
     }
 
+    async fn prefix_lists(&self, which: &BTreeSet<PrefixListId>) -> Reading<PrefixList> {
+        self.ec2.prefix_lists(which).await
+    }
+
     async fn launch_template_groups(&self) -> Reading<SecurityGroupId> {
         self.ec2.launch_template_groups().await
     }
@@ -210,8 +217,8 @@ impl Observe for Aws {
 }
 
 impl Change for Aws {
-    async fn create_group(&self, vpc: &VpcId, spec: &GroupSpec) -> Result<SecurityGroupId, CloudError> {
-        self.ec2.create_group(vpc, spec).await
+    async fn create_group(&self, vpc: &VpcId, name: &str, tags: &OwnTags) -> Result<SecurityGroupId, CloudError> {
+        self.ec2.create_group(vpc, name, tags).await
     }
 
     async fn authorize(&self, group: &OwnedGroup, rule: &Rule) -> Result<(), CloudError> {

@@ -3,19 +3,20 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use tagwire_core::{
-    group::GroupName,
+    cidr::Family,
     group::{GroupList, OwnTags, OwnedGroup, Ownership, SecurityGroup, description},
-    id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId, VpcId},
-    observation::{Scope, Sighting},
-    plan::GroupSpec,
+    id::{InstanceId, InterfaceId, PrefixListId, SecurityGroupId, StoreArn, StoreId, VpcId},
+    observation::{Reading, Scope, Sighting},
     rule::{Direction, Peer, PortRange, Rule, Traffic},
-    service::{Service, Side},
+    service::Side,
     tag::ConnectionName,
     work::{Again, Cause, Tries, VERSION, WorkItem},
 };
 use tagwire_engine::cloud::{Change, ErrorKind, Groups, Instances, Line, Observe, Queues};
 
 use crate::testing::Script;
+
+mod taking_away;
 
 fn vpc() -> VpcId {
     VpcId::parse("vpc-1").unwrap()
@@ -30,7 +31,7 @@ fn sg(id: &str) -> SecurityGroupId {
 }
 
 fn tags() -> OwnTags {
-    OwnTags { store: StoreId::parse("cluster-A").unwrap(), arn: arn("cluster:a"), side: Side::Store }
+    OwnTags { store: StoreId::parse("cluster-A").unwrap(), arn: arn("cluster:a"), role: Side::Store.into() }
 }
 
 fn owned() -> OwnedGroup {
@@ -44,7 +45,7 @@ fn owned() -> OwnedGroup {
     };
     match group.ownership() {
         Ownership::Owned(owned) => owned.group,
-        Ownership::Foreign | Ownership::Forged(_) => panic!("not owned"),
+        Ownership::OwnedCidr(_) | Ownership::Foreign | Ownership::Forged(_) => panic!("not owned"),
     }
 }
 
@@ -158,6 +159,8 @@ async fn nothing_asked_for_is_no_call() {
     assert!(aws.interfaces(&BTreeSet::new()).await.is_complete());
     assert!(aws.groups(Groups::Ids(&BTreeSet::new())).await.is_complete());
     assert!(aws.stores(&BTreeSet::new()).await.is_complete());
+    assert!(aws.wearers(&vpc(), &BTreeSet::new()).await.is_complete());
+    assert!(aws.groups(Groups::OwnedFor(&BTreeSet::new())).await.is_complete());
     assert_eq!(script.asked(), Vec::<String>::new());
 }
 
@@ -260,15 +263,76 @@ async fn a_group_is_created_with_its_tags_in_one_call() {
     let answer = "<CreateSecurityGroupResponse><groupId>sg-9</groupId></CreateSecurityGroupResponse>";
     let script = Script::default().then(200, answer).then(400, ec2_error("InvalidGroup.Duplicate")).then(200, "<a/>");
     let aws = script.aws();
-    let spec = GroupSpec { name: GroupName { service: Service::Rds, side: Side::Store, number: 3 }, tags: tags() };
-    assert_eq!(aws.create_group(&vpc(), &spec).await.unwrap(), sg("sg-9"));
+    assert_eq!(aws.create_group(&vpc(), "rds-ec2-3", &tags()).await.unwrap(), sg("sg-9"));
     let asked = &script.asked()[0];
     assert!(asked.contains("GroupName=rds-ec2-3") && asked.contains("TagSpecification.1.ResourceType=security-group"));
     assert!(asked.contains("tagwire:managed-by") && asked.contains("VpcId=vpc-1"), "{asked}");
-    let error = aws.create_group(&vpc(), &spec).await.unwrap_err();
+    let error = aws.create_group(&vpc(), "rds-ec2-3", &tags()).await.unwrap_err();
     assert_eq!((error.kind, error.resource.as_str()), (ErrorKind::AlreadyThere, "rds-ec2-3 in vpc-1"));
     assert_eq!(error.request_id.as_deref(), Some("r-1"));
-    assert_eq!(aws.create_group(&vpc(), &spec).await.unwrap_err().kind, ErrorKind::EffectUnknown);
+    assert_eq!(aws.create_group(&vpc(), "rds-ec2-3", &tags()).await.unwrap_err().kind, ErrorKind::EffectUnknown);
+}
+
+fn list_id(id: &str) -> PrefixListId {
+    PrefixListId::parse(id).unwrap()
+}
+
+const LISTS: &str = "<DescribeManagedPrefixListsResponse><prefixListSet><item><prefixListId>pl-1</prefixListId><addressFamily>IPv4</addressFamily><maxEntries>20</maxEntries><ownerId>123456789012</ownerId></item><item><prefixListId>pl-2</prefixListId><addressFamily>IPv6</addressFamily><ownerId>AWS</ownerId></item></prefixListSet></DescribeManagedPrefixListsResponse>";
+
+fn entries(block: &str, next: &str) -> String {
+    format!(
+        "<GetManagedPrefixListEntriesResponse><entrySet><item><cidr>{block}</cidr></item></entrySet><nextToken>{next}</nextToken></GetManagedPrefixListEntriesResponse>"
+    )
+}
+
+#[tokio::test]
+async fn prefix_lists_are_read_with_every_entry_and_those_of_aws_without() {
+    let script = Script::default()
+        .then(200, LISTS)
+        .then(200, entries("203.0.113.0/24", "more"))
+        .then(200, entries("198.51.100.0/24", ""));
+    let reading = script.aws().prefix_lists(&[list_id("pl-1"), list_id("pl-2"), list_id("pl-3")].into()).await;
+    assert!(reading.is_complete(), "{:?}", reading.gaps);
+    let [own, aws] = reading.found.as_slice() else { panic!("{:?}", reading.found) };
+    assert_eq!((own.owner.as_str(), own.family, own.most_entries), ("123456789012", Family::Ipv4, 20));
+    let blocks: Vec<String> = own.entries.iter().map(ToString::to_string).collect();
+    assert_eq!(blocks, ["198.51.100.0/24", "203.0.113.0/24"]);
+    assert_eq!((aws.owner.as_str(), aws.family, aws.entries.len()), ("AWS", Family::Ipv6, 0));
+    let asked = script.asked();
+    assert_eq!(asked.len(), 3);
+    assert!(
+        asked[0].contains("Filter.1.Name=prefix-list-id") && asked[0].contains("Filter.1.Value.3=pl-3"),
+        "{asked:?}"
+    );
+    assert!(asked[1].contains("PrefixListId=pl-1") && asked[2].contains("NextToken=more"), "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_prefix_list_of_which_an_entry_was_not_read_is_a_gap() {
+    for bad in ["<a/>".to_owned(), entries("everybody", "")] {
+        let script = Script::default().then(200, LISTS).then(200, entries("203.0.113.0/24", "more")).then(400, bad);
+        let reading = script.aws().prefix_lists(&[list_id("pl-1")].into()).await;
+        let found: Vec<&str> = reading.found.iter().map(|list| list.id.as_str()).collect();
+        assert_eq!((found, reading.gaps.len()), (vec!["pl-2"], 1));
+    }
+}
+
+#[tokio::test]
+async fn rules_for_clients_are_written_by_what_they_let_in() {
+    let answer = "<AuthorizeSecurityGroupIngressResponse><return>true</return></AuthorizeSecurityGroupIngressResponse>";
+    let script = Script::default().then(200, answer).then(200, answer).then(200, answer);
+    let aws = script.aws();
+    let peers = [
+        (Peer::Ipv4("203.0.113.0/24".into()), "IpRanges.1.CidrIp=203.0.113.0%2F24"),
+        (Peer::Ipv6("2001:db8::/48".into()), "Ipv6Ranges.1.CidrIpv6=2001%3Adb8%3A%3A%2F48"),
+        (Peer::PrefixList("pl-1".into()), "PrefixListIds.1.PrefixListId=pl-1"),
+    ];
+    for (peer, _) in &peers {
+        aws.authorize(&owned(), &Rule { peer: peer.clone(), ..rule(Direction::Inbound) }).await.unwrap();
+    }
+    for (asked, (_, field)) in script.asked().iter().zip(&peers) {
+        assert!(asked.contains(field) && asked.contains("tagwire%3Aallow-cidr"), "{asked}");
+    }
 }
 
 #[tokio::test]

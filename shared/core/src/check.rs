@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::{
     cidr::{CidrPeer, CidrTag, Family, MOST_RULES},
-    group::{CidrGroupName, GroupList, GroupName, Owned, Ownership, Role, SecurityGroup},
+    group::{CidrGroupName, GroupList, GroupName, Owned, OwnedGroup, Ownership, Role, SecurityGroup},
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId},
     model::{DataStore, Form, Instance, Interface},
     observation::{Bearer, Observation, Scope, Sighting},
@@ -176,14 +176,22 @@ pub fn check(plan: Plan, seen: &Observation, policy: &Policy) -> Result<CheckedP
     checker.stores(&mut violations);
     checker.interfaces(&mut violations);
     checker.window(&mut violations);
+    let named = checker.named_afterwards();
     for (store, teardown) in &plan.teardowns {
-        checker.teardown(store, teardown, false, &mut violations);
+        checker.teardown(store, teardown, Of::Pair, &named, &mut violations);
     }
     for (store, teardown) in &plan.cidr_teardowns {
-        checker.teardown(store, teardown, true, &mut violations);
+        checker.teardown(store, teardown, Of::Cidr, &named, &mut violations);
     }
     checker.decisions(&mut violations);
     if violations.is_empty() { Ok(CheckedPlan(plan)) } else { Err(violations.into_iter().collect()) }
+}
+
+/// What of a store's groups is deleted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Pair,
+    Cidr,
 }
 
 struct Checker<'plan> {
@@ -721,7 +729,15 @@ impl<'plan> Checker<'plan> {
 
     /// A group is deleted only when it is owned, nothing wears or names it, and its store needs it no
     /// more or nobody has used it for long.
-    fn teardown(&self, id: &StoreId, teardown: &Teardown, of_cidr: bool, violations: &mut BTreeSet<Violation>) {
+    fn teardown(
+        &self,
+        id: &StoreId,
+        teardown: &Teardown,
+        of: Of,
+        named: &BTreeSet<&SecurityGroupId>,
+        violations: &mut BTreeSet<Violation>,
+    ) {
+        let of_cidr = of == Of::Cidr;
         let store = self.stores.get(id).copied();
         for group in &teardown.delete {
             let owned = self.ours.get(group.id());
@@ -763,7 +779,7 @@ impl<'plan> Checker<'plan> {
             if listed || attached || worked_at {
                 refuse("a data store uses it");
             }
-            if self.is_named(group.id()) {
+            if named.contains(group.id()) {
                 refuse("a rule of another group names it");
             }
             let templates = self.seen.launch_templates.as_ref().filter(|reading| reading.is_complete());
@@ -791,8 +807,8 @@ impl<'plan> Checker<'plan> {
                     let age = since.and_then(|since| Duration::try_from(self.seen.at.duration_since(*since)).ok());
                     let asked_for = store.is_some_and(|store| {
                         let here = store.vpc.as_ref() == Some(&self.seen.vpc);
-                        let mut names = store.wishes.connect.names();
-                        here && (store.wishes.held || names.any(|name| self.by_name.contains_key(name)))
+                        let shares = || store.wishes.connect.names().any(|name| self.by_name.contains_key(name));
+                        here && (store.wishes.held || shares())
                     });
                     self.seen.scope == Scope::Vpc
                         && self.seen.stores.is_complete()
@@ -812,22 +828,22 @@ impl<'plan> Checker<'plan> {
         }
     }
 
-    /// Whether a rule of a group that stays goes on naming a group.
-    fn is_named(&self, group: &SecurityGroupId) -> bool {
-        let peer = Peer::Group(group.clone());
-        let stays = |id: &SecurityGroupId| {
-            let mut teardowns = self.plan.teardowns.values().chain(self.plan.cidr_teardowns.values());
-            teardowns.all(|teardown| teardown.delete.iter().all(|gone| gone.id() != id))
-        };
-        let revoked = |id: &SecurityGroupId, rule: &Rule| {
-            let of_pairs = self.plan.pairs.values().flat_map(|work| &work.revoke);
-            let mut works = of_pairs.chain(self.plan.cidrs.values().flat_map(|work| &work.revoke));
-            works.any(|(of, gone)| of.id() == id && gone == rule)
-        };
-        let others = self.seen.groups.found.iter().filter(|other| stays(&other.id));
-        others
-            .flat_map(|other| other.rules.iter().map(|rule| (&other.id, rule)))
-            .any(|(id, rule)| rule.peer == peer && !revoked(id, rule))
+    /// The groups that rules name which are there once the plan is carried out.
+    fn named_afterwards(&self) -> BTreeSet<&'plan SecurityGroupId> {
+        let teardowns = self.plan.teardowns.values().chain(self.plan.cidr_teardowns.values());
+        let deleted: BTreeSet<_> = teardowns.flat_map(|teardown| teardown.delete.iter().map(OwnedGroup::id)).collect();
+        let of_pairs = self.plan.pairs.values().flat_map(|work| &work.revoke);
+        let works = of_pairs.chain(self.plan.cidrs.values().flat_map(|work| &work.revoke));
+        let revoked: BTreeSet<_> = works.map(|(group, rule)| (group.id(), rule)).collect();
+        let staying = self.seen.groups.found.iter().filter(|group| !deleted.contains(&group.id));
+        let rules = staying.flat_map(|group| group.rules.iter().map(move |rule| (&group.id, rule)));
+        rules
+            .filter(|rule| !revoked.contains(rule))
+            .filter_map(|(_, rule)| match &rule.peer {
+                Peer::Group(peer) => Some(peer),
+                Peer::GroupOfAccount { .. } | Peer::Ipv4(_) | Peer::Ipv6(_) | Peer::PrefixList(_) => None,
+            })
+            .collect()
     }
 
     /// The grounds on which a connection may be made, all of them.

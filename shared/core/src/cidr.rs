@@ -5,6 +5,7 @@ use std::{
     collections::BTreeSet,
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    ops::RangeInclusive,
 };
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,11 @@ pub const MOST_RULES: usize = 60;
 pub const DEFAULT_WIDEST_IPV4: u8 = 16;
 /// The widest IPv6 block, unless the stack says otherwise: what a site is usually given.
 pub const DEFAULT_WIDEST_IPV6: u8 = 48;
+
+/// What the widest IPv4 block may be set to: nothing wider than a whole class A network.
+pub const WIDEST_IPV4: RangeInclusive<u8> = 8..=32;
+/// What the widest IPv6 block may be set to: nothing wider than the larger blocks of a provider.
+pub const WIDEST_IPV6: RangeInclusive<u8> = 16..=128;
 
 /// IPv4 or IPv6, whose rules AWS counts separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

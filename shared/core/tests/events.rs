@@ -46,7 +46,7 @@ fn wanted(file: &str) -> Option<(Hint, Cause)> {
         "ec2-instance-pending" | "ec2-instance-running" => (instance(), Cause::InstanceState),
         "ec2-instance-blocked" | "ec2-instance-tagged" | "ec2-instance-untagged" => (instance(), Cause::TagChange),
         "rds-cluster-tagged" => (aurora(), Cause::TagChange),
-        "rds-db-held" | "rds-db-tagged" => (postgres(), Cause::TagChange),
+        "rds-db-clients-allowed" | "rds-db-held" | "rds-db-tagged" => (postgres(), Cause::TagChange),
         "rds-cluster-created"
         | "rds-cluster-deleted"
         | "rds-cluster-started"

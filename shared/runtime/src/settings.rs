@@ -1,9 +1,10 @@
 //! What the template tells the functions, read once at start. A variable that is missing or
 //! malformed stops the function there, with one line that names it.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, ops::RangeInclusive, time::Duration};
 
 use tagwire_core::{
+    cidr::{CidrLimits, DEFAULT_WIDEST_IPV4, DEFAULT_WIDEST_IPV6, WIDEST_IPV4, WIDEST_IPV6},
     id::SecurityGroupId,
     policy::{
         DEFAULT_DISCONNECT_WINDOW, DEFAULT_INTERFACE_GROUP_LIMIT, DEFAULT_MAX_DISCONNECTS, DEFAULT_SWEEP_PERIOD,
@@ -29,7 +30,8 @@ pub struct Settings {
     pub state_table: String,
     /// What the handlers need: `TAGWIRE_MODE`, `TAGWIRE_INTERFACE_GROUP_LIMIT`,
     /// `TAGWIRE_MAX_DISCONNECTS`, `TAGWIRE_DISCONNECT_WINDOW`, `TAGWIRE_SWEEP_PERIOD`,
-    /// `TAGWIRE_ISOLATION_GROUPS`, `TAGWIRE_STATUS_TAGS`.
+    /// `TAGWIRE_ISOLATION_GROUPS`, `TAGWIRE_STATUS_TAGS`, `TAGWIRE_ALLOW_CIDR`, `TAGWIRE_WIDEST_IPV4`,
+    /// `TAGWIRE_WIDEST_IPV6`.
     pub handlers: handlers::Settings,
 }
 
@@ -87,7 +89,9 @@ impl Settings {
                         .map_or(Ok(DEFAULT_SWEEP_PERIOD), |value| seconds("TAGWIRE_SWEEP_PERIOD", value))?,
                     isolation_groups: optional("TAGWIRE_ISOLATION_GROUPS")
                         .map_or(Ok(BTreeSet::new()), isolation_groups)?,
-                    status_tags: optional("TAGWIRE_STATUS_TAGS").map_or(Ok(false), switch)?,
+                    status_tags: optional("TAGWIRE_STATUS_TAGS")
+                        .map_or(Ok(false), |value| switch("TAGWIRE_STATUS_TAGS", value))?,
+                    allow_cidr: allow_cidr(optional)?,
                 },
             },
         })
@@ -136,15 +140,29 @@ fn isolation_groups(value: String) -> Result<BTreeSet<SecurityGroupId>, Settings
     Ok(ids)
 }
 
-fn switch(value: String) -> Result<bool, SettingsError> {
+/// The limits are read also while they limit nothing, so that a mistake shows before it matters.
+fn allow_cidr(get: impl Fn(&str) -> Option<String>) -> Result<Option<CidrLimits>, SettingsError> {
+    let widest = |name: &'static str, usual: u8, range: RangeInclusive<u8>| {
+        let Some(value) = get(name) else { return Ok(usual) };
+        value.parse().ok().filter(|length| range.contains(length)).ok_or_else(|| SettingsError::Malformed {
+            name,
+            value,
+            expected: format!("the length of a prefix, from {} to {}", range.start(), range.end()),
+        })
+    };
+    let limits = CidrLimits {
+        widest_ipv4: widest("TAGWIRE_WIDEST_IPV4", DEFAULT_WIDEST_IPV4, WIDEST_IPV4)?,
+        widest_ipv6: widest("TAGWIRE_WIDEST_IPV6", DEFAULT_WIDEST_IPV6, WIDEST_IPV6)?,
+    };
+    let allowed = get("TAGWIRE_ALLOW_CIDR").map_or(Ok(false), |value| switch("TAGWIRE_ALLOW_CIDR", value))?;
+    Ok(allowed.then_some(limits))
+}
+
+fn switch(name: &'static str, value: String) -> Result<bool, SettingsError> {
     match value.as_str() {
         "on" => Ok(true),
         "off" => Ok(false),
-        _ => Err(SettingsError::Malformed {
-            name: "TAGWIRE_STATUS_TAGS",
-            value,
-            expected: "\"on\" or \"off\"".to_owned(),
-        }),
+        _ => Err(SettingsError::Malformed { name, value, expected: "\"on\" or \"off\"".to_owned() }),
     }
 }
 
@@ -188,12 +206,16 @@ mod tests {
             ("TAGWIRE_SWEEP_PERIOD", Some("300")),
             ("TAGWIRE_ISOLATION_GROUPS", Some("sg-1, sg-2")),
             ("TAGWIRE_STATUS_TAGS", Some("on")),
+            ("TAGWIRE_ALLOW_CIDR", Some("on")),
+            ("TAGWIRE_WIDEST_IPV4", Some("24")),
+            ("TAGWIRE_WIDEST_IPV6", Some("56")),
         ])
         .unwrap();
         let policy = &settings.handlers.policy;
         assert_eq!((policy.max_disconnects, policy.disconnect_window), (0, Duration::from_mins(1)));
         assert_eq!((policy.sweep_period, policy.status_tags), (Duration::from_mins(5), true));
         assert_eq!(policy.isolation_groups.len(), 2);
+        assert_eq!(policy.allow_cidr, Some(CidrLimits { widest_ipv4: 24, widest_ipv6: 56 }));
         assert_eq!(settings.state_table, "tagwire-state");
         assert_eq!(settings.handlers.mode, Mode::DryRun);
         assert_eq!(settings.handlers.policy.interface_group_limit, 16);
@@ -228,6 +250,11 @@ mod tests {
             ("TAGWIRE_SWEEP_PERIOD", "a while"),
             ("TAGWIRE_ISOLATION_GROUPS", "sg-1,quarantine"),
             ("TAGWIRE_STATUS_TAGS", "yes"),
+            ("TAGWIRE_ALLOW_CIDR", "true"),
+            ("TAGWIRE_WIDEST_IPV4", "7"),
+            ("TAGWIRE_WIDEST_IPV4", "33"),
+            ("TAGWIRE_WIDEST_IPV6", "15"),
+            ("TAGWIRE_WIDEST_IPV6", "/48"),
         ] {
             let said = read(&[(name, Some(value))]).unwrap_err().to_string();
             assert!(said.contains(name) && said.contains(value), "{said}");

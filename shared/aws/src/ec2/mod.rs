@@ -10,29 +10,31 @@ use aws_sdk_ec2::{
     types::{self as ec2, Filter, ResourceType, Tag, TagSpecification},
 };
 use tagwire_core::{
+    cidr::PrefixList,
     group::{
         GroupList, MANAGED_BY, MANAGED_BY_KEY, OwnTags, OwnedGroup, STORE_ARN_KEY, SecurityGroup,
         description as group_description,
     },
-    id::{InstanceId, InterfaceId, SecurityGroupId, VpcId},
+    id::{InstanceId, InterfaceId, PrefixListId, SecurityGroupId, VpcId},
     model::{Instance, Interface},
     observation::{Reading, Wearer},
-    plan::GroupSpec,
-    rule::{Direction, Rule},
-    service::{SERVICES, Side},
+    rule::{Direction, Peer, Rule},
+    service::{SERVICES, ServiceRow, Side},
     tag::STATUS_KEY,
 };
 use tagwire_engine::cloud::{CloudError, ErrorKind, Groups, Instances};
 
 use crate::{
     error::Call,
-    reading::{pages, together},
+    reading::{pages, sample, together},
 };
 
 /// Most results a page may hold.
 const PAGE_SIZE: i32 = 1000;
 /// Most launch templates that a page may hold.
 const TEMPLATES_PAGE_SIZE: i32 = 200;
+/// Most prefix lists, or entries of one, that a page may hold.
+const PREFIX_LISTS_PAGE_SIZE: i32 = 100;
 /// Most values that EC2 takes in one filter.
 const FILTER_VALUES: usize = 200;
 /// The states of instances that are listed by their tags: all but `terminated`, in which an
@@ -138,8 +140,9 @@ impl Ec2 {
     pub(crate) async fn groups(&self, which: Groups<'_>) -> Reading<SecurityGroup> {
         let selections: Vec<(String, Vec<Filter>)> = match which {
             Groups::InVpc(vpc) => {
-                let patterns =
-                    SERVICES.iter().flat_map(|row| Side::BOTH.map(|side| format!("{}-*", row.pattern(side))));
+                let of_pairs = SERVICES.iter().flat_map(|row| Side::BOTH.map(|side| row.pattern(side).to_owned()));
+                let patterns = of_pairs.chain(SERVICES.iter().map(ServiceRow::cidr_pattern));
+                let patterns = patterns.map(|pattern| format!("{pattern}-*"));
                 let filters = vec![filter("vpc-id", [vpc.as_str()]), filter("group-name", patterns)];
                 vec![(format!("groups of {vpc}"), filters)]
             }
@@ -232,18 +235,81 @@ impl Ec2 {
         Reading { found, gaps }
     }
 
-    pub(crate) async fn create_group(&self, vpc: &VpcId, spec: &GroupSpec) -> Result<SecurityGroupId, CloudError> {
-        let call = Call::writing("ec2:CreateSecurityGroup", format!("{} in {vpc}", spec.name));
+    /// Managed prefix lists. One whose entries cannot all be read lies in a gap, for half of them say
+    /// nothing of how wide the list is.
+    pub(crate) async fn prefix_lists(&self, which: &BTreeSet<PrefixListId>) -> Reading<PrefixList> {
+        let chunks = chunks(which.iter().map(|id| id.as_str().to_owned()));
+        let listed = together(chunks.map(|ids| self.describe_prefix_lists(ids))).await;
+        let mut reading = Reading { found: Vec::new(), gaps: listed.gaps };
+        let with_entries = listed.found.into_iter().map(async |list| {
+            // What AWS owns is not let in whatever it holds.
+            if list.owner == mapping::AWS_OWNER { Reading::complete(vec![list]) } else { self.with_entries(list).await }
+        });
+        reading.extend(together(with_entries).await);
+        reading
+    }
+
+    async fn describe_prefix_lists(&self, ids: Vec<String>) -> Reading<PrefixList> {
+        let what = sample(&ids);
+        let call = Call::reading("ec2:DescribeManagedPrefixLists", what.as_str());
+        // As a filter, unlike as a parameter, an id that does not exist is no error.
+        let filters = vec![filter("prefix-list-id", ids)];
+        let answer = pages(&call, &what, async |token| {
+            let page = self
+                .client
+                .describe_managed_prefix_lists()
+                .set_filters(Some(filters.clone()))
+                .max_results(PREFIX_LISTS_PAGE_SIZE)
+                .set_next_token(token)
+                .send()
+                .await?;
+            Ok((page.prefix_lists.unwrap_or_default(), page.next_token))
+        })
+        .await;
+        call.understand(answer, ec2::ManagedPrefixList::prefix_list_id, mapping::prefix_list)
+    }
+
+    async fn with_entries(&self, list: PrefixList) -> Reading<PrefixList> {
+        let call = Call::reading("ec2:GetManagedPrefixListEntries", list.id.as_str());
+        let answer = pages(&call, list.id.as_str(), async |token| {
+            let page = self
+                .client
+                .get_managed_prefix_list_entries()
+                .prefix_list_id(list.id.as_str())
+                .max_results(PREFIX_LISTS_PAGE_SIZE)
+                .set_next_token(token)
+                .send()
+                .await?;
+            Ok((page.entries.unwrap_or_default(), page.next_token))
+        })
+        .await;
+        let entries = call.understand(answer, ec2::PrefixListEntry::cidr, mapping::prefix_list_entry);
+        let found = if entries.is_complete() {
+            vec![PrefixList { entries: entries.found.into_iter().collect(), ..list }]
+        } else {
+            Vec::new()
+        };
+        Reading { found, gaps: entries.gaps }
+    }
+
+    pub(crate) async fn create_group(
+        &self,
+        vpc: &VpcId,
+        name: &str,
+        tags: &OwnTags,
+    ) -> Result<SecurityGroupId, CloudError> {
+        let call = Call::writing("ec2:CreateSecurityGroup", format!("{name} in {vpc}"));
+        let description = group_description(tags.role);
         let tags = TagSpecification::builder()
             .resource_type(ResourceType::SecurityGroup)
-            .set_tags(Some(own_tags(&spec.tags)))
+            .set_tags(Some(own_tags(tags)))
             .build();
         let request = self
             .client
             .create_security_group()
             .vpc_id(vpc.as_str())
-            .group_name(spec.name.to_string())
-            .description(group_description(spec.name.side))
+            .group_name(name)
+            .description(description)
             .tag_specifications(tags);
         let answer = request.send().await.map_err(|error| call.failed(&error))?;
         SecurityGroupId::parse(answer.group_id.unwrap_or_default())
@@ -254,7 +320,13 @@ impl Ec2 {
         let resource = group.to_string();
         match rule.direction {
             Direction::Inbound => {
-                let permission = mapping::permission(rule, Some("tagwire: from the instances of this pair"));
+                let from = match rule.peer {
+                    Peer::Group(_) | Peer::GroupOfAccount { .. } => "tagwire: from the instances of this pair",
+                    Peer::Ipv4(_) | Peer::Ipv6(_) | Peer::PrefixList(_) => {
+                        "tagwire: named by the tag tagwire:allow-cidr"
+                    }
+                };
+                let permission = mapping::permission(rule, Some(from));
                 let request = self.client.authorize_security_group_ingress().group_id(group.id().as_str());
                 let answer = request.ip_permissions(permission).send().await;
                 answer
@@ -358,15 +430,6 @@ fn chunks(values: impl Iterator<Item = String>) -> impl Iterator<Item = Vec<Stri
         values.peek()?;
         Some(values.by_ref().take(FILTER_VALUES).collect())
     })
-}
-
-/// A list as an error names it: the first, and how many more.
-fn sample(values: &[String]) -> String {
-    match values {
-        [] => "nothing".to_owned(),
-        [only] => only.clone(),
-        [first, rest @ ..] => format!("{first} and {} more", rest.len()),
-    }
 }
 
 fn own_tags(tags: &OwnTags) -> Vec<Tag> {

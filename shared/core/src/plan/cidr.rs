@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    CidrChange, CidrGround, CidrWork, GroupRef, GroupSpec, Plan, StoreChange,
+    CidrChange, CidrGround, CidrWork, GroupRef, GroupSpec, Plan,
     leave::{Departures, last_group},
     pair::is_default_egress,
     refuse,
@@ -14,28 +14,54 @@ use crate::{
     cidr::{CidrLimits, CidrPeer, CidrTag, Family, MOST_RULES, PrefixList},
     finding::{Finding, Reason, Subject},
     group::{CidrGroupName, GroupList, OwnTags, Owned, Role},
-    id::PrefixListId,
+    id::{PrefixListId, StoreId},
     memory::Target,
     model::DataStore,
     rule::{Direction, Peer, PortRange, Rule, Traffic},
     tag::ConnectTag,
 };
 
+/// Every store that the scope names; none when not every group was read, for what belongs to whom is
+/// not known then.
+fn stores<'view>(view: &'view View<'_>) -> impl Iterator<Item = &'view DataStore> {
+    let in_scope = |store: &&DataStore| view.seen.groups.is_complete() && view.seen.scope.has_store(&store.arn);
+    view.stores_here().map(|(_, store)| store).filter(in_scope)
+}
+
+/// Takes the groups of CIDR clients that have to go off their stores, before pairs need the places.
+/// One that is the last of its list can go only when a pair comes.
+pub(super) fn leave<'view>(plan: &mut Plan, view: &'view View<'_>, departures: &mut Departures<'_>) -> Last<'view> {
+    let mut last = Last::new();
+    for store in stores(view) {
+        if let Wish::Leaves(ground) = wish(store)
+            && Clients::of(view, store).leave(plan, departures, ground).is_err()
+        {
+            last.insert(&store.id);
+        }
+    }
+    last
+}
+
+/// The stores whose group of CIDR clients has to go and is the last one.
+pub(super) type Last<'view> = BTreeSet<&'view StoreId>;
+
 /// Decides about the CIDR clients of every store that the scope names. Their group comes after the
 /// store's pair, also to the last place in its list.
-pub(super) fn decide(plan: &mut Plan, view: &View<'_>, departures: &mut Departures<'_>) {
-    // What belongs to whom is known only when every group was read.
-    if !view.seen.groups.is_complete() {
-        return;
-    }
+pub(super) fn decide(plan: &mut Plan, view: &View<'_>, departures: &mut Departures<'_>, last: &Last<'_>) {
     let mut names = view.taken_names();
-    for (_, store) in view.stores_here().filter(|(_, store)| view.seen.scope.has_store(&store.arn)) {
+    for store in stores(view) {
         let clients = Clients::of(view, store);
         plan.findings.extend(clients.ambiguity());
         match wish(store) {
             Wish::Nothing => {}
             Wish::Unreadable(reason) => clients.say(plan, reason),
-            Wish::Leaves(ground) => clients.leave(plan, departures, ground),
+            Wish::Leaves(ground) => {
+                if last.contains(&store.id)
+                    && let Err(finding) = clients.leave(plan, departures, ground)
+                {
+                    plan.findings.push(finding);
+                }
+            }
             Wish::Peers(peers) => match allowed(view, store, peers) {
                 Ok(()) => clients.keep_in_step(plan, peers, &mut names),
                 Err(reason) => clients.say(plan, reason),
@@ -158,20 +184,19 @@ impl<'view> Clients<'view> {
         })
     }
 
-    fn change<'plan>(&self, plan: &'plan mut Plan) -> &'plan mut StoreChange {
-        plan.stores.entry(self.store.id.clone()).or_insert_with(|| StoreChange::of(&self.store.arn))
-    }
-
-    /// Takes the groups off the store.
-    fn leave(&self, plan: &mut Plan, departures: &mut Departures<'_>, ground: CidrGround) {
+    /// Takes the groups off the store, whatever service they are named after; the finding when no other
+    /// would be left in its list.
+    fn leave(&self, plan: &mut Plan, departures: &mut Departures<'_>, ground: CidrGround) -> Result<(), Finding> {
         let store = self.store;
-        let worn: Vec<_> = self.groups.iter().filter(|owned| store.wears(owned.group.id())).collect();
-        let Some(first) = worn.first() else { return };
+        let worn: Vec<_> = self.view.cidr_groups(&store.id).filter(|owned| store.wears(owned.group.id())).collect();
+        let Some(first) = worn.first() else { return Ok(()) };
         if store.wishes.held && ground != CidrGround::Blocked {
-            return self.say(plan, Reason::Held);
+            self.say(plan, Reason::Held);
+            return Ok(());
         }
         if let Some(reason) = refuse::list_waits(store) {
-            return self.say(plan, reason);
+            self.say(plan, reason);
+            return Ok(());
         }
         let change = plan.stores.get(&store.id);
         let leaves = |group| {
@@ -180,15 +205,15 @@ impl<'view> Clients<'view> {
         let rest = store.lasting_groups().filter(|group| !leaves(group)).cloned().collect();
         let gains = change.is_some_and(|change| change.attach.is_some());
         if !gains && GroupList::new(rest, usize::MAX).is_err() {
-            return plan.findings.push(last_group(Subject::Store(store.arn.clone()), first));
+            return Err(last_group(Subject::Store(store.arn.clone()), first));
         }
-        if ground.is_counted() && !departures.spend_on_store() {
-            return;
+        if !ground.is_counted() || departures.spend_on_store() {
+            let groups = worn.iter().map(|owned| owned.group.clone()).collect();
+            let change = plan.change_of(store);
+            change.cidr = Some(CidrChange::Detach { groups, ground });
+            change.cuts += usize::from(ground.is_counted());
         }
-        let groups = worn.iter().map(|owned| owned.group.clone()).collect();
-        let change = self.change(plan);
-        change.cidr = Some(CidrChange::Detach { groups, ground });
-        change.cuts += usize::from(ground.is_counted());
+        Ok(())
     }
 
     /// Makes the group and its rules what the tag asks for, and attaches it.
@@ -217,7 +242,7 @@ impl<'view> Clients<'view> {
         if !attached && obstacle.is_none() {
             match refuse::list_waits(store) {
                 Some(reason) => self.say(plan, reason),
-                None => self.change(plan).cidr = Some(CidrChange::Attach(work.group.clone())),
+                None => plan.change_of(store).cidr = Some(CidrChange::Attach(work.group.clone())),
             }
         }
         if !work.is_empty() {

@@ -36,7 +36,7 @@ use crate::{
     group::{CidrGroupName, GroupName, OwnTags, OwnedGroup, Role},
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId},
     memory::{Note, Window},
-    model::Instance,
+    model::{DataStore, Instance},
     observation::Observation,
     policy::Policy,
     rule::{Direction, Peer, PortRange, Rule, Traffic},
@@ -217,6 +217,37 @@ impl Ground {
     /// Every ground, in the documented table's order.
     pub const ALL: [Self; 5] =
         [Self::NamesNotShared, Self::NotAskedFor, Self::StoreOptedOut, Self::StoreGone, Self::Blocked];
+
+    /// When it holds.
+    #[must_use]
+    pub fn condition(self) -> &'static str {
+        match self {
+            Self::NamesNotShared => "both carry the connect tag, and no name is in both",
+            Self::NotAskedFor => "the data store carries the connect tag, and the instance does not",
+            Self::StoreOptedOut => "the data store does not carry the connect tag",
+            Self::StoreGone => {
+                "its service does not know the data store's name and lists nothing with its identity, and nothing carries its store side"
+            }
+            Self::Blocked => {
+                "one of the two carries `tagwire:block`, or the instance's interface wears a group of isolation"
+            }
+        }
+    }
+
+    /// What goes.
+    #[must_use]
+    pub fn action(self) -> &'static str {
+        match self {
+            Self::NamesNotShared | Self::NotAskedFor => "the instance side leaves the interface",
+            Self::StoreOptedOut => {
+                "the instance sides leave the interfaces; when all have, the store side leaves the data store and the pair is deleted"
+            }
+            Self::StoreGone => "the instance sides leave the interfaces, and the pair is deleted",
+            Self::Blocked => {
+                "the instance side leaves the interface; a blocked data store loses its store side as well"
+            }
+        }
+    }
 
     /// Whether the removal uses up the window. What somebody asked for in so many words does not,
     /// nor does what leads nowhere.
@@ -461,6 +492,10 @@ impl Plan {
             && self.statuses.is_empty()
     }
 
+    fn change_of(&mut self, store: &DataStore) -> &mut StoreChange {
+        self.stores.entry(store.id.clone()).or_insert_with(|| StoreChange::of(&store.arn))
+    }
+
     /// The stores to look at again in a while, because something about them passes by itself.
     #[must_use]
     pub fn stores_to_revisit(&self) -> BTreeSet<StoreArn> {
@@ -493,13 +528,15 @@ fn settle(view: &View<'_>) -> Plan {
     let standings: Standings<'_> = view.stores().map(|store| (&store.id, Standing::of(view, store))).collect();
     let plan = decide(view, &standings, &BTreeSet::new());
     // What kept its last group for want of another may lose it after all when it gets one.
-    let keeps_last = |change: &InterfaceChange| {
-        let instance = Subject::Instance(change.instance.clone());
-        plan.findings
-            .iter()
-            .any(|finding| finding.subject == instance && matches!(finding.reason, Reason::LastGroup { .. }))
-    };
-    let gains = plan.interfaces.iter().filter(|(_, change)| !change.attach.is_empty() && keeps_last(change));
+    let keep_last: BTreeSet<&Subject> = plan
+        .findings
+        .iter()
+        .filter(|finding| matches!(finding.reason, Reason::LastGroup { .. }))
+        .map(|finding| &finding.subject)
+        .collect();
+    let gains = plan.interfaces.iter().filter(|(_, change)| {
+        !change.attach.is_empty() && keep_last.contains(&Subject::Instance(change.instance.clone()))
+    });
     let gaining: BTreeSet<InterfaceId> = gains.map(|(interface, _)| interface.clone()).collect();
     if gaining.is_empty() { plan } else { decide(view, &standings, &gaining) }
 }
@@ -508,6 +545,7 @@ fn decide(view: &View<'_>, standings: &Standings<'_>, gaining: &BTreeSet<Interfa
     let mut plan = Plan { findings: refuse::findings(view), ..Plan::default() };
     let mut departures = Departures::of(view, gaining);
     departures.leave(&mut plan);
+    let last = cidr::leave(&mut plan, view, &mut departures);
     let needs = join(&mut plan, view, standings, &departures);
 
     for (id, store) in view.stores_here() {
@@ -519,7 +557,7 @@ fn decide(view: &View<'_>, standings: &Standings<'_>, gaining: &BTreeSet<Interfa
         }
     }
     mend(&mut plan, view, standings, &needs);
-    cidr::decide(&mut plan, view, &mut departures);
+    cidr::decide(&mut plan, view, &mut departures, &last);
     teardown::tear_down(&mut plan, view, &departures);
     let works = plan.pairs.iter().filter_map(|(id, work)| Some((standings.get(id)?, work)));
     plan.findings.extend(works.flat_map(|(standing, work)| standing.drift(view, work)));
@@ -549,7 +587,8 @@ fn join<'view>(
         let verdict = match PairRow::of(view.connection(standing, candidate.instance)) {
             PairRow::Connected(via) => Verdict::Connected(via),
             PairRow::NotConnected => {
-                let refusal = refuse::refusal(view, standing, &candidate);
+                let leaving = plan.stores.get(&candidate.store.id).map_or(0, |change| change.detached().count());
+                let refusal = refuse::refusal(view, standing, &candidate, leaving);
                 let refusal = refusal.or_else(|| refuse::contested(plan, view, standing, &candidate));
                 if let Some(reason) = refusal.or_else(|| places.take(standing, candidate.instance)) {
                     Verdict::Refused(reason)
@@ -578,7 +617,7 @@ fn mend(plan: &mut Plan, view: &View<'_>, standings: &Standings<'_>, needs: &Nee
         let Some(standing) = standings.get(id).filter(|standing| view.takes_in(standing)) else { continue };
         let used = if needs.contains_key(id) {
             Use::Needed
-        } else if view.is_worn_by_entitled(standing) {
+        } else if standing.instance_side().is_some_and(|side| view.is_worn_by_entitled(store, side)) {
             Use::Worn
         } else {
             Use::Unused
@@ -596,12 +635,9 @@ fn mend(plan: &mut Plan, view: &View<'_>, standings: &Standings<'_>, needs: &Nee
 fn attach(plan: &mut Plan, standing: &Standing<'_>, needed_by: &[Candidate<'_>]) {
     let store = standing.store;
     if !standing.store_wears() && refuse::store_attachment_waits(standing).is_none() {
-        let change = StoreChange {
-            attach: Some(standing.group_ref(Side::Store)),
-            needed_by: needed_by.iter().map(|candidate| candidate.instance.id.clone()).collect(),
-            ..StoreChange::of(&store.arn)
-        };
-        plan.stores.insert(store.id.clone(), change);
+        let change = plan.change_of(store);
+        change.attach = Some(standing.group_ref(Side::Store));
+        change.needed_by = needed_by.iter().map(|candidate| candidate.instance.id.clone()).collect();
     }
     for candidate in needed_by {
         let Some(interface) = &candidate.instance.interface else { continue };

@@ -20,9 +20,14 @@ use crate::{
 };
 
 /// Why this instance is not connected to this store, apart from the room on its interface; none
-/// when it can be.
-pub(super) fn refusal(view: &View<'_>, standing: &Standing<'_>, candidate: &Candidate<'_>) -> Option<Reason> {
-    by_instance(view, candidate).or_else(|| by_store(view, standing))
+/// when it can be. `leaving` groups leave the store's list.
+pub(super) fn refusal(
+    view: &View<'_>,
+    standing: &Standing<'_>,
+    candidate: &Candidate<'_>,
+    leaving: usize,
+) -> Option<Reason> {
+    by_instance(view, candidate).or_else(|| by_store(view, standing, leaving))
 }
 
 fn by_instance(view: &View<'_>, candidate: &Candidate<'_>) -> Option<Reason> {
@@ -91,7 +96,7 @@ fn by_wishes(wishes: &Wishes) -> Option<Reason> {
     }
 }
 
-fn by_store(view: &View<'_>, standing: &Standing<'_>) -> Option<Reason> {
+fn by_store(view: &View<'_>, standing: &Standing<'_>, leaving: usize) -> Option<Reason> {
     let store = standing.store;
     if store.vpc.is_none() {
         return Some(Reason::Ec2Classic);
@@ -107,7 +112,8 @@ fn by_store(view: &View<'_>, standing: &Standing<'_>) -> Option<Reason> {
         return Some(obstacle);
     }
     let limit = store.service.row().store_group_limit;
-    (!standing.store_wears() && store.lasting_groups().count() >= limit).then_some(Reason::StoreGroupLimit { limit })
+    let staying = store.lasting_groups().count().saturating_sub(leaving);
+    (!standing.store_wears() && staying >= limit).then_some(Reason::StoreGroupLimit { limit })
 }
 
 /// Why nothing new is let into a store, whatever its tags say.
@@ -187,12 +193,8 @@ pub(super) fn findings(view: &View<'_>) -> Vec<Finding> {
         findings.push(Finding { subject: Subject::Group(id.clone()), reason });
     }
     for instance in seen.instances.found.iter().filter(|instance| seen.scope.has_instance(&instance.id)) {
-        let reasons = if instance.interface.is_none() {
-            vec![Reason::InstanceGone]
-        } else {
-            let stores: Vec<_> = view.stores().collect();
-            unmatched(view, &instance.wishes, &stores, seen.stores.is_complete())
-        };
+        let reasons =
+            if instance.interface.is_none() { vec![Reason::InstanceGone] } else { unmatched(view, &instance.wishes) };
         findings.extend(
             reasons.into_iter().map(|reason| Finding { subject: Subject::Instance(instance.id.clone()), reason }),
         );
@@ -225,20 +227,19 @@ fn no_match(names: BTreeSet<ConnectionName>, wishes: &Wishes) -> Option<Reason> 
 }
 
 /// What is to be said of an instance's names that no store of its VPC has.
-fn unmatched(view: &View<'_>, wishes: &Wishes, stores: &[&DataStore], all_seen: bool) -> Vec<Reason> {
+fn unmatched(view: &View<'_>, wishes: &Wishes) -> Vec<Reason> {
     let mut reasons = invalid(wishes);
-    let has = |store: &DataStore, name: &ConnectionName| store.wishes.connect.names().any(|other| other == name);
     let mut nowhere = BTreeSet::new();
     let names: BTreeSet<&ConnectionName> = wishes.connect.names().collect();
     for name in &names {
-        let here = |store: &DataStore| store.vpc.as_ref().is_none_or(|vpc| *vpc == view.seen.vpc);
-        if stores.iter().any(|store| here(store) && has(store, name)) {
+        let stores = view.stores_named(name);
+        if stores.iter().any(|store| store.vpc.as_ref().is_none_or(|vpc| *vpc == view.seen.vpc)) {
             continue;
         }
-        let elsewhere = stores.iter().find_map(|store| has(store, name).then_some((store, store.vpc.clone()?)));
+        let elsewhere = stores.iter().find_map(|store| Some((store, store.vpc.clone()?)));
         match elsewhere {
             // What was not read may well be a store of this VPC, so nothing is said of absence.
-            _ if !all_seen => {}
+            _ if !view.seen.stores.is_complete() => {}
             Some((store, vpc)) => {
                 reasons.push(Reason::DifferentVpc { name: (*name).clone(), store: store.arn.clone(), vpc });
             }

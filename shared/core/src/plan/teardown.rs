@@ -75,11 +75,15 @@ pub(super) fn tear_down(plan: &mut Plan, view: &View<'_>, departures: &Departure
         }
     }
     end_cidr_groups(plan, view, departures, &mut ends);
-    while let Some((key, finding)) =
-        ends.iter().find_map(|(key, end)| named_elsewhere(plan, view, end, &ends).map(|finding| (key.clone(), finding)))
-    {
-        plan.findings.push(finding);
-        ends.remove(&key);
+    loop {
+        let named = named_elsewhere(plan, view, &ends);
+        if named.is_empty() {
+            break;
+        }
+        for (key, finding) in named {
+            ends.remove(&key);
+            plan.findings.push(finding);
+        }
     }
     for ((kind, store), end) in ends {
         let teardown = teardown(view, end);
@@ -104,23 +108,30 @@ fn is_unasked(view: &View<'_>, store: &StoreId) -> bool {
     here.is_none_or(|store| !store.wishes.held && view.sharing(store).is_empty())
 }
 
-/// AWS deletes no group that a rule of another one names: the finding, when such a rule outlives the
-/// plan.
-fn named_elsewhere(plan: &Plan, view: &View<'_>, end: &End<'_>, ends: &Ends<'_>) -> Option<Finding> {
-    let goes = |id: &SecurityGroupId| ends.values().flat_map(|end| &end.groups).any(|group| group.id() == id);
+/// AWS deletes no group that a rule of another one names: the ends named by a rule that outlives the
+/// plan, each with the finding.
+fn named_elsewhere(plan: &Plan, view: &View<'_>, ends: &Ends<'_>) -> BTreeMap<(Kind, StoreId), Finding> {
+    let going: BTreeMap<&SecurityGroupId, &(Kind, StoreId)> =
+        ends.iter().flat_map(|(key, end)| end.groups.iter().map(move |group| (group.id(), key))).collect();
     let is_revoked = |id: &SecurityGroupId, rule: &Rule| {
-        let of_pairs = plan.pairs.values().flat_map(|work| &work.revoke);
-        let mut works = of_pairs.chain(plan.cidrs.values().flat_map(|work| &work.revoke));
-        works.any(|(group, revoked)| group.id() == id && revoked == rule)
+        let Some(store) = view.store_of(id) else { return false };
+        let of_pair = plan.pairs.get(store).into_iter().flat_map(|work| &work.revoke);
+        let mut revoked = of_pair.chain(plan.cidrs.get(store).into_iter().flat_map(|work| &work.revoke));
+        revoked.any(|(group, revoked)| group.id() == id && revoked == rule)
     };
-    view.seen.groups.found.iter().filter(|group| !goes(&group.id)).find_map(|namer| {
-        let named = end.groups.iter().find(|group| {
-            let peer = Peer::Group(group.id().clone());
-            namer.rules.iter().any(|rule| rule.peer == peer && !is_revoked(&namer.id, rule))
-        })?;
-        let reason = Reason::GroupInRule { group: namer.id.clone() };
-        Some(Finding { subject: Subject::Group(named.id().clone()), reason })
-    })
+    let mut named = BTreeMap::new();
+    for namer in view.seen.groups.found.iter().filter(|group| !going.contains_key(&group.id)) {
+        for rule in &namer.rules {
+            let Peer::Group(peer) = &rule.peer else { continue };
+            if let Some(key) = going.get(peer)
+                && !is_revoked(&namer.id, rule)
+            {
+                let reason = Reason::GroupInRule { group: namer.id.clone() };
+                named.insert((*key).clone(), Finding { subject: Subject::Group(peer.clone()), reason });
+            }
+        }
+    }
+    named
 }
 
 /// Adds the groups for clients that are not instances and that nothing asks for any more. They need not
@@ -178,7 +189,7 @@ fn is_off<Name: Copy + Into<Role>>(
     let attaches = is_pair && change.is_some_and(|change| change.attach.is_some());
     let listed = |group: &SecurityGroupId| {
         let leaves = |holder: &StoreId| holder == store && change.is_some_and(|change| change.detaches(group));
-        view.stores().any(|holder| holder.wears(group) && !leaves(&holder.id))
+        view.stores_with(group).iter().any(|holder| holder.wears(group) && !leaves(&holder.id))
     };
     !attaches
         && groups.iter().all(|owned| departures.is_off_interfaces(owned) == Some(true) && !listed(owned.group.id()))
@@ -222,7 +233,7 @@ fn may_be_deleted<Name>(plan: &mut Plan, view: &View<'_>, groups: &[&Owned<Name>
 }
 
 fn teardown(view: &View<'_>, end: End<'_>) -> Teardown {
-    let names_one = |peer: &Peer| matches!(peer, Peer::Group(peer) if view.is_ours(peer));
+    let names_one = |peer: &Peer| matches!(peer, Peer::Group(peer) if view.store_of(peer).is_some());
     let revoke = end.groups.iter().flat_map(|&owned| {
         let rules = view.group(owned.id()).into_iter().flat_map(|group| &group.rules);
         rules.filter(|rule| names_one(&rule.peer)).map(|rule| (owned.clone(), rule.clone()))
@@ -252,7 +263,11 @@ fn foreign_attachments<Name: Copy + Into<Role>>(view: &View<'_>, owned: &Owned<N
             }
         });
     let on_instances = view.wearing(id).filter(|_| !for_instances);
-    let stores = view.stores().filter(|store| store.wears(id)).filter(|store| store.id != owned.store || for_instances);
+    let stores = view
+        .stores_with(id)
+        .iter()
+        .filter(|store| store.wears(id))
+        .filter(|store| store.id != owned.store || for_instances);
     let instances = on_instances.map(|instance| finding(format!("instance {}", instance.id)));
     interfaces.chain(instances).chain(stores.map(|store| finding(store.arn.to_string()))).collect()
 }

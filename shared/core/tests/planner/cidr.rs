@@ -629,3 +629,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn clients_that_leave_make_room_for_the_pair() {
+    let world = "instance i-1 connect=orders
+                 db orders connect=orders groups=a,b,c,d
+                 group rds-cidr-1 tagged=orders/cidr ours=cidr on=orders";
+    let plan = case(world).codes(&[]).plan;
+    let change = plan.stores.values().next().unwrap();
+    assert!(change.attach.is_some() && matches!(change.cidr, Some(CidrChange::Detach { .. })), "{plan}");
+    case(&format!("{world}\nmax 0")).changes_nothing().codes(&["store-group-limit", "disconnects-held-back"]);
+}

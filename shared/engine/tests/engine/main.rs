@@ -17,9 +17,13 @@ mod batches;
 #[cfg(test)]
 mod blocks;
 #[cfg(test)]
+mod cleanup;
+#[cfg(test)]
 mod clients;
 #[cfg(test)]
 mod crashes;
+#[cfg(test)]
+mod dry_run;
 #[cfg(test)]
 mod errors;
 #[cfg(test)]
@@ -34,6 +38,14 @@ mod messages;
 mod names;
 #[cfg(test)]
 mod neighbours;
+#[cfg(test)]
+mod pieces;
+#[cfg(test)]
+mod restraint;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod statuses;
 #[cfg(test)]
 mod sweeps;
 #[cfg(test)]

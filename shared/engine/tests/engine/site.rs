@@ -211,6 +211,7 @@ impl Site {
     /// The next sweep of the schedule, and all that comes of it.
     pub(crate) fn next_sweep(&self) {
         self.clock.advance(self.policy.sweep_period);
+        self.change(World::lists_settle);
         self.swept();
     }
 
@@ -288,9 +289,9 @@ impl Site {
     #[track_caller]
     pub(crate) fn holds_the_window(&self) {
         let cuts = self.look(|world| world.cuts.clone());
-        for start in &cuts {
+        for (vpc, start) in &cuts {
             let end = *start + self.policy.disconnect_window;
-            let count = cuts.iter().filter(|at| (*start..end).contains(at)).count();
+            let count = cuts.iter().filter(|(of, at)| of == vpc && (*start..end).contains(at)).count();
             assert!(count <= self.policy.max_disconnects, "{count} connections were cut from {start} on: {cuts:?}");
         }
     }
