@@ -681,6 +681,28 @@ impl World {
         store.is_some_and(|store| !store.wishes.blocked) && !blocked
     }
 
+    /// Whether there is a ground for taking a group of ours off an interface, as things really are.
+    fn may_leave(&self, interface: &InterfaceId, group: &SecurityGroupId) -> bool {
+        let Some(there) = self.groups.get(group) else { return true };
+        let of = there.group.tags.get(STORE_ID_KEY);
+        let mut instances = self.instances.values();
+        let instance = instances.find(|instance| instance.interface.as_ref().is_some_and(|own| own.id == *interface));
+        let Some(instance) = instance else { return false };
+        let isolated = instance.wishes.blocked || instance.wears(&sg("quarantine"));
+        let Some(store) = self.stores.values().find(|store| of.map(String::as_str) == Some(store.id.as_str())) else {
+            let sides = of.and_then(|of| self.ours().remove(&(of.clone(), Side::Store.tag_value().to_owned())));
+            let sides: Vec<_> = sides.into_iter().flatten().map(|group| group.id.clone()).collect();
+            let carried =
+                self.all_interfaces().iter().any(|(_, wearer)| sides.iter().any(|side| wearer.groups.contains(side)));
+            return isolated || !(carried || instance.wishes.held);
+        };
+        let here = store.vpc.as_ref() == Some(&there.group.vpc);
+        let (mine, theirs) = (&instance.wishes.connect, &store.wishes.connect);
+        let readable = [mine, theirs].iter().all(|connect| !matches!(connect, ConnectTag::Invalid(_)));
+        let free = !instance.wishes.held && !store.wishes.held;
+        isolated || (here && (store.wishes.blocked || (free && readable && mine.shared_with(theirs).is_empty())))
+    }
+
     /// The interfaces that wear the other group of a store side's pair, and that group.
     fn carried_by(&self, store_side: &SecurityGroupId) -> Vec<(InterfaceId, SecurityGroupId)> {
         let rules = self.groups.get(store_side).map(|there| there.group.rules.clone()).unwrap_or_default();
@@ -803,6 +825,8 @@ impl Change for Simulated {
         self.write("set_interface_groups", of.to_string(), |world| {
             let list = world.replaced(of.as_str(), to, GROUPS_IN_A_LIST)?;
             let gone: Vec<_> = world.list_of(of.as_str()).difference(&list).cloned().collect();
+            let unjust: Vec<_> = gone.iter().filter(|group| !world.may_leave(of, group)).cloned().collect();
+            world.wrongs.extend(unjust.iter().map(|group| format!("{group} left {of} without a ground")));
             for group in gone.iter().filter(|group| world.has_to_be_counted(of, group)).collect::<Vec<_>>() {
                 world.cuts.push((world.groups[group].group.vpc.clone(), self.clock.now()));
             }
@@ -825,8 +849,13 @@ impl Change for Simulated {
                 world.wrongs.push(format!("the list of {of} was replaced while it was changing"));
             }
             let list = world.replaced(of.as_str(), to, GROUPS_IN_A_LIST)?;
-            let gone: Vec<_> = world.stores[of].lasting_groups().filter(|group| !list.contains(*group)).collect();
-            let carried: Vec<_> = gone.into_iter().flat_map(|group| world.carried_by(group)).collect();
+            let gone: Vec<_> =
+                world.stores[of].lasting_groups().filter(|group| !list.contains(*group)).cloned().collect();
+            let carried: Vec<_> = gone.iter().flat_map(|group| world.carried_by(group)).collect();
+            let wishes = &world.stores[of].wishes;
+            if !gone.is_empty() && !wishes.blocked && (wishes.held || wishes.connect != ConnectTag::Absent) {
+                world.wrongs.push(format!("{gone:?} left {of} without a ground"));
+            }
             for (interface, group) in &carried {
                 if world.has_to_be_counted(interface, group) {
                     world.cuts.push((world.groups[group].group.vpc.clone(), self.clock.now()));
