@@ -112,7 +112,9 @@ fn read(function: &str, messages: &[Message], now: Timestamp) -> BTreeMap<Hint, 
             Ok(Incoming::Event(event)) => {
                 // A clock that is wrong must not make an event of today look a year old.
                 let since = event.time.filter(|time| *time <= now).unwrap_or(now);
-                hear(event.hint, event.cause, Tries { attempt: 0, since }, message, &event.id);
+                for hint in event.hints {
+                    hear(hint, event.cause, Tries { attempt: 0, since }, message, &event.id);
+                }
             }
             Ok(Incoming::Again(again)) => {
                 if again.hints.is_empty() {
