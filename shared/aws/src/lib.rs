@@ -6,10 +6,13 @@
 
 mod clock;
 mod ec2;
+mod elasticache;
 mod error;
 mod rds;
 mod reading;
+mod redshift;
 mod sqs;
+mod stores;
 mod tagging;
 #[cfg(test)]
 mod testing;
@@ -35,7 +38,9 @@ use tagwire_core::{
 use tagwire_engine::cloud::{Change, CloudError, ErrorKind, Groups, Instances, Line, Observe, Queues, TaggedStore};
 
 pub use crate::clock::SystemClock;
-use crate::{ec2::Ec2, error::Call, rds::Rds, sqs::Sender, tagging::TagIndex};
+use crate::{
+    ec2::Ec2, elasticache::ElastiCache, error::Call, rds::Rds, redshift::Redshift, sqs::Sender, tagging::TagIndex,
+};
 
 /// Until a connection is made. AWS's endpoints are near; one that does not answer by then is
 /// better tried again.
@@ -94,13 +99,15 @@ pub async fn load_config() -> SdkConfig {
 }
 
 /// One account and Region of AWS. Made once for a process: connections and what never changes
-/// (the VPC of a DB cluster) are kept across the invocations of a function.
+/// (the VPC of a DB cluster or a cache) are kept across the invocations of a function.
 #[derive(Debug)]
 pub struct Aws {
     region: Option<String>,
     connect_key: String,
     ec2: Ec2,
     rds: Rds,
+    elasticache: ElastiCache,
+    redshift: Redshift,
     tag_index: TagIndex,
     sender: Sender,
 }
@@ -114,6 +121,8 @@ impl Aws {
             region: config.region().map(|region| region.as_ref().to_owned()),
             ec2: Ec2::new(config, connect_key.clone()),
             rds: Rds::new(config, connect_key.clone()),
+            elasticache: ElastiCache::new(config, connect_key.clone()),
+            redshift: Redshift::new(config, connect_key.clone()),
             tag_index: TagIndex::new(config),
             sender: Sender::new(config, queues),
             connect_key,
@@ -162,6 +171,12 @@ impl Observe for Aws {
             match kind {
                 StoreKind::DbCluster => self.rds.clusters(&arns).await,
                 StoreKind::DbInstance => self.rds.instances(&arns).await,
+                StoreKind::ReplicationGroup => self.elasticache.replication_groups(&self.tag_index, &arns).await,
+                StoreKind::CacheCluster => self.elasticache.cache_clusters(&self.tag_index, &arns).await,
+                StoreKind::ServerlessCache => {
+                    self.elasticache.serverless_caches(&self.ec2, &self.tag_index, &arns).await
+                }
+                StoreKind::Warehouse => self.redshift.clusters(&arns).await,
             }
         }))
         .await;
@@ -196,6 +211,10 @@ impl Change for Aws {
         match of.kind() {
             StoreKind::DbCluster => self.rds.set_cluster_groups(of, to).await,
             StoreKind::DbInstance => self.rds.set_instance_groups(of, to).await,
+            StoreKind::ReplicationGroup => self.elasticache.set_replication_group_groups(of, to).await,
+            StoreKind::CacheCluster => self.elasticache.set_cache_cluster_groups(of, to).await,
+            StoreKind::ServerlessCache => self.elasticache.set_serverless_cache_groups(of, to).await,
+            StoreKind::Warehouse => self.redshift.set_groups(of, to).await,
         }
     }
 }
