@@ -396,17 +396,17 @@ fn first_member<'there>(
         let state = raw.status().unwrap_or_default();
         let what = format!("it is {state:?} and has no member");
         let never = Service::ElastiCache.row().readiness(state) == Readiness::Never;
-        let odd = if never { Odd::lasting(what) } else { Odd::passing(what) };
+        let odd = if never { Odd::lasting(what) } else { Odd::later(what) };
         return Err(call.odd(Some(arn.as_str()), &odd));
     };
     if let Some((_, raw)) = there.there.iter().find(|(of, _)| *of == member) {
         return Ok(raw);
     }
     if there.gone.contains(&member) {
-        return Err(call.odd(Some(arn.as_str()), &Odd::passing(format!("its member {} is gone", member.name()))));
+        return Err(call.odd(Some(arn.as_str()), &Odd::later(format!("its member {} is gone", member.name()))));
     }
     let gap = there.gaps.iter().find(|gap| gap.reading.ends_with(member.as_str())).or(there.gaps.first());
-    let odd = Odd::passing(format!("its member {} was not described", member.name()));
+    let odd = Odd::later(format!("its member {} was not described", member.name()));
     Err(gap.map_or_else(|| call.odd(Some(arn.as_str()), &odd), |gap| for_store(gap, arn)))
 }
 
@@ -416,7 +416,7 @@ fn for_store(gap: &Gap, arn: &StoreArn) -> Gap {
 }
 
 fn wishes_of(arn: &StoreArn, wishes: &BTreeMap<StoreArn, Result<Wishes, Gap>>) -> Result<Wishes, Gap> {
-    let odd = Odd::passing("its tags were not asked for");
+    let odd = Odd::later("its tags were not asked for");
     wishes.get(arn).cloned().unwrap_or_else(|| Err(Call::reading(LIST_TAGS, arn.as_str()).odd(None, &odd)))
 }
 
@@ -488,7 +488,7 @@ fn cluster(raw: &CacheCluster, arn: &StoreArn, vpc: Option<VpcId>, wishes: Wishe
 
 fn a_group(raw: &ServerlessCache) -> Result<SecurityGroupId, Odd> {
     let first = raw.security_group_ids().first();
-    let first = first.ok_or_else(|| Odd::passing("it shows no security group, by which its VPC would be known"))?;
+    let first = first.ok_or_else(|| Odd::later("it shows no security group, by which its VPC would be known"))?;
     Ok(SecurityGroupId::parse(first.as_str())?)
 }
 

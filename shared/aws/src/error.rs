@@ -236,6 +236,7 @@ impl Call {
             reading: format!("{} on {resource}", self.name),
             said: format!("the answer cannot be used: {}", odd.what),
             passing: odd.passing,
+            soon: odd.soon,
         }
     }
 }
@@ -245,17 +246,23 @@ impl Call {
 pub(crate) struct Odd {
     what: String,
     passing: bool,
+    soon: bool,
 }
 
 impl Odd {
     /// Something that will be no different next time.
     pub(crate) fn lasting(what: impl Into<String>) -> Self {
-        Self { what: what.into(), passing: false }
+        Self { what: what.into(), passing: false, soon: false }
     }
 
-    /// Something that AWS is expected to fill in by itself.
+    /// Something that AWS is expected to fill in by itself within seconds.
     pub(crate) fn passing(what: impl Into<String>) -> Self {
-        Self { what: what.into(), passing: true }
+        Self { what: what.into(), passing: true, soon: true }
+    }
+
+    /// Something that AWS fills in when the resource is done with what it is doing.
+    pub(crate) fn later(what: impl Into<String>) -> Self {
+        Self { what: what.into(), passing: true, soon: false }
     }
 }
 

@@ -108,7 +108,7 @@ impl Redshift {
 
 fn namespace(raw: &Cluster) -> Result<&str, Odd> {
     let namespace = raw.cluster_namespace_arn().filter(|arn| !arn.is_empty());
-    namespace.ok_or_else(|| Odd::passing("it has no namespace yet"))
+    namespace.ok_or_else(|| Odd::later("it has no namespace yet"))
 }
 
 /// A description holds the ARN of the cluster's namespace and not its own, which has the same

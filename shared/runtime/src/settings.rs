@@ -1,9 +1,12 @@
 //! What the template tells the functions, read once at start. A variable that is missing or
 //! malformed stops the function there, with one line that names it.
 
+use std::{ops::RangeInclusive, time::Duration};
+
 use tagwire_core::{
     policy::{DEFAULT_INTERFACE_GROUP_LIMIT, HIGHEST_INTERFACE_GROUP_LIMIT, Mode, Policy},
     tag::DEFAULT_CONNECT_KEY,
+    work::GIVE_UP_AFTER,
 };
 use tagwire_engine::handlers;
 use thiserror::Error;
@@ -19,6 +22,8 @@ pub struct Settings {
     pub instance_queue: String,
     /// The URL of the queue of store events: `TAGWIRE_STORE_QUEUE_URL`.
     pub store_queue: String,
+    /// For how long something is looked at again: `TAGWIRE_GIVE_UP_AFTER`, in seconds.
+    pub give_up_after: Duration,
     /// What the handlers need: `TAGWIRE_MODE`, `TAGWIRE_INTERFACE_GROUP_LIMIT`.
     pub handlers: handlers::Settings,
 }
@@ -63,6 +68,7 @@ impl Settings {
             connect_queue: queue("TAGWIRE_CONNECT_QUEUE_URL")?,
             instance_queue: queue("TAGWIRE_INSTANCE_QUEUE_URL")?,
             store_queue: queue("TAGWIRE_STORE_QUEUE_URL")?,
+            give_up_after: optional("TAGWIRE_GIVE_UP_AFTER").map_or(Ok(GIVE_UP_AFTER), give_up_after)?,
             handlers: handlers::Settings {
                 mode: mode(required("TAGWIRE_MODE")?)?,
                 policy: Policy {
@@ -95,6 +101,18 @@ fn interface_group_limit(value: String) -> Result<usize, SettingsError> {
     })
 }
 
+/// In seconds; fourteen days are the longest that SQS keeps a message.
+const GIVE_UP_RANGE: RangeInclusive<u64> = 1..=1_209_600;
+
+fn give_up_after(value: String) -> Result<Duration, SettingsError> {
+    let seconds = value.parse().ok().filter(|seconds| GIVE_UP_RANGE.contains(seconds));
+    seconds.map(Duration::from_secs).ok_or_else(|| SettingsError::Malformed {
+        name: "TAGWIRE_GIVE_UP_AFTER",
+        value,
+        expected: format!("a number of seconds from {} to {}", GIVE_UP_RANGE.start(), GIVE_UP_RANGE.end()),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +139,7 @@ mod tests {
         assert_eq!(settings.connect_key, "tagwire:connect");
         assert_eq!(settings.handlers.policy.interface_group_limit, 5);
         assert_eq!(settings.handlers.mode, Mode::Enforce);
+        assert_eq!(settings.give_up_after, Duration::from_hours(24));
     }
 
     #[test]
@@ -129,11 +148,13 @@ mod tests {
             ("TAGWIRE_MODE", Some("dry-run")),
             ("TAGWIRE_INTERFACE_GROUP_LIMIT", Some("16")),
             ("TAGWIRE_TAG_KEY", Some("team:db")),
+            ("TAGWIRE_GIVE_UP_AFTER", Some("3600")),
         ])
         .unwrap();
         assert_eq!(settings.handlers.mode, Mode::DryRun);
         assert_eq!(settings.handlers.policy.interface_group_limit, 16);
         assert_eq!(settings.connect_key, "team:db");
+        assert_eq!(settings.give_up_after, Duration::from_hours(1));
     }
 
     #[test]
@@ -155,6 +176,8 @@ mod tests {
             ("TAGWIRE_INTERFACE_GROUP_LIMIT", "17"),
             ("TAGWIRE_INTERFACE_GROUP_LIMIT", "five"),
             ("TAGWIRE_STORE_QUEUE_URL", "stores"),
+            ("TAGWIRE_GIVE_UP_AFTER", "0"),
+            ("TAGWIRE_GIVE_UP_AFTER", "24h"),
         ] {
             let said = read(&[(name, Some(value))]).unwrap_err().to_string();
             assert!(said.contains(name) && said.contains(value), "{said}");

@@ -545,7 +545,7 @@ impl Reader {
         };
         let passing = !line.flag("lasting");
         let said = if passing { "Throttling" } else { "AccessDenied" };
-        gaps.push(Gap { reading: reading.to_owned(), said: said.to_owned(), passing });
+        gaps.push(Gap { reading: reading.to_owned(), said: said.to_owned(), passing, soon: passing });
         Ok(())
     }
 }

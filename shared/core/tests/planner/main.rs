@@ -11,6 +11,7 @@ mod names;
 mod pair_table;
 mod reasons;
 mod scope;
+mod services;
 mod several_stores;
 mod store_table;
 mod tables;

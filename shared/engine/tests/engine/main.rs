@@ -27,6 +27,8 @@ mod names;
 #[cfg(test)]
 mod neighbours;
 #[cfg(test)]
+mod patience;
+#[cfg(test)]
 mod sweeps;
 #[cfg(test)]
 mod waiting;
