@@ -41,9 +41,10 @@ class Stack:
     def __init__(self, **parameters):
         self.document = _expanded()
         self.parameters = {name: body["Default"] for name, body in self.document["Parameters"].items()} | parameters
-        self.conditions = {}
-        for name, body in self.document["Conditions"].items():
-            self.conditions[name] = self._condition(body)
+        for name, body in self.document["Parameters"].items():
+            if body["Type"] == "CommaDelimitedList":
+                self.parameters[name] = [element.strip() for element in self.parameters[name].split(",")]
+        self.conditions = {name: self._condition(body) for name, body in self.document["Conditions"].items()}
         self.resources = {
             name: {**body, "Properties": self._resolve(body.get("Properties", {}))}
             for name, body in self.document["Resources"].items()
@@ -55,6 +56,10 @@ class Stack:
     def _condition(self, body):
         if "Fn::Not" in body:
             return not self._condition(body["Fn::Not"][0])
+        if "Fn::And" in body:
+            return all(self._condition(part) for part in body["Fn::And"])
+        if "Condition" in body:
+            return self._condition(self.document["Conditions"][body["Condition"]])
         left, right = (self._resolve(side) for side in body["Fn::Equals"])
         return left == right
 
@@ -77,6 +82,9 @@ class Stack:
         if set(node) == {"Fn::FindInMap"}:
             mapping, first, second = (self._resolve(part) for part in node["Fn::FindInMap"])
             return self.document["Mappings"][mapping][str(first)][second]
+        if set(node) == {"Fn::Join"}:
+            separator, values = node["Fn::Join"]
+            return separator.join(self._resolve(values))
         if set(node) == {"Fn::Sub"}:
             return node["Fn::Sub"].replace("${AWS::Partition}:", "aws:")
         values = {key: self._resolve(value) for key, value in node.items()}

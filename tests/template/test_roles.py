@@ -36,6 +36,10 @@ def common(name):
     ]
 
 
+STATE = ["StateTable.Arn"]
+ONLY_STATUS = {"ForAllValues:StringEquals": {"aws:TagKeys": ["tagwire:status"]}, "Null": {"aws:TagKeys": "false"}}
+
+
 def takes(queue):
     return "sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes", [f"{queue}.Arn"], {}
 
@@ -45,9 +49,12 @@ def sends(*queues):
 
 
 CONNECT_READS = [
-    reads("DescribeInstances", "DescribeNetworkInterfaces", "DescribeSecurityGroups"),
+    reads(
+        "DescribeInstances", "DescribeLaunchTemplateVersions", "DescribeNetworkInterfaces", "DescribeSecurityGroups"
+    ),
     (*READ_DATABASES, {}),
     ("tag:GetResources", ["*"], {}),
+    ("dynamodb:BatchGetItem dynamodb:Query", STATE, {}),
     takes("ConnectQueue"),
     sends("ConnectQueue", "InstanceQueue", "StoreQueue"),
     *common("Connect"),
@@ -62,7 +69,7 @@ CONNECT_CHANGES = [
     ),
     ("ec2:CreateTags", [GROUPS], {**IS_OURS, "StringEqualsIfExists": AS_OURS, **OUR_KEYS}),
     (
-        "ec2:AuthorizeSecurityGroupIngress ec2:AuthorizeSecurityGroupEgress"
+        "ec2:AuthorizeSecurityGroupIngress ec2:AuthorizeSecurityGroupEgress ec2:DeleteSecurityGroup"
         " ec2:RevokeSecurityGroupIngress ec2:RevokeSecurityGroupEgress",
         [GROUPS],
         IS_OURS,
@@ -81,6 +88,11 @@ CONNECT_CHANGES = [
         DATABASES,
         {"BoolIfExists": {"rds:ManageMasterUserPassword": "false"}},
     ),
+    ("dynamodb:BatchWriteItem dynamodb:PutItem", STATE, {}),
+]
+CONNECT_TAGS = [
+    ("ec2:CreateTags ec2:DeleteTags", [arn("ec2", "instance/*")], ONLY_STATUS),
+    ("rds:AddTagsToResource rds:RemoveTagsFromResource", DATABASES, ONLY_STATUS),
 ]
 ROLES = {
     "InstanceEventsRole": [
@@ -90,6 +102,7 @@ ROLES = {
         *common("InstanceEvents"),
     ],
     "DataStoreEventsRole": [
+        reads("DescribeSecurityGroups"),
         (*READ_DATABASES, {}),
         takes("StoreQueue"),
         sends("ConnectQueue", "StoreQueue"),
@@ -138,11 +151,20 @@ def test_a_role_may_do_exactly_this(stack, role):
 
 
 def test_in_dry_run_nothing_may_be_changed(build):
-    dry = build(Mode="dry-run")
-    assert [plain(statement) for statement in statements(dry, "ConnectRole")] == CONNECT_READS
+    for status_tags in ("off", "on"):
+        dry = build(Mode="dry-run", StatusTags=status_tags)
+        assert [plain(statement) for statement in statements(dry, "ConnectRole")] == CONNECT_READS
 
 
-def test_no_change_is_allowed_on_everything(stack):
+def test_status_tags_may_be_written_only_when_asked_for_and_none_but_them(build):
+    stack = build(StatusTags="on")
+    for role in ROLES:
+        added = CONNECT_TAGS if role == "ConnectRole" else []
+        assert [plain(statement) for statement in statements(stack, role)] == ROLES[role] + added
+
+
+def test_no_change_is_allowed_on_everything(build):
+    stack = build(StatusTags="on")
     for role in ROLES:
         for statement in statements(stack, role):
             actions, resources, _ = plain(statement)
@@ -153,13 +175,17 @@ def test_no_change_is_allowed_on_everything(stack):
                     assert action.startswith("xray:")
 
 
-def test_no_role_may_delete_a_group_or_open_one_that_is_not_ours(stack):
+def test_no_role_may_delete_or_open_a_group_that_is_not_ours(stack):
+    guarded = {"AuthorizeSecurityGroup", "RevokeSecurityGroup", "DeleteSecurityGroup"}
+    found = set()
     for role in ROLES:
         for statement in statements(stack, role):
             actions, _, condition = plain(statement)
-            assert "ec2:DeleteSecurityGroup" not in actions
-            if "Authorize" in actions or "Revoke" in actions:
-                assert condition == IS_OURS
+            touched = {action for action in guarded if action in actions}
+            if touched:
+                assert (role, condition) == ("ConnectRole", IS_OURS)
+            found |= touched
+    assert found == guarded
 
 
 def test_each_function_has_its_own_role_for_lambda_only(stack):

@@ -23,6 +23,12 @@ SETTINGS = {
     "TAGWIRE_CONNECT_QUEUE_URL": "ConnectQueue",
     "TAGWIRE_INSTANCE_QUEUE_URL": "InstanceQueue",
     "TAGWIRE_STORE_QUEUE_URL": "StoreQueue",
+    "TAGWIRE_STATE_TABLE": "StateTable",
+    "TAGWIRE_MAX_DISCONNECTS": 10,
+    "TAGWIRE_DISCONNECT_WINDOW": "900",
+    "TAGWIRE_SWEEP_PERIOD": "900",
+    "TAGWIRE_ISOLATION_GROUPS": "",
+    "TAGWIRE_STATUS_TAGS": "off",
 }
 WORK_QUEUES = [queue for _, queue in FUNCTIONS.values() if queue]
 
@@ -37,6 +43,13 @@ def alarms_on(stack, name, metric):
         for alarm in stack.of_type("AWS::CloudWatch::Alarm").values()
         if alarm["MetricName"] == metric and alarm["Dimensions"][0]["Value"].split(".")[0] == name
     ]
+
+
+def settings_with(build, **parameters):
+    """The environment of every function, which is the same for all of them."""
+    functions = build(**parameters).of_type("AWS::Lambda::Function").values()
+    [settings] = {json.dumps(function["Environment"]["Variables"]) for function in functions}
+    return json.loads(settings)
 
 
 # Functions
@@ -66,6 +79,23 @@ def test_a_function_has_all_its_settings(stack, name):
     assert stack.of_type("AWS::Logs::LogGroup")[logs]["RetentionInDays"] == 90
 
 
+def test_parameters_reach_the_functions(build):
+    assert settings_with(build, MaxDisconnects=0, StatusTags="on", SweepMinutes=60) == SETTINGS | {
+        "TAGWIRE_MAX_DISCONNECTS": 0,
+        "TAGWIRE_STATUS_TAGS": "on",
+        "TAGWIRE_SWEEP_PERIOD": "3600",
+    }
+    groups = settings_with(build, IsolationGroups="sg-0123456789abcdef0, sg-89abcdef")
+    assert groups["TAGWIRE_ISOLATION_GROUPS"] == "sg-0123456789abcdef0,sg-89abcdef"
+
+
+@pytest.mark.parametrize("parameter", ["SweepMinutes", "DisconnectWindowMinutes"])
+def test_every_number_of_minutes_that_may_be_chosen_becomes_seconds(build, written, parameter):
+    setting = {"SweepMinutes": "TAGWIRE_SWEEP_PERIOD", "DisconnectWindowMinutes": "TAGWIRE_DISCONNECT_WINDOW"}
+    for minutes in written["Parameters"][parameter]["AllowedValues"]:
+        assert settings_with(build, **{parameter: minutes})[setting[parameter]] == str(60 * minutes)
+
+
 def test_functions_that_send_themselves_work_are_allowed_to(stack):
     allowed = {
         name
@@ -75,11 +105,40 @@ def test_functions_that_send_themselves_work_are_allowed_to(stack):
     assert allowed == {"InstanceEventsFunction", "DataStoreEventsFunction", "ConnectFunction"}
 
 
-def test_a_second_installation_is_refused_before_any_function_exists(stack):
+def test_a_second_installation_is_refused_before_any_function_or_table_exists(stack):
     assert stack.of_type("AWS::SSM::Parameter")["Installation"]["Name"] == "/tagwire/installation"
-    for name in FUNCTIONS:
+    for name in [*FUNCTIONS, "StateTable"]:
         depends = stack.resources[name]["DependsOn"]
         assert "Installation" in (depends if isinstance(depends, list) else [depends])
+
+
+# State
+
+
+def test_the_state_is_kept_by_vpc_and_entry_and_ages(stack):
+    assert stack.of_type("AWS::DynamoDB::Table") == {
+        "StateTable": {
+            "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [
+                {"AttributeName": "vpc", "AttributeType": "S"},
+                {"AttributeName": "entry", "AttributeType": "S"},
+            ],
+            "KeySchema": [
+                {"AttributeName": "vpc", "KeyType": "HASH"},
+                {"AttributeName": "entry", "KeyType": "RANGE"},
+            ],
+            "TimeToLiveSpecification": {"AttributeName": "expires", "Enabled": True},
+            "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
+            "SSESpecification": {"SSEEnabled": True},
+        }
+    }
+
+
+def test_the_state_outlives_the_stack_and_nothing_else_does(stack):
+    kept = {"StateTable"}
+    for name, resource in stack.resources.items():
+        for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
+            assert resource.get(policy) == ("Retain" if name in kept else None)
 
 
 # Queues
@@ -203,9 +262,72 @@ def test_a_sweep_that_has_not_run_for_four_periods_rings(build, minutes):
     [alarm] = alarms_on(stack, "SweepFunction", "Invocations")
     [schedule] = stack.of_type("AWS::Scheduler::Schedule").values()
     assert schedule["ScheduleExpression"] == f"rate({minutes} minute{'' if minutes == 1 else 's'})"
-    assert (alarm["Period"], alarm["EvaluationPeriods"]) == (60 * minutes, 4)
+    assert (alarm["Period"], alarm["EvaluationPeriods"]) == (str(60 * minutes), 4)
     assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", 1)
     assert alarm["TreatMissingData"] == "breaching"
+
+
+# The records in which connect logs a code. A reason about an instance and a data store that share a name is the decision
+# about the two, any other is a finding.
+REASON = '$.record = "finding" || $.record = "decision"'
+OUTCOME = '$.record = "outcome"'
+RECORDS_OF = {
+    "disconnects-held-back": REASON,
+    "contested": REASON,
+    "foreign-attachment": REASON,
+    "plan-rejected": OUTCOME,
+    "gave-up": OUTCOME,
+}
+
+
+def test_what_has_to_be_looked_at_is_counted_in_connects_log(stack):
+    counted = {}
+    for metric in stack.of_type("AWS::Logs::MetricFilter").values():
+        assert metric["LogGroupName"] == "ConnectLogs"
+        [transformation] = metric["MetricTransformations"]
+        code = transformation["MetricName"]
+        assert transformation == {
+            "MetricNamespace": "tagwire", "MetricName": code, "MetricValue": "1", "DefaultValue": 0, "Unit": "Count",
+        }
+        counted[code] = metric["FilterPattern"]
+    assert counted == {code: f'{{ ({records}) && ($.code = "{code}") }}' for code, records in RECORDS_OF.items()}
+
+
+def test_what_is_counted_is_a_code_that_the_functions_log():
+    sources = "".join(path.read_text(encoding="utf-8") for path in (TOP / "shared").glob("*/src/**/*.rs"))
+    for code in RECORDS_OF:
+        assert f'"{code}"' in sources
+
+
+@pytest.mark.parametrize("minutes", [1, 15, 60])
+def test_what_has_to_be_looked_at_rings_until_no_sweep_says_it_any_more(build, minutes):
+    stack = build(SweepMinutes=minutes)
+    alarms = {
+        alarm["MetricName"]: alarm
+        for alarm in stack.of_type("AWS::CloudWatch::Alarm").values()
+        if alarm["Namespace"] == "tagwire"
+    }
+    assert set(alarms) == set(RECORDS_OF)
+    for code, alarm in alarms.items():
+        assert alarm["AlarmName"] == f"${{AWS::StackName}}-{code}"
+        assert alarm["Statistic"] == "Sum"
+        assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("GreaterThanThreshold", 0)
+        assert (alarm["Period"], alarm["EvaluationPeriods"], alarm["DatapointsToAlarm"]) == (str(60 * minutes), 2, 1)
+        assert alarm["TreatMissingData"] == "notBreaching"
+        assert "Dimensions" not in alarm
+
+
+def test_no_log_level_silences_the_alarms_that_read_the_log(written):
+    """Findings and outcomes are logged at INFO."""
+    assert set(written["Parameters"]["LogLevel"]["AllowedValues"]) == {"TRACE", "DEBUG", "INFO"}
+
+
+def test_every_alarm_says_what_to_do_under_a_name_of_its_own(stack):
+    alarms = stack.of_type("AWS::CloudWatch::Alarm").values()
+    assert len({alarm["AlarmName"] for alarm in alarms}) == len(alarms) == 17
+    for alarm in alarms:
+        # CloudWatch takes no longer description.
+        assert 80 < len(alarm["AlarmDescription"]) <= 1024
 
 
 def test_alarms_tell_the_topic_when_there_is_one(stack, build):
@@ -268,9 +390,35 @@ def test_arns_are_checked_before_anything_is_made(written, parameter, value, acc
     assert bool(re.fullmatch(written["Parameters"][parameter]["AllowedPattern"], value)) is accepted
 
 
-def test_outputs_lead_to_every_queue_and_function(stack):
+@pytest.mark.parametrize(
+    ("value", "accepted"),
+    [
+        ("", True),
+        ("sg-0123456789abcdef0", True),
+        ("sg-89abcdef, sg-0123456789abcdef0", True),
+        ("quarantine", False),
+        ("sg-0123456789abcdef0,quarantine", False),
+        ("sg-0123456789ABCDEF0", False),
+        ("sg-0123456789abcde", False),
+        ("sg-0123456789abcdef0 sg-89abcdef", False),
+    ],
+)
+def test_isolation_groups_are_group_ids(written, value, accepted):
+    parameter = written["Parameters"]["IsolationGroups"]
+    assert parameter["Type"] == "CommaDelimitedList"
+    elements = [element.strip() for element in value.split(",")]
+    assert all(re.fullmatch(parameter["AllowedPattern"], element) for element in elements) is accepted
+
+
+def test_the_bounds_of_the_disconnect_window(written):
+    most = written["Parameters"]["MaxDisconnects"]
+    assert (most["Type"], most["Default"], most["MinValue"], most["MaxValue"]) == ("Number", 10, 0, 1000)
+    assert written["Parameters"]["DisconnectWindowMinutes"]["Default"] == 15
+
+
+def test_outputs_lead_to_every_queue_and_function_and_to_the_state(stack):
     values = {output["Value"]["Ref"] for output in stack.document["Outputs"].values()}
-    assert values == {*stack.of_type("AWS::SQS::Queue"), *FUNCTIONS}
+    assert values == {*stack.of_type("AWS::SQS::Queue"), *FUNCTIONS, "StateTable"}
 
 
 def test_there_is_no_address_range_anywhere():

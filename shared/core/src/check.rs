@@ -2,7 +2,10 @@
 //! the planner's own reasoning. Nothing is carried out that has not passed it, in tests and in
 //! production; a violation is a defect of the planner, never of the observation.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::Serialize;
 use thiserror::Error;
@@ -10,12 +13,13 @@ use thiserror::Error;
 use crate::{
     group::{GroupList, GroupName, Owned, Ownership, SecurityGroup},
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId},
-    model::{DataStore, Form, Instance},
-    observation::Observation,
-    plan::{GroupRef, PairRule, PairWork, Plan},
+    model::{DataStore, Form, Instance, Interface},
+    observation::{Bearer, Observation, Scope, Sighting},
+    plan::{Because, Detachment, Ground, GroupRef, PairRule, PairWork, Plan, StoreChange, Teardown},
     policy::Policy,
-    rule::Rule,
+    rule::{Peer, Rule},
     service::{Readiness, Side},
+    tag::{ConnectTag, ConnectionName},
 };
 
 /// A plan that holds every invariant: the only thing that can be carried out.
@@ -103,6 +107,34 @@ pub enum Violation {
         /// The store.
         target: String,
     },
+    /// Something would be taken away without the ground that the plan gives.
+    #[error("{group} may not be taken off {target}: {ground:?} does not hold")]
+    NoGround {
+        /// The group.
+        group: SecurityGroupId,
+        /// The interface or store.
+        target: String,
+        /// The ground.
+        ground: Ground,
+    },
+    /// More connections would be removed than the window lets, or without counting them.
+    #[error("{removed} connections would be removed and {counted} are counted, of {left} that the window lets")]
+    BreaksWindow {
+        /// How many would be removed.
+        removed: usize,
+        /// How many the plan counts.
+        counted: usize,
+        /// How many may be.
+        left: usize,
+    },
+    /// A group would be deleted that is in use or may be needed.
+    #[error("{group} may not be deleted: {why}")]
+    NotDeletable {
+        /// The group.
+        group: SecurityGroupId,
+        /// Why not.
+        why: &'static str,
+    },
     /// An instance and a store in scope share a name and nothing is said about them.
     #[error("nothing is decided about {instance} and {store}")]
     Undecided {
@@ -118,14 +150,18 @@ pub enum Violation {
 /// # Errors
 /// Every [`Violation`] that it found; the plan is lost, for it must not be carried out.
 pub fn check(plan: Plan, seen: &Observation, policy: &Policy) -> Result<CheckedPlan, Vec<Violation>> {
-    let checker = Checker::new(&plan, seen);
+    let checker = Checker::new(&plan, seen, policy);
     let mut violations = BTreeSet::new();
     for (store, work) in &plan.pairs {
         checker.pair(store, work, &mut violations);
     }
     checker.names(&mut violations);
     checker.stores(&mut violations);
-    checker.interfaces(policy.interface_group_limit, &mut violations);
+    checker.interfaces(&mut violations);
+    checker.window(&mut violations);
+    for (store, teardown) in &plan.teardowns {
+        checker.teardown(store, teardown, &mut violations);
+    }
     checker.decisions(&mut violations);
     if violations.is_empty() { Ok(CheckedPlan(plan)) } else { Err(violations.into_iter().collect()) }
 }
@@ -133,12 +169,21 @@ pub fn check(plan: Plan, seen: &Observation, policy: &Policy) -> Result<CheckedP
 struct Checker<'plan> {
     plan: &'plan Plan,
     seen: &'plan Observation,
+    policy: &'plan Policy,
+    instances: BTreeMap<&'plan InstanceId, &'plan Instance>,
+    by_name: BTreeMap<&'plan ConnectionName, BTreeSet<&'plan InstanceId>>,
     stores: BTreeMap<&'plan StoreId, &'plan DataStore>,
     owned: BTreeMap<&'plan SecurityGroupId, (Owned, &'plan SecurityGroup)>,
 }
 
 impl<'plan> Checker<'plan> {
-    fn new(plan: &'plan Plan, seen: &'plan Observation) -> Self {
+    fn new(plan: &'plan Plan, seen: &'plan Observation, policy: &'plan Policy) -> Self {
+        let mut by_name = BTreeMap::<_, BTreeSet<_>>::new();
+        for instance in &seen.instances.found {
+            for name in instance.wishes.connect.names() {
+                by_name.entry(name).or_default().insert(&instance.id);
+            }
+        }
         let owned = seen.groups.found.iter().filter_map(|group| match group.ownership() {
             Ownership::Owned(owned) => Some((&group.id, (owned, group))),
             Ownership::Foreign | Ownership::Forged(_) => None,
@@ -146,6 +191,9 @@ impl<'plan> Checker<'plan> {
         Self {
             plan,
             seen,
+            policy,
+            instances: seen.instances.found.iter().map(|instance| (&instance.id, instance)).collect(),
+            by_name,
             stores: seen.present_stores().into_values().map(|store| (&store.id, store)).collect(),
             owned: owned.collect(),
         }
@@ -272,26 +320,36 @@ impl<'plan> Checker<'plan> {
                 violations.insert(Violation::OutsideScope { target: change.store.to_string() });
                 continue;
             };
-            self.is_side(&change.attach, id, Side::Store, violations);
+            for (group, ground) in &change.detach {
+                self.leaves_store(store, change, group.id(), *ground, violations);
+            }
+            if let Some(group) = &change.attach {
+                self.is_side(group, id, Side::Store, violations);
+            }
             for instance in &change.needed_by {
                 self.joinable(instance, store, violations);
             }
             let in_scope = self.seen.scope.has_store(&store.arn)
                 || change.needed_by.iter().any(|instance| self.seen.scope.has_instance(instance));
-            if !in_scope || change.needed_by.is_empty() {
+            let takes = change.attach.is_some();
+            if (takes && (!in_scope || change.needed_by.is_empty())) || takes != change.detach.is_empty() {
                 violations.insert(Violation::OutsideScope { target: store.arn.to_string() });
             }
-            if store.readiness() != Readiness::Ready || store.list_is_changing() || store.wishes.held {
+            let held = store.wishes.held && !store.wishes.blocked;
+            if store.readiness() != Readiness::Ready || store.list_is_changing() || held {
                 violations.insert(Violation::StoreNotReady { store: store.arn.clone() });
             }
-            let list = store.lasting_groups().cloned().chain([stand_in(&change.attach)]).collect();
-            if GroupList::new(list, store.service.row().store_group_limit).is_err() {
+            let kept = store.lasting_groups().filter(|group| !change.detach.keys().any(|gone| gone.id() == *group));
+            let list = kept.cloned().chain(change.attach.iter().map(stand_in)).collect();
+            // A list that only gets shorter is no business of the limit's.
+            let limit = if takes { store.service.row().store_group_limit } else { usize::MAX };
+            if GroupList::new(list, limit).is_err() {
                 violations.insert(Violation::BadList { target: store.arn.to_string() });
             }
         }
     }
 
-    fn interfaces(&self, limit: usize, violations: &mut BTreeSet<Violation>) {
+    fn interfaces(&self, violations: &mut BTreeSet<Violation>) {
         for (id, change) in &self.plan.interfaces {
             let instance = self.instance(&change.instance);
             let interface =
@@ -300,9 +358,18 @@ impl<'plan> Checker<'plan> {
                 violations.insert(Violation::OutsideScope { target: InterfaceId::to_string(id) });
                 continue;
             };
-            let list = interface.groups.iter().cloned().chain(change.attach.keys().map(stand_in)).collect();
-            if change.attach.is_empty() || GroupList::new(list, limit).is_err() {
+            let kept = interface.groups.iter().filter(|group| !change.detach.keys().any(|gone| gone.id() == *group));
+            let list = kept.cloned().chain(change.attach.keys().map(stand_in)).collect();
+            let empty = change.attach.is_empty() && change.detach.is_empty();
+            // A list that only gets shorter is no business of the limit's.
+            let limit = if change.attach.is_empty() { usize::MAX } else { self.policy.interface_group_limit };
+            if empty || GroupList::new(list, limit).is_err() {
                 violations.insert(Violation::BadList { target: id.to_string() });
+            }
+            if let Some(instance) = instance {
+                for (group, detachment) in &change.detach {
+                    self.leaves_interface(instance, interface, group.id(), detachment, violations);
+                }
             }
             for (group, attachment) in &change.attach {
                 let Some(store) = self.stores.values().find(|store| store.arn == attachment.store) else {
@@ -319,7 +386,249 @@ impl<'plan> Checker<'plan> {
     }
 
     fn instance(&self, id: &InstanceId) -> Option<&'plan Instance> {
-        self.seen.instances.found.iter().find(|instance| instance.id == *id)
+        self.instances.get(id).copied()
+    }
+
+    /// Whether an instance may have no connection, by its tag or by a group of isolation.
+    fn is_blocked(&self, instance: &Instance) -> bool {
+        instance.wishes.blocked || self.policy.isolation_groups.iter().any(|group| instance.wears(group))
+    }
+
+    /// An instance side leaves an interface only if it is one, is there, and has to.
+    fn leaves_interface(
+        &self,
+        instance: &Instance,
+        interface: &Interface,
+        group: &SecurityGroupId,
+        detachment: &Detachment,
+        violations: &mut BTreeSet<Violation>,
+    ) {
+        let target = interface.id.to_string();
+        let owned = self.owned.get(group).map(|(owned, _)| owned);
+        let Some(owned) = owned.filter(|owned| {
+            owned.name.side == Side::Instance && owned.store == detachment.store && interface.groups.contains(group)
+        }) else {
+            violations.insert(Violation::NotOwned { group: group.clone(), store: detachment.store.clone() });
+            return;
+        };
+        if !self.seen.groups.is_complete() {
+            violations.insert(Violation::RestsOnGap { target: target.clone() });
+        }
+        let store = self.stores.get(&owned.store).copied();
+        let names = owned.arn.iter().chain(store.map(|store| &store.arn));
+        let in_scope = self.seen.scope.has_instance(&instance.id)
+            || self.seen.scope == Scope::Vpc
+            || names.into_iter().any(|arn| self.seen.scope.has_store(arn));
+        if !in_scope {
+            violations.insert(Violation::OutsideScope { target: target.clone() });
+        }
+        let held = instance.wishes.held || store.is_some_and(|store| store.wishes.held);
+        let here = store.is_some_and(|store| store.vpc.as_ref() == Some(&self.seen.vpc));
+        let tags = store.map(|store| (&instance.wishes.connect, &store.wishes.connect));
+        let holds = match detachment.ground {
+            Ground::Blocked => self.is_blocked(instance) || (here && store.is_some_and(|store| store.wishes.blocked)),
+            Ground::StoreGone => !instance.wishes.held && self.is_gone(owned),
+            Ground::StoreOptedOut => {
+                !held && here && matches!(tags, Some((mine, ConnectTag::Absent)) if is_readable(mine))
+            }
+            Ground::NotAskedFor => !held && here && matches!(tags, Some((ConnectTag::Absent, ConnectTag::Names(_)))),
+            Ground::NamesNotShared => {
+                let both = |mine: &ConnectTag, theirs: &ConnectTag| {
+                    matches!(mine, ConnectTag::Names(_))
+                        && matches!(theirs, ConnectTag::Names(_))
+                        && mine.shared_with(theirs).is_empty()
+                };
+                !held && here && tags.is_some_and(|(mine, theirs)| both(mine, theirs))
+            }
+        };
+        if !holds {
+            violations.insert(Violation::NoGround { group: group.clone(), target, ground: detachment.ground });
+        }
+    }
+
+    /// A store side leaves its store only when the store is blocked, or takes no part any more and
+    /// everybody who could be taken off one by one has been.
+    fn leaves_store(
+        &self,
+        store: &DataStore,
+        change: &StoreChange,
+        group: &SecurityGroupId,
+        ground: Ground,
+        violations: &mut BTreeSet<Violation>,
+    ) {
+        self.is_side(&GroupRef::Existing(group.clone()), &store.id, Side::Store, violations);
+        if !self.in_scope(store) || store.vpc.as_ref() != Some(&self.seen.vpc) {
+            violations.insert(Violation::OutsideScope { target: store.arn.to_string() });
+        }
+        let instance_sides =
+            self.owned.iter().filter(|(_, (owned, _))| owned.store == store.id && owned.name.side == Side::Instance);
+        let mut still_worn = 0;
+        for (side, _) in instance_sides {
+            let others = self.seen.other_wearers(side).map(Iterator::count);
+            if others.is_none() && ground != Ground::Blocked {
+                violations.insert(Violation::RestsOnGap { target: store.arn.to_string() });
+            }
+            still_worn += others.unwrap_or_default() + self.wearers_after(side).count();
+        }
+        let holds = match ground {
+            Ground::Blocked => store.wishes.blocked,
+            Ground::StoreOptedOut => {
+                store.wishes.connect == ConnectTag::Absent && !store.wishes.held && still_worn <= change.cuts
+            }
+            Ground::StoreGone | Ground::NotAskedFor | Ground::NamesNotShared => false,
+        };
+        if !holds {
+            violations.insert(Violation::NoGround { group: group.clone(), target: store.arn.to_string(), ground });
+        }
+    }
+
+    /// The instances that wear a group once the plan is carried out.
+    fn wearers_after<'this>(&'this self, group: &'this SecurityGroupId) -> impl Iterator<Item = &'this Instance> {
+        self.seen.instances.found.iter().filter(move |instance| {
+            let change = instance.interface.as_ref().and_then(|interface| self.plan.interfaces.get(&interface.id));
+            let leaves = change.is_some_and(|change| change.detach.keys().any(|gone| gone.id() == group));
+            let comes = change.is_some_and(|change| change.attach.contains_key(&GroupRef::Existing(group.clone())));
+            (instance.wears(group) && !leaves) || comes
+        })
+    }
+
+    /// Whether a store is gone for certain.
+    fn is_gone(&self, owned: &Owned) -> bool {
+        let named = owned.arn.as_ref().is_some_and(|arn| {
+            self.seen.stores.found.iter().any(|sighting| match sighting {
+                Sighting::Gone(gone) => gone == arn,
+                Sighting::Present(store) => store.arn == *arn && store.id != owned.store,
+            })
+        });
+        let carried =
+            self.owned.iter().filter(|(_, (side, _))| side.store == owned.store && side.name.side == Side::Store).any(
+                |(id, _)| {
+                    self.seen.other_wearers(id).is_none_or(|mut others| others.next().is_some())
+                        || self.stores.values().any(|store| store.groups.contains_key(*id))
+                        || self.seen.instances.found.iter().any(|instance| instance.wears(id))
+                },
+            );
+        named && !carried && self.seen.absent.contains(&owned.store) && !self.stores.contains_key(&owned.store)
+    }
+
+    /// Every counted removal is counted in the window that is written before it.
+    fn window(&self, violations: &mut BTreeSet<Violation>) {
+        let of_interfaces = self.plan.interfaces.values().flat_map(|change| {
+            let counted = change.detach.values().filter(|detachment| detachment.ground.is_counted());
+            counted.map(|detachment| (&change.instance, &detachment.store))
+        });
+        let removed = of_interfaces.collect::<BTreeSet<_>>().len()
+            + self.plan.stores.values().map(|change| change.cuts).sum::<usize>();
+        let off_store =
+            self.plan.stores.values().any(|change| change.detach.values().any(|ground| ground.is_counted()));
+        let Some(memory) = self.seen.memory.known() else {
+            if removed > 0 || off_store {
+                violations.insert(Violation::BreaksWindow { removed, counted: 0, left: 0 });
+            }
+            return;
+        };
+        let left = memory.window.left(self.seen.at, self.policy);
+        let window = self.plan.window.as_ref();
+        let counted = window.map_or(0, |window| left.saturating_sub(window.left(self.seen.at, self.policy)));
+        let follows = window.is_none_or(|window| window.version == memory.window.version.saturating_add(1));
+        if removed > left || removed > counted || !follows {
+            violations.insert(Violation::BreaksWindow { removed, counted, left });
+        }
+    }
+
+    /// A group is deleted only when it is owned, nothing wears or names it, and its store needs it no
+    /// more or nobody has used it for long.
+    fn teardown(&self, id: &StoreId, teardown: &Teardown, violations: &mut BTreeSet<Violation>) {
+        let store = self.stores.get(id).copied();
+        for group in &teardown.delete {
+            let Some((owned, _)) = self.owned.get(group.id()).filter(|(owned, _)| owned.store == *id) else {
+                violations.insert(Violation::NotOwned { group: group.id().clone(), store: id.clone() });
+                continue;
+            };
+            let mut refuse = |why| {
+                violations.insert(Violation::NotDeletable { group: group.id().clone(), why });
+            };
+            if !self.seen.groups.is_complete() {
+                refuse("not all groups were read");
+            }
+            let is_stores = |bearer: &Bearer| {
+                owned.name.side == Side::Store
+                    && matches!(bearer, Bearer::Other { .. })
+                    && store.is_some_and(|store| store.groups.contains_key(group.id()))
+            };
+            match self.seen.other_wearers(group.id()) {
+                None => refuse("it is not known who wears it"),
+                Some(mut others) => {
+                    if others.any(|wearer| !is_stores(&wearer.bearer)) {
+                        refuse("an interface wears it");
+                    }
+                }
+            }
+            if self.wearers_after(group.id()).next().is_some() {
+                refuse("an instance wears it");
+            }
+            let listed = self.stores.values().any(|holder| {
+                let change = self.plan.stores.get(&holder.id).filter(|change| change.store == holder.arn);
+                holder.wears(group.id()) && !change.is_some_and(|change| change.detach.contains_key(group))
+            });
+            let attached = self.plan.stores.get(id).is_some_and(|change| change.attach.is_some());
+            if listed || attached || self.plan.pairs.contains_key(id) {
+                refuse("a data store uses it");
+            }
+            if self.is_named(group.id()) {
+                refuse("a rule of another group names it");
+            }
+            let templates = self.seen.launch_templates.as_ref().filter(|reading| reading.is_complete());
+            if templates.is_none_or(|templates| templates.found.contains(group.id())) {
+                refuse("a launch template names it, or not all were read");
+            }
+            let holds = match teardown.because {
+                Because::StoreGone => self.is_gone(owned),
+                Because::StoreOptedOut => store.is_some_and(|store| {
+                    store.vpc.as_ref() == Some(&self.seen.vpc)
+                        && store.wishes.connect == ConnectTag::Absent
+                        && !store.wishes.held
+                }),
+                Because::Unused => self.seen.memory.known().is_some_and(|memory| {
+                    let since = memory.unused.get(group.id());
+                    let age = since.and_then(|since| Duration::try_from(self.seen.at.duration_since(*since)).ok());
+                    let asked_for = store.is_some_and(|store| {
+                        let here = store.vpc.as_ref() == Some(&self.seen.vpc);
+                        let mut names = store.wishes.connect.names();
+                        here && (store.wishes.held || names.any(|name| self.by_name.contains_key(name)))
+                    });
+                    self.seen.scope == Scope::Vpc
+                        && self.seen.stores.is_complete()
+                        && !asked_for
+                        && age.is_some_and(|age| age >= self.policy.sweep_period)
+                }),
+            };
+            if !holds {
+                refuse("it may still be needed");
+            }
+        }
+        for (group, rule) in &teardown.revoke {
+            let crosses = matches!(&rule.peer, Peer::Group(peer) if self.owned.contains_key(peer));
+            if !crosses || !teardown.delete.contains(group) {
+                violations.insert(Violation::BadRule { rule: format!("{rule} in {group}"), store: id.clone() });
+            }
+        }
+    }
+
+    /// Whether a rule of a group that stays goes on naming a group.
+    fn is_named(&self, group: &SecurityGroupId) -> bool {
+        let peer = Peer::Group(group.clone());
+        let stays = |id: &SecurityGroupId| {
+            self.plan.teardowns.values().all(|teardown| teardown.delete.iter().all(|gone| gone.id() != id))
+        };
+        let revoked = |id: &SecurityGroupId, rule: &Rule| {
+            let mut works = self.plan.pairs.values().flat_map(|work| &work.revoke);
+            works.any(|(of, gone)| of.id() == id && gone == rule)
+        };
+        let others = self.seen.groups.found.iter().filter(|other| stays(&other.id));
+        others
+            .flat_map(|other| other.rules.iter().map(|rule| (&other.id, rule)))
+            .any(|(id, rule)| rule.peer == peer && !revoked(id, rule))
     }
 
     /// The grounds on which a connection may be made, all of them.
@@ -340,15 +649,19 @@ impl<'plan> Checker<'plan> {
         let decided: BTreeSet<_> =
             self.plan.decisions.iter().map(|decision| (&decision.instance, &decision.store)).collect();
         for store in self.stores.values().filter(|store| store.vpc.as_ref() == Some(&self.seen.vpc)) {
-            for instance in &self.seen.instances.found {
+            let sharing = store.wishes.connect.names().filter_map(|name| self.by_name.get(name)).flatten();
+            for instance in sharing.filter_map(|id| self.instance(id)) {
                 let in_scope = self.seen.scope.has_instance(&instance.id) || self.seen.scope.has_store(&store.arn);
-                let shared = !instance.wishes.connect.shared_with(&store.wishes.connect).is_empty();
-                if in_scope && shared && !decided.contains(&(&instance.id, &store.arn)) {
+                if in_scope && !decided.contains(&(&instance.id, &store.arn)) {
                     violations.insert(Violation::Undecided { instance: instance.id.clone(), store: store.arn.clone() });
                 }
             }
         }
     }
+}
+
+fn is_readable(connect: &ConnectTag) -> bool {
+    !matches!(connect, ConnectTag::Invalid(_))
 }
 
 /// An id to count with where a group has none yet.

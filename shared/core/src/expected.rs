@@ -1,13 +1,16 @@
 //! What the world looks like once a plan has been carried out. A completed apply is verified
 //! against it, and every test plans again on it: that plan must be empty.
 
+use std::collections::BTreeSet;
+
 use crate::{
     check::{CheckedPlan, planned_id},
-    group::{self, SecurityGroup},
+    group::{self, OwnedGroup, SecurityGroup},
     id::SecurityGroupId,
+    memory::{Connection, Memory, Note, Recall, Target},
     model::Membership,
     observation::{Observation, Sighting},
-    plan::GroupRef,
+    plan::{GroupRef, Plan, StatusOf},
 };
 
 fn resolve(group: &GroupRef) -> SecurityGroupId {
@@ -30,7 +33,7 @@ pub fn expected(seen: &Observation, plan: &CheckedPlan) -> Observation {
                 name: spec.name.to_string(),
                 description: group::description(*side).to_owned(),
                 tags: spec.tags.to_map(),
-                rules: std::collections::BTreeSet::new(),
+                rules: BTreeSet::new(),
             });
         }
         for found in &mut after.groups.found {
@@ -55,13 +58,67 @@ pub fn expected(seen: &Observation, plan: &CheckedPlan) -> Observation {
         if let Sighting::Present(store) = sighting
             && let Some(change) = plan.stores.get(&store.id)
         {
-            store.groups.insert(resolve(&change.attach), Membership::Active);
+            store.groups.extend(change.attach.iter().map(|group| (resolve(group), Membership::Active)));
+            store.groups.retain(|group, _| !change.detach.keys().any(|gone| gone.id() == group));
         }
     }
     for interface in after.instances.found.iter_mut().filter_map(|instance| instance.interface.as_mut()) {
         if let Some(change) = plan.interfaces.get(&interface.id) {
             interface.groups.extend(change.attach.keys().map(resolve));
+            interface.groups.retain(|group| !change.detach.keys().any(|gone| gone.id() == group));
         }
     }
+    for teardown in plan.teardowns.values() {
+        let gone: BTreeSet<_> = teardown.delete.iter().map(OwnedGroup::id).collect();
+        after.groups.found.retain(|group| !gone.contains(&group.id));
+        // A list may still have said that one of them is on its way out.
+        for sighting in &mut after.stores.found {
+            if let Sighting::Present(store) = sighting {
+                store.groups.retain(|group, _| !gone.contains(group));
+            }
+        }
+    }
+    for change in &plan.statuses {
+        match &change.of {
+            StatusOf::Instance(id) => {
+                let instance = after.instances.found.iter_mut().find(|instance| instance.id == *id);
+                if let Some(instance) = instance {
+                    instance.wishes.status.clone_from(&change.text);
+                }
+            }
+            StatusOf::Store(arn) => {
+                let stores = after.stores.found.iter_mut().filter_map(|sighting| match sighting {
+                    Sighting::Present(store) => (store.arn == *arn).then_some(store),
+                    Sighting::Gone(_) => None,
+                });
+                stores.for_each(|store| store.wishes.status.clone_from(&change.text));
+            }
+        }
+    }
+    if let Recall::Known(memory) = &mut after.memory {
+        remember(memory, seen, plan);
+    }
     after
+}
+
+/// What is remembered after a run that did everything it planned.
+fn remember(memory: &mut Memory, seen: &Observation, plan: &Plan) {
+    memory.window = plan.window.clone().unwrap_or_else(|| memory.window.clone());
+    let mut notes = plan.notes.clone();
+    for (interface, change) in &plan.interfaces {
+        let target = Target::Interface(interface.clone());
+        notes.extend(change.attach.keys().map(|group| seen.attached(target.clone(), resolve(group))));
+        for (group, detachment) in &change.detach {
+            let connection = Connection { instance: change.instance.clone(), store: detachment.store.clone() };
+            notes.extend([Note::Wanted(connection, None), Note::Attached(target.clone(), group.id().clone(), None)]);
+        }
+    }
+    for (id, change) in &plan.stores {
+        let target = Target::Store(id.clone());
+        notes.extend(change.attach.iter().map(|group| seen.attached(target.clone(), resolve(group))));
+        notes.extend(change.detach.keys().map(|group| Note::Attached(target.clone(), group.id().clone(), None)));
+    }
+    for note in notes {
+        memory.note(note);
+    }
 }

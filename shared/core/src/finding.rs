@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     group::Forgery,
-    id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, VpcId, ZoneName},
+    id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId, VpcId, ZoneName},
+    memory::MOST_TIMES_AGAIN,
     observation::Gap,
     rule::Rule,
     tag::{ConnectionName, InvalidTag},
@@ -149,6 +150,54 @@ pub enum Reason {
         /// The store's.
         store_zones: BTreeSet<ZoneName>,
     },
+    /// More connections are to be removed than the window lets.
+    DisconnectsHeldBack {
+        /// How many have to wait.
+        waiting: usize,
+        /// How many a window lets.
+        limit: usize,
+        /// The window, in seconds.
+        window: u64,
+    },
+    /// Something of ours was taken off a list again and again.
+    Contested {
+        /// What was taken off.
+        group: SecurityGroupId,
+    },
+    /// Something wears an owned group that is not what the group was made for.
+    ForeignAttachment {
+        /// What wears it.
+        holder: String,
+    },
+    /// An owned group is the only one left in a list, and AWS takes no empty one.
+    LastGroup {
+        /// The group.
+        group: SecurityGroupId,
+    },
+    /// A group that is to be deleted is named in a launch template.
+    GroupInLaunchTemplate,
+    /// A group that is to be deleted is named in a rule of another one.
+    GroupInRule {
+        /// The group that has the rule.
+        group: SecurityGroupId,
+    },
+    /// A group has our name and description, and lost our tags.
+    OwnershipLost,
+    /// It cannot be told which data store an owned group belongs to.
+    StoreUnknown {
+        /// The identity in its tags.
+        store: StoreId,
+    },
+    /// The data store is in another VPC now than its pair.
+    StoreMoved {
+        /// Where it is.
+        vpc: VpcId,
+    },
+    /// The data store is gone, and an interface still carries its group.
+    StillCarried {
+        /// The group.
+        group: SecurityGroupId,
+    },
     /// Something needed for the decision could not be read.
     Unread {
         /// What.
@@ -180,6 +229,16 @@ impl Reason {
             Self::OwnershipForged { .. } => "ownership-forged",
             Self::PairModified { .. } => "pair-modified",
             Self::CrossAz { .. } => "cross-az",
+            Self::DisconnectsHeldBack { .. } => "disconnects-held-back",
+            Self::Contested { .. } => "contested",
+            Self::ForeignAttachment { .. } => "foreign-attachment",
+            Self::LastGroup { .. } => "last-group",
+            Self::GroupInLaunchTemplate => "group-in-launch-template",
+            Self::GroupInRule { .. } => "group-in-rule",
+            Self::OwnershipLost => "ownership-lost",
+            Self::StoreUnknown { .. } => "store-unknown",
+            Self::StoreMoved { .. } => "store-moved",
+            Self::StillCarried { .. } => "still-carried",
             Self::Unread { .. } => "unread",
         }
     }
@@ -207,7 +266,17 @@ impl Reason {
             | Self::AmbiguousPair { .. }
             | Self::OwnershipForged { .. }
             | Self::PairModified { .. }
-            | Self::CrossAz { .. } => false,
+            | Self::CrossAz { .. }
+            | Self::DisconnectsHeldBack { .. }
+            | Self::Contested { .. }
+            | Self::ForeignAttachment { .. }
+            | Self::LastGroup { .. }
+            | Self::GroupInLaunchTemplate
+            | Self::GroupInRule { .. }
+            | Self::OwnershipLost
+            | Self::StoreUnknown { .. }
+            | Self::StoreMoved { .. }
+            | Self::StillCarried { .. } => false,
         }
     }
 }
@@ -217,12 +286,15 @@ fn words<T: fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
 }
 
 impl fmt::Display for Reason {
+    #[expect(clippy::too_many_lines, reason = "one sentence for each reason")]
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InvalidTag { problem } => {
                 write!(out, "the connect tag cannot be read: {problem}; nothing is added or removed because of it")
             }
-            Self::Blocked => out.write_str("it carries tagwire:block, so it gets no connection"),
+            Self::Blocked => {
+                out.write_str("it carries tagwire:block or wears a group of isolation, so it gets no connection")
+            }
             Self::Held => out.write_str("it carries tagwire:hold, so nothing is attached or detached"),
             Self::DifferentVpc { name, store, vpc } => write!(
                 out,
@@ -281,6 +353,48 @@ impl fmt::Display for Reason {
                 "it is in {instance_zone} and the data store in {}: traffic between them may cost",
                 words(store_zones)
             ),
+            Self::DisconnectsHeldBack { waiting, limit, window } => write!(
+                out,
+                "{waiting} more connections are to be removed, but at most {limit} of a VPC are in {window} seconds; the oldest go first in the next sweeps: if the tags were taken away by mistake, put them back and nothing more is lost"
+            ),
+            Self::Contested { group } => write!(
+                out,
+                "{group} was attached again {MOST_TIMES_AGAIN} times in a day and was taken off each time; something else manages that list of groups, so it is left alone until the connect tag there changes"
+            ),
+            Self::ForeignAttachment { holder } => write!(
+                out,
+                "{holder} wears it, which tagwire did not attach and cannot take away; it can reach what the group reaches"
+            ),
+            Self::LastGroup { group } => {
+                write!(
+                    out,
+                    "{group} is the only security group left there, and AWS takes no empty list: add another group"
+                )
+            }
+            Self::GroupInLaunchTemplate => {
+                out.write_str("nobody uses it, but a launch template names it, and would no longer launch without it")
+            }
+            Self::GroupInRule { group } => {
+                write!(
+                    out,
+                    "nobody uses it, but a rule of {group} names it, and AWS deletes no group that a rule names"
+                )
+            }
+            Self::OwnershipLost => {
+                out.write_str("it has a name and description of tagwire's and lost its tags; it is left alone")
+            }
+            Self::StoreUnknown { store } => {
+                write!(out, "it cannot be told what became of its data store {store}; it is left alone")
+            }
+            Self::StoreMoved { vpc } => {
+                write!(out, "it is in {vpc} now, where its pair cannot follow; nothing is removed because of that")
+            }
+            Self::StillCarried { group } => {
+                write!(
+                    out,
+                    "there is no such data store, but something still carries its group {group}; nothing is removed"
+                )
+            }
             Self::Unread { gap } => write!(out, "something could not be read, so nothing is decided on it: {gap}"),
         }
     }

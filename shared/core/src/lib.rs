@@ -9,6 +9,7 @@ pub mod expected;
 pub mod finding;
 pub mod group;
 pub mod id;
+pub mod memory;
 pub mod model;
 pub mod observation;
 pub mod plan;

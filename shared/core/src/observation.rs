@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     group::SecurityGroup,
-    id::{InstanceId, StoreArn, VpcId},
+    id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId, VpcId},
+    memory::{Attached, Note, Recall, Target},
     model::{DataStore, Instance},
 };
 
@@ -163,8 +164,57 @@ pub enum Sighting {
     Gone(StoreArn),
 }
 
-/// Everything the planner knows.
+impl Sighting {
+    /// The ARN that was asked about.
+    #[must_use]
+    pub fn arn(&self) -> &StoreArn {
+        match self {
+            Self::Present(store) => &store.arn,
+            Self::Gone(arn) => arn,
+        }
+    }
+}
+
+/// What an interface belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bearer {
+    /// An instance; at device index 0 it is the interface that gets groups from us.
+    Instance {
+        /// The instance.
+        id: InstanceId,
+        /// Whether it is at device index 0.
+        primary: bool,
+    },
+    /// Something else: a data store, a function, a container, a load balancer, or nothing at all.
+    Other {
+        /// The interface's own description.
+        description: String,
+    },
+}
+
+/// A network interface that wears an owned group and is no instance's primary one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wearer {
+    /// The interface.
+    pub interface: InterfaceId,
+    /// What it belongs to.
+    pub bearer: Bearer,
+    /// Every group it wears.
+    pub groups: BTreeSet<SecurityGroupId>,
+}
+
+/// Who wears some groups beside the primary interfaces of the instances that were read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wearing {
+    /// The groups that were asked about, here and among the instances. Of others nothing is known.
+    pub of: BTreeSet<SecurityGroupId>,
+    /// The other interfaces that wear one of them.
+    pub by: Reading<Wearer>,
+}
+
+/// Everything the planner knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observation {
     /// The VPC.
     pub vpc: VpcId,
@@ -181,6 +231,15 @@ pub struct Observation {
     /// Names that AWS refused as taken although no group of that name was read: names are unique
     /// without regard to case, and a filter by name is not.
     pub taken_names: BTreeSet<String>,
+    /// Identities that no store has any more: their service listed all that it has.
+    pub absent: BTreeSet<StoreId>,
+    /// Who wears the owned groups that may have to go.
+    pub wearing: Wearing,
+    /// The groups that the default or latest version of a launch template names; none when they
+    /// were not asked for, because nothing is to be deleted.
+    pub launch_templates: Option<Reading<SecurityGroupId>>,
+    /// What is remembered from earlier runs.
+    pub memory: Recall,
 }
 
 impl Observation {
@@ -197,8 +256,43 @@ impl Observation {
             .collect()
     }
 
+    /// The interfaces other than instances' primary ones that wear a group; none when it is not known
+    /// for certain who wears it, instances included.
+    #[must_use]
+    pub fn other_wearers(&self, group: &SecurityGroupId) -> Option<impl Iterator<Item = &Wearer>> {
+        let known = self.wearing.of.contains(group) && self.wearing.by.is_complete() && self.instances.is_complete();
+        let group = group.clone();
+        known.then(|| self.wearing.by.found.iter().filter(move |wearer| wearer.groups.contains(&group)))
+    }
+
+    /// What is to be remembered when a group has been added to a list.
+    #[must_use]
+    pub fn attached(&self, target: Target, group: SecurityGroupId) -> Note {
+        let connect = match &target {
+            Target::Interface(id) => {
+                let wears =
+                    |instance: &&Instance| instance.interface.as_ref().is_some_and(|interface| interface.id == *id);
+                self.instances.found.iter().find(wears).map(|instance| &instance.wishes.connect)
+            }
+            Target::Store(id) => {
+                let stores = self.present_stores();
+                stores.into_values().find(|store| store.id == *id).map(|store| &store.wishes.connect)
+            }
+        };
+        let tag = connect.map(Attached::tag_of).unwrap_or_default();
+        let before = self.memory.known().and_then(|memory| memory.attached.get(&(target.clone(), group.clone())));
+        let attached = Attached::after(before, tag, self.at);
+        Note::Attached(target, group, Some(attached))
+    }
+
     /// Everything that could not be read.
     pub fn gaps(&self) -> impl Iterator<Item = &Gap> {
-        self.instances.gaps.iter().chain(&self.stores.gaps).chain(&self.groups.gaps)
+        let templates = self.launch_templates.iter().flat_map(|reading| &reading.gaps);
+        let memory = match &self.memory {
+            Recall::Known(_) => None,
+            Recall::Unknown(gap) => Some(gap),
+        };
+        let read = self.instances.gaps.iter().chain(&self.stores.gaps).chain(&self.groups.gaps);
+        read.chain(&self.wearing.by.gaps).chain(templates).chain(memory)
     }
 }

@@ -78,6 +78,9 @@ pub struct ServiceRow {
     pub instance_side: &'static str,
     /// How many groups a store takes.
     pub store_group_limit: usize,
+    /// Whether a status tag may be written on its stores: where a tag change takes a store out of
+    /// service for a while, it may not.
+    pub takes_status_tag: bool,
     /// States in which the list of groups may be changed.
     ready: &'static [&'static str],
     /// States that never come back to one of those.
@@ -105,6 +108,7 @@ pub const SERVICES: [ServiceRow; 5] = [
         store_side: "rds-ec2",
         instance_side: "ec2-rds",
         store_group_limit: RDS_STORE_GROUP_LIMIT,
+        takes_status_tag: true,
         ready: RDS_READY,
         never: RDS_NEVER,
     },
@@ -114,6 +118,7 @@ pub const SERVICES: [ServiceRow; 5] = [
         store_side: "docdb-ec2",
         instance_side: "ec2-docdb",
         store_group_limit: RDS_STORE_GROUP_LIMIT,
+        takes_status_tag: true,
         ready: RDS_READY,
         never: RDS_NEVER,
     },
@@ -123,6 +128,7 @@ pub const SERVICES: [ServiceRow; 5] = [
         store_side: "neptune-ec2",
         instance_side: "ec2-neptune",
         store_group_limit: RDS_STORE_GROUP_LIMIT,
+        takes_status_tag: true,
         ready: RDS_READY,
         never: RDS_NEVER,
     },
@@ -132,6 +138,7 @@ pub const SERVICES: [ServiceRow; 5] = [
         store_side: "elasticache-ec2",
         instance_side: "ec2-elasticache",
         store_group_limit: INTERFACE_STORE_GROUP_LIMIT,
+        takes_status_tag: false,
         ready: &["available"],
         never: &["deleting", "deleted", "create-failed", "restore-failed"],
     },
@@ -141,6 +148,7 @@ pub const SERVICES: [ServiceRow; 5] = [
         store_side: "redshift-ec2",
         instance_side: "ec2-redshift",
         store_group_limit: INTERFACE_STORE_GROUP_LIMIT,
+        takes_status_tag: true,
         ready: &["available", "available, prep-for-resize", "available, resize-cleanup"],
         never: &["deleting", "final-snapshot"],
     },

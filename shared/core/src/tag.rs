@@ -11,6 +11,8 @@ pub const DEFAULT_CONNECT_KEY: &str = "tagwire:connect";
 pub const BLOCK_KEY: &str = "tagwire:block";
 /// Nothing is attached or detached at an instance or store that carries this key.
 pub const HOLD_KEY: &str = "tagwire:hold";
+/// Written by us, when the stack asks for it: what became of the connect tag beside it.
+pub const STATUS_KEY: &str = "tagwire:status";
 
 /// Most names one tag may hold. An interface takes 5 to 16 groups, so more could never be served.
 pub const MOST_NAMES: usize = 10;
@@ -142,7 +144,7 @@ impl ConnectTag {
     }
 }
 
-/// What the tags of an instance or a data store ask for.
+/// What the tags of an instance or a data store ask for, and the answer that stands beside them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wishes {
     /// The connect tag.
@@ -151,20 +153,25 @@ pub struct Wishes {
     pub blocked: bool,
     /// Carries [`HOLD_KEY`].
     pub held: bool,
+    /// What [`STATUS_KEY`] says, none when it is not there.
+    pub status: Option<String>,
 }
 
 impl Wishes {
     /// Reads a resource's tags. `connect_key` is the stack's tag key.
     pub fn read<'tag>(connect_key: &str, tags: impl IntoIterator<Item = (&'tag str, &'tag str)>) -> Self {
-        let (mut connect, mut blocked, mut held) = (None, false, false);
+        let (mut connect, mut status, mut blocked, mut held) = (None, None, false, false);
         for (key, value) in tags {
             if key == connect_key {
                 connect = Some(value);
             }
+            if key == STATUS_KEY {
+                status = Some(value.to_owned());
+            }
             blocked |= key == BLOCK_KEY;
             held |= key == HOLD_KEY;
         }
-        Self { connect: ConnectTag::read(connect), blocked, held }
+        Self { connect: ConnectTag::read(connect), blocked, held, status }
     }
 }
 
@@ -229,8 +236,15 @@ mod tests {
     fn block_and_hold_count_with_any_value() {
         let wishes = Wishes::read(
             "team:connect",
-            [("team:connect", "a"), (BLOCK_KEY, ""), (HOLD_KEY, "no"), (DEFAULT_CONNECT_KEY, "b")],
+            [
+                ("team:connect", "a"),
+                (BLOCK_KEY, ""),
+                (HOLD_KEY, "no"),
+                (DEFAULT_CONNECT_KEY, "b"),
+                (STATUS_KEY, "no-match"),
+            ],
         );
-        assert_eq!(wishes, Wishes { connect: names(&["a"]), blocked: true, held: true });
+        let status = Some("no-match".to_owned());
+        assert_eq!(wishes, Wishes { connect: names(&["a"]), blocked: true, held: true, status });
     }
 }

@@ -1,6 +1,8 @@
-//! Carrying out a checked plan. There is no judgement here: groups empty → rules → what is too
-//! much revoked → stores → interfaces, independent things at the same time. Lists are read again
-//! right before they are replaced, and only our own ids in them change.
+//! Carrying out a checked plan. There is no judgement here. What only takes away comes first, then
+//! groups empty → rules → what is too much revoked → stores → interfaces, and at last what undoes a
+//! pair: store → cross references → groups. Independent things are done at the same time, a few at
+//! once; when the time runs short, the rest is left and said to be. Lists are read again right before
+//! they are replaced, and only our own ids in them change.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,13 +11,17 @@ use std::{
 };
 
 use futures_util::future::join_all;
+use jiff::Timestamp;
 use tagwire_core::{
     check::CheckedPlan,
     group::{BadGroupList, GroupList, OwnedGroup, Ownership, SecurityGroup},
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId},
+    memory::{Connection, Note, Target},
     model::{DataStore, Interface},
-    observation::{Gap, Observation, Sighting},
-    plan::{GroupRef, GroupSpec, InterfaceChange, PairRule, PairWork, StoreChange},
+    observation::{Gap, Observation, Reading, Sighting},
+    plan::{
+        Ground, GroupRef, GroupSpec, InterfaceChange, PairRule, PairWork, StatusChange, StatusOf, StoreChange, Teardown,
+    },
     policy::Policy,
     rule::Rule,
     service::{Readiness, Side},
@@ -58,17 +64,35 @@ pub enum Action {
         /// The group.
         group: SecurityGroupId,
     },
-    /// A store side added to its store's list.
-    AttachToStore {
+    /// A store's list changed: its store side added or taken away.
+    ChangeStore {
         /// The store.
         store: StoreArn,
+        /// Whether it is taken away.
+        detaches: bool,
     },
-    /// Instance sides added to an interface's list.
-    AttachToInterface {
+    /// An interface's list changed.
+    ChangeInterface {
         /// The interface.
         interface: InterfaceId,
         /// Its instance.
         instance: InstanceId,
+        /// How many instance sides are added.
+        attaches: usize,
+        /// How many are taken away.
+        detaches: usize,
+    },
+    /// A group deleted.
+    Delete {
+        /// The group.
+        group: SecurityGroupId,
+    },
+    /// A status tag written or taken away.
+    Status {
+        /// Where.
+        of: StatusOf,
+        /// What it says.
+        text: Option<String>,
     },
 }
 
@@ -80,9 +104,27 @@ impl fmt::Display for Action {
             Self::Authorize { group, rule } => write!(out, "allow in {group}: {rule}"),
             Self::Revoke { group, rule } => write!(out, "revoke in {group}: {rule}"),
             Self::Tag { group } => write!(out, "tag {group}"),
-            Self::AttachToStore { store } => write!(out, "attach the store side to {store}"),
-            Self::AttachToInterface { interface, instance } => {
-                write!(out, "attach the instance side to {interface} of {instance}")
+            Self::ChangeStore { store, detaches: false } => write!(out, "attach the store side to {store}"),
+            Self::ChangeStore { store, detaches: true } => write!(out, "detach the store side from {store}"),
+            Self::ChangeInterface { interface, instance, attaches, detaches: 0 } => {
+                write!(out, "attach {attaches} instance sides to {interface} of {instance}")
+            }
+            Self::ChangeInterface { interface, instance, attaches: 0, detaches } => {
+                write!(out, "detach {detaches} instance sides from {interface} of {instance}")
+            }
+            Self::ChangeInterface { interface, instance, attaches, detaches } => {
+                write!(out, "attach {attaches} instance sides to {interface} of {instance} and detach {detaches}")
+            }
+            Self::Delete { group } => write!(out, "delete {group}"),
+            Self::Status { of, text } => {
+                let of = match of {
+                    StatusOf::Instance(instance) => instance.as_str(),
+                    StatusOf::Store(store) => store.as_str(),
+                };
+                match text {
+                    Some(text) => write!(out, "write the status {text:?} on {of}"),
+                    None => write!(out, "take the status off {of}"),
+                }
             }
         }
     }
@@ -135,6 +177,12 @@ pub enum Failure {
     /// An earlier step that this one needs failed.
     #[error("its pair was not finished")]
     PairUnfinished,
+    /// Something that this step would delete is still attached, because an earlier step failed.
+    #[error("it is still attached")]
+    StillAttached,
+    /// The time ran short.
+    #[error("no time was left for it; the next run goes on with it")]
+    OutOfTime,
 }
 
 impl Failure {
@@ -145,7 +193,11 @@ impl Failure {
             Self::Cloud { error } => error.kind.passes(),
             Self::Unread { gap } => gap.passing,
             Self::Changed { passing, .. } => *passing,
-            Self::NameTaken { .. } | Self::List { .. } | Self::PairUnfinished => false,
+            Self::NameTaken { .. }
+            | Self::List { .. }
+            | Self::PairUnfinished
+            | Self::StillAttached
+            | Self::OutOfTime => false,
         }
     }
 
@@ -170,6 +222,8 @@ impl Failure {
             Self::List { .. } => "list-full",
             Self::Changed { .. } => "changed-meanwhile",
             Self::PairUnfinished => "pair-unfinished",
+            Self::StillAttached => "still-attached",
+            Self::OutOfTime => "out-of-time",
         }
     }
 }
@@ -195,6 +249,8 @@ pub struct Step {
 pub struct Outcome {
     /// Every step, in the order of the stages.
     pub steps: Vec<Step>,
+    /// What is to be remembered of the steps that were done.
+    pub notes: Vec<Note>,
 }
 
 impl Outcome {
@@ -213,9 +269,17 @@ impl Outcome {
                 | Failure::Unread { .. }
                 | Failure::List { .. }
                 | Failure::Changed { .. }
-                | Failure::PairUnfinished => None,
+                | Failure::PairUnfinished
+                | Failure::StillAttached
+                | Failure::OutOfTime => None,
             })
             .collect()
+    }
+
+    /// Whether something was left for want of time.
+    #[must_use]
+    pub fn is_unfinished(&self) -> bool {
+        self.failures().any(|failure| *failure == Failure::OutOfTime)
     }
 
     /// How many steps changed something.
@@ -225,39 +289,345 @@ impl Outcome {
     }
 }
 
-/// Carries out a plan that was made from, and checked against, `seen`.
+/// How many pairs, and how many lists, are worked on at once: with AWS's five changes a second, a few
+/// seconds of work.
+const PAIRS_AT_ONCE: usize = 5;
+const LISTS_AT_ONCE: usize = 10;
+/// What has to be left before more is begun: the time that such a portion takes when every bucket of
+/// calls is empty.
+const TIME_FOR_MORE: Duration = Duration::from_secs(12);
+
+/// Carries out a plan that was made from, and checked against, `seen`; nothing new is begun shortly
+/// before `until`.
 pub async fn apply<C: Change, K: Clock>(
     cloud: &C,
     clock: &K,
     seen: &Observation,
     plan: &CheckedPlan,
     policy: &Policy,
+    until: Timestamp,
 ) -> Outcome {
     let plan = plan.plan();
-    let pairs = join_all(plan.pairs.iter().map(|(id, work)| Pair { cloud, clock, seen, id, work }.finish())).await;
-    let mut steps = Vec::new();
-    let mut ready = Ready { groups: BTreeMap::new(), unfinished: BTreeSet::new() };
-    for finished in pairs {
-        // Tags on a group that is whole are for people: traffic does not wait for them.
-        let matters = |step: &Step| !matches!(step.action, Action::Tag { .. });
-        if finished.steps.iter().any(|step| step.result.is_err() && matters(step)) {
-            ready.unfinished.insert(finished.store);
-        }
-        ready.groups.extend(finished.groups);
-        steps.extend(finished.steps);
-    }
-    steps.extend(attach_to_stores(cloud, &plan.stores, &ready).await);
-    steps.extend(attach_to_interfaces(cloud, &plan.interfaces, &ready, policy).await);
-    Outcome { steps }
+    let mut run =
+        Run { cloud, clock, seen, policy, until, outcome: Outcome::default(), ready: Ready::default(), begun: false };
+    let (urgent, later): (Vec<_>, Vec<_>) = plan.stores.iter().partition(|(_, change)| is_urgent(change));
+    let (leaving, joining): (Vec<_>, Vec<_>) = plan.interfaces.iter().partition(|(_, change)| change.attach.is_empty());
+    let (losing, gaining): (Vec<_>, Vec<_>) = later.into_iter().partition(|(_, change)| change.attach.is_none());
+
+    run.stores(&urgent).await;
+    run.interfaces(&by_urgency(leaving)).await;
+    run.pairs(&plan.pairs).await;
+    run.stores(&gaining).await;
+    run.interfaces(&joining).await;
+    run.stores(&losing).await;
+    run.teardowns(&plan.teardowns).await;
+    run.statuses(&plan.statuses).await;
+    run.outcome
 }
 
-/// The groups that may be attached now.
+fn is_urgent(change: &StoreChange) -> bool {
+    change.detach.values().any(|ground| *ground == Ground::Blocked)
+}
+
+/// Incident response first.
+fn by_urgency<'plan>(
+    mut changes: Vec<(&'plan InterfaceId, &'plan InterfaceChange)>,
+) -> Vec<(&'plan InterfaceId, &'plan InterfaceChange)> {
+    changes.sort_by_key(|(_, change)| !change.detach.values().any(|detached| detached.ground == Ground::Blocked));
+    changes
+}
+
+/// One plan being carried out.
+struct Run<'run, C, K> {
+    cloud: &'run C,
+    clock: &'run K,
+    seen: &'run Observation,
+    policy: &'run Policy,
+    until: Timestamp,
+    outcome: Outcome,
+    ready: Ready,
+    begun: bool,
+}
+
+impl<C: Change, K: Clock> Run<'_, C, K> {
+    /// Whether another portion may be begun. The first always is: with nothing done, the next run would
+    /// stand where this one does.
+    fn has_time(&mut self) -> bool {
+        let left = Duration::try_from(self.until.duration_since(self.clock.now())).unwrap_or_default();
+        let may = !self.begun || left >= TIME_FOR_MORE;
+        self.begun = true;
+        may
+    }
+
+    fn leave(&mut self, action: Action) {
+        self.outcome.steps.push(Step { action, result: Err(Failure::OutOfTime) });
+    }
+
+    async fn pairs(&mut self, pairs: &BTreeMap<StoreId, PairWork>) {
+        let all: Vec<_> = pairs.iter().collect();
+        for portion in all.chunks(PAIRS_AT_ONCE) {
+            if !self.has_time() {
+                for (_, work) in portion {
+                    self.ready.unfinished.insert(work.store.clone());
+                    self.leave(Action::Create { name: "what the pair lacks".to_owned(), store: work.store.clone() });
+                }
+                continue;
+            }
+            let (cloud, clock, seen) = (self.cloud, self.clock, self.seen);
+            let finish = portion.iter().map(|(id, work)| Pair { cloud, clock, seen, id, work }.finish());
+            for finished in join_all(finish).await {
+                // Tags on a group that is whole are for people: traffic does not wait for them.
+                let matters = |step: &Step| !matches!(step.action, Action::Tag { .. });
+                if finished.steps.iter().any(|step| step.result.is_err() && matters(step)) {
+                    self.ready.unfinished.insert(finished.store);
+                }
+                self.ready.groups.extend(finished.groups);
+                self.outcome.steps.extend(finished.steps);
+            }
+        }
+    }
+
+    async fn stores(&mut self, changes: &[(&StoreId, &StoreChange)]) {
+        for portion in changes.chunks(LISTS_AT_ONCE) {
+            let action = |change: &StoreChange| Action::ChangeStore {
+                store: change.store.clone(),
+                detaches: change.attach.is_none(),
+            };
+            if !self.has_time() {
+                for (id, change) in portion {
+                    self.ready.fail(Some(&change.store), id, None);
+                    self.leave(action(change));
+                }
+                continue;
+            }
+            let which = portion.iter().map(|(_, change)| change.store.clone()).collect();
+            let now = self.cloud.stores(&which).await;
+            let results = join_all(portion.iter().map(|(id, change)| self.store(&now, id, change))).await;
+            for ((id, change), result) in portion.iter().zip(results) {
+                match &result {
+                    Ok((Ensure::Done, Some(group))) => {
+                        let note = self.seen.attached(Target::Store((*id).clone()), group.clone());
+                        self.outcome.notes.push(note);
+                    }
+                    Ok((_, Some(_))) => {}
+                    Ok((_, None)) => {
+                        let target = Target::Store((*id).clone());
+                        for group in change.detach.keys() {
+                            self.forget(Note::Attached(target.clone(), group.id().clone(), None));
+                        }
+                    }
+                    Err(_) => self.ready.fail(Some(&change.store), id, None),
+                }
+                let result = result.map(|(ensure, _)| ensure);
+                self.outcome.steps.push(Step { action: action(change), result });
+            }
+        }
+    }
+
+    /// What was done, and the group that was attached.
+    async fn store(
+        &self,
+        now: &Reading<Sighting>,
+        id: &StoreId,
+        change: &StoreChange,
+    ) -> Result<(Ensure, Option<SecurityGroupId>), Failure> {
+        let attach = change.attach.as_ref().map(|group| self.ready.id(group, &change.store)).transpose()?;
+        let store = now.found.iter().find_map(|sighting| match sighting {
+            Sighting::Present(store) => (store.arn == change.store).then_some(store.as_ref()),
+            Sighting::Gone(_) => None,
+        });
+        let store = store.ok_or_else(|| missing(now.gaps.first(), false))?;
+        let ensure = change_store(self.cloud, id, store, attach.as_ref(), change).await?;
+        Ok((ensure, attach))
+    }
+
+    async fn interfaces(&mut self, changes: &[(&InterfaceId, &InterfaceChange)]) {
+        for portion in changes.chunks(LISTS_AT_ONCE) {
+            if !self.has_time() {
+                for (id, change) in portion {
+                    self.fail_interface(change);
+                    self.leave(interface_action(id, change));
+                }
+                continue;
+            }
+            let which = portion.iter().map(|(id, _)| (*id).clone()).collect();
+            let now = self.cloud.interfaces(&which).await;
+            let results = join_all(portion.iter().map(|(id, change)| self.interface(&now, id, change))).await;
+            for ((id, change), (attached, results)) in portion.iter().zip(results) {
+                if results.iter().any(Result::is_err) {
+                    self.fail_interface(change);
+                }
+                if results.last().is_some_and(Result::is_ok) {
+                    let target = Target::Interface((*id).clone());
+                    for group in attached {
+                        self.outcome.notes.push(self.seen.attached(target.clone(), group));
+                    }
+                    for (group, detachment) in &change.detach {
+                        let (instance, store) = (change.instance.clone(), detachment.store.clone());
+                        self.forget(Note::Attached(target.clone(), group.id().clone(), None));
+                        self.forget(Note::Wanted(Connection { instance, store }, None));
+                    }
+                }
+                let steps = results.into_iter().map(|result| Step { action: interface_action(id, change), result });
+                self.outcome.steps.extend(steps);
+            }
+        }
+    }
+
+    fn fail_interface(&mut self, change: &InterfaceChange) {
+        for detachment in change.detach.values() {
+            self.ready.fail(None, &detachment.store, Some(&change.instance));
+        }
+        self.ready.failed_instances.insert(change.instance.clone());
+    }
+
+    /// The groups that were newly attached, and what became of every part; the change of the list
+    /// itself comes last.
+    async fn interface(
+        &self,
+        now: &Reading<Interface>,
+        id: &InterfaceId,
+        change: &InterfaceChange,
+    ) -> (Vec<SecurityGroupId>, Vec<Result<Ensure, Failure>>) {
+        let mut groups = BTreeSet::new();
+        let mut results = Vec::new();
+        for (group, attachment) in &change.attach {
+            match self.ready.id(group, &attachment.store) {
+                Ok(group) => {
+                    groups.insert(group);
+                }
+                Err(failure) => results.push(Err(failure)),
+            }
+        }
+        if groups.is_empty() && change.detach.is_empty() {
+            return (Vec::new(), results);
+        }
+        let Some(interface) = now.found.iter().find(|interface| interface.id == *id) else {
+            results.push(Err(missing(now.gaps.first(), true)));
+            return (Vec::new(), results);
+        };
+        let new = groups.iter().filter(|group| !interface.groups.contains(group)).cloned().collect();
+        let gone = change.detach.keys().map(OwnedGroup::id).collect();
+        results.push(change_interface(self.cloud, interface, &groups, &gone, self.policy).await);
+        (new, results)
+    }
+
+    async fn teardowns(&mut self, teardowns: &BTreeMap<StoreId, Teardown>) {
+        let all: Vec<_> = teardowns.iter().collect();
+        for portion in all.chunks(PAIRS_AT_ONCE) {
+            let has_time = self.has_time();
+            let mut undone = Vec::new();
+            for (id, teardown) in portion {
+                if !has_time || self.ready.still_attached.contains(*id) {
+                    let failure = || if has_time { Failure::StillAttached } else { Failure::OutOfTime };
+                    let actions = teardown.delete.iter().map(|group| Action::Delete { group: group.id().clone() });
+                    self.outcome.steps.extend(actions.map(|action| Step { action, result: Err(failure()) }));
+                } else {
+                    undone.push(undo(self.cloud, teardown));
+                }
+            }
+            for step in join_all(undone).await.into_iter().flatten() {
+                if let (Action::Delete { group }, Ok(_)) = (&step.action, &step.result) {
+                    self.forget(Note::Unused(group.clone(), None));
+                }
+                self.outcome.steps.push(step);
+            }
+        }
+    }
+
+    /// A status that would not be true is not written: the next run knows more.
+    async fn statuses(&mut self, changes: &[StatusChange]) {
+        let ready = &self.ready;
+        let is_true = |change: &&StatusChange| {
+            change.awaits.iter().all(|(instance, store)| {
+                !ready.failed_instances.contains(instance)
+                    && !ready.failed_stores.contains(store)
+                    && !ready.unfinished.contains(store)
+            })
+        };
+        let changes: Vec<_> = changes.iter().filter(is_true).collect();
+        for portion in changes.chunks(LISTS_AT_ONCE) {
+            let action = |change: &StatusChange| Action::Status { of: change.of.clone(), text: change.text.clone() };
+            if !self.has_time() {
+                for change in portion {
+                    self.leave(action(change));
+                }
+                continue;
+            }
+            let cloud = self.cloud;
+            let steps = portion.iter().map(async |change| Step {
+                action: action(change),
+                result: cloud
+                    .set_status(&change.of, change.text.as_deref())
+                    .await
+                    .map(|()| Ensure::Done)
+                    .map_err(Failure::from),
+            });
+            let steps = join_all(steps).await;
+            self.outcome.steps.extend(steps);
+        }
+    }
+
+    /// Notes that something is over, if it is remembered at all.
+    fn forget(&mut self, note: Note) {
+        let is_known = self.seen.memory.known().is_some_and(|memory| match &note {
+            Note::Wanted(connection, _) => memory.wanted.contains_key(connection),
+            Note::Unused(group, _) => memory.unused.contains_key(group),
+            Note::Attached(target, group, _) => memory.attached.contains_key(&(target.clone(), group.clone())),
+        });
+        if is_known {
+            self.outcome.notes.push(note);
+        }
+    }
+}
+
+fn interface_action(id: &InterfaceId, change: &InterfaceChange) -> Action {
+    Action::ChangeInterface {
+        interface: id.clone(),
+        instance: change.instance.clone(),
+        attaches: change.attach.len(),
+        detaches: change.detach.len(),
+    }
+}
+
+/// Takes the groups of a pair out of each other's rules, then deletes them.
+async fn undo<C: Change>(cloud: &C, teardown: &Teardown) -> Vec<Step> {
+    let mut steps = join_all(teardown.revoke.iter().map(|(group, rule)| revoke(cloud, group, rule))).await;
+    if steps.iter().any(|step| step.result.is_err()) {
+        return steps;
+    }
+    let deleted = teardown.delete.iter().map(async |group| {
+        let result = match cloud.delete_group(group).await {
+            Ok(()) => Ok(Ensure::Done),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(Ensure::NotNeeded),
+            Err(error) => Err(error.into()),
+        };
+        Step { action: Action::Delete { group: group.id().clone() }, result }
+    });
+    steps.extend(join_all(deleted).await);
+    steps
+}
+
+/// What earlier steps leave for later ones.
+#[derive(Default)]
 struct Ready {
+    /// The groups that may be attached now.
     groups: BTreeMap<(StoreId, Side), SecurityGroupId>,
+    /// The stores whose pairs are not finished.
     unfinished: BTreeSet<StoreArn>,
+    /// The stores whose groups could not be taken off somewhere.
+    still_attached: BTreeSet<StoreId>,
+    failed_stores: BTreeSet<StoreArn>,
+    failed_instances: BTreeSet<InstanceId>,
 }
 
 impl Ready {
+    fn fail(&mut self, store: Option<&StoreArn>, id: &StoreId, instance: Option<&InstanceId>) {
+        self.still_attached.insert(id.clone());
+        self.failed_stores.extend(store.cloned());
+        self.failed_instances.extend(instance.cloned());
+    }
+
     fn id(&self, group: &GroupRef, store: &StoreArn) -> Result<SecurityGroupId, Failure> {
         if self.unfinished.contains(store) {
             return Err(Failure::PairUnfinished);
@@ -412,8 +782,10 @@ impl<C: Change, K: Clock> Pair<'_, C, K> {
                 | Action::Await { .. }
                 | Action::Revoke { .. }
                 | Action::Tag { .. }
-                | Action::AttachToStore { .. }
-                | Action::AttachToInterface { .. } => None,
+                | Action::ChangeStore { .. }
+                | Action::ChangeInterface { .. }
+                | Action::Delete { .. }
+                | Action::Status { .. } => None,
             })
             .collect();
         let born = made
@@ -421,8 +793,8 @@ impl<C: Change, K: Clock> Pair<'_, C, K> {
             .filter_map(|group| Some((proof(group)?, group)))
             .flat_map(|(owned, group)| group.rules.iter().map(move |rule| (owned.clone(), rule.clone())));
         let born = born.filter(|(group, rule)| !authorized.contains(&(group.id().clone(), rule.clone())));
-        let revoke: Vec<(OwnedGroup, Rule)> = self.work.revoke.iter().cloned().chain(born).collect();
-        steps.extend(join_all(revoke.iter().map(|(group, rule)| self.revoke(group, rule))).await);
+        let surplus: Vec<(OwnedGroup, Rule)> = self.work.revoke.iter().cloned().chain(born).collect();
+        steps.extend(join_all(surplus.iter().map(|(group, rule)| revoke(self.cloud, group, rule))).await);
         steps.extend(
             join_all(self.work.tag.iter().map(async |(group, tags)| Step {
                 action: Action::Tag { group: group.id().clone() },
@@ -455,36 +827,36 @@ impl<C: Change, K: Clock> Pair<'_, C, K> {
         };
         let result = match self.cloud.authorize(&owned, &rule).await {
             Ok(()) => Ok(Ensure::Done),
-            Err(error) if error.kind == ErrorKind::AlreadyThere => self.confirm(&owned, &rule, true).await,
+            Err(error) if error.kind == ErrorKind::AlreadyThere => confirm(self.cloud, &owned, &rule, true).await,
             Err(error) => Err(fresh(error)),
         };
         Step { action: Action::Authorize { group: owned.id().clone(), rule }, result }
     }
+}
 
-    /// A duplicate is only good news when the rule that is there is the one that was meant; and
-    /// AWS says "not found" of a rule as it does of a group that it does not know everywhere yet.
-    async fn confirm(&self, group: &OwnedGroup, rule: &Rule, wanted: bool) -> Result<Ensure, Failure> {
-        let reading = self.cloud.groups(Groups::Ids(&[group.id().clone()].into())).await;
-        if let Some(gap) = reading.gaps.into_iter().next() {
-            return Err(Failure::Unread { gap });
-        }
-        match reading.found.iter().find(|found| found.id == *group.id()) {
-            Some(found) if found.rules.contains(rule) == wanted => Ok(Ensure::NotNeeded),
-            _ => {
-                let what = "AWS says one thing of the rule and shows another".to_owned();
-                Err(Failure::Changed { what, passing: true })
-            }
+/// A duplicate is only good news when the rule that is there is the one that was meant; and AWS says
+/// "not found" of a rule as it does of a group that it does not know everywhere yet.
+async fn confirm<C: Change>(cloud: &C, group: &OwnedGroup, rule: &Rule, wanted: bool) -> Result<Ensure, Failure> {
+    let reading = cloud.groups(Groups::Ids(&[group.id().clone()].into())).await;
+    if let Some(gap) = reading.gaps.into_iter().next() {
+        return Err(Failure::Unread { gap });
+    }
+    match reading.found.iter().find(|found| found.id == *group.id()) {
+        Some(found) if found.rules.contains(rule) == wanted => Ok(Ensure::NotNeeded),
+        _ => {
+            let what = "AWS says one thing of the rule and shows another".to_owned();
+            Err(Failure::Changed { what, passing: true })
         }
     }
+}
 
-    async fn revoke(&self, group: &OwnedGroup, rule: &Rule) -> Step {
-        let result = match self.cloud.revoke(group, rule).await {
-            Ok(()) => Ok(Ensure::Done),
-            Err(error) if error.kind == ErrorKind::NotFound => self.confirm(group, rule, false).await,
-            Err(error) => Err(error.into()),
-        };
-        Step { action: Action::Revoke { group: group.id().clone(), rule: rule.clone() }, result }
-    }
+async fn revoke<C: Change>(cloud: &C, group: &OwnedGroup, rule: &Rule) -> Step {
+    let result = match cloud.revoke(group, rule).await {
+        Ok(()) => Ok(Ensure::Done),
+        Err(error) if error.kind == ErrorKind::NotFound => confirm(cloud, group, rule, false).await,
+        Err(error) => Err(error.into()),
+    };
+    Step { action: Action::Revoke { group: group.id().clone(), rule: rule.clone() }, result }
 }
 
 fn proof(group: &SecurityGroup) -> Option<OwnedGroup> {
@@ -500,27 +872,6 @@ fn fresh(error: CloudError) -> Failure {
     CloudError { kind, ..error }.into()
 }
 
-async fn attach_to_stores<C: Change>(cloud: &C, changes: &BTreeMap<StoreId, StoreChange>, ready: &Ready) -> Vec<Step> {
-    let which: BTreeSet<StoreArn> = changes.values().map(|change| change.store.clone()).collect();
-    if which.is_empty() {
-        return Vec::new();
-    }
-    let now = cloud.stores(&which).await;
-    join_all(changes.iter().map(async |(id, change)| {
-        let store = now.found.iter().find_map(|sighting| match sighting {
-            Sighting::Present(store) => (store.arn == change.store).then_some(store.as_ref()),
-            Sighting::Gone(_) => None,
-        });
-        let result = match (ready.id(&change.attach, &change.store), store) {
-            (Err(failure), _) => Err(failure),
-            (Ok(group), Some(store)) => attach_to_store(cloud, id, store, group).await,
-            (Ok(_), None) => Err(missing(now.gaps.first(), false)),
-        };
-        Step { action: Action::AttachToStore { store: change.store.clone() }, result }
-    }))
-    .await
-}
-
 /// `may_show`: an interface that its instance has told of may not be listed itself yet, while of a
 /// store its service has said that it is gone.
 fn missing(gap: Option<&Gap>, may_show: bool) -> Failure {
@@ -530,17 +881,19 @@ fn missing(gap: Option<&Gap>, may_show: bool) -> Failure {
     )
 }
 
-async fn attach_to_store<C: Change>(
+async fn change_store<C: Change>(
     cloud: &C,
     id: &StoreId,
     store: &DataStore,
-    group: SecurityGroupId,
+    attach: Option<&SecurityGroupId>,
+    change: &StoreChange,
 ) -> Result<Ensure, Failure> {
     if store.id != *id {
         let what = format!("another data store ({}) has its name now", store.id);
         return Err(Failure::Changed { what, passing: false });
     }
-    if store.wears(&group) {
+    let leaves = |group: &SecurityGroupId| change.detach.keys().any(|gone| gone.id() == group);
+    if attach.is_none_or(|group| store.wears(group)) && !store.lasting_groups().any(leaves) {
         return Ok(Ensure::NotNeeded);
     }
     if store.list_is_changing() {
@@ -551,58 +904,23 @@ async fn attach_to_store<C: Change>(
         let what = format!("its state is {:?} now", store.state);
         return Err(Failure::Changed { what, passing: store.readiness() == Readiness::Later });
     }
-    let list = store.lasting_groups().cloned().chain([group]).collect();
+    let list = store.lasting_groups().filter(|group| !leaves(group)).chain(attach).cloned().collect();
     let list =
         GroupList::new(list, store.service.row().store_group_limit).map_err(|problem| Failure::List { problem })?;
     cloud.set_store_groups(&store.arn, &list).await.map(|()| Ensure::Done).map_err(fresh)
 }
 
-async fn attach_to_interfaces<C: Change>(
-    cloud: &C,
-    changes: &BTreeMap<InterfaceId, InterfaceChange>,
-    ready: &Ready,
-    policy: &Policy,
-) -> Vec<Step> {
-    let which: BTreeSet<InterfaceId> = changes.keys().cloned().collect();
-    if which.is_empty() {
-        return Vec::new();
-    }
-    let now = cloud.interfaces(&which).await;
-    let steps = join_all(changes.iter().map(async |(id, change)| {
-        let action = Action::AttachToInterface { interface: id.clone(), instance: change.instance.clone() };
-        let mut groups = BTreeSet::new();
-        let mut steps = Vec::new();
-        for (group, attachment) in &change.attach {
-            match ready.id(group, &attachment.store) {
-                Ok(group) => {
-                    groups.insert(group);
-                }
-                Err(failure) => steps.push(Step { action: action.clone(), result: Err(failure) }),
-            }
-        }
-        if !groups.is_empty() {
-            let result = match now.found.iter().find(|interface| interface.id == *id) {
-                Some(interface) => attach_to_interface(cloud, interface, groups, policy).await,
-                None => Err(missing(now.gaps.first(), true)),
-            };
-            steps.push(Step { action, result });
-        }
-        steps
-    }))
-    .await;
-    steps.into_iter().flatten().collect()
-}
-
-async fn attach_to_interface<C: Change>(
+async fn change_interface<C: Change>(
     cloud: &C,
     interface: &Interface,
-    groups: BTreeSet<SecurityGroupId>,
+    groups: &BTreeSet<SecurityGroupId>,
+    gone: &BTreeSet<&SecurityGroupId>,
     policy: &Policy,
 ) -> Result<Ensure, Failure> {
-    if groups.is_subset(&interface.groups) {
+    let list: BTreeSet<_> = interface.groups.union(groups).filter(|group| !gone.contains(group)).cloned().collect();
+    if list == interface.groups {
         return Ok(Ensure::NotNeeded);
     }
-    let list = interface.groups.iter().cloned().chain(groups).collect();
     let list = GroupList::new(list, policy.interface_group_limit).map_err(|problem| Failure::List { problem })?;
     cloud.set_interface_groups(&interface.id, &list).await.map(|()| Ensure::Done).map_err(fresh)
 }

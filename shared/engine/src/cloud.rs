@@ -4,16 +4,20 @@
 //!
 //! The verbs are batches, because the number of calls is decided here.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use serde::Serialize;
 use tagwire_core::{
     group::{GroupList, OwnTags, OwnedGroup, SecurityGroup},
-    id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, VpcId},
-    model::{Instance, Interface},
-    observation::{Gap, Reading, Sighting},
-    plan::GroupSpec,
+    id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId, VpcId},
+    memory::{Memory, Note, Target, Window},
+    model::{DataStore, Instance, Interface},
+    observation::{Gap, Reading, Sighting, Wearer},
+    plan::{GroupSpec, StatusOf},
     rule::Rule,
     tag::{ConnectTag, ConnectionName},
     work::{Again, WorkItem},
@@ -129,6 +133,8 @@ pub enum Groups<'which> {
     },
     /// All of the account and Region that carry our tag.
     OwnedAnywhere,
+    /// All of the account and Region that carry our tag and were made for one of these stores.
+    OwnedFor(&'which BTreeSet<StoreArn>),
 }
 
 /// A store as the tag index knows it: a hint that may be stale. Its service has the word.
@@ -153,6 +159,16 @@ pub trait Observe {
     async fn candidates(&self) -> Reading<TaggedStore>;
     /// Asks the stores' own services. Every ARN comes back as a sighting or lies in a gap.
     async fn stores(&self, which: &BTreeSet<StoreArn>) -> Reading<Sighting>;
+    /// Asks the services for the stores that have these identities, each with the ARN it had when it
+    /// was last seen. A store was renamed or moved when one is found, and there is none when none is
+    /// and nothing lies in a gap.
+    async fn holders(&self, which: &BTreeMap<StoreId, StoreArn>) -> Reading<DataStore>;
+    /// Reads every interface of a VPC that wears one of these groups, whatever it belongs to.
+    async fn wearers(&self, vpc: &VpcId, groups: &BTreeSet<SecurityGroupId>) -> Reading<Wearer>;
+    /// Reads the groups that the default or latest version of a launch template names.
+    async fn launch_template_groups(&self) -> Reading<SecurityGroupId>;
+    /// Reads what is remembered of a VPC; of attachments, those to these lists, or all with none.
+    async fn recall(&self, vpc: &VpcId, lists: Option<&BTreeSet<Target>>) -> Result<Memory, CloudError>;
 }
 
 /// Changing. Every call that changes a group takes the proof that it is ours.
@@ -170,6 +186,16 @@ pub trait Change: Observe {
     async fn set_interface_groups(&self, of: &InterfaceId, to: &GroupList) -> Result<(), CloudError>;
     /// Replaces a store's list of groups, and changes nothing else of it.
     async fn set_store_groups(&self, of: &StoreArn, to: &GroupList) -> Result<(), CloudError>;
+    /// Deletes a group. [`ErrorKind::NotFound`] when it is not there, [`ErrorKind::InUse`] while
+    /// something wears or names it.
+    async fn delete_group(&self, group: &OwnedGroup) -> Result<(), CloudError>;
+    /// Writes a status tag, or takes it away.
+    async fn set_status(&self, of: &StatusOf, text: Option<&str>) -> Result<(), CloudError>;
+    /// Writes a window on the condition that the one before it is still there.
+    /// [`ErrorKind::AlreadyThere`] when somebody else has written one since.
+    async fn reserve(&self, vpc: &VpcId, window: &Window) -> Result<(), CloudError>;
+    /// Writes notes. Losing one delays a removal and does no other harm.
+    async fn remember(&self, vpc: &VpcId, notes: &[Note]) -> Result<(), CloudError>;
 }
 
 /// Which of the two queues of events.

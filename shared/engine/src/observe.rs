@@ -1,17 +1,18 @@
 //! Reading what a plan needs, and no more. Observing judges nothing: it closes the scope, that is,
 //! finds everything that an instance or a store in scope could be or is joined to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::join;
 use jiff::Timestamp;
 use tagwire_core::{
     group::{Owned, Ownership, SecurityGroup},
-    id::{SecurityGroupId, StoreArn, VpcId},
+    id::{InterfaceId, SecurityGroupId, StoreArn, StoreId, VpcId},
+    memory::{Recall, Target},
     model::{DataStore, Instance},
-    observation::{Observation, Reading, Scope, Sighting},
+    observation::{Observation, Reading, Scope, Sighting, Wearer, Wearing},
     service::Side,
-    tag::ConnectionName,
+    tag::{ConnectTag, ConnectionName},
 };
 
 use crate::cloud::{Groups, Instances, Observe, TaggedStore};
@@ -32,11 +33,13 @@ pub async fn observe<C: Observe>(
         scoped_stores(cloud, &scope),
     );
     instances.found.retain(|instance| instance.interface.as_ref().is_none_or(|interface| interface.vpc == *vpc));
-
     let owned = owned_groups(&groups.found);
+    let mut absent = BTreeSet::new();
+    let scope = with_renamed(cloud, scope, &owned, &mut stores, &mut absent).await;
+
     let more_stores = stores_of(&instances.found, &index.found, &owned, &scope, &stores.found);
     let names = names_of(&stores.found, vpc);
-    let instance_sides = instance_sides_of(&stores.found, &owned);
+    let instance_sides = instance_sides_of(&stores.found, &owned, &scope);
     let (joined_stores, sharing, wearing) = join!(
         stores_by_arn(cloud, &more_stores),
         instances_sharing(cloud, vpc, &names, &scope),
@@ -47,9 +50,131 @@ pub async fn observe<C: Observe>(
     for reading in [sharing, wearing] {
         instances.extend(reading);
     }
+    find_holders(cloud, &lost_of(&owned, &scope, &stores.found, &instances.found), &mut stores, &mut absent).await;
+
+    let of = to_be_asked_about(&owned, &scope, &stores.found, &instances.found);
+    let lists = match &scope {
+        Scope::Vpc => None,
+        Scope::Some { .. } => Some(lists_of(&instances.found, &stores.found)),
+    };
+    let (wearing, by, launch_templates, memory) = join!(
+        instances_wearing(cloud, vpc, &of),
+        async { if of.is_empty() { Reading::default() } else { cloud.wearers(vpc, &of).await } },
+        async { if of.is_empty() { None } else { Some(cloud.launch_template_groups().await) } },
+        cloud.recall(vpc, lists.as_ref()),
+    );
+    instances.extend(wearing);
     instances.found.sort_by(|one, other| one.id.cmp(&other.id));
     instances.found.dedup_by(|one, other| one.id == other.id);
-    Observation { vpc: vpc.clone(), at, scope, instances, stores, groups, taken_names }
+    let wearing = Wearing { of, by: without_primary_interfaces(by, &instances.found) };
+    let memory = memory.map_or_else(|error| Recall::Unknown(error.into()), Recall::Known);
+    Observation {
+        vpc: vpc.clone(),
+        at,
+        scope,
+        instances,
+        stores,
+        groups,
+        taken_names,
+        absent,
+        wearing,
+        launch_templates,
+        memory,
+    }
+}
+
+/// What a scope names may have another name now: the stores with the identities of its owned groups
+/// belong to it as well.
+async fn with_renamed<C: Observe>(
+    cloud: &C,
+    scope: Scope,
+    owned: &[Owned],
+    stores: &mut Reading<Sighting>,
+    absent: &mut BTreeSet<StoreId>,
+) -> Scope {
+    let Scope::Some { instances, stores: mut named } = scope else { return scope };
+    let lost = owned.iter().filter(|owned| owned.arn.as_ref().is_some_and(|arn| named.contains(arn)));
+    let lost = identities(lost, &stores.found);
+    let found = find_holders(cloud, &lost, stores, absent).await;
+    named.extend(found);
+    Scope::Some { instances, stores: named }
+}
+
+/// Looks for the stores that have identities which no sighting has; returns their ARNs.
+async fn find_holders<C: Observe>(
+    cloud: &C,
+    lost: &BTreeMap<StoreId, StoreArn>,
+    stores: &mut Reading<Sighting>,
+    absent: &mut BTreeSet<StoreId>,
+) -> Vec<StoreArn> {
+    let lost: BTreeMap<StoreId, StoreArn> =
+        lost.iter().filter(|(id, _)| !absent.contains(id)).map(|(id, arn)| (id.clone(), arn.clone())).collect();
+    if lost.is_empty() {
+        return Vec::new();
+    }
+    let holders = cloud.holders(&lost).await;
+    if holders.is_complete() {
+        let found: BTreeSet<&StoreId> = holders.found.iter().map(|store| &store.id).collect();
+        absent.extend(lost.keys().filter(|id| !found.contains(id)).cloned());
+    }
+    let arns = holders.found.iter().map(|store| store.arn.clone()).collect();
+    stores.found.extend(holders.found.into_iter().map(|store| Sighting::Present(Box::new(store))));
+    stores.gaps.extend(holders.gaps);
+    arns
+}
+
+/// The identities of owned groups whose names their service does not know, or knows as others'.
+fn identities<'owned>(owned: impl Iterator<Item = &'owned Owned>, stores: &[Sighting]) -> BTreeMap<StoreId, StoreArn> {
+    let here: BTreeSet<&StoreId> = present(stores).map(|store| &store.id).collect();
+    let answered: BTreeSet<&StoreArn> = stores.iter().map(Sighting::arn).collect();
+    owned
+        .filter(|owned| !here.contains(&owned.store))
+        .filter_map(|owned| Some((owned.store.clone(), owned.arn.clone().filter(|arn| answered.contains(arn))?)))
+        .collect()
+}
+
+/// The identities to look for: those of the groups that the scope has to do with.
+fn lost_of(owned: &[Owned], scope: &Scope, stores: &[Sighting], instances: &[Instance]) -> BTreeMap<StoreId, StoreArn> {
+    let worn = |owned: &Owned| instances.iter().any(|instance| instance.wears(owned.group.id()));
+    identities(owned.iter().filter(|owned| *scope == Scope::Vpc || worn(owned)), stores)
+}
+
+/// The owned groups of which it has to be known who wears them: in a sweep all, else those of stores
+/// that may be gone or take no part any more.
+fn to_be_asked_about(
+    owned: &[Owned],
+    scope: &Scope,
+    stores: &[Sighting],
+    instances: &[Instance],
+) -> BTreeSet<SecurityGroupId> {
+    let concerned = |owned: &Owned| {
+        let named = || owned.arn.as_ref().is_some_and(|arn| scope.has_store(arn));
+        let now = || present(stores).any(|store| store.id == owned.store && scope.has_store(&store.arn));
+        named() || now() || instances.iter().any(|instance| instance.wears(owned.group.id()))
+    };
+    let takes_part: BTreeSet<&StoreId> =
+        present(stores).filter(|store| store.wishes.connect != ConnectTag::Absent).map(|store| &store.id).collect();
+    let ending: BTreeSet<&StoreId> = owned
+        .iter()
+        .filter(|owned| !takes_part.contains(&owned.store) && concerned(owned))
+        .map(|owned| &owned.store)
+        .collect();
+    let asked = owned.iter().filter(|owned| *scope == Scope::Vpc || ending.contains(&owned.store));
+    asked.map(|owned| owned.group.id().clone()).collect()
+}
+
+fn lists_of(instances: &[Instance], stores: &[Sighting]) -> BTreeSet<Target> {
+    let interfaces = instances.iter().filter_map(|instance| instance.interface.as_ref());
+    let interfaces = interfaces.map(|interface| Target::Interface(interface.id.clone()));
+    interfaces.chain(present(stores).map(|store| Target::Store(store.id.clone()))).collect()
+}
+
+/// Of the primary interfaces of instances that were read, those speak for themselves.
+fn without_primary_interfaces(mut by: Reading<Wearer>, instances: &[Instance]) -> Reading<Wearer> {
+    let known: BTreeSet<&InterfaceId> =
+        instances.iter().filter_map(|instance| instance.interface.as_ref()).map(|interface| &interface.id).collect();
+    by.found.retain(|wearer| !known.contains(&wearer.interface));
+    by
 }
 
 /// The VPCs of the account and Region that have something opted in or owned, each once.
@@ -141,10 +266,7 @@ fn stores_of(
         index.iter().filter(|store| everything || shares(store)).map(|store| store.arn.clone()).collect();
     arns.extend(owned.iter().filter(|owned| everything || worn(owned)).filter_map(|owned| owned.arn.clone()));
     for sighting in read {
-        arns.remove(match sighting {
-            Sighting::Present(store) => &store.arn,
-            Sighting::Gone(arn) => arn,
-        });
+        arns.remove(sighting.arn());
     }
     arns
 }
@@ -163,10 +285,13 @@ fn names_of(stores: &[Sighting], vpc: &VpcId) -> BTreeSet<ConnectionName> {
         .collect()
 }
 
-fn instance_sides_of(stores: &[Sighting], owned: &[Owned]) -> BTreeSet<SecurityGroupId> {
-    owned
-        .iter()
-        .filter(|owned| owned.name.side == Side::Instance && present(stores).any(|store| store.id == owned.store))
-        .map(|owned| owned.group.id().clone())
-        .collect()
+/// The instance sides of the stores that were asked for, there or not.
+fn instance_sides_of(stores: &[Sighting], owned: &[Owned], scope: &Scope) -> BTreeSet<SecurityGroupId> {
+    let of_store = |owned: &Owned| {
+        let named =
+            owned.arn.as_ref().is_some_and(|arn| matches!(scope, Scope::Some { stores, .. } if stores.contains(arn)));
+        named || present(stores).any(|store| store.id == owned.store)
+    };
+    let sides = owned.iter().filter(|owned| owned.name.side == Side::Instance && of_store(owned));
+    sides.map(|owned| owned.group.id().clone()).collect()
 }

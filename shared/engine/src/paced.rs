@@ -10,10 +10,11 @@ use std::{
 use jiff::Timestamp;
 use tagwire_core::{
     group::{GroupList, OwnTags, OwnedGroup, SecurityGroup},
-    id::{InterfaceId, SecurityGroupId, StoreArn, VpcId},
-    model::{Instance, Interface},
-    observation::{Reading, Sighting},
-    plan::GroupSpec,
+    id::{InterfaceId, SecurityGroupId, StoreArn, StoreId, VpcId},
+    memory::{Memory, Note, Target, Window},
+    model::{DataStore, Instance, Interface},
+    observation::{Reading, Sighting, Wearer},
+    plan::{GroupSpec, StatusOf},
     rule::{Direction, Rule},
 };
 
@@ -24,11 +25,13 @@ use crate::cloud::{Change, Clock, CloudError, ErrorKind, Groups, Instances, Obse
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Bucket {
     CreateGroup,
+    DeleteGroup,
     Authorize(Direction),
     Revoke(Direction),
     Tag,
     Interface,
     Store,
+    Memory,
 }
 
 impl Bucket {
@@ -37,10 +40,12 @@ impl Bucket {
     /// its modifications are rare and slow, so a low one costs nothing.
     fn size(self) -> (f64, f64) {
         match self {
-            Self::CreateGroup | Self::Authorize(_) | Self::Revoke(_) => (25.0, 2.5),
+            Self::CreateGroup | Self::DeleteGroup | Self::Authorize(_) | Self::Revoke(_) => (25.0, 2.5),
             Self::Tag => (50.0, 5.0),
             Self::Interface => (50.0, 2.5),
             Self::Store => (10.0, 1.0),
+            // The table is ours alone and takes what it is asked for; this only bounds a mistake.
+            Self::Memory => (100.0, 50.0),
         }
     }
 }
@@ -118,6 +123,18 @@ impl<'run, C, K: Clock> Paced<'run, C, K> {
         reading
     }
 
+    /// When everything has to be done.
+    #[must_use]
+    pub fn deadline(&self) -> Timestamp {
+        self.deadline
+    }
+
+    /// What is left until then.
+    #[must_use]
+    fn time_left(&self) -> Duration {
+        Duration::try_from(self.deadline.duration_since(self.clock.now())).unwrap_or_default()
+    }
+
     async fn change<T>(
         &self,
         bucket: Bucket,
@@ -155,8 +172,7 @@ impl<C, K: Clock> Clock for Paced<'_, C, K> {
     }
 
     async fn sleep(&self, span: Duration) {
-        let left = Duration::try_from(self.deadline.duration_since(self.clock.now())).unwrap_or_default();
-        self.clock.sleep(span.min(left)).await;
+        self.clock.sleep(span.min(self.time_left())).await;
     }
 }
 
@@ -179,6 +195,22 @@ impl<C: Observe, K: Clock> Observe for Paced<'_, C, K> {
 
     async fn stores(&self, which: &BTreeSet<StoreArn>) -> Reading<Sighting> {
         self.read(async || self.cloud.stores(which).await).await
+    }
+
+    async fn holders(&self, which: &BTreeMap<StoreId, StoreArn>) -> Reading<DataStore> {
+        self.read(async || self.cloud.holders(which).await).await
+    }
+
+    async fn wearers(&self, vpc: &VpcId, groups: &BTreeSet<SecurityGroupId>) -> Reading<Wearer> {
+        self.read(async || self.cloud.wearers(vpc, groups).await).await
+    }
+
+    async fn launch_template_groups(&self) -> Reading<SecurityGroupId> {
+        self.read(async || self.cloud.launch_template_groups().await).await
+    }
+
+    async fn recall(&self, vpc: &VpcId, lists: Option<&BTreeSet<Target>>) -> Result<Memory, CloudError> {
+        self.change(Bucket::Memory, async || self.cloud.recall(vpc, lists).await).await
     }
 }
 
@@ -205,5 +237,21 @@ impl<C: Change, K: Clock> Change for Paced<'_, C, K> {
 
     async fn set_store_groups(&self, of: &StoreArn, to: &GroupList) -> Result<(), CloudError> {
         self.change(Bucket::Store, async || self.cloud.set_store_groups(of, to).await).await
+    }
+
+    async fn delete_group(&self, group: &OwnedGroup) -> Result<(), CloudError> {
+        self.change(Bucket::DeleteGroup, async || self.cloud.delete_group(group).await).await
+    }
+
+    async fn set_status(&self, of: &StatusOf, text: Option<&str>) -> Result<(), CloudError> {
+        self.change(Bucket::Tag, async || self.cloud.set_status(of, text).await).await
+    }
+
+    async fn reserve(&self, vpc: &VpcId, window: &Window) -> Result<(), CloudError> {
+        self.change(Bucket::Memory, async || self.cloud.reserve(vpc, window).await).await
+    }
+
+    async fn remember(&self, vpc: &VpcId, notes: &[Note]) -> Result<(), CloudError> {
+        self.change(Bucket::Memory, async || self.cloud.remember(vpc, notes).await).await
     }
 }

@@ -1,11 +1,13 @@
 """Deploys a SAM template to the local AWS: what ``sam package`` and a deployment do, without a build.
 
     python deploy.py --endpoint URL --template template.yaml --functions DIR --stack NAME --parameters '{"Mode": "enforce"}'
+    python deploy.py --endpoint URL --stack NAME --delete
 
 Each function's code is the file in ``--functions`` that its ``Metadata.BuildProperties.Binary``
 names. Nothing else of the template is touched. A parameter ``Architecture`` that is not given is this
 machine's, for that is what the code was built for. Prints the stack's outputs and the physical ids of
-its resources as JSON; on failure prints the stack's events to standard error and exits with 1.
+its resources as JSON; on failure prints the stack's events to standard error and exits with 1. With
+``--delete`` the stack is deleted instead, but for what the template says to retain.
 """
 
 import argparse
@@ -38,12 +40,18 @@ def main() -> None:
     """Reads the command line, deploys, prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--endpoint", required=True, help="where the local AWS listens")
-    parser.add_argument("--template", type=Path, required=True)
-    parser.add_argument("--functions", type=Path, required=True, help="folder that holds the functions' binaries")
+    parser.add_argument("--template", type=Path)
+    parser.add_argument("--functions", type=Path, help="folder that holds the functions' binaries")
     parser.add_argument("--stack", required=True, help="name of the stack")
     parser.add_argument("--parameters", type=json.loads, default={}, help="JSON object of stack parameters")
+    parser.add_argument("--delete", action="store_true", help="delete the stack")
     options = parser.parse_args()
+    if not options.delete and not (options.template and options.functions):
+        parser.error("a deployment needs --template and --functions")
     try:
+        if options.delete:
+            delete(options.stack, options.endpoint)
+            return
         packaged = package(options.template, options.functions, options.endpoint)
         unknown = sorted(set(options.parameters) - set(packaged.get("Parameters", {})))
         if unknown:
@@ -53,7 +61,8 @@ def main() -> None:
             options.parameters.setdefault("Architecture", "x86_64" if platform.machine() == "x86_64" else "arm64")
         print(json.dumps(create(options.stack, packaged, options.parameters, options.endpoint)))
     except DeploymentFailed as failure:
-        sys.exit(f"deploying {options.template} as stack {options.stack} failed: {failure}")
+        what = f"deleting stack {options.stack}" if options.delete else f"deploying {options.template} as stack {options.stack}"
+        sys.exit(f"{what} failed: {failure}")
 
 
 def package(template: Path, functions: Path, endpoint: str) -> dict[str, Any]:
@@ -132,6 +141,27 @@ def create(stack: str, template: dict[str, Any], parameters: dict[str, str], end
             for resource in resources(cloudformation, stack)
         },
     }
+
+
+def delete(stack: str, endpoint: str) -> None:
+    """Deletes the stack and waits until it is gone."""
+    cloudformation = client("cloudformation", endpoint)
+    try:
+        # Under its id a stack can be described after its end as well.
+        stack_id = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackId"]
+    except ClientError as error:
+        raise DeploymentFailed(f"there is no such stack: {error}") from error
+    cloudformation.delete_stack(StackName=stack)
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while (status := cloudformation.describe_stacks(StackName=stack_id)["Stacks"][0]["StackStatus"]) in (
+        "CREATE_COMPLETE",
+        "DELETE_IN_PROGRESS",
+    ):
+        if time.monotonic() > deadline:
+            raise DeploymentFailed(f"{status} after {DEADLINE_SECONDS} s\n{events(cloudformation, stack_id)}")
+        time.sleep(0.05)
+    if status != "DELETE_COMPLETE":
+        raise DeploymentFailed(f"{status}\n{events(cloudformation, stack_id)}")
 
 
 def resources(cloudformation: Any, stack: str) -> list[dict[str, Any]]:

@@ -13,6 +13,8 @@ What differs from plain ministack:
   something being left alone would pass on nothing.
 - What functions write goes to a file as well, a JSON line for each invocation.
 - A function's name is in the user agent of the AWS calls that it makes.
+- A table of a stack has the expiry, recovery and encryption that its template asks for, and a stack
+  that is made again gets a new table: one that was retained keeps its name and its items.
 - ``GET /tagwire/state`` tells, as of one moment, what lies in each queue and what is running.
 """
 
@@ -24,6 +26,7 @@ import socket
 import threading
 import time
 from collections import Counter
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +66,40 @@ def main() -> None:
 
 def _mend(function_log: Path) -> None:
     from ministack.core import lambda_runtime
-    from ministack.services import eventbridge, lambda_svc
+    from ministack.services import dynamodb, eventbridge, lambda_svc
+    from ministack.services.cloudformation import provisioners
 
+    _make_tables_whole(provisioners, dynamodb)
     _take_events_of_aws(eventbridge)
     _watch_functions(lambda_svc, function_log)
     _name_functions(lambda_svc, lambda_runtime)
+
+
+def _make_tables_whole(provisioners: Any, dynamodb: Any) -> None:
+    table_handlers = provisioners._RESOURCE_HANDLERS["AWS::DynamoDB::Table"]
+    create = table_handlers["create"]
+
+    def create_whole(logical_id: str, properties: dict[str, Any], stack_name: str) -> Any:
+        if not properties.get("TableName"):
+            usual = provisioners._physical_name(stack_name, logical_id, max_len=240)
+            names = (usual if number == 1 else f"{usual}-{number}" for number in count(1))
+            properties = {**properties, "TableName": next(name for name in names if name not in dynamodb._tables)}
+        name, attributes = create(logical_id, properties, stack_name)
+        if expiry := properties.get("TimeToLiveSpecification"):
+            dynamodb._update_ttl({"TableName": name, "TimeToLiveSpecification": expiry})
+        if recovery := properties.get("PointInTimeRecoverySpecification"):
+            dynamodb._update_continuous_backups({"TableName": name, "PointInTimeRecoverySpecification": recovery})
+        if encryption := properties.get("SSESpecification"):
+            dynamodb._update_table(
+                {"TableName": name, "SSESpecification": {"Enabled": _is_true(encryption.get("SSEEnabled"))}}
+            )
+        return name, attributes
+
+    table_handlers["create"] = create_whole
+
+
+def _is_true(value: Any) -> bool:
+    return str(value).lower() == "true"
 
 
 def _take_events_of_aws(eventbridge: Any) -> None:

@@ -46,6 +46,12 @@ impl Fault {
         Self { left: number, ..self }
     }
 
+    /// Spoils every such call, until [`LocalAws::forget_faults`](crate::LocalAws::forget_faults).
+    #[must_use]
+    pub fn always(self) -> Self {
+        self.times(u32::MAX)
+    }
+
     /// Lets that many calls pass first.
     #[must_use]
     pub fn after(self, number: u32) -> Self {
@@ -87,19 +93,25 @@ impl Effect {
             Self::Refuse(status, code, message) => (*status, code.as_str(), message.as_str()),
             Self::Throttle => match service {
                 "ec2" => (503, "RequestLimitExceeded", "Request limit exceeded."),
-                "rds" => (400, "Throttling", "Rate exceeded"),
+                "rds" | "elasticache" | "redshift" => (400, "Throttling", "Rate exceeded"),
+                "dynamodb" => {
+                    (400, "ProvisionedThroughputExceededException", "The level of configured throughput was exceeded.")
+                }
                 "tagging" => (400, "ThrottledException", "Rate exceeded"),
                 "sqs" => (400, "RequestThrottled", "Rate exceeded"),
                 _ => (400, "ThrottlingException", "Rate exceeded"),
             },
             Self::AccessDenied => match service {
                 "ec2" => (403, "UnauthorizedOperation", "You are not authorized to perform this operation."),
-                "rds" => (403, "AccessDenied", "User is not authorized to perform this operation"),
+                "rds" | "elasticache" | "redshift" => {
+                    (403, "AccessDenied", "User is not authorized to perform this operation")
+                }
                 _ => (400, "AccessDeniedException", "User is not authorized to perform this operation"),
             },
             Self::ServerError => match service {
                 "ec2" => (500, "InternalError", "An internal error has occurred"),
                 "tagging" => (500, "InternalServiceException", "An internal error has occurred"),
+                "dynamodb" => (500, "InternalServerError", "Internal server error"),
                 _ => (500, "InternalFailure", "The request processing has failed because of an unknown error"),
             },
         };
@@ -112,11 +124,11 @@ impl Effect {
                      <Message>{message}</Message></Error></Errors><RequestID>spoiled</RequestID></Response>"
                 ),
             ),
-            "rds" => Response::new(
+            "rds" | "elasticache" | "redshift" => Response::new(
                 status,
                 &[("content-type", "text/xml")],
                 format!(
-                    "<ErrorResponse xmlns=\"http://rds.amazonaws.com/doc/2014-10-31/\"><Error><Type>Sender</Type>\
+                    "<ErrorResponse><Error><Type>Sender</Type>\
                      <Code>{code}</Code><Message>{message}</Message></Error><RequestId>spoiled</RequestId>\
                      </ErrorResponse>"
                 ),

@@ -22,6 +22,7 @@
 mod events;
 mod fault;
 mod http;
+mod made;
 mod paths;
 mod proxy;
 mod run;
@@ -29,6 +30,8 @@ mod server;
 mod settle;
 mod slot;
 mod stack;
+mod state_table;
+mod tags;
 mod venv;
 
 use std::collections::BTreeMap;
@@ -136,6 +139,7 @@ impl LeaseOptions {
 pub struct LocalAws {
     clients: Clients,
     stack: Stack,
+    deployment: Deployment,
     settle_deadline: Duration,
     tag_versions: Mutex<BTreeMap<String, u32>>,
     state_address: SocketAddr,
@@ -148,8 +152,11 @@ pub struct LocalAws {
 
 #[derive(Debug)]
 struct Clients {
+    dynamodb: aws_sdk_dynamodb::Client,
     ec2: aws_sdk_ec2::Client,
+    elasticache: aws_sdk_elasticache::Client,
     rds: aws_sdk_rds::Client,
+    redshift: aws_sdk_redshift::Client,
     sqs: aws_sdk_sqs::Client,
     eventbridge: aws_sdk_eventbridge::Client,
 }
@@ -179,7 +186,7 @@ impl LocalAws {
         let slot = Slot::take().await?;
         let run = Run::begin(options.log_dir.as_deref())?;
         let started = start(&run, &options, &built).await;
-        let (servers, proxies, stack) = match started {
+        let Started { servers, proxies, stack, deployment } = match started {
             Ok(started) => started,
             Err(error) => {
                 run.mark_failed();
@@ -190,6 +197,7 @@ impl LocalAws {
         Ok(Self {
             clients: clients(state_address, events_address).await,
             stack,
+            deployment,
             settle_deadline: options.settle_deadline,
             tag_versions: Mutex::default(),
             state_address,
@@ -211,6 +219,24 @@ impl LocalAws {
     #[must_use]
     pub fn rds(&self) -> &aws_sdk_rds::Client {
         &self.clients.rds
+    }
+
+    /// ElastiCache, as the test sees it.
+    #[must_use]
+    pub fn elasticache(&self) -> &aws_sdk_elasticache::Client {
+        &self.clients.elasticache
+    }
+
+    /// Redshift, as the test sees it.
+    #[must_use]
+    pub fn redshift(&self) -> &aws_sdk_redshift::Client {
+        &self.clients.redshift
+    }
+
+    /// DynamoDB, as the test sees it.
+    #[must_use]
+    pub fn dynamodb(&self) -> &aws_sdk_dynamodb::Client {
+        &self.clients.dynamodb
     }
 
     /// SQS, as the test sees it.
@@ -236,6 +262,31 @@ impl LocalAws {
     #[must_use]
     pub fn stack(&self) -> &Stack {
         &self.stack
+    }
+
+    /// Deletes the stack, as an operator does; what its template retains stays, and so does everything that the
+    /// functions have made. Until [`LocalAws::deploy`] there is no stack.
+    ///
+    /// # Errors
+    ///
+    /// When there is no stack, or it cannot be deleted.
+    pub async fn delete_stack(&mut self) -> Result<()> {
+        let deployment = self.deployment.clone();
+        tokio::task::spawn_blocking(move || deployment.delete()).await.context("deleting the stack")??;
+        self.stack = Stack::default();
+        Ok(())
+    }
+
+    /// Deploys the stack anew, with these parameters that are not to have their default.
+    ///
+    /// # Errors
+    ///
+    /// When there is a stack of the name, or it does not come up.
+    pub async fn deploy(&mut self, parameters: &BTreeMap<String, String>) -> Result<()> {
+        let (deployment, parameters) = (self.deployment.clone(), parameters.clone());
+        let deployed = tokio::task::spawn_blocking(move || deployment.create(&parameters));
+        self.stack = deployed.await.context("deploying the stack")??;
+        Ok(())
     }
 
     /// The folder of the servers' and functions' logs.
@@ -327,15 +378,28 @@ impl LocalAws {
     ///
     /// When there is no such store, or an identifier names two.
     pub async fn set_store_status(&self, store: &str, status: &str) -> Result<String> {
-        let wish = json!({ "store": store, "status": status });
-        let answer = Request::json("POST", "/tagwire/store-status", &wish).send(self.state_address).await?;
-        let before = serde_json::from_slice::<Value>(&answer.body)
-            .ok()
-            .filter(|_| answer.status == 200)
-            .and_then(|told| told.get("before")?.as_str().map(str::to_owned));
-        before.ok_or_else(|| {
-            anyhow!("setting the state of {store} to {status}: HTTP {} {}", answer.status, answer.text())
-        })
+        let told = self.control("store-status", &json!({ "store": store, "status": status })).await?;
+        told.get("before").and_then(Value::as_str).map(str::to_owned).ok_or_else(|| anyhow!("no state in {told}"))
+    }
+
+    /// Says how long data stores take from now on: to become available once they are made, and to change their
+    /// security groups, which are `adding` and `removing` until then. At first both take no time.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not answer.
+    pub async fn slow_stores(&self, creating: Duration, changing: Duration) -> Result<()> {
+        let delays = json!({ "creating": creating.as_secs_f64(), "changing": changing.as_secs_f64() });
+        self.control("delays", &delays).await.map(drop)
+    }
+
+    /// Does at the state server what AWS itself would do.
+    pub(crate) async fn control(&self, what: &str, wish: &Value) -> Result<Value> {
+        let answer = Request::json("POST", &format!("/tagwire/{what}"), wish).send(self.state_address).await?;
+        if answer.status != 200 {
+            bail!("{what} {wish}: HTTP {} {}", answer.status, answer.text());
+        }
+        serde_json::from_slice(&answer.body).with_context(|| format!("the answer to {what} {wish}: {}", answer.text()))
     }
 
     /// Waits until all work is done: queues empty, delayed messages included, and no function running.
@@ -492,6 +556,16 @@ impl LocalAws {
         Ok(lines)
     }
 
+    /// Runs the sweep now, as its schedule does, and answers what it answers; [`LocalAws::settle`] waits for the work
+    /// that it hands out.
+    ///
+    /// # Errors
+    ///
+    /// When the stack has no function `SweepFunction`, or it fails.
+    pub async fn sweep(&self) -> Result<Value> {
+        self.invoke("SweepFunction", &json!({})).await
+    }
+
     /// Calls a deployed function, named by its logical id, and answers what it answers.
     ///
     /// # Errors
@@ -526,7 +600,13 @@ struct Invocation {
     lines: Vec<String>,
 }
 
-type Started = ([(Server, SocketAddr); 2], Proxies, Stack);
+#[derive(Debug)]
+struct Started {
+    servers: [(Server, SocketAddr); 2],
+    proxies: Proxies,
+    stack: Stack,
+    deployment: Deployment,
+}
 
 async fn start(run: &Run, options: &LeaseOptions, built: &[PathBuf]) -> Result<Started> {
     stack::collect(built, &run.functions())?;
@@ -545,25 +625,21 @@ async fn start(run: &Run, options: &LeaseOptions, built: &[PathBuf]) -> Result<S
         let events_address = loopback(events.port()?);
         state.tell(&format!("http://{events_address}"))?;
 
-        // The state server is still reading its code at this point; deploying need not wait for it.
-        let stack = if options.deploy {
-            stack::deploy(&Deployment {
-                python: &python,
-                endpoint: &format!("http://{events_address}"),
-                template: &options.template.unwrap_or_else(|| paths::workspace().join("template.yaml")),
-                functions: &functions,
-                stack: &options.stack_name,
-                parameters: &options.parameters,
-            })?
-        } else {
-            Stack::default()
+        let deployment = Deployment {
+            python,
+            endpoint: format!("http://{events_address}"),
+            template: options.template.unwrap_or_else(|| paths::workspace().join("template.yaml")),
+            functions,
+            stack: options.stack_name,
         };
+        // The state server is still reading its code at this point; deploying need not wait for it.
+        let stack = if options.deploy { deployment.create(&options.parameters)? } else { Stack::default() };
         let state_address = loopback(state.port()?);
-        Ok(([(state, state_address), (events, events_address)], stack))
+        Ok(([(state, state_address), (events, events_address)], stack, deployment))
     });
-    let (servers, stack) = started.await.context("starting the servers")??;
+    let (servers, stack, deployment) = started.await.context("starting the servers")??;
     proxies.stand_before(servers[0].1, servers[1].1)?;
-    Ok((servers, proxies, stack))
+    Ok(Started { servers, proxies, stack, deployment })
 }
 
 fn loopback(port: u16) -> SocketAddr {
@@ -639,6 +715,15 @@ async fn clients(state: SocketAddr, events: SocketAddr) -> Clients {
         .await;
     let (state, events) = (format!("http://{state}"), format!("http://{events}"));
     Clients {
+        dynamodb: aws_sdk_dynamodb::Client::from_conf(
+            aws_sdk_dynamodb::config::Builder::from(&shared).endpoint_url(events.clone()).build(),
+        ),
+        elasticache: aws_sdk_elasticache::Client::from_conf(
+            aws_sdk_elasticache::config::Builder::from(&shared).endpoint_url(state.clone()).build(),
+        ),
+        redshift: aws_sdk_redshift::Client::from_conf(
+            aws_sdk_redshift::config::Builder::from(&shared).endpoint_url(state.clone()).build(),
+        ),
         ec2: aws_sdk_ec2::Client::from_conf(
             aws_sdk_ec2::config::Builder::from(&shared).endpoint_url(state.clone()).build(),
         ),

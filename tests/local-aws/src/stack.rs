@@ -59,6 +59,20 @@ impl Stack {
         Some(logical_id)
     }
 
+    /// The physical id of the only resource of a CloudFormation type.
+    ///
+    /// # Errors
+    ///
+    /// When the stack has none of it, or several.
+    pub fn only(&self, kind: &str) -> Result<&str> {
+        let mut of_kind = self.resources.values().filter(|resource| resource.kind == kind);
+        match (of_kind.next(), of_kind.next()) {
+            (Some(resource), None) => Ok(&resource.id),
+            (None, _) => bail!("the stack has no {kind}"),
+            (Some(_), Some(_)) => bail!("the stack has several {kind}"),
+        }
+    }
+
     /// All resources, by logical id.
     #[must_use]
     pub fn resources(&self) -> &BTreeMap<String, Resource> {
@@ -134,34 +148,46 @@ fn executable(line: &str) -> Option<PathBuf> {
     Some(PathBuf::from(message.get("executable")?.as_str()?))
 }
 
-/// What is to be deployed where.
-#[derive(Debug)]
-pub(crate) struct Deployment<'a> {
-    pub(crate) python: &'a Path,
-    pub(crate) endpoint: &'a str,
-    pub(crate) template: &'a Path,
-    pub(crate) functions: &'a Path,
-    pub(crate) stack: &'a str,
-    pub(crate) parameters: &'a BTreeMap<String, String>,
+/// What is deployed where.
+#[derive(Clone, Debug)]
+pub(crate) struct Deployment {
+    pub(crate) python: PathBuf,
+    pub(crate) endpoint: String,
+    pub(crate) template: PathBuf,
+    pub(crate) functions: PathBuf,
+    pub(crate) stack: String,
 }
 
-/// Creates the stack and waits for it. Blocks.
-pub(crate) fn deploy(deployment: &Deployment<'_>) -> Result<Stack> {
-    let mut command = Command::new(deployment.python);
-    command
-        .arg(paths::python().join("deploy.py"))
-        .args(["--endpoint", deployment.endpoint, "--stack", deployment.stack])
-        .arg("--template")
-        .arg(deployment.template)
-        .arg("--functions")
-        .arg(deployment.functions)
-        .arg("--parameters")
-        .arg(serde_json::to_string(deployment.parameters)?);
+impl Deployment {
+    /// Creates the stack and waits for it. Blocks.
+    pub(crate) fn create(&self, parameters: &BTreeMap<String, String>) -> Result<Stack> {
+        let mut command = self.command();
+        command.arg("--template").arg(&self.template).arg("--functions").arg(&self.functions);
+        command.arg("--parameters").arg(serde_json::to_string(parameters)?);
+        let printed = run(&mut command)?;
+        serde_json::from_slice(&printed).with_context(|| {
+            format!("{command:?} printed {:?}, which is no description of a stack", String::from_utf8_lossy(&printed))
+        })
+    }
+
+    /// Deletes the stack and waits until it is gone. Blocks.
+    pub(crate) fn delete(&self) -> Result<()> {
+        run(self.command().arg("--delete")).map(drop)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.python);
+        command.arg(paths::python().join("deploy.py"));
+        command.args(["--endpoint", &self.endpoint, "--stack", &self.stack]);
+        command
+    }
+}
+
+/// Runs a command to its end and answers what it printed.
+fn run(command: &mut Command) -> Result<Vec<u8>> {
     let output = command.output().with_context(|| format!("starting {command:?}"))?;
     if !output.status.success() {
         bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
     }
-    serde_json::from_slice(&output.stdout).with_context(|| {
-        format!("{command:?} printed {:?}, which is no description of a stack", String::from_utf8_lossy(&output.stdout))
-    })
+    Ok(output.stdout)
 }

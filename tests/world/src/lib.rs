@@ -20,15 +20,19 @@
 //!
 //! | line | options |
 //! |---|---|
-//! | `instance i-1` | `connect=a,b` or the raw value `connect="a b"`, `zone=a`, `wears=G` (default `default`), `block`, `hold`, `gone` |
+//! | `instance i-1` | `connect=a,b` or the raw value `connect="a b"`, `zone=a`, `wears=G` (default `default`), `status="TEXT"`, `block`, `hold`, `gone` |
 //! | `db NAME`, `cluster NAME`, `docdb NAME`, `neptune NAME`, `replicationgroup NAME`, `cache NAME`, `serverlesscache NAME`, `warehouse NAME` | `connect=` as above, `port=5432` (`5432-5440`, `none`), `state=available`, `groups=G:removing` (default `default`; `:adding`), `zone=a,b`, `vpc=2`, `classic`, `block`, `hold`, `id=IDENTITY`, `serverless-v1`, `global=G`, `member-of=C` |
 //! | `pair NAME 1` (`1/2`: store side 1, instance side 2) | a whole owned pair, attached to the store; `worn-by=i-1`, `loose`, `adding`, `removing`, `only=store`, `rules=none` (`store`, `instance`), `port=5433`, `egress=store,instance`, `store-rule=RULE`, `instance-rule=RULE`, `arn=OLD`, `made-by=console` (`hand`, `forger`, `nobody`: tags lost) |
 //! | `group G` | `rule=RULE`, `tagged=NAME/store`, `tag:KEY=VALUE`, `ours=store` (our description), `description=D`, `id=ID`, `worn-by=i-1`, `on=NAME` |
-//! | `gone NAME` | the service said that there is no such DB instance |
+//! | `gone NAME` | the service said that there is no such DB instance, and lists none with its identity; `unsure`: it did not list |
+//! | `interface eni-9` | an interface that is no instance's primary one: `wears=G,G`, `of="a function"` or `of=i-1`, `primary` |
+//! | `template G` | a launch template names the group |
 //! | `scope vpc`, `scope i-1 NAME` | |
-//! | `gap groups`, `gap stores lasting` | what could not be read; `lasting` when no repetition helps |
+//! | `gap groups`, `gap stores lasting` | what could not be read (`instances`, `stores`, `groups`, `wearers`, `templates`, `memory`); `lasting` when no repetition helps |
 //! | `taken G` | names that AWS refused |
-//! | `limit 3` | how many groups an interface takes |
+//! | `limit 3`, `max 10`, `window 15`, `isolation G`, `status-tags` | the policy: how many groups an interface takes, how many connections are removed in how many minutes, what isolates |
+//! | `removed 8`, `wanted i-1 NAME`, `unused G` | what is remembered, each with `ago=MINUTES` |
+//! | `attached i-1 G`, `attached NAME G` | likewise, with `tag="a b"`, `again=MINUTES,MINUTES` (ago), `contested` |
 //!
 //! A `RULE` is written as it is shown: `"tcp 5432 from sg-ec2-rds-1"`, `"all traffic to 0.0.0.0/0"`.
 

@@ -1,13 +1,17 @@
 //! The grammar of worlds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use tagwire_core::{
-    group::{self, GroupName, MANAGED_BY, OwnTags, SecurityGroup},
+    group::{self, GroupName, MANAGED_BY, OwnTags, Ownership, SecurityGroup},
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId, StoreKind, VpcId, ZoneName},
+    memory::{Attached, Connection, Memory, Note, Recall, Target},
     model::{DataStore, Form, Instance, Interface, Membership},
-    observation::{Gap, Observation, Reading, Scope, Sighting},
+    observation::{Bearer, Gap, Observation, Reading, Scope, Sighting, Wearer, Wearing},
     plan::PairRule,
     policy::Policy,
     rule::{Peer, PortRange, Rule, Traffic},
@@ -75,7 +79,7 @@ impl World {
                 line: line.number,
                 problem: format!("there is no line that begins with {:?}", line.head),
             }),
-            None => Ok(reader.world),
+            None => Ok(reader.finish()),
         }
     }
 }
@@ -92,14 +96,30 @@ impl World {
                 reader = before;
             }
         }
-        reader.world
+        reader.finish()
     }
 }
 
 const THINGS: [&str; 9] =
     ["instance", "db", "cluster", "docdb", "neptune", "replicationgroup", "cache", "serverlesscache", "warehouse"];
 const GROUPS: [&str; 2] = ["pair", "group"];
-const REST: [&str; 5] = ["gone", "scope", "gap", "taken", "limit"];
+const REST: [&str; 15] = [
+    "gone",
+    "scope",
+    "gap",
+    "taken",
+    "limit",
+    "interface",
+    "template",
+    "isolation",
+    "removed",
+    "wanted",
+    "unused",
+    "attached",
+    "max",
+    "window",
+    "status-tags",
+];
 
 type Outcome<T> = Result<T, String>;
 
@@ -194,6 +214,12 @@ impl Line {
         self.words.extract_if(.., |word| word == flag).count() > 0
     }
 
+    /// The moment that lies as far back as `ago` says, in minutes.
+    fn ago(&mut self) -> Outcome<Timestamp> {
+        let minutes: i64 = self.text("ago")?.map_or(Ok(0), |text| said(text.parse()))?;
+        said(Timestamp::from_second(-60 * minutes))
+    }
+
     fn rules(&mut self, key: &str) -> Outcome<BTreeSet<Rule>> {
         let read = |value: Value| rule::read(&value.text).ok_or_else(|| format!("{:?} is not a rule", value.text));
         self.all(key).into_iter().map(read).collect()
@@ -202,7 +228,12 @@ impl Line {
     fn wishes(&mut self) -> Outcome<Wishes> {
         let connect = self.value("connect")?;
         let value = connect.map(|value| if value.quoted { value.text } else { value.text.replace(',', " ") });
-        Ok(Wishes { connect: ConnectTag::read(value.as_deref()), blocked: self.flag("block"), held: self.flag("hold") })
+        Ok(Wishes {
+            connect: ConnectTag::read(value.as_deref()),
+            blocked: self.flag("block"),
+            held: self.flag("hold"),
+            status: self.text("status")?,
+        })
     }
 }
 
@@ -217,6 +248,10 @@ fn said<T>(result: Result<T, impl std::fmt::Display>) -> Outcome<T> {
 /// A group's id; the prefix may be left out.
 fn group_id(name: &str) -> Outcome<SecurityGroupId> {
     said(SecurityGroupId::parse(format!("sg-{}", name.strip_prefix("sg-").unwrap_or(name))))
+}
+
+fn interface_of(instance: &InstanceId) -> Outcome<InterfaceId> {
+    said(InterfaceId::parse(instance.as_str().replacen("i-", "eni-", 1)))
 }
 
 fn zone(name: &str) -> Outcome<ZoneName> {
@@ -261,6 +296,10 @@ impl Reader {
             stores: Reading::default(),
             groups: Reading::default(),
             taken_names: BTreeSet::new(),
+            absent: BTreeSet::new(),
+            wearing: Wearing::default(),
+            launch_templates: Some(Reading::default()),
+            memory: Recall::Known(Memory::default()),
         };
         Self { world: World { seen, policy: Policy::default() }, stores: BTreeMap::new() }
     }
@@ -271,8 +310,36 @@ impl Reader {
             "pair" => self.pair(line),
             "group" => self.group(line),
             "gone" => {
-                let arn = arn(StoreKind::DbInstance, &line.name()?)?;
-                self.world.seen.stores.found.push(Sighting::Gone(arn));
+                let name = line.name()?;
+                self.world.seen.stores.found.push(Sighting::Gone(arn(StoreKind::DbInstance, &name)?));
+                if !line.flag("unsure") {
+                    self.world.seen.absent.insert(said(StoreId::parse(format!("db-{name}")))?);
+                }
+                Ok(())
+            }
+            "interface" => self.interface(line),
+            "template" => {
+                let name = line.name()?;
+                let templates = self.world.seen.launch_templates.get_or_insert_default();
+                templates.found.push(group_id(&name)?);
+                Ok(())
+            }
+            "isolation" => {
+                self.world.policy.isolation_groups.insert(group_id(&line.name()?)?);
+                Ok(())
+            }
+            "removed" | "wanted" | "unused" | "attached" => self.memory(line),
+            "max" => {
+                self.world.policy.max_disconnects = said(line.name()?.parse())?;
+                Ok(())
+            }
+            "window" => {
+                let minutes = said(line.name()?.parse())?;
+                self.world.policy.disconnect_window = Duration::from_mins(minutes);
+                Ok(())
+            }
+            "status-tags" => {
+                self.world.policy.status_tags = true;
                 Ok(())
             }
             "scope" => self.scope(line),
@@ -299,7 +366,7 @@ impl Reader {
         }
         let wears = line.list("wears")?.unwrap_or_else(|| vec!["default".to_owned()]);
         let interface = Interface {
-            id: said(InterfaceId::parse(id.as_str().replacen("i-", "eni-", 1)))?,
+            id: interface_of(&id)?,
             vpc: self.world.seen.vpc.clone(),
             groups: wears.iter().map(|name| group_id(name)).collect::<Outcome<_>>()?,
         };
@@ -517,6 +584,70 @@ impl Reader {
         Ok(())
     }
 
+    fn interface(&mut self, line: &mut Line) -> Outcome<()> {
+        let interface = said(InterfaceId::parse(line.name()?))?;
+        let of = line.text("of")?.unwrap_or_default();
+        let bearer = match InstanceId::parse(of.clone()) {
+            Ok(id) => Bearer::Instance { id, primary: line.flag("primary") },
+            Err(_) => Bearer::Other { description: of },
+        };
+        let groups = line.list("wears")?.unwrap_or_default();
+        let groups = groups.iter().map(|name| group_id(name)).collect::<Outcome<_>>()?;
+        self.world.seen.wearing.by.found.push(Wearer { interface, bearer, groups });
+        Ok(())
+    }
+
+    fn connection(&mut self, line: &mut Line) -> Outcome<Connection> {
+        let instance = said(InstanceId::parse(line.name()?))?;
+        let store = line.name()?;
+        Ok(Connection { instance, store: self.home(&store)?.id })
+    }
+
+    fn memory(&mut self, line: &mut Line) -> Outcome<()> {
+        let at = line.ago()?;
+        if line.head == "removed" {
+            let count = said(line.name()?.parse())?;
+            let Recall::Known(memory) = &mut self.world.seen.memory else { return Ok(()) };
+            memory.window.version += 1;
+            memory.window.removals.push((at, count));
+            return Ok(());
+        }
+        let note = match line.head.as_str() {
+            "wanted" => Note::Wanted(self.connection(line)?, Some(at)),
+            "unused" => Note::Unused(group_id(&line.name()?)?, Some(at)),
+            _ => {
+                let target = line.name()?;
+                let target = match InstanceId::parse(target.clone()) {
+                    Ok(id) => Target::Interface(interface_of(&id)?),
+                    Err(_) => Target::Store(self.home(&target)?.id),
+                };
+                let group = group_id(&line.name()?)?;
+                let again = line.list("again")?.unwrap_or_default();
+                let again =
+                    again.iter().map(|minutes| said(Timestamp::from_second(-60 * said(minutes.parse::<i64>())?)));
+                let attached = Attached {
+                    tag: line.text("tag")?.unwrap_or_default(),
+                    since: at,
+                    again: again.collect::<Outcome<_>>()?,
+                    contested: line.flag("contested"),
+                };
+                Note::Attached(target, group, Some(attached))
+            }
+        };
+        if let Recall::Known(memory) = &mut self.world.seen.memory {
+            memory.note(note);
+        }
+        Ok(())
+    }
+
+    /// Who wears an owned group was asked, as a sweep does.
+    fn finish(mut self) -> World {
+        let seen = &mut self.world.seen;
+        let owned = seen.groups.found.iter().filter(|group| matches!(group.ownership(), Ownership::Owned(_)));
+        seen.wearing.of = owned.map(|group| group.id.clone()).collect();
+        self.world
+    }
+
     fn scope(&mut self, line: &mut Line) -> Outcome<()> {
         let names: Vec<String> = line.words.drain(..).collect();
         if names == ["vpc"] {
@@ -536,16 +667,26 @@ impl Reader {
 
     fn gap(&mut self, line: &mut Line) -> Outcome<()> {
         let what = line.name()?;
+        let passing = !line.flag("lasting");
+        let said = if passing { "Throttling" } else { "AccessDenied" };
+        let gap = |reading: &str| Gap { reading: reading.to_owned(), said: said.to_owned(), passing, soon: passing };
         let seen = &mut self.world.seen;
         let (gaps, reading) = match what.as_str() {
+            "memory" => {
+                seen.memory = Recall::Unknown(gap("dynamodb:Query"));
+                return Ok(());
+            }
+            "wearers" => (&mut seen.wearing.by.gaps, "ec2:DescribeNetworkInterfaces"),
+            "templates" => {
+                let templates = seen.launch_templates.get_or_insert_default();
+                (&mut templates.gaps, "ec2:DescribeLaunchTemplateVersions")
+            }
             "instances" => (&mut seen.instances.gaps, "ec2:DescribeInstances"),
             "stores" => (&mut seen.stores.gaps, "rds:DescribeDBInstances"),
             "groups" => (&mut seen.groups.gaps, "ec2:DescribeSecurityGroups"),
-            _ => return Err(format!("{what:?} is not one of instances, stores, groups")),
+            _ => return Err(format!("{what:?} is none of instances, stores, groups, wearers, templates, memory")),
         };
-        let passing = !line.flag("lasting");
-        let said = if passing { "Throttling" } else { "AccessDenied" };
-        gaps.push(Gap { reading: reading.to_owned(), said: said.to_owned(), passing, soon: passing });
+        gaps.push(gap(reading));
         Ok(())
     }
 }

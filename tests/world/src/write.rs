@@ -3,12 +3,14 @@
 
 use std::fmt::{self, Write as _};
 
+use jiff::Timestamp;
 use tagwire_core::{
     group::SecurityGroup,
-    id::{InstanceId, SecurityGroupId, StoreArn, ZoneName},
+    id::{InstanceId, SecurityGroupId, StoreArn, StoreId, ZoneName},
+    memory::{Recall, Target},
     model::{DataStore, Form, Instance, Membership},
-    observation::{Gap, Scope, Sighting},
-    policy::DEFAULT_INTERFACE_GROUP_LIMIT,
+    observation::{Bearer, Gap, Observation, Scope, Sighting, Wearer},
+    policy::Policy,
     tag::{ConnectTag, InvalidTag, Wishes},
 };
 
@@ -44,7 +46,53 @@ fn wishes(wishes: &Wishes) -> String {
     };
     text.push_str(if wishes.blocked { " block" } else { "" });
     text.push_str(if wishes.held { " hold" } else { "" });
+    if let Some(status) = &wishes.status {
+        let _ = write!(text, " status=\"{status}\"");
+    }
     text
+}
+
+fn minutes(at: Timestamp) -> i64 {
+    -at.as_second() / 60
+}
+
+/// What is remembered, as lines. Identities are written as the names of the stores that have them.
+fn memory(seen: &Observation) -> Vec<String> {
+    let memory = match &seen.memory {
+        Recall::Known(memory) => memory,
+        Recall::Unknown(found) => return vec![gap("memory", found)],
+    };
+    let present = seen.present_stores();
+    let name = |id: &StoreId| {
+        let store = present.values().find(|store| store.id == *id);
+        store.map_or_else(|| id.as_str().trim_start_matches("db-").to_owned(), |store| store.arn.name().to_owned())
+    };
+    let mut lines: Vec<String> = Vec::new();
+    lines.extend(memory.window.removals.iter().map(|(at, count)| format!("removed {count} ago={}", minutes(*at))));
+    lines.extend(memory.wanted.iter().map(|(connection, at)| {
+        format!("wanted {} {} ago={}", connection.instance, name(&connection.store), minutes(*at))
+    }));
+    lines.extend(memory.unused.iter().map(|(id, at)| format!("unused {} ago={}", group(id), minutes(*at))));
+    lines.extend(memory.attached.iter().map(|((target, id), attached)| {
+        let target = match target {
+            Target::Interface(interface) => interface.as_str().replacen("eni-", "i-", 1),
+            Target::Store(store) => name(store),
+        };
+        let again = joined(&attached.again, |at| minutes(*at).to_string());
+        let contested = if attached.contested { " contested" } else { "" };
+        let (tag, ago) = (&attached.tag, minutes(attached.since));
+        format!("attached {target} {} tag=\"{tag}\" ago={ago} again={again}{contested}", group(id))
+    }));
+    lines
+}
+
+fn interface(wearer: &Wearer) -> String {
+    let of = match &wearer.bearer {
+        Bearer::Instance { id, primary: true } => format!("{id} primary"),
+        Bearer::Instance { id, primary: false } => id.to_string(),
+        Bearer::Other { description } => format!("\"{description}\""),
+    };
+    format!("interface {} wears={} of={of}", wearer.interface, joined(&wearer.groups, group))
 }
 
 fn instance(instance: &Instance) -> String {
@@ -119,21 +167,43 @@ impl fmt::Display for World {
         let mut lines: Vec<String> = seen.instances.found.iter().map(instance).collect();
         lines.extend(seen.stores.found.iter().map(|sighting| match sighting {
             Sighting::Present(found) => store(found),
-            Sighting::Gone(arn) => format!("gone {}", arn.name()),
+            Sighting::Gone(arn) => {
+                let absent = seen.absent.iter().any(|id| id.as_str() == format!("db-{}", arn.name()));
+                format!("gone {}{}", arn.name(), if absent { "" } else { " unsure" })
+            }
         }));
         lines.extend(seen.groups.found.iter().map(security_group));
+        lines.extend(seen.wearing.by.found.iter().map(interface));
+        lines.extend(memory(seen));
+        let templates = seen.launch_templates.as_ref();
+        lines.extend(templates.iter().flat_map(|reading| &reading.found).map(|id| format!("template {}", group(id))));
+        lines.extend(templates.iter().flat_map(|reading| &reading.gaps).map(|found| gap("templates", found)));
         if let Scope::Some { instances, stores } = &seen.scope {
             let names = instances.iter().map(InstanceId::as_str).chain(stores.iter().map(StoreArn::name));
             lines.push(format!("scope {}", names.collect::<Vec<_>>().join(" ")));
         }
-        for (what, gaps) in
-            [("instances", &seen.instances.gaps), ("stores", &seen.stores.gaps), ("groups", &seen.groups.gaps)]
-        {
+        for (what, gaps) in [
+            ("instances", &seen.instances.gaps),
+            ("stores", &seen.stores.gaps),
+            ("groups", &seen.groups.gaps),
+            ("wearers", &seen.wearing.by.gaps),
+        ] {
             lines.extend(gaps.iter().map(|found| gap(what, found)));
         }
         lines.extend(seen.taken_names.iter().map(|name| format!("taken {name}")));
-        if self.policy.interface_group_limit != DEFAULT_INTERFACE_GROUP_LIMIT {
-            lines.push(format!("limit {}", self.policy.interface_group_limit));
+        let (policy, usual) = (&self.policy, Policy::default());
+        if policy.interface_group_limit != usual.interface_group_limit {
+            lines.push(format!("limit {}", policy.interface_group_limit));
+        }
+        if policy.max_disconnects != usual.max_disconnects {
+            lines.push(format!("max {}", policy.max_disconnects));
+        }
+        if policy.disconnect_window != usual.disconnect_window {
+            lines.push(format!("window {}", policy.disconnect_window.as_secs() / 60));
+        }
+        lines.extend(policy.isolation_groups.iter().map(|id| format!("isolation {}", group(id))));
+        if policy.status_tags {
+            lines.push("status-tags".to_owned());
         }
         for line in lines {
             writeln!(out, "{line}")?;

@@ -72,5 +72,8 @@ fn an_error_names_its_line_and_what_is_wrong_with_it() {
     assert_eq!(refused("db a\npair a 1 worn-by=i-1"), "line 2: there is no i-1 to wear it");
     assert_eq!(refused("pair a 1\npair b 1"), "line 2: sg-rds-ec2-1 is there already");
     assert_eq!(refused("pair a 1 store-rule=\"tcp\""), "line 1: \"tcp\" is not a rule");
-    assert_eq!(refused("gap tags"), "line 1: \"tags\" is not one of instances, stores, groups");
+    assert_eq!(
+        refused("gap tags"),
+        "line 1: \"tags\" is none of instances, stores, groups, wearers, templates, memory"
+    );
 }

@@ -3,25 +3,36 @@
 //! [`plan`] is a pure function; all judgement is in it and in the tables it follows
 //! ([`StoreRow`], [`PairRow`]). Nothing is left to choose when a plan is carried out.
 
+mod leave;
 mod pair;
 mod refuse;
 mod rows;
 mod show;
+mod status;
+mod teardown;
 mod view;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use serde::Serialize;
 
-pub use self::rows::{PairRow, StoreRow};
 use self::{
+    leave::Departures,
     pair::{Standing, Use},
     view::{Candidate, View},
+};
+pub use self::{
+    rows::{PairRow, StoreRow},
+    status::{StatusChange, StatusOf},
 };
 use crate::{
     finding::{Finding, Reason, Subject},
     group::{GroupName, OwnTags, OwnedGroup},
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId},
+    memory::{Note, Window},
     model::Instance,
     observation::Observation,
     policy::Policy,
@@ -101,24 +112,130 @@ impl PairWork {
     }
 }
 
-/// The store side, to be added to its store's list.
+/// Why something of ours is taken away. There are no other grounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ground {
+    /// Both carry the connect tag, and share no name any more.
+    NamesNotShared,
+    /// The instance does not carry the connect tag.
+    NotAskedFor,
+    /// The store does not carry it.
+    StoreOptedOut,
+    /// The store is gone.
+    StoreGone,
+    /// One of the two is blocked, or the interface isolated: the urgent path.
+    Blocked,
+}
+
+impl Ground {
+    /// Whether the removal uses up the window. What somebody asked for in so many words does not,
+    /// nor does what leads nowhere.
+    #[must_use]
+    pub fn is_counted(self) -> bool {
+        match self {
+            Self::NamesNotShared | Self::NotAskedFor | Self::StoreOptedOut => true,
+            Self::StoreGone | Self::Blocked => false,
+        }
+    }
+
+    /// The stable code.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::NamesNotShared => "names-not-shared",
+            Self::NotAskedFor => "not-asked-for",
+            Self::StoreOptedOut => "store-opted-out",
+            Self::StoreGone => "store-gone",
+            Self::Blocked => "blocked",
+        }
+    }
+}
+
+impl fmt::Display for Ground {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::NamesNotShared => "they share no name any more",
+            Self::NotAskedFor => "the instance has no connect tag",
+            Self::StoreOptedOut => "the data store has no connect tag",
+            Self::StoreGone => "the data store is gone",
+            Self::Blocked => "blocked",
+        })
+    }
+}
+
+/// A change of a store's list. A store gets its pair or loses it, never both at once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StoreChange {
     /// The store.
     pub store: StoreArn,
-    /// The store side of its own pair.
-    pub attach: GroupRef,
+    /// The store side of its own pair, to be added.
+    pub attach: Option<GroupRef>,
     /// The instances that need it.
     pub needed_by: BTreeSet<InstanceId>,
+    /// Store sides of its own pairs, to be taken away.
+    pub detach: BTreeMap<OwnedGroup, Ground>,
+    /// How many connections that cuts which have to be counted: those whose instance sides cannot be
+    /// taken away one by one.
+    pub cuts: usize,
 }
 
-/// Instance sides to be added to an interface's list.
+/// A change of an interface's list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct InterfaceChange {
     /// The instance that the interface belongs to.
     pub instance: InstanceId,
-    /// The groups, each with the store it leads to and the names shared with it.
+    /// The instance sides to be added, each with the store it leads to and the names shared with it.
     pub attach: BTreeMap<GroupRef, Attachment>,
+    /// The instance sides to be taken away.
+    pub detach: BTreeMap<OwnedGroup, Detachment>,
+}
+
+/// Why an instance side is taken away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Detachment {
+    /// The identity of the store it led to.
+    pub store: StoreId,
+    /// That store's ARN; none when the group has lost the tag that says it.
+    pub arn: Option<StoreArn>,
+    /// The ground.
+    pub ground: Ground,
+}
+
+/// Why a pair is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Because {
+    /// Its store is gone.
+    StoreGone,
+    /// Its store takes no part any more.
+    StoreOptedOut,
+    /// Nobody has used it for longer than the time between two sweeps.
+    Unused,
+}
+
+impl fmt::Display for Because {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::StoreGone => "its data store is gone",
+            Self::StoreOptedOut => "its data store has no connect tag",
+            Self::Unused => "nobody uses it",
+        })
+    }
+}
+
+/// The end of a store's pair. It is carried out last, when nothing wears it any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Teardown {
+    /// The store it belonged to; none when its groups have lost the tag that says it.
+    pub store: Option<StoreArn>,
+    /// Why.
+    pub because: Because,
+    /// The rules by which the groups name owned ones, each other above all: AWS deletes no group that
+    /// another one names.
+    pub revoke: Vec<(OwnedGroup, Rule)>,
+    /// The groups.
+    pub delete: Vec<OwnedGroup>,
 }
 
 /// Why an instance side is attached.
@@ -153,6 +270,10 @@ pub enum Verdict {
     Waiting(Reason),
     /// It is not connected.
     Refused(Reason),
+    /// This plan takes the connection away. What is open already stays open until it is closed.
+    Disconnecting(Ground),
+    /// It is to be taken away, and has to wait for a later window.
+    HeldBack(Ground),
 }
 
 /// A verdict on one instance and one store.
@@ -177,7 +298,16 @@ pub struct Plan {
     pub stores: BTreeMap<StoreId, StoreChange>,
     /// Changes of interfaces' lists.
     pub interfaces: BTreeMap<InterfaceId, InterfaceChange>,
-    /// A verdict on every instance and store in scope that share a name.
+    /// Pairs to be deleted.
+    pub teardowns: BTreeMap<StoreId, Teardown>,
+    /// Status tags to be written.
+    pub statuses: Vec<StatusChange>,
+    /// The window with this plan's counted removals in it, to be written before them, on the condition
+    /// that nobody else wrote it since.
+    pub window: Option<Window>,
+    /// What is to be remembered, whether anything is carried out or not.
+    pub notes: Vec<Note>,
+    /// A verdict on every instance and store in scope that share a name, or that lose a connection.
     pub decisions: Vec<Decision>,
     /// Everything else that is worth saying.
     pub findings: Vec<Finding>,
@@ -187,7 +317,11 @@ impl Plan {
     /// Whether it changes nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.pairs.is_empty() && self.stores.is_empty() && self.interfaces.is_empty()
+        self.pairs.is_empty()
+            && self.stores.is_empty()
+            && self.interfaces.is_empty()
+            && self.teardowns.is_empty()
+            && self.statuses.is_empty()
     }
 
     /// The stores to look at again in a while, because something about them passes by itself.
@@ -195,7 +329,7 @@ impl Plan {
     pub fn stores_to_revisit(&self) -> BTreeSet<StoreArn> {
         let of_decisions = self.decisions.iter().filter_map(|decision| match &decision.verdict {
             Verdict::Waiting(reason) | Verdict::Refused(reason) => reason.passes().then_some(&decision.store),
-            Verdict::Connected(_) | Verdict::Connecting => None,
+            Verdict::Connected(_) | Verdict::Connecting | Verdict::Disconnecting(_) | Verdict::HeldBack(_) => None,
         });
         let of_findings = self.findings.iter().filter_map(|finding| match &finding.subject {
             Subject::Store(store) => finding.reason.passes().then_some(store),
@@ -207,19 +341,68 @@ impl Plan {
 
 /// Decides what to do about everything that was observed.
 pub fn plan(seen: &Observation, policy: &Policy) -> Plan {
-    let view = View::of(seen);
+    let view = View::of(seen, policy);
     let standings: Standings<'_> = view.stores().map(|store| (&store.id, Standing::of(&view, store))).collect();
-    let mut plan = Plan { findings: refuse::findings(&view), ..Plan::default() };
-    let mut needs: BTreeMap<&StoreId, Vec<Candidate<'_>>> = BTreeMap::new();
-    let mut places = Places::new(policy);
-    let mut names = view.taken_names();
+    let plan = decide(&view, &standings, &BTreeSet::new());
+    // What kept its last group for want of another may lose it after all when it gets one.
+    let keeps_last = |change: &InterfaceChange| {
+        let instance = Subject::Instance(change.instance.clone());
+        plan.findings
+            .iter()
+            .any(|finding| finding.subject == instance && matches!(finding.reason, Reason::LastGroup { .. }))
+    };
+    let gains = plan.interfaces.iter().filter(|(_, change)| !change.attach.is_empty() && keeps_last(change));
+    let gaining: BTreeSet<InterfaceId> = gains.map(|(interface, _)| interface.clone()).collect();
+    if gaining.is_empty() { plan } else { decide(&view, &standings, &gaining) }
+}
 
+fn decide(view: &View<'_>, standings: &Standings<'_>, gaining: &BTreeSet<InterfaceId>) -> Plan {
+    let mut plan = Plan { findings: refuse::findings(view), ..Plan::default() };
+    let mut departures = Departures::of(view, gaining);
+    departures.leave(&mut plan);
+    let needs = join(&mut plan, view, standings, &departures);
+
+    for (id, store) in view.stores_here() {
+        let Some(standing) = standings.get(id).filter(|standing| view.takes_in(standing)) else { continue };
+        plan.findings.extend(standing.ambiguity_finding());
+        departures.leave_store(&mut plan, view, store);
+        if let Some(needed_by) = needs.get(id).filter(|_| !store.wishes.held) {
+            attach(&mut plan, standing, needed_by);
+        }
+    }
+    mend(&mut plan, view, standings, &needs);
+    teardown::tear_down(&mut plan, view, &departures);
+    let works = plan.pairs.iter().filter_map(|(id, work)| Some((standings.get(id)?, work)));
+    plan.findings.extend(works.flat_map(|(standing, work)| standing.drift(view, work)));
+    departures.conclude(&mut plan);
+    status::write(&mut plan, view, standings);
+    plan.findings.sort();
+    plan.findings.dedup();
+    plan
+}
+
+type Standings<'view> = BTreeMap<&'view StoreId, Standing<'view>>;
+type Needs<'view> = BTreeMap<&'view StoreId, Vec<Candidate<'view>>>;
+
+/// Decides about every instance and store that share a name; those that are to be connected, by store.
+fn join<'view>(
+    plan: &mut Plan,
+    view: &View<'view>,
+    standings: &Standings<'view>,
+    departures: &Departures<'_>,
+) -> Needs<'view> {
+    let mut needs = Needs::new();
+    let mut places = Places::new(view.policy, departures);
     for candidate in view.candidates() {
         let Some(standing) = standings.get(&candidate.store.id) else { continue };
+        if departures.concern(&candidate.instance.id, &candidate.store.id) {
+            continue;
+        }
         let verdict = match PairRow::of(view.connection(standing, candidate.instance)) {
             PairRow::Connected(via) => Verdict::Connected(via),
             PairRow::NotConnected => {
-                let refusal = refuse::refusal(&view, standing, &candidate);
+                let refusal = refuse::refusal(view, standing, &candidate);
+                let refusal = refusal.or_else(|| refuse::contested(plan, view, standing, &candidate));
                 if let Some(reason) = refusal.or_else(|| places.take(standing, candidate.instance)) {
                     Verdict::Refused(reason)
                 } else {
@@ -237,76 +420,72 @@ pub fn plan(seen: &Observation, policy: &Policy) -> Plan {
             verdict,
         });
     }
+    needs
+}
 
+/// Makes, finishes or puts back the pairs in scope.
+fn mend(plan: &mut Plan, view: &View<'_>, standings: &Standings<'_>, needs: &Needs<'_>) {
+    let mut names = view.taken_names();
     for (id, store) in view.stores_here() {
         let Some(standing) = standings.get(id).filter(|standing| view.takes_in(standing)) else { continue };
-        let needed_by = needs.remove(id).unwrap_or_default();
-        plan.findings.extend(standing.ambiguity_finding());
-        let used = if !needed_by.is_empty() {
+        let used = if needs.contains_key(id) {
             Use::Needed
         } else if view.is_worn_by_entitled(standing) {
             Use::Worn
         } else {
             Use::Unused
         };
-        let work = pair::work(&view, standing, used, &mut names);
+        let Some(work) = pair::work(view, standing, used, &mut names) else { continue };
         if store.wishes.held {
-            let held = Finding { subject: Subject::Store(store.arn.clone()), reason: Reason::Held };
-            plan.findings.extend(work.map(|_| held));
-            continue;
-        }
-        attach(&mut plan, standing, &needed_by);
-        if let Some(work) = work {
-            plan.findings.extend(standing.drift(&view, &work));
+            plan.findings.push(Finding { subject: Subject::Store(store.arn.clone()), reason: Reason::Held });
+        } else {
             plan.pairs.insert(id.clone(), work);
         }
     }
-    plan.findings.sort();
-    plan.findings.dedup();
-    plan
 }
-
-type Standings<'view> = BTreeMap<&'view StoreId, Standing<'view>>;
 
 /// Adds the pair to the lists that lack it.
 fn attach(plan: &mut Plan, standing: &Standing<'_>, needed_by: &[Candidate<'_>]) {
     let store = standing.store;
-    if !needed_by.is_empty() && !standing.store_wears() && refuse::store_attachment_waits(standing).is_none() {
-        plan.stores.insert(
-            store.id.clone(),
-            StoreChange {
-                store: store.arn.clone(),
-                attach: standing.group_ref(Side::Store),
-                needed_by: needed_by.iter().map(|candidate| candidate.instance.id.clone()).collect(),
-            },
-        );
+    if !standing.store_wears() && refuse::store_attachment_waits(standing).is_none() {
+        let change = StoreChange {
+            store: store.arn.clone(),
+            attach: Some(standing.group_ref(Side::Store)),
+            needed_by: needed_by.iter().map(|candidate| candidate.instance.id.clone()).collect(),
+            detach: BTreeMap::new(),
+            cuts: 0,
+        };
+        plan.stores.insert(store.id.clone(), change);
     }
     for candidate in needed_by {
         let Some(interface) = &candidate.instance.interface else { continue };
         if standing.instance_wears(candidate.instance) {
             continue;
         }
-        plan.interfaces
-            .entry(interface.id.clone())
-            .or_insert_with(|| InterfaceChange { instance: candidate.instance.id.clone(), attach: BTreeMap::new() })
-            .attach
-            .insert(
-                standing.group_ref(Side::Instance),
-                Attachment { store: store.arn.clone(), names: candidate.names.clone() },
-            );
+        let attachment = Attachment { store: store.arn.clone(), names: candidate.names.clone() };
+        let change = plan.interfaces.entry(interface.id.clone());
+        let change = change.or_insert_with(|| InterfaceChange::of(&candidate.instance.id));
+        change.attach.insert(standing.group_ref(Side::Instance), attachment);
+    }
+}
+
+impl InterfaceChange {
+    fn of(instance: &InstanceId) -> Self {
+        Self { instance: instance.clone(), attach: BTreeMap::new(), detach: BTreeMap::new() }
     }
 }
 
 /// Counts the free places of the interfaces, so that no call is planned that must fail. Stores
 /// are served in the order of their ids, which makes the choice the same from run to run.
-struct Places {
+struct Places<'plan> {
     limit: usize,
+    departures: &'plan Departures<'plan>,
     taken: BTreeMap<InterfaceId, usize>,
 }
 
-impl Places {
-    fn new(policy: &Policy) -> Self {
-        Self { limit: policy.interface_group_limit, taken: BTreeMap::new() }
+impl<'plan> Places<'plan> {
+    fn new(policy: &Policy, departures: &'plan Departures<'plan>) -> Self {
+        Self { limit: policy.interface_group_limit, departures, taken: BTreeMap::new() }
     }
 
     /// Takes a place on the instance's interface for a pair's instance side; the reason why not,
@@ -316,7 +495,10 @@ impl Places {
         if standing.instance_wears(instance) {
             return None;
         }
-        let taken = self.taken.entry(interface.id.clone()).or_insert(interface.groups.len());
+        let taken = self
+            .taken
+            .entry(interface.id.clone())
+            .or_insert_with(|| interface.groups.len().saturating_sub(self.departures.of_interface(&interface.id)));
         if *taken >= self.limit {
             return Some(Reason::InterfaceGroupLimit { interface: interface.id.clone(), limit: self.limit });
         }

@@ -4,29 +4,69 @@
 use std::collections::BTreeSet;
 
 use super::{
+    GroupRef, Plan,
     pair::Standing,
     view::{Candidate, View},
 };
 use crate::{
     finding::{Finding, Reason, Subject},
-    group::Ownership,
+    group::{GroupName, Ownership, SecurityGroup, description},
+    memory::{Attached, Note, Target},
     model::{DataStore, Form, Membership},
     observation::{Scope, Sighting},
-    service::Readiness,
+    service::{Readiness, Side},
     tag::{ConnectTag, ConnectionName, Wishes},
 };
 
 /// Why this instance is not connected to this store, apart from the room on its interface; none
 /// when it can be.
 pub(super) fn refusal(view: &View<'_>, standing: &Standing<'_>, candidate: &Candidate<'_>) -> Option<Reason> {
-    by_instance(candidate).or_else(|| by_store(view, standing))
+    by_instance(view, candidate).or_else(|| by_store(view, standing))
 }
 
-fn by_instance(candidate: &Candidate<'_>) -> Option<Reason> {
+fn by_instance(view: &View<'_>, candidate: &Candidate<'_>) -> Option<Reason> {
     if candidate.instance.interface.is_none() {
         return Some(Reason::InstanceGone);
     }
+    if view.is_blocked(candidate.instance) {
+        return Some(Reason::Blocked);
+    }
     by_wishes(&candidate.instance.wishes)
+}
+
+/// Whether something that would have to be attached was taken off too often; that is remembered, for
+/// it holds until the tag of the list's owner changes.
+pub(super) fn contested(
+    plan: &mut Plan,
+    view: &View<'_>,
+    standing: &Standing<'_>,
+    candidate: &Candidate<'_>,
+) -> Option<Reason> {
+    let memory = view.seen.memory.known()?;
+    let (store, instance) = (standing.store, candidate.instance);
+    let of_store = (!standing.store_wears())
+        .then(|| (Side::Store, Target::Store(store.id.clone()), &store.wishes, Subject::Store(store.arn.clone())));
+    let of_instance = instance.interface.as_ref().filter(|_| !standing.instance_wears(instance)).map(|interface| {
+        let target = Target::Interface(interface.id.clone());
+        (Side::Instance, target, &instance.wishes, Subject::Instance(instance.id.clone()))
+    });
+    for (side, target, wishes, subject) in of_store.into_iter().chain(of_instance) {
+        let GroupRef::Existing(group) = standing.group_ref(side) else { continue };
+        let Some(attached) = memory.attached.get(&(target.clone(), group.clone())) else { continue };
+        if !attached.is_contested(&Attached::tag_of(&wishes.connect), view.seen.at) {
+            continue;
+        }
+        if !attached.contested {
+            let note = Note::Attached(target, group.clone(), Some(Attached { contested: true, ..attached.clone() }));
+            if !plan.notes.contains(&note) {
+                plan.notes.push(note);
+            }
+        }
+        let reason = Reason::Contested { group };
+        plan.findings.push(Finding { subject, reason: reason.clone() });
+        return Some(reason);
+    }
+    None
 }
 
 fn by_wishes(wishes: &Wishes) -> Option<Reason> {
@@ -74,10 +114,12 @@ fn not_available(store: &DataStore) -> Reason {
 
 /// Why the store side cannot be attached right now; none when it can, or is attached already.
 pub(super) fn store_attachment_waits(standing: &Standing<'_>) -> Option<Reason> {
-    let store = standing.store;
-    if standing.store_wears() {
-        None
-    } else if store.list_is_changing() {
+    if standing.store_wears() { None } else { list_waits(standing.store) }
+}
+
+/// Why a store's list of groups cannot be changed right now; none when it can.
+pub(super) fn list_waits(store: &DataStore) -> Option<Reason> {
+    if store.list_is_changing() {
         let adding = store.groups.iter().filter(|(_, membership)| **membership == Membership::Adding);
         Some(Reason::ListChanging { groups: adding.map(|(group, _)| group.clone()).collect() })
     } else if store.readiness() == Readiness::Ready {
@@ -116,12 +158,12 @@ pub(super) fn findings(view: &View<'_>) -> Vec<Finding> {
         }));
     }
     for (id, ownership) in view.ownership() {
-        if let Ownership::Forged(forgery) = ownership {
-            findings.push(Finding {
-                subject: Subject::Group(id.clone()),
-                reason: Reason::OwnershipForged { forgery: *forgery },
-            });
-        }
+        let reason = match ownership {
+            Ownership::Forged(forgery) => Reason::OwnershipForged { forgery: *forgery },
+            Ownership::Foreign if view.group(id).is_some_and(looks_like_ours) => Reason::OwnershipLost,
+            Ownership::Foreign | Ownership::Owned(_) => continue,
+        };
+        findings.push(Finding { subject: Subject::Group(id.clone()), reason });
     }
     for instance in seen.instances.found.iter().filter(|instance| seen.scope.has_instance(&instance.id)) {
         let reasons = if instance.interface.is_none() {
@@ -135,16 +177,19 @@ pub(super) fn findings(view: &View<'_>) -> Vec<Finding> {
         );
     }
     for (_, store) in view.stores_here().filter(|(_, store)| seen.scope.has_store(&store.arn)) {
-        let shared =
-            |instance: &crate::model::Instance| !instance.wishes.connect.shared_with(&store.wishes.connect).is_empty();
         let mut reasons = invalid(&store.wishes);
-        if seen.instances.is_complete() && !seen.instances.found.iter().any(shared) {
+        if seen.instances.is_complete() && view.sharing(store).is_empty() {
             reasons.extend(no_match(store.wishes.connect.names().cloned().collect(), &store.wishes));
         }
         findings
             .extend(reasons.into_iter().map(|reason| Finding { subject: Subject::Store(store.arn.clone()), reason }));
     }
     findings
+}
+
+/// Nobody else has a reason to write our sentence.
+fn looks_like_ours(group: &SecurityGroup) -> bool {
+    GroupName::read(&group.name).is_some_and(|name| group.description == description(name.side))
 }
 
 fn invalid(wishes: &Wishes) -> Vec<Reason> {

@@ -3,10 +3,11 @@
 
 use std::fmt;
 
-use super::{GroupRef, Plan, Verdict};
+use super::{GroupRef, Plan, StatusOf, Verdict};
 use crate::{
     id::{StoreArn, StoreKind},
     service::Side,
+    tag::STATUS_KEY,
 };
 
 /// A store as people call it: `cluster/orders`.
@@ -61,7 +62,9 @@ impl Plan {
             }
         }
         for change in self.stores.values() {
-            lines.push(format!("attach {} to {}", self.call(&change.attach), short(&change.store)));
+            let store = short(&change.store);
+            lines.extend(change.attach.iter().map(|group| format!("attach {} to {store}", self.call(group))));
+            lines.extend(change.detach.iter().map(|(group, ground)| format!("detach {group} from {store}: {ground}")));
         }
         for (interface, change) in &self.interfaces {
             for (group, attachment) in &change.attach {
@@ -74,6 +77,27 @@ impl Plan {
                     short(&attachment.store),
                 ));
             }
+            for (group, detachment) in &change.detach {
+                let store = detachment.arn.as_ref().map_or_else(|| detachment.store.to_string(), short);
+                let (instance, ground) = (&change.instance, detachment.ground);
+                lines.push(format!("detach {group} from {interface} of {instance}: {ground} ({store})"));
+            }
+        }
+        for (id, teardown) in &self.teardowns {
+            let store = teardown.store.as_ref().map_or_else(|| id.to_string(), short);
+            lines.extend(teardown.revoke.iter().map(|(group, rule)| format!("revoke in {group}: {rule}")));
+            let because = teardown.because;
+            lines.extend(teardown.delete.iter().map(|group| format!("delete {group} of {store}: {because}")));
+        }
+        for change in &self.statuses {
+            let of = match &change.of {
+                StatusOf::Instance(instance) => instance.to_string(),
+                StatusOf::Store(store) => short(store),
+            };
+            lines.push(change.text.as_ref().map_or_else(
+                || format!("take the status off {of}"),
+                |text| format!("write on {of}: {STATUS_KEY}={text:?}"),
+            ));
         }
         lines
     }
@@ -90,6 +114,10 @@ impl Plan {
                 Verdict::Connecting => "is being connected".to_owned(),
                 Verdict::Waiting(reason) => format!("waits: {reason} ({})", reason.code()),
                 Verdict::Refused(reason) => format!("not connected: {reason} ({})", reason.code()),
+                Verdict::Disconnecting(ground) => {
+                    format!("is being disconnected: {ground}; what is open already stays open until it is closed")
+                }
+                Verdict::HeldBack(ground) => format!("stays connected for now: {ground} (disconnects-held-back)"),
             };
             format!("{} and {}: {verdict}", decision.instance, short(&decision.store))
         });

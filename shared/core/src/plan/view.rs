@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{PairRule, Via, pair::Standing};
 use crate::{
     group::{GroupName, Owned, Ownership, SecurityGroup},
-    id::{InstanceId, SecurityGroupId, StoreId},
-    model::{DataStore, Instance},
-    observation::Observation,
+    id::{InstanceId, SecurityGroupId, StoreArn, StoreId},
+    model::{DataStore, Instance, Interface},
+    observation::{Observation, Scope},
+    policy::Policy,
     rule::{Direction, Peer, PortRange, Traffic},
     service::{Service, Side},
     tag::ConnectionName,
@@ -23,10 +24,17 @@ pub(super) struct Candidate<'seen> {
 
 pub(super) struct View<'seen> {
     pub(super) seen: &'seen Observation,
+    pub(super) policy: &'seen Policy,
     groups: BTreeMap<&'seen SecurityGroupId, &'seen SecurityGroup>,
     ownership: BTreeMap<&'seen SecurityGroupId, Ownership>,
+    /// The owned groups of an identity.
+    by_store: BTreeMap<StoreId, Vec<&'seen SecurityGroupId>>,
     stores: BTreeMap<&'seen StoreId, &'seen DataStore>,
     instances: BTreeMap<&'seen InstanceId, &'seen Instance>,
+    /// The instances that hold a name.
+    by_name: BTreeMap<&'seen ConnectionName, BTreeSet<&'seen InstanceId>>,
+    /// The instances that wear a group on their primary interface.
+    by_group: BTreeMap<&'seen SecurityGroupId, BTreeSet<&'seen InstanceId>>,
 }
 
 /// The group names of the VPC that are taken, by somebody or by this very plan.
@@ -47,11 +55,32 @@ impl TakenNames {
 }
 
 impl<'seen> View<'seen> {
-    pub(super) fn of(seen: &'seen Observation) -> Self {
+    pub(super) fn of(seen: &'seen Observation, policy: &'seen Policy) -> Self {
         let groups: BTreeMap<_, _> = seen.groups.found.iter().map(|group| (&group.id, group)).collect();
+        let mut by_name = BTreeMap::<_, BTreeSet<_>>::new();
+        let mut by_group = BTreeMap::<_, BTreeSet<_>>::new();
+        for instance in &seen.instances.found {
+            for name in instance.wishes.connect.names() {
+                by_name.entry(name).or_default().insert(&instance.id);
+            }
+            for group in instance.interface.iter().flat_map(|interface| &interface.groups) {
+                by_group.entry(group).or_default().insert(&instance.id);
+            }
+        }
+        let ownership: BTreeMap<_, _> = groups.iter().map(|(id, group)| (*id, group.ownership())).collect();
+        let mut by_store = BTreeMap::<_, Vec<_>>::new();
+        for (id, ownership) in &ownership {
+            if let Ownership::Owned(owned) = ownership {
+                by_store.entry(owned.store.clone()).or_default().push(*id);
+            }
+        }
         Self {
             seen,
-            ownership: groups.iter().map(|(id, group)| (*id, group.ownership())).collect(),
+            policy,
+            by_name,
+            by_group,
+            by_store,
+            ownership,
             stores: seen.present_stores().into_values().map(|store| (&store.id, store)).collect(),
             instances: seen.instances.found.iter().map(|instance| (&instance.id, instance)).collect(),
             groups,
@@ -71,6 +100,39 @@ impl<'seen> View<'seen> {
         self.stores.values().copied()
     }
 
+    /// Every instance that was seen.
+    pub(super) fn instances(&self) -> impl Iterator<Item = &'seen Instance> {
+        self.instances.values().copied()
+    }
+
+    pub(super) fn instance(&self, id: &InstanceId) -> Option<&'seen Instance> {
+        self.instances.get(id).copied()
+    }
+
+    /// The store with an identity, wherever it is.
+    pub(super) fn store(&self, id: &StoreId) -> Option<&'seen DataStore> {
+        self.stores.get(id).copied()
+    }
+
+    /// Whether an instance gets no connection and keeps none: by its tag, or by a group of isolation on
+    /// its interface.
+    pub(super) fn is_blocked(&self, instance: &Instance) -> bool {
+        let isolated = || self.policy.isolation_groups.iter().any(|group| instance.wears(group));
+        instance.wishes.blocked || isolated()
+    }
+
+    /// The instances that share a name with a store, in the order of their ids.
+    pub(super) fn sharing(&self, store: &DataStore) -> Vec<&'seen Instance> {
+        let ids: BTreeSet<&InstanceId> =
+            store.wishes.connect.names().filter_map(|name| self.by_name.get(name)).flatten().copied().collect();
+        ids.into_iter().filter_map(|id| self.instance(id)).collect()
+    }
+
+    /// The instances that wear a group on their primary interface.
+    pub(super) fn wearing(&self, group: &SecurityGroupId) -> impl Iterator<Item = &'seen Instance> {
+        self.by_group.get(group).into_iter().flatten().filter_map(|id| self.instance(id))
+    }
+
     /// Whether a store can share names with an instance here: it is here, or in no VPC at all, in
     /// which case it is refused by name instead of being passed over.
     fn concerns(&self, store: &DataStore) -> bool {
@@ -82,10 +144,10 @@ impl<'seen> View<'seen> {
     pub(super) fn candidates(&self) -> Vec<Candidate<'seen>> {
         let mut found = Vec::new();
         for store in self.stores().filter(|store| self.concerns(store)) {
-            for &instance in self.instances.values() {
+            for instance in self.sharing(store) {
                 let in_scope = self.seen.scope.has_store(&store.arn) || self.seen.scope.has_instance(&instance.id);
                 let names = store.wishes.connect.shared_with(&instance.wishes.connect);
-                if in_scope && !names.is_empty() {
+                if in_scope {
                     found.push(Candidate { store, instance, names });
                 }
             }
@@ -97,24 +159,61 @@ impl<'seen> View<'seen> {
     /// with the store or wears a group of it.
     pub(super) fn takes_in(&self, standing: &Standing<'_>) -> bool {
         let scope = &self.seen.scope;
-        let joined = |instance: &Instance| {
-            !instance.wishes.connect.shared_with(&standing.store.wishes.connect).is_empty()
-                || standing.all.iter().any(|group| instance.wears(group))
-        };
+        let sharing = || self.sharing(standing.store).into_iter();
+        let wearing = || standing.all.iter().flat_map(|group| self.wearing(group));
         scope.has_store(&standing.store.arn)
-            || self.instances.values().any(|instance| scope.has_instance(&instance.id) && joined(instance))
+            || sharing().chain(wearing()).any(|instance| scope.has_instance(&instance.id))
+    }
+
+    /// Whether the scope takes in what an instance has to do with an owned group's store.
+    pub(super) fn in_scope(&self, instance: &Instance, owned: &Owned) -> bool {
+        self.seen.scope.has_instance(&instance.id) || self.names_store(owned)
+    }
+
+    /// Whether the scope names an owned group's store, by the name it has or by the one it had.
+    pub(super) fn names_store(&self, owned: &Owned) -> bool {
+        let now = self.store(&owned.store).map(|store| &store.arn);
+        owned.arn.iter().chain(now).any(|arn| self.seen.scope.has_store(arn)) || self.seen.scope == Scope::Vpc
+    }
+
+    /// The ARN of an owned group's store: the one it has, or else the one it had.
+    pub(super) fn arn_of(&self, owned: &Owned) -> Option<StoreArn> {
+        self.store(&owned.store).map(|store| store.arn.clone()).or_else(|| owned.arn.clone())
+    }
+
+    /// The identities that have owned groups.
+    pub(super) fn owners(&self) -> impl Iterator<Item = &StoreId> {
+        self.by_store.keys()
+    }
+
+    /// All owned groups of an identity.
+    pub(super) fn owned_groups(&self, store: &StoreId) -> impl Iterator<Item = &Owned> {
+        self.by_store.get(store).into_iter().flatten().filter_map(|id| self.owned(id))
+    }
+
+    /// A group, if it is owned.
+    pub(super) fn owned(&self, id: &SecurityGroupId) -> Option<&Owned> {
+        match self.ownership.get(id)? {
+            Ownership::Owned(owned) => Some(owned),
+            Ownership::Foreign | Ownership::Forged(_) => None,
+        }
+    }
+
+    /// The owned instance sides that an interface wears.
+    pub(super) fn worn_instance_sides<'this>(
+        &'this self,
+        interface: &'this Interface,
+    ) -> impl Iterator<Item = &'this Owned> {
+        interface.groups.iter().filter_map(|group| self.owned(group)).filter(|owned| owned.name.side == Side::Instance)
     }
 
     /// Whether an instance wears a store's pair that may reach it as far as the tags go.
     pub(super) fn is_worn_by_entitled(&self, standing: &Standing<'_>) -> bool {
-        let of_store = &standing.store.wishes;
-        !of_store.blocked
-            && self.instances.values().any(|instance| {
-                let wishes = &instance.wishes;
-                !wishes.blocked
-                    && !wishes.connect.shared_with(&of_store.connect).is_empty()
-                    && standing.instance_wears(instance)
-            })
+        !standing.store.wishes.blocked
+            && self
+                .sharing(standing.store)
+                .into_iter()
+                .any(|instance| !self.is_blocked(instance) && standing.instance_wears(instance))
     }
 
     pub(super) fn group(&self, id: &SecurityGroupId) -> Option<&'seen SecurityGroup> {
@@ -128,13 +227,8 @@ impl<'seen> View<'seen> {
     /// The owned groups that carry a store's identity and are named after its service, of one side,
     /// by number. A group of another service's name could never be a part of a usable pair.
     pub(super) fn owned_by(&self, store: &DataStore, side: Side) -> BTreeMap<u32, &Owned> {
-        self.ownership
-            .values()
-            .filter_map(|ownership| match ownership {
-                Ownership::Owned(owned) => Some(owned),
-                Ownership::Foreign | Ownership::Forged(_) => None,
-            })
-            .filter(|owned| owned.store == store.id && owned.name.service == store.service && owned.name.side == side)
+        self.owned_groups(&store.id)
+            .filter(|owned| owned.name.service == store.service && owned.name.side == side)
             .map(|owned| (owned.name.number, owned))
             .collect()
     }

@@ -64,7 +64,7 @@ impl Case {
 pub(crate) fn reasons(plan: &Plan) -> Vec<&tagwire_core::finding::Reason> {
     let verdicts = plan.decisions.iter().filter_map(|decision| match &decision.verdict {
         Verdict::Waiting(reason) | Verdict::Refused(reason) => Some(reason),
-        Verdict::Connected(_) | Verdict::Connecting => None,
+        Verdict::Connected(_) | Verdict::Connecting | Verdict::Disconnecting(_) | Verdict::HeldBack(_) => None,
     });
     verdicts.chain(plan.findings.iter().map(|finding| &finding.reason)).collect()
 }
@@ -92,11 +92,11 @@ pub(crate) fn holds(world: &World) -> Result<Plan, String> {
     if not_owned(seen) != not_owned(&after) {
         return fail("a group that is not owned was changed".to_owned());
     }
-    if let Some(target) = lists(seen)
-        .iter()
-        .find(|(target, list)| lists(&after).get(*target).is_none_or(|longer| !list.is_subset(longer)))
-    {
-        return fail(format!("a list has lost a group: {target:?}"));
+    if foreign_in_lists(seen) != foreign_in_lists(&after) {
+        return fail("a group that is not owned was attached or detached".to_owned());
+    }
+    if let Some((target, _)) = lists(&after).into_iter().find(|(_, list)| list.is_empty()) {
+        return fail(format!("the list of {target} is empty"));
     }
     if let Some(contradiction) = contradiction(&first, &second) {
         return fail(contradiction);
@@ -118,24 +118,35 @@ fn lists(seen: &Observation) -> BTreeMap<String, BTreeSet<&SecurityGroupId>> {
     interfaces.chain(stores).collect()
 }
 
+/// What is not owned of every list of groups.
+fn foreign_in_lists(seen: &Observation) -> BTreeMap<String, BTreeSet<&SecurityGroupId>> {
+    let is_owned = |group: &SecurityGroup| matches!(group.ownership(), Ownership::Owned(_));
+    let owned: BTreeSet<_> = seen.groups.found.iter().filter(|group| is_owned(group)).map(|group| &group.id).collect();
+    let foreign = |list: BTreeSet<_>| list.difference(&owned).copied().collect();
+    lists(seen).into_iter().map(|(target, list)| (target, foreign(list))).collect()
+}
+
 /// A verdict that the changes, or the verdict after them, do not bear out.
 fn contradiction(first: &Plan, second: &Plan) -> Option<String> {
     let after: BTreeMap<(&InstanceId, &StoreArn), &Verdict> =
         second.decisions.iter().map(|decision| ((&decision.instance, &decision.store), &decision.verdict)).collect();
     first.decisions.iter().find_map(|decision| {
-        let attaches = first.interfaces.values().any(|change| {
-            change.instance == decision.instance
-                && change.attach.values().any(|attachment| attachment.store == decision.store)
-        });
+        let changes = || first.interfaces.values().filter(|change| change.instance == decision.instance);
+        let attaches =
+            changes().any(|change| change.attach.values().any(|attachment| attachment.store == decision.store));
+        let detaches = changes()
+            .any(|change| change.detach.values().any(|detachment| detachment.arn.as_ref() == Some(&decision.store)));
         let works = attaches
             || first.pairs.values().any(|work| work.store == decision.store)
             || first.stores.values().any(|change| change.store == decision.store);
-        let then = after.get(&(&decision.instance, &decision.store))?;
+        let then = after.get(&(&decision.instance, &decision.store)).copied();
         let borne_out = match &decision.verdict {
-            Verdict::Connected(_) => !attaches && matches!(then, Verdict::Connected(_)),
-            Verdict::Connecting => works && matches!(then, Verdict::Connected(_)),
-            Verdict::Waiting(_) => *then == &decision.verdict,
-            Verdict::Refused(_) => !attaches && !matches!(then, Verdict::Connecting | Verdict::Waiting(_)),
+            Verdict::Connected(_) => !attaches && !detaches && matches!(then, Some(Verdict::Connected(_))),
+            Verdict::Connecting => works && matches!(then, Some(Verdict::Connected(_))),
+            Verdict::Waiting(_) => then == Some(&decision.verdict),
+            Verdict::Refused(_) => !attaches && matches!(then, Some(Verdict::Refused(_) | Verdict::Connected(_))),
+            Verdict::Disconnecting(_) => detaches && matches!(then, None | Some(Verdict::Refused(_))),
+            Verdict::HeldBack(_) => !attaches && !detaches && then == Some(&decision.verdict),
         };
         (!borne_out).then(|| format!("the verdict {decision:?} turned into {then:?}"))
     })

@@ -43,6 +43,8 @@ fn assert_refused(made_in: &str, spoil: fn(&mut Plan, &World), checked_in: &str,
 
 const NEW: &str = "instance i-1 connect=orders\ndb orders connect=orders";
 const THERE: &str = "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 arn=old";
+const WORN: &str = "instance i-1 connect=billing\ndb orders connect=orders\npair orders 1 worn-by=i-1";
+const GONE: &str = "gone orders\npair orders 1";
 
 fn unspoilt(_: &mut Plan, _: &World) {}
 
@@ -67,6 +69,12 @@ violations! {
         Violation::NotJoinable { .. }, NEW, unspoilt, &format!("{NEW} block");
     creating_a_pair_without_having_seen_all_groups_is_refused:
         Violation::RestsOnGap { .. }, NEW, unspoilt, &format!("{NEW}\ngap groups");
+    taking_away_what_is_asked_for_is_refused:
+        Violation::NoGround { .. }, WORN, unspoilt, &WORN.replace("connect=billing", "connect=orders");
+    removing_more_than_the_window_lets_is_refused:
+        Violation::BreaksWindow { .. }, WORN, unspoilt, &format!("{WORN}\nremoved 10 ago=1");
+    deleting_what_a_launch_template_names_is_refused:
+        Violation::NotDeletable { .. }, GONE, unspoilt, &format!("{GONE}\ntemplate ec2-rds-1");
     saying_nothing_about_a_pair_that_shares_a_name_is_refused:
         Violation::Undecided { .. }, NEW, |plan, _| plan.decisions.clear(), NEW;
 }

@@ -114,7 +114,8 @@ fn a_pair_one_side_of_which_has_lost_its_tags_goes_on_serving_those_who_use_it()
     )
     .says(
         "i-1 and db/orders: connected by somebody else through sg-ec2-rds-1 and sg-rds-ec2-1
-         i-2 and db/orders: is being connected",
+         i-2 and db/orders: is being connected
+         sg-ec2-rds-1: it has a name and description of tagwire's and lost its tags; it is left alone (ownership-lost)",
     );
 }
 

@@ -71,6 +71,29 @@ worlds! {
         Reason::PairModified { .. }, "db orders connect=orders\npair orders 1 store-rule=\"tcp 22 from 10.0.0.0/8\"";
     an_instance_in_another_zone_is_told_that_it_may_cost:
         Reason::CrossAz { .. }, "instance i-1 connect=orders zone=a\ndb orders connect=orders zone=b,c";
+    removals_beyond_the_window_are_held_back:
+        Reason::DisconnectsHeldBack { .. }, "instance i-1\ndb orders connect=orders\npair orders 1 worn-by=i-1\nmax 0";
+    what_is_taken_off_again_and_again_is_contested:
+        Reason::Contested { .. },
+        "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1\nattached i-1 ec2-rds-1 tag=orders again=1,2,3";
+    a_function_with_an_instance_side_is_a_foreign_attachment:
+        Reason::ForeignAttachment { .. },
+        "db orders connect=orders\npair orders 1\ninterface eni-9 wears=ec2-rds-1 of=\"a function\"";
+    a_side_that_is_the_only_group_left_stays:
+        Reason::LastGroup { .. }, "instance i-1 wears=none\ndb orders connect=orders\npair orders 1 worn-by=i-1";
+    a_pair_that_a_launch_template_names_is_not_deleted:
+        Reason::GroupInLaunchTemplate, "gone orders\npair orders 1\ntemplate ec2-rds-1";
+    a_pair_that_a_rule_of_others_names_is_not_deleted:
+        Reason::GroupInRule { .. }, "gone orders\npair orders 1\ngroup web rule=\"tcp 22 from sg-ec2-rds-1\"";
+    a_group_that_has_lost_our_tags_is_named:
+        Reason::OwnershipLost, "db orders connect=orders\npair orders 1 made-by=nobody";
+    a_pair_whose_store_is_nowhere_to_be_found_is_left_alone:
+        Reason::StoreUnknown { .. }, "instance i-1\npair orders 1 worn-by=i-1";
+    a_store_that_moved_to_another_vpc_is_named_with_it:
+        Reason::StoreMoved { .. }, "instance i-1\ndb orders connect=orders vpc=2\npair orders 1 loose worn-by=i-1";
+    a_store_that_is_gone_but_whose_group_is_carried_is_named:
+        Reason::StillCarried { .. },
+        "instance i-1\ngone orders\npair orders 1 worn-by=i-1\ninterface eni-9 wears=rds-ec2-1 of=RDSNetworkInterface";
     what_could_not_be_read_is_named:
         Reason::Unread { .. }, "gap stores";
 }

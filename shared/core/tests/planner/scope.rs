@@ -43,7 +43,10 @@ fn a_scope_of_an_instance_takes_in_the_stores_whose_groups_it_wears() {
          pair orders 1 worn-by=i-1 store-rule=\"tcp 22 from 10.0.0.0/8\"
          scope i-1",
     )
-    .changes("revoke in sg-rds-ec2-1: tcp 22 from 10.0.0.0/8");
+    .changes(
+        "revoke in sg-rds-ec2-1: tcp 22 from 10.0.0.0/8
+         detach sg-ec2-rds-1 from eni-1 of i-1: the instance has no connect tag (db/orders)",
+    );
 }
 
 #[test]

@@ -9,8 +9,8 @@ fn a_missing_rule_is_not_put_back_for_an_instance_that_is_blocked() {
          db orders connect=orders
          pair orders 1 worn-by=i-1 rules=instance",
     )
-    .changes_nothing()
-    .codes(&["blocked"]);
+    .changes("detach sg-ec2-rds-1 from eni-1 of i-1: blocked (db/orders)")
+    .codes(&[]);
 }
 
 #[test]
@@ -20,8 +20,11 @@ fn a_missing_rule_is_not_put_back_for_a_store_that_is_blocked() {
          db orders connect=orders block
          pair orders 1 worn-by=i-1 rules=none",
     )
-    .changes_nothing()
-    .codes(&["blocked"]);
+    .changes(
+        "detach sg-rds-ec2-1 from db/orders: blocked
+         detach sg-ec2-rds-1 from eni-1 of i-1: blocked (db/orders)",
+    )
+    .codes(&[]);
 }
 
 #[test]
@@ -31,7 +34,7 @@ fn a_missing_rule_is_not_put_back_for_an_instance_that_shares_no_name() {
          db orders connect=orders
          pair orders 1 worn-by=i-1 rules=instance",
     )
-    .changes_nothing();
+    .changes("detach sg-ec2-rds-1 from eni-1 of i-1: they share no name any more (db/orders)");
 }
 
 #[test]

@@ -8,9 +8,10 @@ use std::{
 
 use jiff::Timestamp;
 use tagwire_core::{
-    check::check,
+    check::{CheckedPlan, check},
     event::Hint,
     id::{InstanceId, StoreArn, VpcId},
+    memory::{Note, Recall},
     observation::{Observation, Scope},
     plan::{Plan, Verdict, plan},
     policy::Mode,
@@ -19,8 +20,8 @@ use tagwire_core::{
 
 use super::{Context, Failed, INSTANCE_MAY_BE_MISSING, Message, Settings, outcome, younger};
 use crate::{
-    apply::{Outcome, apply},
-    cloud::{Change, Clock, CloudError, Line, Queues},
+    apply::{Failure, Outcome, apply},
+    cloud::{Change, Clock, CloudError, ErrorKind, Line, Queues},
     observe::observe,
     paced::Paced,
 };
@@ -65,6 +66,7 @@ pub async fn connect<C: Change, Q: Queues, K: Clock>(
             Code::Later { stores, instances, tries } => {
                 run.send_again(stores, instances, tries).await.map(|()| "looked-at-again")
             }
+            Code::GoesOn => run.go_on().await.map(|()| "goes-on"),
         };
         for message in &batch.messages {
             match &result {
@@ -86,12 +88,22 @@ pub async fn connect<C: Change, Q: Queues, K: Clock>(
     failed
 }
 
+/// How many runs one piece of work may take, one after the other: at a dozen changes or more each, far
+/// beyond what a VPC can hold. What is left then is found by the next sweep.
+const MOST_CONTINUATIONS: u32 = 500;
+
+fn rejected() -> (Code, String) {
+    let said = "the plan broke an invariant and was thrown away; this is a defect of tagwire, please report it";
+    (Code::Done("plan-rejected"), said.to_owned())
+}
+
 /// The work of one VPC.
 struct Batch {
     scope: Scope,
     /// What was asked for by name, which is looked at again until it is settled.
     asked: Option<Asked>,
     cause: Cause,
+    tries: Tries,
     messages: Vec<String>,
 }
 
@@ -139,8 +151,19 @@ fn read(function: &str, messages: &[Message]) -> BTreeMap<VpcId, Batch> {
         };
         let asked = Asked::by(&item);
         let batch = match batches.remove(&item.vpc) {
-            None => Batch { scope: item.scope, asked, cause: item.cause, messages: vec![message.id.clone()] },
+            None => Batch {
+                scope: item.scope,
+                asked,
+                cause: item.cause,
+                tries: item.tries,
+                messages: vec![message.id.clone()],
+            },
             Some(mut batch) => {
+                // A tag change is looked into even when the tag is gone, so it wins over other causes.
+                if item.cause == Cause::TagChange {
+                    batch.cause = item.cause;
+                }
+                batch.tries = younger(batch.tries, item.tries);
                 batch.scope = batch.scope.merged(item.scope);
                 batch.asked = match (batch.asked, asked) {
                     (Some(before), Some(asked)) => Some(before.merged(asked)),
@@ -161,6 +184,8 @@ enum Code {
     Done(&'static str),
     /// These have to be looked at again.
     Later { stores: BTreeSet<StoreArn>, instances: BTreeSet<InstanceId>, tries: Tries },
+    /// The time ran out in the middle, and the same work goes on behind what else waits for the VPC.
+    GoesOn,
 }
 
 struct Run<'run, C, Q, K> {
@@ -179,38 +204,121 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
             rounds += 1;
             let at = self.context.clock.now();
             let scope = self.batch.scope.clone();
-            let seen = Box::pin(observe(&self.cloud, self.vpc, scope, at, taken_names.clone())).await;
-            let plan = plan(&seen, &self.settings.policy);
-            self.report_plan(&plan);
-            let unsettled = Unsettled::of(&seen, &plan, at, self.batch.asked.as_ref());
-            let checked = match check(plan, &seen, &self.settings.policy) {
-                Ok(checked) => checked,
-                Err(violations) => {
-                    for violation in &violations {
-                        tracing::error!(record = "violation", function = self.context.function, vpc = %self.vpc, "{violation}");
-                    }
-                    let said = "the plan broke an invariant and was thrown away; this is a defect of tagwire, please report it";
-                    return (Code::Done("plan-rejected"), said.to_owned());
-                }
-            };
-            if checked.plan().is_empty() {
-                return self.settle(unsettled, "unchanged", "nothing had to be changed".to_owned());
+            let mut seen = Box::pin(observe(&self.cloud, self.vpc, scope, at, taken_names.clone())).await;
+            let Some(mut checked) = self.decide(&seen) else { return rejected() };
+            if self.settings.mode == Mode::Enforce
+                && let Err(error) = self.reserve(checked.plan()).await
+            {
+                tracing::error!(
+                    record = "finding", function = self.context.function, vpc = %self.vpc, code = "window-not-reserved",
+                    "the removals could not be counted, so none is made that has to be: {error}"
+                );
+                seen.memory = Recall::Unknown(error.into());
+                let Some(without) = self.decide(&seen) else { return rejected() };
+                checked = without;
             }
+            let plan = checked.plan();
+            self.report_plan(plan);
+            let unsettled = Unsettled::of(&seen, plan, at, self.batch.asked.as_ref());
             if self.settings.mode == Mode::DryRun {
-                let said =
-                    format!("dry run: {} changes were planned and none was made", checked.plan().changes().len());
+                if plan.is_empty() {
+                    return self.settle(unsettled, "unchanged", "nothing had to be changed".to_owned());
+                }
+                let said = format!("dry run: {} changes were planned and none was made", plan.changes().len());
                 return self.settle(unsettled, "dry-run", said);
             }
+            self.remember(&plan.notes).await;
+            if plan.is_empty() {
+                return self.settle(unsettled, "unchanged", "nothing had to be changed".to_owned());
+            }
             let policy = &self.settings.policy;
-            let outcome = Box::pin(apply(&self.cloud, &self.cloud, &seen, &checked, policy)).await;
+            let deadline = self.cloud.deadline();
+            let outcome = Box::pin(apply(&self.cloud, &self.cloud, &seen, &checked, policy, deadline)).await;
             self.report_outcome(&outcome);
+            self.remember(&outcome.notes).await;
             let more = outcome.taken_names();
             if !more.is_empty() && rounds < ROUNDS {
                 taken_names.extend(more);
                 continue;
             }
+            if policy.status_tags
+                && let Err(error) = self.tell_the_others(&seen, plan).await
+            {
+                tracing::warn!(
+                    record = "finding", function = self.context.function, vpc = %self.vpc, code = "not-sent",
+                    "the status tags of others wait for the next sweep: {error}"
+                );
+            }
             return self.conclude(unsettled, &outcome);
         }
+    }
+
+    /// The plan, checked; none when it broke an invariant.
+    fn decide(&self, seen: &Observation) -> Option<CheckedPlan> {
+        let policy = &self.settings.policy;
+        match check(plan(seen, policy), seen, policy) {
+            Ok(checked) => Some(checked),
+            Err(violations) => {
+                for violation in &violations {
+                    tracing::error!(record = "violation", function = self.context.function, vpc = %self.vpc, "{violation}");
+                }
+                None
+            }
+        }
+    }
+
+    /// Counts the plan's removals before they are made.
+    async fn reserve(&self, plan: &Plan) -> Result<(), CloudError> {
+        match &plan.window {
+            Some(window) => self.cloud.reserve(self.vpc, window).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn remember(&self, notes: &[Note]) {
+        if notes.is_empty() {
+            return;
+        }
+        if let Err(error) = self.cloud.remember(self.vpc, notes).await {
+            tracing::warn!(
+                record = "finding", function = self.context.function, vpc = %self.vpc, code = "not-remembered",
+                "{} notes were lost, which can only delay a removal: {error}", notes.len()
+            );
+        }
+    }
+
+    /// Has those looked at whose connections changed and whom the scope did not name, for their status
+    /// tags: of them only a part was seen. The second look changes no connection, so it ends there.
+    async fn tell_the_others(&self, seen: &Observation, plan: &Plan) -> Result<(), CloudError> {
+        let changing = plan
+            .decisions
+            .iter()
+            .filter(|decision| matches!(decision.verdict, Verdict::Connecting | Verdict::Disconnecting(_)));
+        let (mut instances, mut stores) = (BTreeSet::new(), BTreeSet::new());
+        for decision in changing {
+            if !seen.scope.has_instance(&decision.instance) {
+                instances.insert(decision.instance.clone());
+            }
+            if !seen.scope.has_store(&decision.store) {
+                stores.insert(decision.store.clone());
+            }
+        }
+        if instances.is_empty() && stores.is_empty() {
+            return Ok(());
+        }
+        let scope = Scope::Some { instances, stores };
+        self.context.queues.send_work(&self.item(scope, Tries::first(self.context.clock.now()))).await
+    }
+
+    fn item(&self, scope: Scope, tries: Tries) -> WorkItem {
+        WorkItem { version: VERSION, vpc: self.vpc.clone(), scope, cause: self.batch.cause, tries }
+    }
+
+    /// Sends the same work to the end of the VPC's line: what came in meanwhile is looked at first, so
+    /// that a launch never waits behind a long sweep for more than one run.
+    async fn go_on(&self) -> Result<(), CloudError> {
+        let (tries, _) = self.batch.tries.next();
+        self.context.queues.send_work(&self.item(self.batch.scope.clone(), tries)).await
     }
 
     fn conclude(&self, unsettled: Unsettled, outcome: &Outcome) -> (Code, String) {
@@ -218,6 +326,15 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
         let changes = outcome.changes();
         if failures.is_empty() {
             return self.settle(unsettled, "changed", format!("{changes} changes were made"));
+        }
+        if outcome.is_unfinished() {
+            // With nothing done, going on would stand where this run did.
+            let young = self.batch.tries.age(self.context.clock.now()) < self.context.give_up_after;
+            if changes > 0 && young && self.batch.tries.attempt < MOST_CONTINUATIONS {
+                return (Code::GoesOn, format!("{changes} changes were made before the time ran out; it goes on"));
+            }
+            let said = format!("{changes} changes were made before the time ran out; the next sweep goes on");
+            return (Code::Done("left-to-sweep"), said);
         }
         let said = format!("{changes} changes were made and {} failed", failures.len());
         if failures.iter().any(|failure| failure.passes()) {
@@ -274,6 +391,11 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
                 }
                 Verdict::Connecting => ("connecting", "this plan connects it".to_owned()),
                 Verdict::Waiting(reason) | Verdict::Refused(reason) => (reason.code(), reason.to_string()),
+                Verdict::Disconnecting(ground) => (
+                    "disconnecting",
+                    format!("{ground}; connections that are open already stay open until they are closed"),
+                ),
+                Verdict::HeldBack(ground) => ("disconnect-held-back", format!("it has to wait: {ground}")),
             };
             tracing::info!(
                 record = "decision", function, vpc = %self.vpc, instance = %decision.instance, store = %decision.store, code, "{said}"
@@ -295,6 +417,14 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
             match &step.result {
                 Ok(ensure) => {
                     tracing::info!(record = "step", function, vpc = %self.vpc, result = ?ensure, "{}", step.action);
+                }
+                // AWS lets go of a group a while after its last wearer is gone.
+                Err(Failure::Cloud { error }) if error.kind == ErrorKind::InUse => tracing::info!(
+                    record = "step", function, vpc = %self.vpc, code = "in-use", passes = true,
+                    "could not {} yet: {error}", step.action
+                ),
+                Err(Failure::OutOfTime) => {
+                    tracing::info!(record = "step", function, vpc = %self.vpc, code = "out-of-time", "left: {}", step.action);
                 }
                 Err(failure) => tracing::error!(
                     record = "step", function, vpc = %self.vpc, code = failure.code(), passes = failure.passes(),

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use tagwire_core::{
     event::{self, Hint, Incoming},
     finding::Reason,
+    group::{Ownership, SecurityGroup},
     id::{InstanceId, StoreArn, VpcId},
     model::{DataStore, Form, Instance},
     observation::{Gap, Reading, Scope, Sighting},
@@ -22,7 +23,7 @@ use tagwire_core::{
 };
 
 use super::{Context, Failed, INSTANCE_MAY_BE_MISSING, Message, outcome, younger};
-use crate::cloud::{Clock, Instances, Line, Observe, Queues};
+use crate::cloud::{Clock, Groups, Instances, Line, Observe, Queues};
 
 /// Turns a batch of events into work for `connect`, with one reading for all instances and one
 /// for all stores of the batch. An instance or a store that takes no part ends here.
@@ -44,11 +45,13 @@ pub async fn take_in<C: Observe, Q: Queues, K: Clock>(context: &Context<'_, C, Q
         async { if store_arns.is_empty() { Reading::default() } else { cloud.stores(&store_arns).await } },
     );
 
+    let groups = groups_of_gone(&cloud, &stores).await;
+
     let mut next: BTreeMap<Next, Vec<(&Hint, &Heard)>> = BTreeMap::new();
     for (hint, heard) in &hints {
         let step = match hint {
             Hint::Instance(id) => about_instance(id, heard, &instances, &patience),
-            Hint::Store(arn) => about_store(arn, heard, &stores, &patience),
+            Hint::Store(arn) => about_store(arn, heard, &stores, &groups, &patience),
         };
         next.entry(step).or_default().push((hint, heard));
     }
@@ -95,6 +98,19 @@ pub async fn take_in<C: Observe, Q: Queues, K: Clock>(context: &Context<'_, C, Q
         }
     }
     failed
+}
+
+/// The groups that stores left behind whose services say that they are gone.
+async fn groups_of_gone<C: Observe>(cloud: &C, stores: &Reading<Sighting>) -> Reading<SecurityGroup> {
+    let gone: BTreeSet<StoreArn> = stores
+        .found
+        .iter()
+        .filter_map(|sighting| match sighting {
+            Sighting::Gone(arn) => Some(arn.clone()),
+            Sighting::Present(_) => None,
+        })
+        .collect();
+    if gone.is_empty() { Reading::default() } else { cloud.groups(Groups::OwnedFor(&gone)).await }
 }
 
 /// What is known about a hint: everybody who gave it.
@@ -260,7 +276,13 @@ fn about_instance(id: &InstanceId, heard: &Heard, reading: &Reading<Instance>, p
     }
 }
 
-fn about_store(arn: &StoreArn, heard: &Heard, reading: &Reading<Sighting>, patience: &Patience) -> Next {
+fn about_store(
+    arn: &StoreArn,
+    heard: &Heard,
+    reading: &Reading<Sighting>,
+    groups: &Reading<SecurityGroup>,
+    patience: &Patience,
+) -> Next {
     let sighting = reading.found.iter().find_map(|sighting| match sighting {
         Sighting::Present(store) if store.arn == *arn => Some(Some(store)),
         Sighting::Gone(gone) if gone == arn => Some(None),
@@ -268,7 +290,7 @@ fn about_store(arn: &StoreArn, heard: &Heard, reading: &Reading<Sighting>, patie
     });
     match sighting {
         None => unseen(Queue::Stores, arn.as_str(), heard, &reading.gaps, patience),
-        Some(None) => Next::found(&Reason::StoreGone),
+        Some(None) => gone(arn, heard, groups, patience),
         Some(Some(store)) => uninterested(&store.wishes, heard.cause)
             .or_else(|| member(store))
             .or_else(|| not_ready(store, heard, patience))
@@ -297,10 +319,26 @@ fn not_ready(store: &DataStore, heard: &Heard, patience: &Patience) -> Option<Ne
     (store.ports.is_none() || gives_up).then_some(again)
 }
 
+/// A store that is gone may have left its groups behind, in one VPC as a rule; a sweep finds the
+/// others.
+fn gone(arn: &StoreArn, heard: &Heard, groups: &Reading<SecurityGroup>, patience: &Patience) -> Next {
+    let left_behind = groups.found.iter().find(|group| match group.ownership() {
+        Ownership::Owned(owned) => owned.arn.as_ref() == Some(arn),
+        Ownership::Foreign | Ownership::Forged(_) => false,
+    });
+    match (left_behind, groups.gaps.first()) {
+        (Some(group), _) => Next::Work(group.vpc.clone()),
+        (None, Some(gap)) => unseen(Queue::Stores, arn.as_str(), heard, std::slice::from_ref(gap), patience),
+        (None, None) => Next::found(&Reason::StoreGone),
+    }
+}
+
 /// Why nobody needs to look further; none when `connect` has to.
 fn uninterested(wishes: &Wishes, cause: Cause) -> Option<Next> {
     match &wishes.connect {
         ConnectTag::Names(_) => None,
+        // A block takes effect whatever else stands there.
+        ConnectTag::Invalid(_) if wishes.blocked => None,
         ConnectTag::Invalid(problem) => Some(Next::found(&Reason::InvalidTag { problem: problem.clone() })),
         ConnectTag::Absent if cause == Cause::TagChange => None,
         ConnectTag::Absent => {

@@ -4,14 +4,13 @@ Each module mends one area and has an ``install`` function; none of moto's files
 replaced is checked when the server starts (see `mending.mend`), so a moto release that moves
 something fails at once instead of quietly going back to the wrong behaviour.
 
-Caches, warehouses and IAM conditions are still moto's own. Their places are modules
-``elasticache``, ``redshift`` and ``access`` beside these, and a line each in `AREAS`; a store kind
-that holds security groups also belongs into `stores.groups_in_use`.
+IAM conditions are still moto's own; their place is a module ``access`` beside these, and a line in
+`AREAS`. The module of a service whose stores hold security groups adds itself to `stores.services`.
 """
 
-from . import faults, instances, interfaces, rds, security_groups, tagging
+from . import faults, instances, interfaces, launch_templates, rds, security_groups, tagging
 
-AREAS = (faults, tagging, security_groups, interfaces, instances, rds)
+AREAS = (faults, tagging, security_groups, interfaces, instances, launch_templates, rds)
 
 
 def install() -> None:

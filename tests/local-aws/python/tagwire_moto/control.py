@@ -1,34 +1,51 @@
-"""What a test may do to the local AWS that AWS itself would do: put a store into a state.
+"""What a test may do to the local AWS that AWS itself would do. Each is a ``POST`` with a JSON object.
 
-``POST /tagwire/store-status`` with ``{"store": <ARN or identifier>, "status": "modifying"}``; add
-``"kind": "db"`` or ``"cluster"`` where an identifier alone is not clear. The answer is what the
-store's state was before, so that a test can put it back.
+``/tagwire/store-status`` with ``{"store": <ARN or identifier>, "status": "modifying"}`` puts a data
+store into a state; add ``"kind"``, as it stands in ARNs, where an identifier alone is not clear. The
+answer is what the store's state was before, so that a test can put it back.
+
+``/tagwire/delays`` with ``{"creating": 2, "changing": 0.5}`` says how many seconds stores take from
+now on: to become available once they are made, and to change their security groups, which are
+`adding` and `removing` until then.
+
+``/tagwire/interface`` with ``{"subnet": ..., "groups": [...], "kind": "lambda", "requester": ...,
+"description": ...}`` makes a network interface that another service manages, as Lambda does for a
+function; the answer has its id. With ``{"delete": <id>}`` such an interface goes again.
 """
 
 import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from moto.rds.models import rds_backends
+from moto.ec2.models import ec2_backends
 
-PATH = "/tagwire/store-status"
+from . import lifecycle, stores
+from .errors import AwsError
+from .interfaces import ManagedInterface
+from .security_groups import resolve
 
 
 class Refused(Exception):
-    """A request to the control end point that makes no sense; its text is the answer."""
+    """A request to a control end point that makes no sense; its text is the answer."""
 
 
 def serve(application: Callable[..., Iterable[bytes]], account_id: str, region: str) -> Callable[..., Iterable[bytes]]:
-    """A WSGI application that answers the control end point itself and leaves all else to the given one."""
+    """A WSGI application that answers the control end points itself and leaves all else to the given one."""
+    actions: dict[str, Callable[[Any, str, str], dict[str, Any]]] = {
+        "/tagwire/store-status": _set_status,
+        "/tagwire/delays": _set_delays,
+        "/tagwire/interface": _change_interface,
+    }
 
     def served(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if environ.get("PATH_INFO") != PATH:
+        action = actions.get(environ.get("PATH_INFO", ""))
+        if action is None:
             return application(environ, start_response)
         length = int(environ.get("CONTENT_LENGTH") or 0)
         try:
-            answer = _set_status(json.loads(environ["wsgi.input"].read(length)), account_id, region)
+            answer = action(json.loads(environ["wsgi.input"].read(length)), account_id, region)
             status = "200 OK"
-        except (Refused, KeyError, ValueError) as error:
+        except (Refused, AwsError, KeyError, ValueError) as error:
             answer, status = {"error": f"{type(error).__name__}: {error}"}, "400 Bad Request"
         body = json.dumps(answer).encode()
         start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
@@ -37,24 +54,44 @@ def serve(application: Callable[..., Iterable[bytes]], account_id: str, region: 
     return served
 
 
-def _set_status(wish: dict[str, str], account_id: str, region: str) -> dict[str, str]:
-    store = _find(wish["store"], wish.get("kind"), account_id, region)
+def _set_status(wish: dict[str, str], account_id: str, region: str) -> dict[str, Any]:
+    arn, store = _find(wish["store"], wish.get("kind"), account_id, region)
     before, store.status = store.status, wish["status"]
-    return {"arn": store.arn, "before": before, "status": store.status}
+    return {"arn": arn, "before": before, "status": store.status}
 
 
-def _find(name: str, kind: str | None, account_id: str, region: str) -> Any:
-    if name.startswith("arn:"):
-        parts = name.split(":", 6)
-        if len(parts) < 7 or parts[2] != "rds":
-            raise Refused(f"{name} is not the ARN of an RDS store")
-        region, account_id, kind, name = parts[3], parts[4], parts[5], parts[6]
-    backend = rds_backends[account_id][region]
-    candidates = {"cluster": backend.clusters, "db": backend.databases}
-    if kind is not None and kind not in candidates:
-        raise Refused(f"kind is {kind!r}, expected one of {sorted(candidates)}")
-    found = [stores[name] for of_kind, stores in candidates.items() if kind in (None, of_kind) and name in stores]
+def _find(name: str, kind: str | None, account_id: str, region: str) -> tuple[str, Any]:
+    known = dict(stores.by_arn(account_id, region))
+    if name in known:
+        return name, known[name]
+
+    def named(arn: str) -> bool:
+        of_kind, identifier = arn.split(":", 6)[5:]
+        return identifier == name and kind in (None, of_kind)
+
+    found = [(arn, store) for arn, store in known.items() if named(arn)]
     if len(found) != 1:
-        known = {of_kind: sorted(stores) for of_kind, stores in candidates.items()}
-        raise Refused(f"{len(found)} stores are named {name!r} (kind {kind}); there are {known}")
+        raise Refused(f"{len(found)} stores are named {name!r} (kind {kind}); there are {sorted(known)}")
     return found[0]
+
+
+def _set_delays(wish: dict[str, float], _account_id: str, _region: str) -> dict[str, Any]:
+    for name, seconds in wish.items():
+        if name not in vars(lifecycle.delays):
+            raise Refused(f"there is no delay {name!r}; there are {sorted(vars(lifecycle.delays))}")
+        setattr(lifecycle.delays, name, float(seconds))
+    return vars(lifecycle.delays)
+
+
+def _change_interface(wish: dict[str, Any], account_id: str, region: str) -> dict[str, Any]:
+    backend = ec2_backends[account_id][region]
+    if "delete" in wish:
+        if not isinstance(backend.enis.get(wish["delete"]), ManagedInterface):
+            raise Refused(f"{wish['delete']} is no interface that was made here")
+        del backend.enis[wish["delete"]]
+        return {"deleted": wish["delete"]}
+    subnet = backend.get_subnet(wish["subnet"])
+    groups = [group.id for group in resolve(backend, wish["groups"], subnet.vpc_id)]
+    interface = ManagedInterface(backend, subnet.id, groups, wish["requester"], wish["description"], wish["kind"])
+    backend.enis[interface.id] = interface
+    return {"interface": interface.id}

@@ -2,15 +2,16 @@
 
 import random
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from moto.ec2.models import ec2_backends
 from moto.rds.exceptions import DBClusterNotFoundError, DBSubnetGroupNotFoundError
-from moto.rds.models import DBCluster, DBInstance, DBInstanceClustered, DBSubnetGroup, RDSBackend
+from moto.rds.models import DBCluster, DBInstance, DBInstanceClustered, DBSubnetGroup, RDSBackend, rds_backends
 from moto.rds.responses import RDSResponse
 from moto.rds.utils import ClusterEngine, DbInstanceEngine, FilterDef
 
+from . import lifecycle, stores
 from .errors import AwsError, invalid_parameter
 from .mending import mend
 from .paging import rds_page
@@ -30,9 +31,34 @@ _DEFAULT_SUBNET_GROUP = "default"
 def install() -> None:
     """Mends engines, creation, change and description of DB instances and clusters."""
     _install_engines()
+    _install_states()
     _install_create()
     _install_modify()
     _install_describe()
+    stores.services.append(stores.Service(_wearers, _by_arn))
+
+
+def _wearers(account_id: str, region: str) -> Iterator[stores.Wearer]:
+    backend = rds_backends[account_id][region]
+    for database in backend.databases.values():
+        holder = database.cluster if isinstance(database, DBInstanceClustered) else database
+        yield _wearer(database.dbi_resource_id, holder, database.db_subnet_group)
+    for cluster in backend.clusters.values():
+        # The members of an Aurora cluster have its interfaces, and there may be none yet.
+        if not cluster.members:
+            subnet_group = _subnet_group(backend, cluster.db_subnet_group_name)
+            yield _wearer(cluster.db_cluster_resource_id, cluster, subnet_group)
+
+
+def _by_arn(account_id: str, region: str) -> Iterator[tuple[str, Any]]:
+    backend = rds_backends[account_id][region]
+    for store in [*backend.clusters.values(), *backend.databases.values()]:
+        yield store.arn, store
+
+
+def _wearer(identity: str, holder: Any, subnet_group: DBSubnetGroup) -> stores.Wearer:
+    group_ids = lifecycle.worn(holder, holder.vpc_security_group_ids)
+    return stores.Wearer(identity, "amazon-rds", "RDSNetworkInterface", subnet_group._subnets[0].id, group_ids)
 
 
 def _install_engines() -> None:
@@ -64,23 +90,46 @@ def _install_engines() -> None:
     with_default(DBInstance, "default_port", _DOCUMENTDB_PORT)
 
 
-def _install_create() -> None:
+def _install_states() -> None:
     # moto's clusters leave `creating` by being looked at, which is one look too early or too late
-    # for any test that cares. Here a state is what it was set to.
-    DBCluster.status = property(  # type: ignore[assignment, method-assign]
-        lambda cluster: cluster._status, lambda cluster, status: setattr(cluster, "_status", status)
+    # for any test that cares. Here a state is what it was set to, or what the store passes through.
+    def set_status(store: Any, status: str) -> None:
+        lifecycle.arrived(store)
+        store._status = status
+
+    status = property(lambda store: lifecycle.passing_status(store) or store._status, set_status)
+    DBCluster.status = status  # type: ignore[assignment, method-assign]
+    DBInstance.status = status  # type: ignore[assignment]
+
+    def shown_groups(store: Any) -> list[dict[str, str]]:
+        holder = store.cluster if isinstance(store, DBInstanceClustered) else store
+        return [
+            {"VpcSecurityGroupId": group_id, "Status": status}
+            for group_id, status in lifecycle.memberships(holder, holder.vpc_security_group_ids)
+        ]
+
+    DBCluster.vpc_security_groups = property(shown_groups)  # type: ignore[assignment, method-assign]
+    DBInstance.vpc_security_group_membership_list = property(shown_groups)  # type: ignore[assignment, method-assign]
+
+    endpoint = DBInstance.endpoint.fget  # type: ignore[attr-defined]
+    DBInstance.endpoint = property(  # type: ignore[assignment, method-assign]
+        lambda database: None if database.status == "creating" else endpoint(database)
     )
 
+
+def _install_create() -> None:
     @mend(RDSBackend)
     def create_db_cluster(original: Callable[..., Any], self: Any, kwargs: Any) -> DBCluster:
         if kwargs["db_cluster_identifier"] in self.clusters:
             raise AwsError("DBClusterAlreadyExistsFault", "DB Cluster already exists")
         subnet_group = _subnet_group(self, kwargs.get("db_subnet_group_name"))
         group_ids = _groups(self, kwargs.get("vpc_security_group_ids"), subnet_group.vpc_id)
+        _forget_automated_snapshots(self.cluster_snapshots, kwargs["db_cluster_identifier"])
         cluster = original(self, kwargs)
         cluster.db_subnet_group_name = subnet_group.name
         cluster.vpc_security_group_ids = group_ids
         cluster.status = "available"
+        lifecycle.created(cluster)
         return cluster
 
     @mend(RDSBackend)
@@ -95,13 +144,22 @@ def _install_create() -> None:
             if db_kwargs.get("vpc_security_group_ids"):
                 raise _managed_by_cluster()
             subnet_group = _subnet_group(self, self.clusters[cluster_id].db_subnet_group_name)
+        _forget_automated_snapshots(self.database_snapshots, db_kwargs["db_instance_identifier"])
         database = original(self, db_kwargs)
         database.db_subnet_group_name = subnet_group.name
         if cluster_id is None:
             database.vpc_security_group_ids = group_ids
         # moto gives one and the same identity to every DB instance.
         database.dbi_resource_id = "db-" + "".join(random.choices(string.ascii_uppercase + string.digits, k=26))
+        lifecycle.created(database)
         return database
+
+
+def _forget_automated_snapshots(snapshots: Any, store: str) -> None:
+    # moto takes one of each new store and names it by the minute, so that a second store of a name
+    # could not be made within the same one.
+    for name in [name for name in snapshots if name.startswith(f"rds:{store}-")]:
+        del snapshots[name]
 
 
 def _subnet_group(backend: Any, name: str | None) -> DBSubnetGroup:
@@ -163,8 +221,13 @@ def _install_modify() -> None:
         if kwargs.get("vpc_security_group_ids"):
             vpc_id = _subnet_group(self, cluster.db_subnet_group_name).vpc_id
             kwargs["vpc_security_group_ids"] = _groups(self, kwargs["vpc_security_group_ids"], vpc_id)
+        before = list(cluster.vpc_security_group_ids)
+        members = cluster.members
         answer = original(self, kwargs)
+        for member in members:
+            member.db_cluster_identifier = cluster.db_cluster_identifier
         cluster.status = status
+        lifecycle.changed(cluster, before, cluster.vpc_security_group_ids)
         return answer
 
     @mend(RDSBackend)
@@ -181,7 +244,11 @@ def _install_modify() -> None:
                 db_kwargs["vpc_security_group_ids"] = _groups(
                     self, db_kwargs["vpc_security_group_ids"], database.db_subnet_group.vpc_id
                 )
-        return original(self, db_instance_identifier, db_kwargs)
+            before = list(database.vpc_security_group_ids)
+        answer = original(self, db_instance_identifier, db_kwargs)
+        if not isinstance(answer, DBInstanceClustered):
+            lifecycle.changed(answer, before, answer.vpc_security_group_ids)
+        return answer
 
 
 def _install_describe() -> None:

@@ -12,7 +12,6 @@ from moto.ec2.responses.security_groups import SecurityGroups
 from .errors import AwsError, group_not_found, invalid_parameter
 from .mending import mend
 from .paging import ec2_page
-from .stores import groups_in_use
 
 GROUPS_PER_INTERFACE = 5
 
@@ -213,7 +212,8 @@ def _check_name(name: str, description: str) -> None:
 
 
 def _dependents(backend: Any, group_id: str) -> Iterable[bool]:
-    for interface in backend.enis.values():
+    # Those of data stores are among them.
+    for interface in backend.get_all_network_interfaces():
         yield any(group.id == group_id for group in interface.group_set)
     for groups in backend.groups.values():
         for other in groups.values():
@@ -222,4 +222,3 @@ def _dependents(backend: Any, group_id: str) -> Iterable[bool]:
                     (rule.source_group or {}).get("GroupId") == group_id
                     for rule in [*other.ingress_rules, *other.egress_rules]
                 )
-    yield group_id in set(groups_in_use(backend.account_id, backend.region_name))

@@ -1,14 +1,33 @@
 """Tags of EC2 resources, and the tagging API."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from moto.core.resource_tagging import (
+    TaggedResource,
+    iter_taggable_backends,
+    make_tag_matcher,
+    match_resource_type,
+)
 from moto.ec2.models.core import TaggedEC2Resource
+from moto.ec2.models.tags import TagBackend
 from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix
+from moto.rds.models import RDSBackend
 from moto.resourcegroupstaggingapi.models import ResourceGroupsTaggingAPIBackend
 
 from .errors import AwsError
 from .mending import mend
+
+
+# What has had a tag taken away: the tagging API goes on listing it when it has none left. EC2's
+# resources stand here by their ids, others by their ARNs.
+_once_tagged: set[str] = set()
+
+
+def untagged(name: str, tags: Any) -> None:
+    """Notes that a resource loses tags, if it has any."""
+    if tags:
+        _once_tagged.add(name)
 
 
 def install() -> None:
@@ -28,10 +47,42 @@ def install() -> None:
         ]
 
     # moto's pages are cut from a live iteration, which breaks when a resource comes or goes
-    # between two of them.
+    # between two of them. Which untagged resources it lists hangs on the service.
     @mend(ResourceGroupsTaggingAPIBackend)
-    def _get_resources_generator(original: Callable[..., Any], self: Any, *arguments: Any, **named: Any) -> Any:
-        return iter(list(original(self, *arguments, **named)))
+    def _get_resources_generator(
+        original: Callable[..., Any],
+        self: Any,
+        tag_filters: list[dict[str, Any]] | None = None,
+        resource_type_filters: list[str] | None = None,
+        resource_arn_list: list[str] | None = None,
+    ) -> Iterator[TaggedResource]:
+        has_tags = make_tag_matcher(tag_filters)
+        found = [
+            resource
+            for backend in iter_taggable_backends(self.account_id, self.region_name)
+            for resource in backend.iter_tagged_resources()
+            if (resource.tags or resource.arn.rsplit("/", 1)[-1] in _once_tagged)
+            and match_resource_type(resource.resource_type, resource_type_filters)
+            and has_tags(resource.tags)
+            and (not resource_arn_list or resource.arn in resource_arn_list)
+        ]
+        return iter(found)
+
+    for name in ("delete_tags", "delete_tag_keys"):
+
+        def untag(original: Callable[..., Any], self: Any, resource_ids: list[str], tags: Any) -> Any:
+            for resource_id in resource_ids:
+                untagged(resource_id, self.tags.get(resource_id))
+            return original(self, resource_ids, tags)
+
+        untag.__name__ = name
+        mend(TagBackend)(untag)
+
+    @mend(RDSBackend)
+    def remove_tags_from_resource(original: Callable[..., Any], self: Any, arn: str, tag_keys: list[str]) -> None:
+        resource = self._get_resource_for_tagging(arn)
+        untagged(arn, resource.get_tags() if resource else None)
+        original(self, arn, tag_keys)
 
     @mend(ResourceGroupsTaggingAPIBackend)
     def get_resources(

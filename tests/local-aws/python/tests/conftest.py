@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 import threading
+import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -117,6 +119,43 @@ def tag_index(endpoint: str) -> Any:
     return client("resourcegroupstaggingapi", endpoint)
 
 
+@pytest.fixture
+def control(endpoint: str) -> Callable[..., Any]:
+    """Does at a control end point what AWS itself would do."""
+
+    def do(what: str, **wish: Any) -> Any:
+        request = urllib.request.Request(
+            f"{endpoint}/tagwire/{what}",
+            data=json.dumps(wish).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)
+
+    return do
+
+
+@pytest.fixture
+def set_status(control: Callable[..., Any]) -> Callable[..., Any]:
+    """Puts a data store into a state."""
+    return lambda store, status, **more: control("store-status", store=store, status=status, **more)
+
+
+@pytest.fixture
+def delays(control: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+    """Says how long data stores take, for this test."""
+    yield lambda **seconds: control("delays", **seconds)
+    control("delays", creating=0, changing=0)
+
+
+def eventually(look: Callable[[], Any], wanted: Any, seconds: float = 5) -> None:
+    """Looks until it sees what is wanted."""
+    deadline = time.monotonic() + seconds
+    while (seen := look()) != wanted:
+        assert time.monotonic() < deadline, f"{seen} is not {wanted} after {seconds} s"
+        time.sleep(0.02)
+
+
 @dataclass
 class Network:
     """A VPC with two subnets and a DB subnet group, and makers of what lies in it."""
@@ -221,5 +260,5 @@ def refusal(call: Callable[..., Any], **arguments: Any) -> str:
     """The error code with which a call is refused."""
     with pytest.raises(ClientError) as caught:
         call(**arguments)
-    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] in (400, 404), caught.value.response
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] in (400, 401, 404), caught.value.response
     return caught.value.response["Error"]["Code"]

@@ -1,10 +1,9 @@
 """DB instances and DB clusters."""
 
-import json
-import urllib.request
+import urllib.error
 
 import pytest
-from conftest import refusal
+from conftest import eventually, refusal
 
 ENGINES = {"aurora-postgresql": 5432, "aurora-mysql": 3306, "postgres": 5432, "docdb": 27017, "neptune": 8182}
 
@@ -19,20 +18,6 @@ def cluster(network, name):
 
 def database(network, name):
     return network.rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
-
-
-@pytest.fixture
-def set_status(endpoint):
-    def change(store, status, **more):
-        request = urllib.request.Request(
-            f"{endpoint}/tagwire/store-status",
-            data=json.dumps({"store": store, "status": status, **more}).encode(),
-            headers={"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request) as answer:
-            return json.load(answer)
-
-    return change
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -240,22 +225,129 @@ def test_deleted_store_is_gone_and_frees_its_groups(network, name):
     network.ec2.delete_security_group(GroupId=group)
 
 
-def test_rename_keeps_the_identity(network, name):
-    before = network.cluster(name)
+def test_store_made_again_under_a_name_is_another_one(network, name):
+    first = network.cluster(f"c-{name}", Tags=[{"Key": "a", "Value": "b"}])
+    network.database(f"d-{name}", Tags=[{"Key": "a", "Value": "b"}])
+    database_before = database(network, f"d-{name}")
+    network.rds.delete_db_cluster(DBClusterIdentifier=f"c-{name}", SkipFinalSnapshot=True)
+    network.rds.delete_db_instance(DBInstanceIdentifier=f"d-{name}", SkipFinalSnapshot=True)
+    assert network.cluster(f"c-{name}")["DbClusterResourceId"] != first["DbClusterResourceId"]
+    network.database(f"d-{name}")
+    database_after = database(network, f"d-{name}")
+    assert database_after["DbiResourceId"] != database_before["DbiResourceId"]
+    assert database_after["DBInstanceArn"] == database_before["DBInstanceArn"]
+    assert database_after["TagList"] == cluster(network, f"c-{name}")["TagList"] == []
+
+
+def test_rename_of_a_cluster_keeps_what_it_is_and_has(network, name):
+    tags, group = [{"Key": "tagwire:connect", "Value": "orders"}], network.group()
+    before = network.cluster(name, group, Tags=tags)
+    network.rds.create_db_instance(
+        DBInstanceIdentifier=f"m-{name}",
+        DBInstanceClass="db.r6g.large",
+        Engine="aurora-postgresql",
+        DBClusterIdentifier=name,
+    )
     network.rds.modify_db_cluster(
         DBClusterIdentifier=name, NewDBClusterIdentifier=f"{name}-new", ApplyImmediately=True
     )
     after = cluster(network, f"{name}-new")
     assert after["DbClusterResourceId"] == before["DbClusterResourceId"]
     assert after["DBClusterArn"].endswith(f":cluster:{name}-new")
+    assert (after["TagList"], groups_of(after)) == (tags, {group})
+    assert [member["DBInstanceIdentifier"] for member in after["DBClusterMembers"]] == [f"m-{name}"]
+    assert groups_of(database(network, f"m-{name}")) == {group}
     assert refusal(network.rds.describe_db_clusters, DBClusterIdentifier=name) == "DBClusterNotFoundFault"
 
 
-def test_clusters_are_found_by_resource_id(network, name):
-    identity = network.cluster(name)["DbClusterResourceId"]
-    answer = network.rds.describe_db_clusters(Filters=[{"Name": "db-cluster-resource-id", "Values": [identity]}])
-    assert [found["DBClusterIdentifier"] for found in answer["DBClusters"]] == [name]
+def test_rename_of_a_database_keeps_what_it_is_and_has(network, name):
+    tags, group = [{"Key": "tagwire:connect", "Value": "orders"}], network.group()
+    network.database(name, group, Tags=tags)
+    before = database(network, name)
+    network.rds.modify_db_instance(
+        DBInstanceIdentifier=name, NewDBInstanceIdentifier=f"{name}-new", ApplyImmediately=True
+    )
+    after = database(network, f"{name}-new")
+    assert after["DbiResourceId"] == before["DbiResourceId"]
+    assert after["DBInstanceArn"].endswith(f":db:{name}-new")
+    assert (after["TagList"], groups_of(after)) == (tags, {group})
+    assert refusal(network.rds.describe_db_instances, DBInstanceIdentifier=name) == "DBInstanceNotFound"
+
+
+def test_stores_are_found_by_their_resource_ids(network, name):
+    names = [f"{name}-1", f"{name}-2"]
+    identities = [network.cluster(each)["DbClusterResourceId"] for each in [*names, f"{name}-3"]][:2]
+    answer = network.rds.describe_db_clusters(Filters=[{"Name": "db-cluster-resource-id", "Values": identities}])
+    assert [found["DBClusterIdentifier"] for found in answer["DBClusters"]] == names
+    for each in [*names, f"{name}-3"]:
+        network.database(each)
+    identities = [database(network, each)["DbiResourceId"] for each in names]
+    answer = network.rds.describe_db_instances(Filters=[{"Name": "dbi-resource-id", "Values": identities}])
+    assert [found["DBInstanceIdentifier"] for found in answer["DBInstances"]] == names
+
+
+def test_tags_of_a_store_are_told_everywhere(network, tag_index, name):
+    tag = {"Key": "tagwire:connect", "Value": "orders"}
+    network.database(f"d-{name}")
+    for arn, tags in (
+        (network.cluster(f"c-{name}")["DBClusterArn"], lambda: cluster(network, f"c-{name}")["TagList"]),
+        (database(network, f"d-{name}")["DBInstanceArn"], lambda: database(network, f"d-{name}")["TagList"]),
+    ):
+
+        def indexed(arn=arn):
+            found = tag_index.get_resources(ResourceARNList=[arn])["ResourceTagMappingList"]
+            return [resource["Tags"] for resource in found]
+
+        assert (tags(), indexed()) == ([], [])
+        network.rds.add_tags_to_resource(ResourceName=arn, Tags=[tag])
+        assert (tags(), indexed()) == ([tag], [[tag]])
+        network.rds.remove_tags_from_resource(ResourceName=arn, TagKeys=["tagwire:connect"])
+        # The index goes on listing what once had a tag.
+        assert (tags(), indexed()) == ([], [[]])
+
+
+def test_groups_are_on_their_way_for_as_long_as_a_test_says(network, name, delays):
+    old, stays, new = network.groups(3)
+    network.cluster(f"c-{name}", old, stays)
+    network.database(f"d-{name}", old, stays)
+    delays(changing=1)
+    network.rds.modify_db_cluster(DBClusterIdentifier=f"c-{name}", VpcSecurityGroupIds=[stays, new])
+    network.rds.modify_db_instance(DBInstanceIdentifier=f"d-{name}", VpcSecurityGroupIds=[stays, new])
+
+    def statuses(store):
+        return {group["VpcSecurityGroupId"]: group["Status"] for group in store["VpcSecurityGroups"]}
+
+    on_their_way = {old: "removing", stays: "active", new: "adding"}
+    seen = cluster(network, f"c-{name}")
+    assert (seen["Status"], statuses(seen)) == ("modifying", on_their_way)
+    seen = database(network, f"d-{name}")
+    assert (seen["DBInstanceStatus"], statuses(seen)) == ("modifying", on_their_way)
+    call = network.rds.modify_db_cluster
+    code = refusal(call, DBClusterIdentifier=f"c-{name}", VpcSecurityGroupIds=[old])
+    assert code == "InvalidDBClusterStateFault"
+    assert refusal(network.ec2.delete_security_group, GroupId=old) == "DependencyViolation"
+
+    arrived = {stays: "active", new: "active"}
+    eventually(lambda: statuses(cluster(network, f"c-{name}")), arrived)
+    eventually(lambda: statuses(database(network, f"d-{name}")), arrived)
+    eventually(lambda: cluster(network, f"c-{name}")["Status"], "available")
+    eventually(lambda: database(network, f"d-{name}")["DBInstanceStatus"], "available")
+    network.ec2.delete_security_group(GroupId=old)
+
+
+def test_store_is_being_created_for_as_long_as_a_test_says(network, name, delays):
+    delays(creating=0.5)
     network.database(name)
-    identity = database(network, name)["DbiResourceId"]
-    answer = network.rds.describe_db_instances(Filters=[{"Name": "dbi-resource-id", "Values": [identity]}])
-    assert [found["DBInstanceIdentifier"] for found in answer["DBInstances"]] == [name]
+    seen = database(network, name)
+    assert (seen["DBInstanceStatus"], "Endpoint" in seen) == ("creating", False)
+    call = network.rds.modify_db_instance
+    code = refusal(call, DBInstanceIdentifier=name, VpcSecurityGroupIds=[network.default_group])
+    assert code == "InvalidDBInstanceState"
+    eventually(lambda: database(network, name)["DBInstanceStatus"], "available")
+    assert database(network, name)["Endpoint"]["Port"] == 5432
+
+
+def test_unknown_delay_is_refused(control):
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        control("delays", thinking=1)
+    assert "thinking" in caught.value.read().decode()

@@ -55,6 +55,24 @@ def test_a_tag_that_was_taken_away_no_longer_finds(network, tag_index, name):
     assert tag_index.get_resources(TagFilters=[{"Key": f"key-{name}"}])["ResourceTagMappingList"] == []
 
 
+def test_instance_that_lost_its_tag_is_found_by_it_no_more(network, tag_index, name):
+    key = f"key-{name}"
+    filters = [{"Name": f"tag:{key}", "Values": ["x"]}]
+    tagged = network.instance()["InstanceId"]
+    never = network.instance()["InstanceId"]
+    network.ec2.create_tags(Resources=[tagged], Tags=[{"Key": key, "Value": "x"}])
+    assert len(network.ec2.describe_instances(Filters=filters)["Reservations"]) == 1
+    network.ec2.delete_tags(Resources=[tagged], Tags=[{"Key": key}])
+    network.ec2.delete_tags(Resources=[never], Tags=[{"Key": key}])
+    assert network.ec2.describe_instances(Filters=filters)["Reservations"] == []
+    assert tag_index.get_resources(TagFilters=[{"Key": key}])["ResourceTagMappingList"] == []
+    arns = [f"arn:aws:ec2:us-east-1:123456789012:instance/{instance}" for instance in (tagged, never)]
+    # What once had a tag is listed on, what never had one is not.
+    assert tag_index.get_resources(ResourceARNList=arns)["ResourceTagMappingList"] == [
+        {"ResourceARN": arns[0], "Tags": []}
+    ]
+
+
 def test_pages_survive_a_resource_that_comes_in_between(network, tag_index, name):
     wanted = {"TagFilters": [{"Key": f"key-{name}"}], "ResourcesPerPage": 2}
     for number in range(3):

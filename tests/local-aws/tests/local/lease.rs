@@ -151,6 +151,7 @@ async fn projects_own_stack_is_built_and_comes_up() {
     for function in ["InstanceEventsFunction", "DataStoreEventsFunction", "ConnectFunction", "SweepFunction"] {
         assert_eq!(aws.stack().resources()[function].kind, "AWS::Lambda::Function");
     }
+    aws.sweep().await.unwrap();
     aws.settle().await.unwrap();
     assert!(aws.queue_depths().await.unwrap().keys().any(|queue| queue == "ConnectDeadLetters"));
 }

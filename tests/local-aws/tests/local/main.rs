@@ -4,9 +4,11 @@
 
 mod faults;
 mod lease;
+mod made;
 mod plugin;
 mod round;
 mod settle;
+mod stack;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -1,0 +1,190 @@
+//! What AWS's own resources cannot hold: how many connections were removed lately, since when a
+//! removal is wanted or a group unused, and how often something had to be attached again.
+//!
+//! All of it may be lost. Without it nothing counted is removed and nothing is cleaned up; adding
+//! goes on.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    id::{InstanceId, InterfaceId, SecurityGroupId, StoreId},
+    observation::Gap,
+    policy::Policy,
+    tag::ConnectTag,
+};
+
+/// What one connection joins: the unit in which removals are counted.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Connection {
+    /// The instance.
+    pub instance: InstanceId,
+    /// The store's identity.
+    pub store: StoreId,
+}
+
+/// Something that has a list of groups.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    /// An instance's interface.
+    Interface(InterfaceId),
+    /// A data store.
+    Store(StoreId),
+}
+
+/// The counted removals of a VPC in the last window.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Goes up by one with every write, which is made on the condition that it is still the one
+    /// that was read: two runs at once cannot both use what is left.
+    pub version: u64,
+    /// When how many connections were removed.
+    pub removals: Vec<(Timestamp, u32)>,
+}
+
+impl Window {
+    /// How many more connections may be removed at `now`. The window slides: at no moment have more
+    /// than the policy's limit been removed in the span before it.
+    #[must_use]
+    pub fn left(&self, now: Timestamp, policy: &Policy) -> usize {
+        let used: u64 = self.recent(now, policy).map(|(_, count)| u64::from(count)).sum();
+        policy.max_disconnects.saturating_sub(usize::try_from(used).unwrap_or(usize::MAX))
+    }
+
+    /// The window after `count` more removals at `now`; what lies further back is forgotten.
+    #[must_use]
+    pub fn with(&self, count: usize, now: Timestamp, policy: &Policy) -> Self {
+        let added = (now, u32::try_from(count).unwrap_or(u32::MAX));
+        Self { version: self.version.saturating_add(1), removals: self.recent(now, policy).chain([added]).collect() }
+    }
+
+    /// A clock that ran ahead must not make the future count for ever, nor set anything free: what
+    /// lies in the future counts like what was just done.
+    fn recent(&self, now: Timestamp, policy: &Policy) -> impl Iterator<Item = (Timestamp, u32)> {
+        let window = policy.disconnect_window;
+        let recent = move |at: Timestamp| {
+            std::time::Duration::try_from(now.duration_since(at)).is_ok_and(|age| age < window) || at > now
+        };
+        self.removals.iter().copied().filter(move |(at, _)| recent(*at)).map(move |(at, count)| (at.min(now), count))
+    }
+}
+
+/// For how long attaching something again counts.
+const ATTACHED_AGAIN_COUNTS_FOR: std::time::Duration = std::time::Duration::from_hours(24);
+/// How often in that time something that was detached by others is attached again. Whoever takes
+/// it away more often than that owns the list (a deployment tool, a firewall manager), and two
+/// tools must not fight for ever.
+pub const MOST_TIMES_AGAIN: usize = 3;
+
+/// An attachment of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attached {
+    /// What the connect tag of the list's owner said then. When it says something else, somebody
+    /// has looked at it, and all is forgotten.
+    pub tag: String,
+    /// When it was attached first.
+    pub since: Timestamp,
+    /// When it had to be attached again.
+    pub again: Vec<Timestamp>,
+    /// It was attached again too often, and is left alone.
+    pub contested: bool,
+}
+
+impl Attached {
+    /// What the tag says, as it is compared.
+    #[must_use]
+    pub fn tag_of(connect: &ConnectTag) -> String {
+        connect.names().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Whether it may not be attached once more at `now`, to an owner whose tag says `tag`.
+    #[must_use]
+    pub fn is_contested(&self, tag: &str, now: Timestamp) -> bool {
+        self.tag == tag && (self.contested || self.recent(now).count() >= MOST_TIMES_AGAIN)
+    }
+
+    /// The record after it was attached at `now`.
+    #[must_use]
+    pub fn after(before: Option<&Self>, tag: String, now: Timestamp) -> Self {
+        match before.filter(|before| before.tag == tag) {
+            Some(before) => Self {
+                since: before.since,
+                again: before.recent(now).chain([now]).collect(),
+                contested: before.contested,
+                tag,
+            },
+            None => Self { tag, since: now, again: Vec::new(), contested: false },
+        }
+    }
+
+    fn recent(&self, now: Timestamp) -> impl Iterator<Item = Timestamp> {
+        self.again.iter().copied().filter(move |at| {
+            std::time::Duration::try_from(now.duration_since(*at)).map_or(true, |age| age < ATTACHED_AGAIN_COUNTS_FOR)
+        })
+    }
+}
+
+/// Everything remembered of a VPC, as far as one run needs it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Removals lately.
+    pub window: Window,
+    /// Since when removals are wanted that were held back.
+    pub wanted: BTreeMap<Connection, Timestamp>,
+    /// Since when owned groups are seen unused.
+    pub unused: BTreeMap<SecurityGroupId, Timestamp>,
+    /// What we attached.
+    pub attached: BTreeMap<(Target, SecurityGroupId), Attached>,
+}
+
+/// What is remembered, or why it could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recall {
+    /// It was read.
+    Known(Memory),
+    /// It was not.
+    Unknown(Gap),
+}
+
+impl Recall {
+    /// The memory, if it was read.
+    #[must_use]
+    pub fn known(&self) -> Option<&Memory> {
+        match self {
+            Self::Known(memory) => Some(memory),
+            Self::Unknown(_) => None,
+        }
+    }
+}
+
+/// Something to remember, or, with none, to forget.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Note {
+    /// Since when a removal is wanted.
+    Wanted(Connection, Option<Timestamp>),
+    /// Since when a group is unused.
+    Unused(SecurityGroupId, Option<Timestamp>),
+    /// An attachment.
+    Attached(Target, SecurityGroupId, Option<Attached>),
+}
+
+impl Memory {
+    /// Takes a note.
+    pub fn note(&mut self, note: Note) {
+        fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) {
+            match value {
+                Some(value) => drop(map.insert(key, value)),
+                None => drop(map.remove(&key)),
+            }
+        }
+        match note {
+            Note::Wanted(connection, since) => put(&mut self.wanted, connection, since),
+            Note::Unused(group, since) => put(&mut self.unused, group, since),
+            Note::Attached(target, group, attached) => put(&mut self.attached, (target, group), attached),
+        }
+    }
+}

@@ -1,0 +1,421 @@
+//! What is taken away, on which ground, and what has to wait.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::{Decision, Detachment, Ground, InterfaceChange, Plan, StoreChange, Verdict, refuse, view::View};
+use crate::{
+    finding::{Finding, Reason, Subject},
+    group::{GroupList, Owned},
+    id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId},
+    memory::{Connection, Memory, Note},
+    model::{DataStore, Instance},
+    observation::{Bearer, Observation, Scope, Sighting},
+    service::Side,
+    tag::{ConnectTag, InvalidTag},
+};
+
+/// An instance side that is to leave an interface.
+struct Leaving<'view> {
+    instance: &'view Instance,
+    interface: &'view InterfaceId,
+    owned: &'view Owned,
+    ground: Ground,
+}
+
+impl Leaving<'_> {
+    fn connection(&self) -> Connection {
+        Connection { instance: self.instance.id.clone(), store: self.owned.store.clone() }
+    }
+}
+
+/// What becomes of an instance side that an instance wears.
+enum Fate {
+    /// It is asked for, or nothing may be decided about it.
+    Stays(Option<Finding>),
+    /// It goes.
+    Leaves(Ground),
+}
+
+/// Everything that is to leave an interface: what does so in this plan, and what is held back.
+pub(super) struct Departures<'view> {
+    seen: &'view Observation,
+    leaving: Vec<Leaving<'view>>,
+    held_back: Vec<Leaving<'view>>,
+    /// The connections of both.
+    concerned: BTreeSet<Connection>,
+    /// What leaves each interface.
+    off: BTreeMap<&'view InterfaceId, BTreeSet<&'view SecurityGroupId>>,
+    findings: Vec<Finding>,
+    /// How many more counted connections this plan may remove.
+    left: usize,
+    /// How many it removes.
+    used: usize,
+    /// Counted removals of whole store sides that have to wait.
+    waiting_at_stores: usize,
+    notes: Vec<Note>,
+    /// The interfaces that get a group in the same call, so that all that they have may leave them.
+    gaining: &'view BTreeSet<InterfaceId>,
+    view: &'view View<'view>,
+}
+
+impl<'view> Departures<'view> {
+    pub(super) fn of(view: &'view View<'view>, gaining: &'view BTreeSet<InterfaceId>) -> Self {
+        let mut departures = Self {
+            seen: view.seen,
+            leaving: Vec::new(),
+            held_back: Vec::new(),
+            concerned: BTreeSet::new(),
+            off: BTreeMap::new(),
+            findings: Vec::new(),
+            left: 0,
+            used: 0,
+            waiting_at_stores: 0,
+            notes: Vec::new(),
+            gaining,
+            view,
+        };
+        // What belongs to whom is known only when every group was read.
+        if !view.seen.groups.is_complete() {
+            return departures;
+        }
+        let wanted = departures.wanted();
+        departures.ration(wanted);
+        for leaving in &departures.leaving {
+            departures.off.entry(leaving.interface).or_default().insert(leaving.owned.group.id());
+        }
+        let all = departures.leaving.iter().chain(&departures.held_back);
+        departures.concerned = all.map(Leaving::connection).collect();
+        departures
+    }
+
+    /// Every instance side that has to go, whether it may go now or not.
+    fn wanted(&mut self) -> Vec<Leaving<'view>> {
+        let mut wanted = Vec::new();
+        for instance in self.view.instances() {
+            let Some(interface) = &instance.interface else { continue };
+            let worn: Vec<&Owned> = self.view.worn_instance_sides(interface).collect();
+            let mut leaving = Vec::new();
+            for owned in worn.into_iter().filter(|owned| self.view.in_scope(instance, owned)) {
+                match fate(self.view, instance, owned) {
+                    Fate::Stays(finding) => self.findings.extend(finding),
+                    Fate::Leaves(ground) => {
+                        leaving.push(Leaving { instance, interface: &interface.id, owned, ground });
+                    }
+                }
+            }
+            if leaving.len() == interface.groups.len()
+                && !self.gaining.contains(&interface.id)
+                && let Some(last) = leaving.pop()
+            {
+                // Half a connection taken away is none taken away.
+                leaving.retain(|other| other.owned.store != last.owned.store);
+                self.findings.push(last_group(Subject::Instance(instance.id.clone()), last.owned));
+            }
+            wanted.extend(leaving);
+        }
+        wanted
+    }
+
+    /// Lets those go that need not be counted, and of the others as many as the window lets, the
+    /// oldest first, whether they are in this plan's scope or not.
+    fn ration(&mut self, wanted: Vec<Leaving<'view>>) {
+        let (counted, free): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|leaving| leaving.ground.is_counted());
+        self.leaving = free;
+        let Some(memory) = self.seen.memory.known() else {
+            self.held_back = counted;
+            return;
+        };
+        let mut queue: BTreeMap<Connection, Timestamp> = BTreeMap::new();
+        for leaving in &counted {
+            let connection = leaving.connection();
+            let since = memory.wanted.get(&connection).copied().unwrap_or(self.seen.at);
+            queue.insert(connection, since);
+        }
+        for (connection, since) in &memory.wanted {
+            if queue.contains_key(connection) {
+                continue;
+            }
+            if self.is_settled(connection) {
+                self.notes.push(Note::Wanted(connection.clone(), None));
+            } else {
+                queue.insert(connection.clone(), *since);
+            }
+        }
+        let mut order: Vec<(Timestamp, Connection)> =
+            queue.into_iter().map(|(connection, since)| (since, connection)).collect();
+        order.sort();
+        self.left = memory.window.left(self.seen.at, self.view.policy);
+        let (now, later) = order.split_at(self.left.min(order.len()));
+        let now: BTreeSet<&Connection> = now.iter().map(|(_, connection)| connection).collect();
+        self.left -= now.len();
+        let (leaving, held_back): (Vec<_>, Vec<_>) =
+            counted.into_iter().partition(|leaving| now.contains(&leaving.connection()));
+        let taken: BTreeSet<Connection> = leaving.iter().map(Leaving::connection).collect();
+        self.used = taken.len();
+        let waiting: BTreeSet<Connection> = held_back.iter().map(Leaving::connection).collect();
+        for (since, connection) in later {
+            if waiting.contains(connection) && !memory.wanted.contains_key(connection) {
+                self.notes.push(Note::Wanted(connection.clone(), Some(*since)));
+            }
+        }
+        self.leaving.extend(leaving);
+        self.held_back = held_back;
+    }
+
+    /// Whether a removal that was wanted once is not wanted any more, as far as can be seen.
+    fn is_settled(&self, connection: &Connection) -> bool {
+        let seen = self.seen;
+        let everything = seen.scope == Scope::Vpc && seen.instances.is_complete() && seen.stores.is_complete();
+        let store = self.view.store(&connection.store);
+        let both = self.view.instance(&connection.instance).is_some() && store.is_some();
+        let named = seen.scope.has_instance(&connection.instance)
+            || store.is_some_and(|store| seen.scope.has_store(&store.arn));
+        everything || (seen.instances.is_complete() && seen.stores.is_complete() && both && named)
+    }
+
+    /// Puts the departures into the plan.
+    pub(super) fn leave(&self, plan: &mut Plan) {
+        plan.findings.extend(self.findings.iter().cloned());
+        for leaving in &self.leaving {
+            let change = plan.interfaces.entry(leaving.interface.clone());
+            let change = change.or_insert_with(|| InterfaceChange::of(&leaving.instance.id));
+            let owned = leaving.owned;
+            let detachment =
+                Detachment { store: owned.store.clone(), arn: self.view.arn_of(owned), ground: leaving.ground };
+            change.detach.insert(owned.group.clone(), detachment);
+        }
+        let leaving = self.leaving.iter().map(|leaving| (leaving, Verdict::Disconnecting(leaving.ground)));
+        let held_back = self.held_back.iter().map(|leaving| (leaving, Verdict::HeldBack(leaving.ground)));
+        let mut decided = BTreeSet::new();
+        for (leaving, verdict) in leaving.chain(held_back) {
+            // Two groups of one store are still one connection.
+            if let Some(store) = self.view.arn_of(leaving.owned)
+                && decided.insert(leaving.connection())
+            {
+                plan.decisions.push(Decision { store, instance: leaving.instance.id.clone(), verdict });
+            }
+        }
+    }
+
+    /// Whether a connection is about to be removed, or held back from it.
+    pub(super) fn concern(&self, instance: &InstanceId, store: &StoreId) -> bool {
+        self.concerned.contains(&Connection { instance: instance.clone(), store: store.clone() })
+    }
+
+    /// How many groups leave an interface.
+    pub(super) fn of_interface(&self, interface: &InterfaceId) -> usize {
+        self.off.get(interface).map_or(0, BTreeSet::len)
+    }
+
+    /// Whether an instance side leaves an instance.
+    fn leaves(&self, instance: &Instance, owned: &Owned) -> bool {
+        let off = instance.interface.as_ref().and_then(|interface| self.off.get(&interface.id));
+        off.is_some_and(|groups| groups.contains(owned.group.id()))
+    }
+
+    /// Whether nobody wears a group once this plan is carried out, as far as interfaces go; none when
+    /// that is not known.
+    pub(super) fn is_off_interfaces(&self, owned: &Owned) -> Option<bool> {
+        let id = owned.group.id();
+        let others = self.seen.other_wearers(id)?.any(|wearer| !is_of_its_store(self.view, owned, &wearer.bearer));
+        Some(!others && self.view.wearing(id).all(|instance| self.leaves(instance, owned)))
+    }
+
+    /// Takes the store sides off a store that takes no part any more or is blocked.
+    pub(super) fn leave_store(&mut self, plan: &mut Plan, view: &View<'_>, store: &DataStore) {
+        let ground = if store.wishes.blocked {
+            Ground::Blocked
+        } else if store.wishes.connect == ConnectTag::Absent && !store.wishes.held {
+            Ground::StoreOptedOut
+        } else {
+            return;
+        };
+        let sides = |side| view.owned_by(store, side).into_values();
+        let worn: Vec<&Owned> = sides(Side::Store).filter(|owned| store.wears(owned.group.id())).collect();
+        if worn.is_empty() || !self.seen.groups.is_complete() {
+            return;
+        }
+        let cuts = if ground.is_counted() {
+            match self.still_carried(sides(Side::Instance)) {
+                Some(cuts) => cuts,
+                None => return,
+            }
+        } else {
+            0
+        };
+        let subject = Subject::Store(store.arn.clone());
+        if let Some(reason) = refuse::list_waits(store) {
+            plan.findings.push(Finding { subject, reason });
+            return;
+        }
+        let worn_ids: BTreeSet<_> = worn.iter().map(|owned| owned.group.id()).collect();
+        let rest = store.lasting_groups().filter(|group| !worn_ids.contains(group)).cloned().collect();
+        if GroupList::new(rest, usize::MAX).is_err() {
+            plan.findings.extend(worn.first().map(|owned| last_group(subject, owned)));
+            return;
+        }
+        let unknown = ground.is_counted() && self.seen.memory.known().is_none();
+        if unknown || cuts > self.left {
+            self.waiting_at_stores += cuts.max(1);
+            return;
+        }
+        self.left -= cuts;
+        self.used += cuts;
+        plan.stores.insert(
+            store.id.clone(),
+            StoreChange {
+                store: store.arn.clone(),
+                attach: None,
+                needed_by: BTreeSet::new(),
+                detach: worn.into_iter().map(|owned| (owned.group.clone(), ground)).collect(),
+                cuts,
+            },
+        );
+    }
+
+    /// How many connections a store side still carries that cannot be taken away one by one; none when
+    /// some can and have to go first, or when it is not known.
+    fn still_carried<'owned>(&self, instance_sides: impl Iterator<Item = &'owned Owned>) -> Option<usize> {
+        let mut carried = 0;
+        for owned in instance_sides {
+            carried += self.seen.other_wearers(owned.group.id())?.count();
+            for instance in self.view.wearing(owned.group.id()) {
+                if self.leaves(instance, owned) {
+                    continue;
+                }
+                let alone = instance.interface.as_ref().is_some_and(|interface| {
+                    self.view.worn_instance_sides(interface).count() == interface.groups.len()
+                });
+                let wanted = matches!(fate(self.view, instance, owned), Fate::Leaves(_));
+                if !alone || !wanted || self.concern(&instance.id, &owned.store) {
+                    return None;
+                }
+                carried += 1;
+            }
+        }
+        Some(carried)
+    }
+
+    /// What is left to be said and remembered when everything is decided.
+    pub(super) fn conclude(self, plan: &mut Plan) {
+        let held_back: BTreeSet<Connection> = self.held_back.iter().map(Leaving::connection).collect();
+        let waiting = held_back.len() + self.waiting_at_stores;
+        if waiting > 0 {
+            let reason = Reason::DisconnectsHeldBack {
+                waiting,
+                limit: self.view.policy.max_disconnects,
+                window: self.view.policy.disconnect_window.as_secs(),
+            };
+            plan.findings.push(Finding { subject: Subject::Vpc(self.seen.vpc.clone()), reason });
+        }
+        plan.notes.extend(self.notes);
+        if let Some(Memory { window, .. }) = self.seen.memory.known()
+            && self.used > 0
+        {
+            plan.window = Some(window.with(self.used, self.seen.at, self.view.policy));
+        }
+    }
+}
+
+fn last_group(subject: Subject, owned: &Owned) -> Finding {
+    Finding { subject, reason: Reason::LastGroup { group: owned.group.id().clone() } }
+}
+
+/// A store's own interfaces wear its store side for as long as its list holds it, which is where it
+/// is looked at; they follow the list a little later.
+fn is_of_its_store(view: &View<'_>, owned: &Owned, bearer: &Bearer) -> bool {
+    let listed = || view.store(&owned.store).is_some_and(|store| store.groups.contains_key(owned.group.id()));
+    owned.name.side == Side::Store && matches!(bearer, Bearer::Other { .. }) && listed()
+}
+
+/// The grounds for removal are these and no others; whatever is not known for certain is none.
+fn fate(view: &View<'_>, instance: &Instance, owned: &Owned) -> Fate {
+    if view.is_blocked(instance) {
+        return Fate::Leaves(Ground::Blocked);
+    }
+    let about = || Subject::Instance(instance.id.clone());
+    let held = || Fate::Stays(Some(Finding { subject: about(), reason: Reason::Held }));
+    let Some(store) = view.store(&owned.store) else {
+        return match whereabouts(view, owned) {
+            Whereabouts::Gone if instance.wishes.held => held(),
+            Whereabouts::Gone => Fate::Leaves(Ground::StoreGone),
+            Whereabouts::Carried(finding) | Whereabouts::Unknown(Some(finding)) => Fate::Stays(Some(finding)),
+            Whereabouts::Unknown(None) => Fate::Stays(None),
+        };
+    };
+    if store.vpc.as_ref() != Some(&view.seen.vpc) {
+        let moved = store.vpc.clone().map(|vpc| Reason::StoreMoved { vpc });
+        return Fate::Stays(moved.map(|reason| Finding { subject: Subject::Store(store.arn.clone()), reason }));
+    }
+    if store.wishes.blocked {
+        return Fate::Leaves(Ground::Blocked);
+    }
+    let ground = match (&instance.wishes.connect, &store.wishes.connect) {
+        // What cannot be read is not an empty value.
+        (ConnectTag::Invalid(problem), _) => return unreadable(about(), problem),
+        (_, ConnectTag::Invalid(problem)) => return unreadable(Subject::Store(store.arn.clone()), problem),
+        (_, ConnectTag::Absent) => Ground::StoreOptedOut,
+        (ConnectTag::Absent, ConnectTag::Names(_)) => Ground::NotAskedFor,
+        (ConnectTag::Names(mine), ConnectTag::Names(theirs)) if mine.is_disjoint(theirs) => Ground::NamesNotShared,
+        (ConnectTag::Names(_), ConnectTag::Names(_)) => return Fate::Stays(None),
+    };
+    if instance.wishes.held {
+        held()
+    } else if store.wishes.held {
+        Fate::Stays(Some(Finding { subject: Subject::Store(store.arn.clone()), reason: Reason::Held }))
+    } else {
+        Fate::Leaves(ground)
+    }
+}
+
+fn unreadable(subject: Subject, problem: &InvalidTag) -> Fate {
+    Fate::Stays(Some(Finding { subject, reason: Reason::InvalidTag { problem: problem.clone() } }))
+}
+
+/// Where a store is that has no sighting under its identity.
+pub(super) enum Whereabouts {
+    /// It is gone.
+    Gone,
+    /// There is none, but something carries its group: it was replaced by another that took the group
+    /// over, or is still being deleted.
+    Carried(Finding),
+    /// It cannot be told.
+    Unknown(Option<Finding>),
+}
+
+/// A store is gone only when its service says so of its name, lists nothing with its identity, and no
+/// interface or other store carries its store side.
+pub(super) fn whereabouts(view: &View<'_>, owned: &Owned) -> Whereabouts {
+    let unknown = || {
+        let reason = Reason::StoreUnknown { store: owned.store.clone() };
+        // A gap says for itself what could not be read.
+        let finding = Finding { subject: Subject::Group(owned.group.id().clone()), reason };
+        Whereabouts::Unknown(view.seen.stores.is_complete().then_some(finding))
+    };
+    let Some(arn) = view.arn_of(owned) else { return unknown() };
+    if !is_free_name(view, &arn) || !view.seen.absent.contains(&owned.store) {
+        return unknown();
+    }
+    for side in view.owned_groups(&owned.store).filter(|group| group.name.side == Side::Store) {
+        let id = side.group.id();
+        let Some(mut others) = view.seen.other_wearers(id) else { return Whereabouts::Unknown(None) };
+        let carried = others.next().is_some()
+            || view.wearing(id).next().is_some()
+            || view.stores().any(|store| store.groups.contains_key(id));
+        if carried {
+            let reason = Reason::StillCarried { group: id.clone() };
+            return Whereabouts::Carried(Finding { subject: Subject::Store(arn), reason });
+        }
+    }
+    Whereabouts::Gone
+}
+
+/// Whether the service said that nothing has this name, or that something else has.
+fn is_free_name(view: &View<'_>, arn: &StoreArn) -> bool {
+    view.seen.stores.found.iter().any(|sighting| match sighting {
+        Sighting::Gone(gone) => gone == arn,
+        Sighting::Present(store) => store.arn == *arn,
+    })
+}

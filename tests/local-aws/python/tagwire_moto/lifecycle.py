@@ -1,0 +1,77 @@
+"""What a data store passes through on its way: created, changed, for as long as a test says.
+
+A store is made and changed at once, unless a test wants to see what lies between (see `control`).
+"""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+
+@dataclass
+class Delays:
+    """How many seconds stores take; for all that happens from now on."""
+
+    creating: float = 0
+    changing: float = 0
+
+
+@dataclass(frozen=True)
+class _Passage:
+    status: str
+    ends: float
+    adding: frozenset[str] = frozenset()
+    removing: frozenset[str] = frozenset()
+
+
+delays = Delays()
+
+_under_way: WeakKeyDictionary[Any, _Passage] = WeakKeyDictionary()
+
+
+def created(store: Any, status: str = "creating") -> None:
+    """Notes that a store begins to be made."""
+    _begin(store, _Passage(status, time.monotonic() + delays.creating), delays.creating)
+
+
+def changed(store: Any, before: Iterable[str], after: Iterable[str], status: str = "modifying") -> None:
+    """Notes that a store begins to change its security groups."""
+    old, new = frozenset(before), frozenset(after)
+    if old != new:
+        _begin(store, _Passage(status, time.monotonic() + delays.changing, new - old, old - new), delays.changing)
+
+
+def passing_status(store: Any) -> str | None:
+    """The state that a store is in until it has done what it is at; None when it is at nothing."""
+    passage = _current(store)
+    return passage.status if passage else None
+
+
+def arrived(store: Any) -> None:
+    """Ends what a store is at."""
+    _under_way.pop(store, None)
+
+
+def memberships(store: Any, group_ids: Iterable[str]) -> list[tuple[str, str]]:
+    """The groups that a store shows, each with its status; one on its way out is still shown."""
+    passage = _current(store)
+    adding, removing = (passage.adding, passage.removing) if passage else (frozenset(), frozenset())
+    staying = [(group_id, "adding" if group_id in adding else "active") for group_id in group_ids]
+    return staying + [(group_id, "removing") for group_id in sorted(removing)]
+
+
+def worn(store: Any, group_ids: Iterable[str]) -> list[str]:
+    """The groups on a store's interfaces: what is on its way out is there until it is gone."""
+    return [group_id for group_id, _ in memberships(store, group_ids)]
+
+
+def _begin(store: Any, passage: _Passage, seconds: float) -> None:
+    if seconds > 0:
+        _under_way[store] = passage
+
+
+def _current(store: Any) -> _Passage | None:
+    passage = _under_way.get(store)
+    return passage if passage and passage.ends > time.monotonic() else None

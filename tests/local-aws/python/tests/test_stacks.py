@@ -1,0 +1,164 @@
+"""What the events and compute server makes of a stack's state table."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from conftest import PYTHON, client, refusal
+
+TEMPLATE = {
+    "Resources": {
+        "State": {
+            "Type": "AWS::DynamoDB::Table",
+            "DeletionPolicy": "Retain",
+            "UpdateReplacePolicy": "Retain",
+            "Properties": {
+                "BillingMode": "PAY_PER_REQUEST",
+                "AttributeDefinitions": [
+                    {"AttributeName": "vpc", "AttributeType": "S"},
+                    {"AttributeName": "entry", "AttributeType": "S"},
+                ],
+                "KeySchema": [
+                    {"AttributeName": "vpc", "KeyType": "HASH"},
+                    {"AttributeName": "entry", "KeyType": "RANGE"},
+                ],
+                "TimeToLiveSpecification": {"AttributeName": "expires", "Enabled": True},
+                "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
+                "SSESpecification": {"SSEEnabled": True},
+            },
+        }
+    },
+    "Outputs": {"Table": {"Value": {"Ref": "State"}}},
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where the events and compute server listens."""
+    folder = tmp_path_factory.mktemp("ministack")
+    with (
+        (folder / "server.log").open("w") as errors,
+        subprocess.Popen(
+            [sys.executable, "ministack_local.py", "--function-log", str(folder / "functions.jsonl")],
+            cwd=PYTHON,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+        ) as process,
+    ):
+        line = process.stdout.readline()
+        assert line, f"the server ended before it listened:\n{(folder / 'server.log').read_text()}"
+        yield f"http://127.0.0.1:{json.loads(line)['port']}"
+        process.stdin.close()
+        process.wait(timeout=10)
+
+
+@pytest.fixture
+def tables(server: str) -> Any:
+    """DynamoDB."""
+    return client("dynamodb", server)
+
+
+@pytest.fixture
+def deploy(server: str, name: str) -> Any:
+    """Makes the test's own stack, and answers the name of its table."""
+    cloudformation = client("cloudformation", server)
+
+    def make() -> str:
+        cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(TEMPLATE))
+        while (stack := cloudformation.describe_stacks(StackName=name)["Stacks"][0])["StackStatus"].endswith(
+            "IN_PROGRESS"
+        ):
+            time.sleep(0.02)
+        assert stack["StackStatus"] == "CREATE_COMPLETE", stack
+        return stack["Outputs"][0]["OutputValue"]
+
+    def delete() -> None:
+        cloudformation.delete_stack(StackName=name)
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            try:
+                cloudformation.describe_stacks(StackName=name)
+            except ClientError:
+                return
+            time.sleep(0.02)
+        pytest.fail("the stack was not deleted")
+
+    make.delete = delete
+    return make
+
+
+def item(entry, version, **more):
+    return {"vpc": {"S": "vpc-1"}, "entry": {"S": entry}, "version": {"N": str(version)}, **more}
+
+
+def test_table_is_as_its_template_says(tables, deploy):
+    table = deploy()
+    described = tables.describe_table(TableName=table)["Table"]
+    assert described["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
+    assert described["SSEDescription"]["Status"] == "ENABLED"
+    assert tables.describe_time_to_live(TableName=table)["TimeToLiveDescription"] == {
+        "TimeToLiveStatus": "ENABLED",
+        "AttributeName": "expires",
+    }
+    backups = tables.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
+    assert backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
+
+
+def test_write_with_a_condition_that_does_not_hold_is_refused(tables, deploy):
+    table = deploy()
+    absent = {"ConditionExpression": "attribute_not_exists(vpc)"}
+    of_version_1 = {"ConditionExpression": "version = :v", "ExpressionAttributeValues": {":v": {"N": "1"}}}
+    tables.put_item(TableName=table, Item=item("window", 1), **absent)
+    refused = "ConditionalCheckFailedException"
+    assert refusal(tables.put_item, TableName=table, Item=item("window", 9), **absent) == refused
+    tables.put_item(TableName=table, Item=item("window", 2), **of_version_1)
+    assert refusal(tables.put_item, TableName=table, Item=item("window", 9), **of_version_1) == refused
+    key = {"vpc": {"S": "vpc-1"}, "entry": {"S": "window"}}
+    assert refusal(tables.delete_item, TableName=table, Key=key, **of_version_1) == refused
+    change = {"UpdateExpression": "SET seen = :v", **of_version_1}
+    assert refusal(tables.update_item, TableName=table, Key=key, **change) == refused
+    assert tables.get_item(TableName=table, Key=key, ConsistentRead=True)["Item"] == item("window", 2)
+
+
+def test_long_answers_come_in_pages(tables, deploy):
+    table = deploy()
+    for start in range(0, 75, 25):
+        puts = [
+            {"PutRequest": {"Item": item(f"{number:03}", 1, text={"S": "x" * 40_000})}}
+            for number in range(start, start + 25)
+        ]
+        assert tables.batch_write_item(RequestItems={table: puts})["UnprocessedItems"] == {}
+    found, pages, more = [], 0, {}
+    while pages == 0 or more:
+        answer = tables.query(
+            TableName=table,
+            KeyConditionExpression="vpc = :v",
+            ExpressionAttributeValues={":v": {"S": "vpc-1"}},
+            ConsistentRead=True,
+            **more,
+        )
+        found.extend(row["entry"]["S"] for row in answer["Items"])
+        pages += 1
+        more = {"ExclusiveStartKey": answer["LastEvaluatedKey"]} if "LastEvaluatedKey" in answer else {}
+    assert (found, pages) == ([f"{number:03}" for number in range(75)], 3)
+    keys = [{"vpc": {"S": "vpc-1"}, "entry": {"S": entry}} for entry in ("000", "074", "nothing")]
+    answer = tables.batch_get_item(RequestItems={table: {"Keys": keys, "ConsistentRead": True}})
+    assert sorted(row["entry"]["S"] for row in answer["Responses"][table]) == ["000", "074"]
+
+
+def test_retained_table_outlives_its_stack_and_the_next_stack_has_another(tables, deploy):
+    first = deploy()
+    tables.put_item(TableName=first, Item=item("window", 1))
+    deploy.delete()
+    assert tables.scan(TableName=first)["Items"] == [item("window", 1)]
+    second = deploy()
+    assert second != first
+    assert tables.scan(TableName=second)["Items"] == []
+    assert tables.scan(TableName=first)["Items"] == [item("window", 1)]
