@@ -1,6 +1,9 @@
 """Who may do what, written out in full: a permission that is added or widened has to be added here as well."""
 
+import re
+
 import pytest
+from conftest import TOP
 
 ACCOUNT = "arn:aws:{}:${{AWS::Region}}:${{AWS::AccountId}}:{}"
 
@@ -88,7 +91,7 @@ CONNECT_CHANGES = [
         DATABASES,
         {"BoolIfExists": {"rds:ManageMasterUserPassword": "false"}},
     ),
-    ("dynamodb:BatchWriteItem dynamodb:PutItem", STATE, {}),
+    ("dynamodb:DeleteItem dynamodb:PutItem dynamodb:UpdateItem", STATE, {}),
 ]
 CONNECT_TAGS = [
     ("ec2:CreateTags ec2:DeleteTags", [arn("ec2", "instance/*")], ONLY_STATUS),
@@ -161,6 +164,15 @@ def test_status_tags_may_be_written_only_when_asked_for_and_none_but_them(build)
     for role in ROLES:
         added = CONNECT_TAGS if role == "ConnectRole" else []
         assert [plain(statement) for statement in statements(stack, role)] == ROLES[role] + added
+
+
+def test_connect_may_make_every_call_that_the_code_names(build):
+    """The code names each call by its action, for its errors."""
+    sources = "".join(path.read_text(encoding="utf-8") for path in (TOP / "shared" / "aws" / "src").rglob("*.rs"))
+    calls = set(re.findall(r'"((?!tagwire:)[a-z0-9]+:[A-Z][A-Za-z]+)"', sources))
+    assert len(calls) > 15
+    granted = " ".join(plain(statement)[0] for statement in statements(build(StatusTags="on"), "ConnectRole")).split()
+    assert calls <= set(granted)
 
 
 def test_no_change_is_allowed_on_everything(build):

@@ -714,6 +714,7 @@ impl<C: Change, K: Clock> Pair<'_, C, K> {
         // A name that is taken and not found is somebody's who writes it otherwise, or that of a
         // group of our own that an interrupted run has just created and that cannot be read yet.
         let mut there = Vec::new();
+        let begun = self.clock.now();
         for delay in VISIBILITY {
             self.clock.sleep(delay).await;
             let reading = self.cloud.groups(Groups::Named { vpc: &self.seen.vpc, name: &name }).await;
@@ -730,9 +731,18 @@ impl<C: Change, K: Clock> Pair<'_, C, K> {
         });
         match ours {
             Some(group) => Ok((group.id.clone(), Ensure::NotNeeded)),
-            None if error.kind == ErrorKind::AlreadyThere => Err(Failure::NameTaken { name }),
-            None => Err(error.into()),
+            None if error.kind != ErrorKind::AlreadyThere => Err(error.into()),
+            // With less time than a group may take to show, it cannot be told whose it is; another number
+            // would leave a second pair.
+            None if there.is_empty() && self.waited_since(begun) < VISIBILITY.iter().sum() => {
+                Err(Failure::Changed { what: format!("{name} is there already and cannot be read"), passing: true })
+            }
+            None => Err(Failure::NameTaken { name }),
         }
+    }
+
+    fn waited_since(&self, begun: Timestamp) -> Duration {
+        Duration::try_from(self.clock.now().duration_since(begun)).unwrap_or_default()
     }
 
     /// Reads the groups just created until all are visible: their first rules are revoked by what

@@ -12,7 +12,8 @@ What differs from plain ministack:
 - A function without code fails. Plain ministack says that all went well, so that a test of
   something being left alone would pass on nothing.
 - What functions write goes to a file as well, a JSON line for each invocation.
-- A function's name is in the user agent of the AWS calls that it makes.
+- A function's name is in the user agent of the AWS calls that it makes, the ARN of its role in their
+  session token, so that the other server can tell who called.
 - A table of a stack has the expiry, recovery and encryption that its template asks for, and a stack
   that is made again gets a new table: one that was retained keeps its name and its items.
 - ``GET /tagwire/state`` tells, as of one moment, what lies in each queue and what is running.
@@ -173,6 +174,7 @@ def _name_functions(lambda_svc: Any, lambda_runtime: Any) -> None:
         environment = worker_environment(config, code_dir, port)
         # SDKs put this into the user agent, and take no more than fifty characters.
         environment["AWS_SDK_UA_APP_ID"] = config.get("FunctionName", "unknown")[-50:]
+        environment["AWS_SESSION_TOKEN"] = config["Role"]
         return environment
 
     lambda_svc._provided_worker_env = named

@@ -31,6 +31,7 @@ mod settle;
 mod slot;
 mod stack;
 mod state_table;
+mod stores;
 mod tags;
 mod venv;
 
@@ -52,6 +53,7 @@ pub use crate::fault::{Effect, Fault};
 pub use crate::proxy::Call;
 pub use crate::settle::Depth;
 pub use crate::stack::{Resource, Stack};
+pub use crate::stores::Placement;
 pub use crate::venv::python;
 
 use crate::events::{ACCOUNT, REGION};

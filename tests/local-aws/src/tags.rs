@@ -1,18 +1,19 @@
 //! Tags set and taken away, with the event that AWS sends.
+//!
+//! Whether AWS sends `Tag Change on Resource` for caches and warehouses is not known, so for these nothing is put: the
+//! server tells of the call through CloudTrail.
 
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::LocalAws;
 
-/// The keys and values of a resource's tags.
-type Tags = Vec<(String, String)>;
-
 impl LocalAws {
-    /// Sets a tag on an EC2 or RDS resource, named by its ARN, and puts the `Tag Change on Resource` that AWS sends.
+    /// Sets a tag on an instance or a data store, named by its ARN; for EC2 and RDS it puts the `Tag Change on Resource`
+    /// that AWS sends.
     ///
     /// # Errors
     ///
-    /// When the ARN is of neither service, or the tag is not taken.
+    /// When the ARN is of no service that is known here, or the tag is not taken.
     pub async fn tag(&self, arn: &str, key: &str, value: &str) -> Result<()> {
         match Service::of(arn)? {
             Service::Ec2(id) => {
@@ -24,12 +25,22 @@ impl LocalAws {
                 let request = self.rds().add_tags_to_resource().resource_name(arn).tags(tag);
                 request.send().await.context("setting a tag")?;
             }
+            Service::ElastiCache => {
+                let tag = aws_sdk_elasticache::types::Tag::builder().key(key).value(value).build();
+                let request = self.elasticache().add_tags_to_resource().resource_name(arn).tags(tag);
+                request.send().await.context("setting a tag")?;
+            }
+            Service::Redshift => {
+                let tag = aws_sdk_redshift::types::Tag::builder().key(key).value(value).build();
+                let request = self.redshift().create_tags().resource_name(arn).tags(tag);
+                request.send().await.context("setting a tag")?;
+            }
         }
         self.tell_tags(arn, key).await
     }
 
-    /// Takes a tag of an EC2 or RDS resource away, and puts the event that AWS sends: the key is among those that
-    /// changed, and not among the tags.
+    /// Takes a tag of an instance or a data store away; for EC2 and RDS it puts the event that AWS sends, in which the
+    /// key is among those that changed, and not among the tags.
     ///
     /// # Errors
     ///
@@ -44,21 +55,23 @@ impl LocalAws {
                 let request = self.rds().remove_tags_from_resource().resource_name(arn).tag_keys(key);
                 request.send().await.context("taking a tag away")?;
             }
+            Service::ElastiCache => {
+                let request = self.elasticache().remove_tags_from_resource().resource_name(arn).tag_keys(key);
+                request.send().await.context("taking a tag away")?;
+            }
+            Service::Redshift => {
+                let request = self.redshift().delete_tags().resource_name(arn).tag_keys(key);
+                request.send().await.context("taking a tag away")?;
+            }
         }
         self.tell_tags(arn, key).await
     }
 
     async fn tell_tags(&self, arn: &str, changed: &str) -> Result<()> {
-        let tags = self.tags(arn).await?;
-        let tags: Vec<(&str, &str)> = tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        self.tag_changed(arn, &[changed], &tags).await.map(drop)
-    }
-
-    async fn tags(&self, arn: &str) -> Result<Tags> {
         let pair = |key: Option<&str>, value: Option<&str>| {
             (key.unwrap_or_default().to_owned(), value.unwrap_or_default().to_owned())
         };
-        Ok(match Service::of(arn)? {
+        let tags: Vec<(String, String)> = match Service::of(arn)? {
             Service::Ec2(id) => {
                 let of_it = aws_sdk_ec2::types::Filter::builder().name("resource-id").values(id).build();
                 let told = self.ec2().describe_tags().filters(of_it).send().await.context("reading tags")?;
@@ -69,13 +82,18 @@ impl LocalAws {
                 let told = told.context("reading tags")?;
                 told.tag_list().iter().map(|tag| pair(tag.key(), tag.value())).collect()
             }
-        })
+            Service::ElastiCache | Service::Redshift => return Ok(()),
+        };
+        let tags: Vec<(&str, &str)> = tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        self.tag_changed(arn, &[changed], &tags).await.map(drop)
     }
 }
 
 enum Service<'arn> {
     Ec2(&'arn str),
     Rds,
+    ElastiCache,
+    Redshift,
 }
 
 impl<'arn> Service<'arn> {
@@ -86,7 +104,9 @@ impl<'arn> Service<'arn> {
                 Ok(Self::Ec2(id))
             }
             Some("rds") => Ok(Self::Rds),
-            _ => bail!("{arn} is the ARN of a resource neither of EC2 nor of RDS"),
+            Some("elasticache") => Ok(Self::ElastiCache),
+            Some("redshift") => Ok(Self::Redshift),
+            _ => bail!("{arn} is the ARN of neither an instance nor a data store"),
         }
     }
 }

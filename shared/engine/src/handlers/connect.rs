@@ -327,18 +327,17 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
         if failures.is_empty() {
             return self.settle(unsettled, "changed", format!("{changes} changes were made"));
         }
-        if outcome.is_unfinished() {
-            // With nothing done, going on would stand where this run did.
-            let young = self.batch.tries.age(self.context.clock.now()) < self.context.give_up_after;
-            if changes > 0 && young && self.batch.tries.attempt < MOST_CONTINUATIONS {
-                return (Code::GoesOn, format!("{changes} changes were made before the time ran out; it goes on"));
-            }
-            let said = format!("{changes} changes were made before the time ran out; the next sweep goes on");
-            return (Code::Done("left-to-sweep"), said);
+        // With nothing done, going on would stand where this run did.
+        let young = self.batch.tries.age(self.context.clock.now()) < self.context.give_up_after;
+        if outcome.is_unfinished() && changes > 0 && young && self.batch.tries.attempt < MOST_CONTINUATIONS {
+            return (Code::GoesOn, format!("{changes} changes were made before the time ran out; it goes on"));
         }
-        let said = format!("{changes} changes were made and {} failed", failures.len());
-        if failures.iter().any(|failure| failure.passes()) {
+        let said = format!("{changes} changes were made and {} failed or were left", failures.len());
+        if failures.iter().any(|failure| failure.passes()) && self.batch.asked.is_some() {
             return self.settle(unsettled.with_all(self.batch.asked.as_ref()), "failed", said);
+        }
+        if outcome.is_unfinished() {
+            return (Code::Done("left-to-sweep"), format!("{said}; the next sweep goes on"));
         }
         self.settle(unsettled, "failed", said)
     }

@@ -1,10 +1,12 @@
 //! Any call may fail in any way. Nothing is removed, nothing panics, and a run that reports
 //! success and asks for no other look has reached the end.
 
+use std::collections::BTreeSet;
+
 use tagwire_engine::{cloud::ErrorKind, handlers::Failed};
 
 use crate::{
-    simulated::{Fault, READS, WRITES, When, World, cluster, instance, vpc},
+    simulated::{Fault, NOTES, READS, WRITES, When, World, cluster, instance, vpc},
     site::{Ran, Site},
 };
 
@@ -75,7 +77,7 @@ fn whatever_call_fails_in_whatever_way_the_run_is_honest_and_the_next_finishes()
 
 #[test]
 fn whatever_call_fails_for_good_the_run_ends_in_time_and_the_next_finishes() {
-    for name in READS.into_iter().chain(WRITES).chain(["send_again"]) {
+    for name in READS.into_iter().chain(WRITES).chain(NOTES).chain(["send_again"]) {
         for kind in KINDS {
             let site = site();
             site.change(|world| {
@@ -93,11 +95,23 @@ fn whatever_call_fails_for_good_the_run_ends_in_time_and_the_next_finishes() {
     }
 }
 
+/// The calls of one connection by name, but those to the queues and the notes, which nothing waits for.
+fn called_names() -> BTreeSet<&'static str> {
+    let site = site();
+    let ran = site.connect(&[site.about_instance(&vpc("1"), &instance("1"))]);
+    let names: BTreeSet<_> =
+        ran.calls.iter().filter(|call| call.reads() || call.writes()).map(|call| call.name).collect();
+    site.change(World::lists_settle);
+    site.is_at_rest();
+    assert_eq!(names.len(), 11, "{names:?}");
+    names
+}
+
 #[test]
 fn what_can_pass_is_looked_at_again_without_a_sweep() {
     let passing =
         [ErrorKind::NotReady, ErrorKind::InUse, ErrorKind::Throttled, ErrorKind::Unavailable, ErrorKind::EffectUnknown];
-    for name in READS.into_iter().chain(WRITES).filter(|name| *name != "tag_group") {
+    for name in called_names() {
         for kind in passing {
             let site = site();
             site.change(|world| {

@@ -1,6 +1,6 @@
 //! First connections, and what they cost.
 
-use tagwire_core::{group::description, service::Side, work::Cause};
+use tagwire_core::{group::description, service::Side};
 
 use crate::{
     simulated::{World, vpc},
@@ -27,9 +27,9 @@ fn a_tagged_launch_reaches_its_store_at_the_known_cost() {
 
     let connect = site.connect_sent();
     assert_eq!(connect.codes("outcome"), ["changed"], "{:#?}", connect.log);
-    // The instance, the groups and the tag index at once, then the store, then who wears what.
+    // The instance, the groups and the tag index at once, then the store, then what is remembered.
     let observed: Vec<_> = connect.calls.iter().take_while(|call| !call.writes()).map(|call| call.name).collect();
-    assert_eq!(observed, ["instances", "groups", "candidates", "stores"]);
+    assert_eq!(observed, ["instances", "groups", "candidates", "stores", "recall"]);
     // The two new groups are read once, each list once more right before it is replaced.
     assert_eq!((connect.count("groups"), connect.count("stores"), connect.count("interfaces")), (2, 2, 1));
     assert_eq!(
@@ -39,7 +39,8 @@ fn a_tagged_launch_reaches_its_store_at_the_known_cost() {
         connect.calls
     );
     assert_eq!((connect.count("set_store_groups"), connect.count("set_interface_groups")), (1, 1));
-    assert_eq!((connect.reads(), connect.writes()), (7, 8));
+    assert_eq!((connect.reads(), connect.writes()), (8, 8));
+    assert_eq!((connect.count("reserve"), connect.count("remember")), (0, 1));
 
     site.change(World::lists_settle);
     assert!(site.look(|world| world.reaches(&instance, &store)));
@@ -83,11 +84,11 @@ fn the_second_launch_costs_one_write() {
     site.change(|world| instance = world.launch("2", &vpc("1"), Some("billing orders")));
     site.take_in(&[site.pending(&instance)]);
     let ran = site.connect_sent();
-    assert_eq!((ran.reads(), ran.writes(), ran.count("set_interface_groups")), (5, 1, 1), "{:#?}", ran.calls);
+    assert_eq!((ran.reads(), ran.writes(), ran.count("set_interface_groups")), (6, 1, 1), "{:#?}", ran.calls);
     assert!(site.look(|world| world.reaches(&instance, &crate::simulated::cluster("orders"))));
 
     let again = site.connect(&[site.about_instance(&vpc("1"), &instance)]);
-    assert_eq!((again.reads(), again.writes(), again.codes("outcome")), (4, 0, vec!["unchanged"]));
+    assert_eq!((again.reads(), again.writes(), again.codes("outcome")), (5, 0, vec!["unchanged"]));
     site.is_at_rest();
 }
 
@@ -132,28 +133,6 @@ fn ten_untagged_launches_cost_one_call_and_no_message() {
     let ran = site.take_in(&events);
     assert_eq!(ran.calls.len(), 1, "{:#?}", ran.calls);
     assert_eq!(ran.codes("outcome"), ["not-opted-in"; 10]);
-    site.is_at_rest();
-}
-
-#[test]
-fn a_removed_tag_is_looked_into_and_takes_nothing_away() {
-    let site = Site::new(|world| {
-        world.store("orders", &vpc("1"), Some("orders"));
-        world.launch("1", &vpc("1"), Some("orders"));
-    });
-    let (instance, store) = (crate::simulated::instance("1"), crate::simulated::cluster("orders"));
-    site.connect(&[site.about_instance(&vpc("1"), &instance)]);
-    site.change(|world| {
-        world.lists_settle();
-        world.instances.get_mut(&instance).unwrap().wishes.connect = tagwire_core::tag::ConnectTag::Absent;
-    });
-    let intake = site.take_in(&[site.tagged("arn:aws:ec2:us-east-1:123456789012:instance/i-1")]);
-    assert_eq!(intake.codes("outcome"), ["work-sent"]);
-    assert_eq!(site.look(|world| world.work[0].cause), Cause::TagChange);
-    let ran = site.connect_sent();
-    assert!(ran.reads() > 0);
-    assert_eq!(ran.writes(), 0);
-    assert!(site.look(|world| world.reaches(&instance, &store)));
     site.is_at_rest();
 }
 

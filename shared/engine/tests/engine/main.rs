@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod clock;
 #[cfg(test)]
+mod owners;
+#[cfg(test)]
 mod simulated;
 #[cfg(test)]
 mod site;

@@ -12,11 +12,15 @@ use std::{
 
 use jiff::Timestamp;
 use tagwire_core::{
-    group::{self, GroupList, MANAGED_BY, MANAGED_BY_KEY, OwnTags, OwnedGroup, SIDE_KEY, STORE_ID_KEY, SecurityGroup},
+    group::{
+        self, GroupList, MANAGED_BY, MANAGED_BY_KEY, OwnTags, OwnedGroup, SIDE_KEY, STORE_ARN_KEY, STORE_ID_KEY,
+        SecurityGroup,
+    },
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId, VpcId},
+    memory::{Memory, Note, Target, Window},
     model::{DataStore, Form, Instance, Interface, Membership},
-    observation::{Gap, Reading, Sighting},
-    plan::GroupSpec,
+    observation::{Bearer, Gap, Reading, Sighting, Wearer},
+    plan::{GroupSpec, StatusOf},
     rule::{Direction, Peer, PortRange, Rule, Traffic},
     service::{Service, Side},
     tag::{ConnectTag, Wishes},
@@ -37,10 +41,30 @@ pub(crate) struct Call {
 }
 
 /// The calls that change AWS.
-pub(crate) const WRITES: [&str; 6] =
-    ["create_group", "authorize", "revoke", "tag_group", "set_interface_groups", "set_store_groups"];
-/// The calls that read AWS.
-pub(crate) const READS: [&str; 5] = ["instances", "interfaces", "groups", "candidates", "stores"];
+pub(crate) const WRITES: [&str; 8] = [
+    "create_group",
+    "authorize",
+    "revoke",
+    "tag_group",
+    "set_interface_groups",
+    "set_store_groups",
+    "delete_group",
+    "set_status",
+];
+/// The calls that read AWS or the state table.
+pub(crate) const READS: [&str; 9] = [
+    "instances",
+    "interfaces",
+    "groups",
+    "candidates",
+    "stores",
+    "holders",
+    "wearers",
+    "launch_template_groups",
+    "recall",
+];
+/// The calls that write the state table.
+pub(crate) const NOTES: [&str; 2] = ["reserve", "remember"];
 
 impl Call {
     pub(crate) fn writes(&self) -> bool {
@@ -49,6 +73,10 @@ impl Call {
 
     pub(crate) fn reads(&self) -> bool {
         READS.contains(&self.name)
+    }
+
+    pub(crate) fn notes(&self) -> bool {
+        NOTES.contains(&self.name)
     }
 }
 
@@ -68,6 +96,8 @@ pub(crate) enum Fault {
         kind: ErrorKind,
         with_effect: bool,
     },
+    /// A reading shows its first half, and the next page fails.
+    Page(ErrorKind),
     /// The process dies here: no answer, and no call after this one.
     Crash {
         with_effect: bool,
@@ -102,8 +132,20 @@ pub(crate) struct World {
     pub(crate) with_ipv6: BTreeSet<VpcId>,
     /// How many readings miss a group that was just created.
     pub(crate) groups_hidden_for: u32,
+    /// Interfaces that are no instance's primary one and no store's own.
+    pub(crate) others: BTreeMap<InterfaceId, (VpcId, Bearer, BTreeSet<SecurityGroupId>)>,
+    /// What the stores' own interfaces still wear that do not follow their store's list at once.
+    pub(super) lagging: BTreeMap<StoreId, (VpcId, BTreeSet<SecurityGroupId>)>,
+    /// The groups that launch templates name.
+    pub(crate) templates: BTreeSet<SecurityGroupId>,
+    /// How often AWS still refuses to delete a group that nothing uses any more.
+    pub(crate) deletions_refused: u32,
+    /// The state table.
+    pub(crate) table: BTreeMap<VpcId, Memory>,
     /// What others have attached, by target, for as long as they want it there.
-    theirs: BTreeMap<String, BTreeSet<SecurityGroupId>>,
+    pub(super) theirs: BTreeMap<String, BTreeSet<SecurityGroupId>>,
+    /// The groups of others as they made them.
+    pub(super) their_groups: BTreeMap<SecurityGroupId, SecurityGroup>,
     pub(crate) calls: Vec<Call>,
     pub(crate) latency: Duration,
     faults: Vec<(When, Fault)>,
@@ -137,7 +179,7 @@ pub(crate) fn identity(name: &str) -> StoreId {
 }
 
 fn wishes(names: Option<&str>) -> Wishes {
-    Wishes { connect: ConnectTag::read(names), blocked: false, held: false }
+    Wishes { connect: ConnectTag::read(names), blocked: false, held: false, status: None }
 }
 
 const ANYWHERE_IPV4: &str = "0.0.0.0/0";
@@ -195,6 +237,7 @@ impl World {
             tags: BTreeMap::new(),
             rules: BTreeSet::new(),
         };
+        self.their_groups.insert(group.id.clone(), group.clone());
         self.groups.insert(group.id.clone(), SimulatedGroup { group, hidden: 0 });
         sg(word)
     }
@@ -241,7 +284,7 @@ impl World {
         }
     }
 
-    fn interfaces_mut(&mut self) -> impl Iterator<Item = &mut Interface> {
+    pub(super) fn interfaces_mut(&mut self) -> impl Iterator<Item = &mut Interface> {
         self.instances.values_mut().filter_map(|instance| instance.interface.as_mut())
     }
 
@@ -268,6 +311,12 @@ impl World {
     /// From now on: `fault` instead of an answer.
     pub(crate) fn fail(&mut self, when: When, fault: Fault) {
         self.faults.push((when, fault));
+    }
+
+    /// From now on, and so many times: `fault` instead of an answer to calls of this name.
+    pub(crate) fn fail_next(&mut self, name: &'static str, times: usize, fault: Fault) {
+        let after = self.calls_named(name).count();
+        self.fail(When::Named { name, after, times }, fault);
     }
 
     /// Nothing fails any more, and whoever died lives again.
@@ -311,7 +360,7 @@ impl World {
         })
     }
 
-    fn is_ours(group: &SecurityGroup) -> bool {
+    pub(super) fn is_ours(group: &SecurityGroup) -> bool {
         let side = group.tags.get(SIDE_KEY).map(String::as_str);
         group.tags.get(MANAGED_BY_KEY).map(String::as_str) == Some(MANAGED_BY)
             && Side::BOTH
@@ -343,6 +392,11 @@ impl World {
                 wrongs.push(format!("{target} has lost {lost}"));
             }
         }
+        for (id, made) in &self.their_groups {
+            if self.groups.get(id).map(|there| &there.group) != Some(made) {
+                wrongs.push(format!("{id} of somebody else is not as it was"));
+            }
+        }
         if wrongs.is_empty() { Ok(()) } else { Err(wrongs.join("; ")) }
     }
 
@@ -371,6 +425,7 @@ pub(crate) struct Simulated {
 enum Fate {
     Works,
     Fails { error: CloudError, with_effect: bool },
+    Page { error: CloudError },
     Crash { with_effect: bool },
 }
 
@@ -411,6 +466,7 @@ impl Simulated {
         match fault.map(|(_, fault)| *fault) {
             None => Fate::Works,
             Some(Fault::Fails { kind, with_effect }) => Fate::Fails { error: error(kind, name, about), with_effect },
+            Some(Fault::Page(kind)) => Fate::Page { error: error(kind, name, about) },
             Some(Fault::Crash { with_effect }) => {
                 world.crashed = true;
                 Fate::Crash { with_effect }
@@ -422,6 +478,11 @@ impl Simulated {
         match self.begin(name, &about).await {
             Fate::Works => Reading::complete(find(&mut self.world.borrow_mut())),
             Fate::Fails { error, .. } => Reading::failed(Gap::from(error)),
+            Fate::Page { error } => {
+                let mut found = find(&mut self.world.borrow_mut());
+                found.truncate(found.len() / 2);
+                Reading { found, gaps: vec![Gap::from(error)] }
+            }
             Fate::Crash { .. } => pending().await,
         }
     }
@@ -441,6 +502,7 @@ impl Simulated {
                 }
                 Err(error)
             }
+            Fate::Page { error } => Err(error),
             Fate::Crash { with_effect } => {
                 if with_effect {
                     drop(effect());
@@ -516,6 +578,11 @@ impl Observe for Simulated {
                 // A filter by name minds the case; the rule that names are unique does not.
                 Groups::Named { vpc, name } => group.vpc == *vpc && group.name == name,
                 Groups::OwnedAnywhere => group.tags.get(MANAGED_BY_KEY).map(String::as_str) == Some(MANAGED_BY),
+                Groups::OwnedFor(stores) => {
+                    let of = group.tags.get(STORE_ARN_KEY);
+                    group.tags.get(MANAGED_BY_KEY).map(String::as_str) == Some(MANAGED_BY)
+                        && stores.iter().any(|store| of.map(String::as_str) == Some(store.as_str()))
+                }
             };
             visible(world.groups.values_mut().filter(|there| wanted(&there.group)).collect())
         })
@@ -545,6 +612,35 @@ impl Observe for Simulated {
         reading.gaps.extend(gaps.map(|(arn, kind)| Gap::from(error(*kind, "stores", arn.as_str()))));
         reading
     }
+
+    async fn holders(&self, which: &BTreeMap<StoreId, StoreArn>) -> Reading<DataStore> {
+        self.read("holders", format!("{which:?}"), |world| {
+            world.stores.values().filter(|store| which.contains_key(&store.id)).cloned().collect()
+        })
+        .await
+    }
+
+    async fn wearers(&self, vpc: &VpcId, groups: &BTreeSet<SecurityGroupId>) -> Reading<Wearer> {
+        self.read("wearers", format!("{vpc} {groups:?}"), |world| {
+            let all = world.all_interfaces().into_iter();
+            let here = all.filter(|(of, wearer)| of == vpc && !wearer.groups.is_disjoint(groups));
+            here.map(|(_, wearer)| wearer).collect()
+        })
+        .await
+    }
+
+    async fn launch_template_groups(&self) -> Reading<SecurityGroupId> {
+        self.read("launch_template_groups", String::new(), |world| world.templates.iter().cloned().collect()).await
+    }
+
+    async fn recall(&self, vpc: &VpcId, lists: Option<&BTreeSet<Target>>) -> Result<Memory, CloudError> {
+        self.write("recall", vpc.to_string(), |world| {
+            let mut memory = world.table.get(vpc).cloned().unwrap_or_default();
+            memory.attached.retain(|(target, _), _| lists.is_none_or(|lists| lists.contains(target)));
+            Ok(memory)
+        })
+        .await
+    }
 }
 
 impl World {
@@ -565,10 +661,54 @@ impl World {
         if list.len() > most {
             return Err(ErrorKind::Limit);
         }
-        if let Some(lost) = self.list_of(target).difference(&list).next() {
-            self.wrongs.push(format!("{lost} was detached from {target}"));
-        }
-        Ok(list)
+        let ours = |group: &SecurityGroupId| self.groups.get(group).is_some_and(|there| Self::is_ours(&there.group));
+        let lost: Vec<_> = self.list_of(target).difference(&list).filter(|group| !ours(group)).cloned().collect();
+        self.wrongs.extend(lost.iter().map(|group| format!("{group} was detached from {target}")));
+        if list.is_empty() { Err(ErrorKind::Rejected) } else { Ok(list) }
+    }
+
+    /// Every interface, whatever it belongs to.
+    fn all_interfaces(&self) -> Vec<(VpcId, Wearer)> {
+        let primary = self.instances.values().filter_map(|instance| {
+            let interface = instance.interface.as_ref()?;
+            let bearer = Bearer::Instance { id: instance.id.clone(), primary: true };
+            let wearer = Wearer { interface: interface.id.clone(), bearer, groups: interface.groups.clone() };
+            Some((interface.vpc.clone(), wearer))
+        });
+        let others = self.others.iter().map(|(id, (vpc, bearer, groups))| {
+            (vpc.clone(), Wearer { interface: id.clone(), bearer: bearer.clone(), groups: groups.clone() })
+        });
+        let of_stores = self.store_interfaces().into_iter().map(|(store, (vpc, groups))| {
+            let interface = InterfaceId::parse(format!("eni-of-{}", store.as_str().to_lowercase())).unwrap();
+            (vpc, Wearer { interface, bearer: Bearer::Other { description: "RDSNetworkInterface".to_owned() }, groups })
+        });
+        primary.chain(others).chain(of_stores).collect()
+    }
+
+    /// What the stores' own interfaces wear: what is in the list, or not out of it yet.
+    pub(super) fn store_interfaces(&self) -> BTreeMap<StoreId, (VpcId, BTreeSet<SecurityGroupId>)> {
+        let mut interfaces: BTreeMap<_, _> = self
+            .stores
+            .values()
+            .filter_map(|store| {
+                let worn = store.groups.iter().filter(|(_, membership)| **membership != Membership::Adding);
+                Some((store.id.clone(), (store.vpc.clone()?, worn.map(|(group, _)| group.clone()).collect())))
+            })
+            .collect();
+        interfaces.extend(self.lagging.clone());
+        interfaces
+    }
+
+    /// Whether AWS would answer `DependencyViolation`.
+    fn is_in_use(&self, group: &SecurityGroupId) -> bool {
+        let peer = Peer::Group(group.clone());
+        let named = self
+            .groups
+            .values()
+            .any(|there| there.group.id != *group && there.group.rules.iter().any(|rule| rule.peer == peer));
+        named
+            || self.stores.values().any(|store| store.groups.contains_key(group))
+            || self.all_interfaces().iter().any(|(_, wearer)| wearer.groups.contains(group))
     }
 }
 
@@ -659,8 +799,68 @@ impl Change for Simulated {
                 }
             }
             for group in list {
-                store.groups.entry(group).or_insert(Membership::Adding);
+                let membership = store.groups.entry(group).or_insert(Membership::Adding);
+                // What was on its way out comes back.
+                if *membership == Membership::Removing {
+                    *membership = Membership::Adding;
+                }
             }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn delete_group(&self, group: &OwnedGroup) -> Result<(), CloudError> {
+        self.write("delete_group", group.to_string(), |world| {
+            world.target(group.id())?;
+            if world.is_in_use(group.id()) {
+                return Err(ErrorKind::InUse);
+            }
+            if world.deletions_refused > 0 {
+                world.deletions_refused -= 1;
+                return Err(ErrorKind::InUse);
+            }
+            if world.templates.contains(group.id()) {
+                world.wrongs.push(format!("{group} was deleted and a launch template names it"));
+            }
+            world.groups.remove(group.id());
+            Ok(())
+        })
+        .await
+    }
+
+    async fn set_status(&self, of: &StatusOf, text: Option<&str>) -> Result<(), CloudError> {
+        let about = match of {
+            StatusOf::Instance(id) => id.to_string(),
+            StatusOf::Store(arn) => arn.to_string(),
+        };
+        self.write("set_status", about, |world| {
+            let wishes = match of {
+                StatusOf::Instance(id) => world.instances.get_mut(id).map(|instance| &mut instance.wishes),
+                StatusOf::Store(arn) => world.stores.get_mut(arn).map(|store| &mut store.wishes),
+            };
+            wishes.ok_or(ErrorKind::NotFound)?.status = text.map(str::to_owned);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn reserve(&self, vpc: &VpcId, window: &Window) -> Result<(), CloudError> {
+        self.write("reserve", vpc.to_string(), |world| {
+            let there = &mut world.table.entry(vpc.clone()).or_default().window;
+            if there.version.checked_add(1) != Some(window.version) {
+                return Err(ErrorKind::AlreadyThere);
+            }
+            *there = window.clone();
+            Ok(())
+        })
+        .await
+    }
+
+    async fn remember(&self, vpc: &VpcId, notes: &[Note]) -> Result<(), CloudError> {
+        self.write("remember", format!("{vpc} {notes:?}"), |world| {
+            let memory = world.table.entry(vpc.clone()).or_default();
+            notes.iter().cloned().for_each(|note| memory.note(note));
             Ok(())
         })
         .await

@@ -112,6 +112,7 @@ pub(crate) struct Site {
     pub(crate) clock: Rc<SimulatedClock>,
     pub(crate) pacing: Pacing,
     pub(crate) mode: Mode,
+    pub(crate) policy: Policy,
     /// How long an invocation may take.
     pub(crate) budget: Cell<Duration>,
 }
@@ -131,6 +132,7 @@ impl Site {
             clock,
             pacing: Pacing::default(),
             mode: Mode::Enforce,
+            policy: Policy::default(),
             budget: Cell::new(Duration::from_mins(1)),
         }
     }
@@ -173,7 +175,7 @@ impl Site {
 
     pub(crate) fn connect_raw<B: AsRef<str>>(&self, bodies: &[B]) -> Ran<Failed> {
         let messages = messages(bodies);
-        let settings = Settings { policy: Policy::default(), mode: self.mode };
+        let settings = Settings { policy: self.policy.clone(), mode: self.mode };
         self.invoke(async |context| connect(context, &settings, &messages).await)
     }
 

@@ -48,21 +48,15 @@ fn a_vpc_with_nothing_but_groups_of_ours_is_looked_at() {
     let site = site();
     site.recovers();
     site.change(|world| {
-        let mine: Vec<_> = world.stores.keys().filter(|arn| arn.name() == "orders1").cloned().collect();
-        for arn in mine {
-            world.stores.remove(&arn);
-            world.index.remove(&arn);
-        }
-        world.instances.remove(&instance("1"));
-        world.instances.remove(&instance("1again"));
+        world.delete_store("orders1");
+        world.terminate("1");
+        world.terminate("1again");
     });
     site.sweep();
     assert!(site.look(|world| world.work.iter().any(|item| item.vpc == vpc("1"))));
-    let items = site.look(|world| world.work.clone());
-    site.change(|world| world.work.clear());
-    let ran = site.connect(&items);
-    assert_eq!(ran.writes(), 0);
-    assert!(!ran.codes("outcome").contains(&"plan-rejected"));
+    site.drain();
+    assert!(site.look(|world| world.ours().keys().all(|(store, _)| store != "cluster-ORDERS1")), "its pair is gone");
+    site.is_at_rest();
 }
 
 #[test]

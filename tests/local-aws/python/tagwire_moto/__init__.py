@@ -8,9 +8,31 @@ IAM conditions are still moto's own; their place is a module ``access`` beside t
 `AREAS`. The module of a service whose stores hold security groups adds itself to `stores.services`.
 """
 
-from . import faults, instances, interfaces, launch_templates, rds, security_groups, tagging
+from . import (
+    cloud_trail,
+    elasticache,
+    faults,
+    instances,
+    interfaces,
+    launch_templates,
+    rds,
+    redshift,
+    security_groups,
+    tagging,
+)
 
-AREAS = (faults, tagging, security_groups, interfaces, instances, launch_templates, rds)
+AREAS = (
+    faults,
+    cloud_trail,
+    tagging,
+    security_groups,
+    interfaces,
+    instances,
+    launch_templates,
+    rds,
+    elasticache,
+    redshift,
+)
 
 
 def install() -> None:

@@ -43,6 +43,28 @@ def changed(store: Any, before: Iterable[str], after: Iterable[str], status: str
         _begin(store, _Passage(status, time.monotonic() + delays.changing, new - old, old - new), delays.changing)
 
 
+def busy(store: Any, status: str = "modifying") -> None:
+    """Notes that a store is at something else than its security groups."""
+    _begin(store, _Passage(status, time.monotonic() + delays.changing), delays.changing)
+
+
+class Store:
+    """A data store whose state is what it was set to, or what it passes through."""
+
+    def __init__(self) -> None:
+        self._status = "available"
+
+    @property
+    def status(self) -> str:
+        """The state as it is told; setting it ends what the store is at."""
+        return passing_status(self) or self._status
+
+    @status.setter
+    def status(self, status: str) -> None:
+        arrived(self)
+        self._status = status
+
+
 def passing_status(store: Any) -> str | None:
     """The state that a store is in until it has done what it is at; None when it is at nothing."""
     passage = _current(store)

@@ -30,3 +30,15 @@ def mend(owner: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         return replacement
 
     return decorate
+
+
+def add(owner: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Gives ``owner`` a method that moto does not have yet; that it has one by now is an error."""
+
+    def decorate(method: Callable[..., Any]) -> Callable[..., Any]:
+        if hasattr(owner, method.__name__):
+            raise AttributeError(f"{owner.__module__}.{owner.__name__} has a {method.__name__!r} of its own by now")
+        setattr(owner, method.__name__, method)
+        return method
+
+    return decorate

@@ -5,7 +5,9 @@ that causes them is answered: a test that sees the answer can rely on the event 
 """
 
 import json
+import threading
 import urllib.request
+import uuid
 from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import Any
@@ -37,6 +39,42 @@ def instances_changed(backend: Any, instances: Iterable[Any], states: Iterable[s
             for state in states
             for instance in instances
         ],
+    )
+
+
+def serverless_cache_changed(backend: Any, cache: Any, what: str, seconds: float) -> None:
+    """Tells that a serverless cache was created, updated or deleted; after the time that it takes."""
+    if _endpoint is None:
+        return
+    happened = what.removeprefix("Cache ").lower()
+    entry = {
+        "Source": "aws.elasticache",
+        "DetailType": what,
+        "Resources": [cache.arn],
+        "Detail": json.dumps(
+            {
+                "EventCategories": ["notification"],
+                "EventID": str(uuid.uuid4()),
+                "Message": "Cache is created and ready to use." if happened == "created" else f"Cache is {happened}.",
+                "SourceArn": cache.arn,
+                "SourceIdentifier": cache.name,
+                "SourceType": "serverless-cache",
+            }
+        ),
+    }
+    if seconds > 0:
+        later = threading.Timer(seconds, _put, (backend, [entry]))
+        later.daemon = True
+        later.start()
+    else:
+        _put(backend, [entry])
+
+
+def api_call(backend: Any, service: str, record: dict[str, Any]) -> None:
+    """Tells of a call, given as CloudTrail records it."""
+    _put(
+        backend,
+        [{"Source": f"aws.{service}", "DetailType": "AWS API Call via CloudTrail", "Detail": json.dumps(record)}],
     )
 
 

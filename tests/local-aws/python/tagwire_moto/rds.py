@@ -5,22 +5,27 @@ import string
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from moto.ec2.models import ec2_backends
 from moto.rds.exceptions import DBClusterNotFoundError, DBSubnetGroupNotFoundError
 from moto.rds.models import DBCluster, DBInstance, DBInstanceClustered, DBSubnetGroup, RDSBackend, rds_backends
 from moto.rds.responses import RDSResponse
 from moto.rds.utils import ClusterEngine, DbInstanceEngine, FilterDef
 
 from . import lifecycle, stores
-from .errors import AwsError, invalid_parameter
+from .errors import AwsError
 from .mending import mend
+from .networks import Words, default_subnets, groups_for
 from .paging import rds_page
-
-GROUPS_PER_STORE = 5
 
 # States in which AWS is known to take a change of security groups; not documented as a list.
 _INSTANCE_TAKES_CHANGES = {"available", "backing-up", "storage-optimization", "storage-full", "stopped"}
 _CLUSTER_TAKES_CHANGES = {"available", "backing-up", "storage-optimization", "storage-full"}
+
+# The words for too many groups are AWS's; under which code they come is not known.
+_WORDS = Words(
+    "Invalid security group , groupId= {group}, groupName=.",
+    "Database is in {own}, but Ec2 Security Group {group} is in {vpc}",
+    "The request violates your limit on number of Ec2 VPC SecurityGroups associated with an instance",
+)
 
 _DOCUMENTDB = "docdb"
 _DOCUMENTDB_PORT = 27017
@@ -123,7 +128,7 @@ def _install_create() -> None:
         if kwargs["db_cluster_identifier"] in self.clusters:
             raise AwsError("DBClusterAlreadyExistsFault", "DB Cluster already exists")
         subnet_group = _subnet_group(self, kwargs.get("db_subnet_group_name"))
-        group_ids = _groups(self, kwargs.get("vpc_security_group_ids"), subnet_group.vpc_id)
+        group_ids = groups_for(self, kwargs.get("vpc_security_group_ids"), subnet_group.vpc_id, _WORDS)
         _forget_automated_snapshots(self.cluster_snapshots, kwargs["db_cluster_identifier"])
         cluster = original(self, kwargs)
         cluster.db_subnet_group_name = subnet_group.name
@@ -137,7 +142,7 @@ def _install_create() -> None:
         cluster_id = db_kwargs.get("db_cluster_identifier")
         if cluster_id is None:
             subnet_group = _subnet_group(self, db_kwargs.get("db_subnet_group_name"))
-            group_ids = _groups(self, db_kwargs.get("vpc_security_group_ids"), subnet_group.vpc_id)
+            group_ids = groups_for(self, db_kwargs.get("vpc_security_group_ids"), subnet_group.vpc_id, _WORDS)
         else:
             if cluster_id not in self.clusters:
                 raise DBClusterNotFoundError(cluster_id)
@@ -169,33 +174,8 @@ def _subnet_group(backend: Any, name: str | None) -> DBSubnetGroup:
             raise DBSubnetGroupNotFoundError(name)
         return backend.subnet_groups[name]
     if _DEFAULT_SUBNET_GROUP not in backend.subnet_groups:
-        ec2 = ec2_backends[backend.account_id][backend.region_name]
-        subnets = [subnet for subnet in ec2.describe_subnets() if subnet.vpc_id == ec2.default_vpc.id]
-        backend.create_subnet_group(_DEFAULT_SUBNET_GROUP, _DEFAULT_SUBNET_GROUP, subnets, [])
+        backend.create_subnet_group(_DEFAULT_SUBNET_GROUP, _DEFAULT_SUBNET_GROUP, default_subnets(backend), [])
     return backend.subnet_groups[_DEFAULT_SUBNET_GROUP]
-
-
-def _groups(backend: Any, group_ids: list[str] | None, vpc_id: str) -> list[str]:
-    """The groups that a store in ``vpc_id`` is to carry, or AWS's refusal."""
-    ec2 = ec2_backends[backend.account_id][backend.region_name]
-    if not group_ids:
-        return [ec2.get_default_security_group(vpc_id).id]
-    unique = list(dict.fromkeys(group_ids))
-    for group_id in unique:
-        group = ec2.get_security_group_from_id(group_id)
-        if group is None:
-            raise invalid_parameter(f"Invalid security group , groupId= {group_id}, groupName=.")
-        if group.vpc_id != vpc_id:
-            raise AwsError(
-                "InvalidParameterCombination",
-                f"Database is in {vpc_id}, but Ec2 Security Group {group_id} is in {group.vpc_id}",
-            )
-    if len(unique) > GROUPS_PER_STORE:
-        # The words are AWS's; under which code they come is not known.
-        raise invalid_parameter(
-            "The request violates your limit on number of Ec2 VPC SecurityGroups associated with an instance"
-        )
-    return unique
 
 
 def _managed_by_cluster() -> AwsError:
@@ -220,7 +200,7 @@ def _install_modify() -> None:
             )
         if kwargs.get("vpc_security_group_ids"):
             vpc_id = _subnet_group(self, cluster.db_subnet_group_name).vpc_id
-            kwargs["vpc_security_group_ids"] = _groups(self, kwargs["vpc_security_group_ids"], vpc_id)
+            kwargs["vpc_security_group_ids"] = groups_for(self, kwargs["vpc_security_group_ids"], vpc_id, _WORDS)
         before = list(cluster.vpc_security_group_ids)
         members = cluster.members
         answer = original(self, kwargs)
@@ -241,8 +221,8 @@ def _install_modify() -> None:
             if db_kwargs.get("vpc_security_group_ids"):
                 if isinstance(database, DBInstanceClustered):
                     raise _managed_by_cluster()
-                db_kwargs["vpc_security_group_ids"] = _groups(
-                    self, db_kwargs["vpc_security_group_ids"], database.db_subnet_group.vpc_id
+                db_kwargs["vpc_security_group_ids"] = groups_for(
+                    self, db_kwargs["vpc_security_group_ids"], database.db_subnet_group.vpc_id, _WORDS
                 )
             before = list(database.vpc_security_group_ids)
         answer = original(self, db_instance_identifier, db_kwargs)

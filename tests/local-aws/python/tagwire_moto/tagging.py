@@ -23,6 +23,9 @@ from .mending import mend
 # resources stand here by their ids, others by their ARNs.
 _once_tagged: set[str] = set()
 
+# Services whose resources moto keeps out of the tagging API; a service's module adds its own.
+others: list[Callable[[str, str], Iterator[TaggedResource]]] = []
+
 
 def untagged(name: str, tags: Any) -> None:
     """Notes that a resource loses tags, if it has any."""
@@ -57,10 +60,14 @@ def install() -> None:
         resource_arn_list: list[str] | None = None,
     ) -> Iterator[TaggedResource]:
         has_tags = make_tag_matcher(tag_filters)
+        resources = [
+            *(backend.iter_tagged_resources() for backend in iter_taggable_backends(self.account_id, self.region_name)),
+            *(service(self.account_id, self.region_name) for service in others),
+        ]
         found = [
             resource
-            for backend in iter_taggable_backends(self.account_id, self.region_name)
-            for resource in backend.iter_tagged_resources()
+            for of_service in resources
+            for resource in of_service
             if (resource.tags or resource.arn.rsplit("/", 1)[-1] in _once_tagged)
             and match_resource_type(resource.resource_type, resource_type_filters)
             and has_tags(resource.tags)

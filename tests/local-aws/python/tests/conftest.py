@@ -34,6 +34,16 @@ class EventBus:
         """The events about one instance, in the order in which they came."""
         return [entry for entry in self.entries if instance_id in entry["Detail"]]
 
+    def calls(self, service: str, name: str) -> list[dict[str, Any]]:
+        """CloudTrail's records of calls to a service that name something."""
+        return [
+            json.loads(entry["Detail"])
+            for entry in self.entries
+            if entry["Source"] == f"aws.{service}"
+            and entry["DetailType"] == "AWS API Call via CloudTrail"
+            and f'"{name}"' in entry["Detail"]
+        ]
+
     def states_of(self, instance_id: str) -> list[str]:
         """The states that one instance's events told of."""
         return [json.loads(entry["Detail"])["state"] for entry in self.of_instance(instance_id)]
@@ -114,6 +124,18 @@ def rds(endpoint: str) -> Any:
 
 
 @pytest.fixture(scope="session")
+def elasticache(endpoint: str) -> Any:
+    """ElastiCache."""
+    return client("elasticache", endpoint)
+
+
+@pytest.fixture(scope="session")
+def redshift(endpoint: str) -> Any:
+    """Redshift."""
+    return client("redshift", endpoint)
+
+
+@pytest.fixture(scope="session")
 def tag_index(endpoint: str) -> Any:
     """The tagging API."""
     return client("resourcegroupstaggingapi", endpoint)
@@ -164,6 +186,7 @@ class Network:
     rds: Any
     vpc: str
     subnet: str
+    subnets: list[str]
     subnet_group: str
     default_group: str
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
@@ -184,6 +207,11 @@ class Network:
         return self.ec2.run_instances(
             ImageId="ami-12345678", MinCount=1, MaxCount=1, SubnetId=self.subnet, **more
         )["Instances"][0]
+
+    def wearing(self, *groups: str) -> list[dict[str, Any]]:
+        """The network interfaces that wear one of the groups."""
+        answer = self.ec2.describe_network_interfaces(Filters=[{"Name": "group-id", "Values": list(groups)}])
+        return answer["NetworkInterfaces"]
 
     def described(self, instance_id: str) -> dict[str, Any]:
         """An instance, as DescribeInstances tells of it."""
@@ -239,7 +267,7 @@ def new_network(ec2: Any, rds: Any) -> Callable[[], Network]:
         default = ec2.describe_security_groups(
             Filters=[{"Name": "vpc-id", "Values": [vpc]}, {"Name": "group-name", "Values": ["default"]}]
         )["SecurityGroups"][0]["GroupId"]
-        return Network(ec2, rds, vpc, ids[0], f"subnets-{number}", default)
+        return Network(ec2, rds, vpc, ids[0], ids, f"subnets-{number}", default)
 
     return make
 

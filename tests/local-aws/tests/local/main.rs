@@ -9,6 +9,7 @@ mod plugin;
 mod round;
 mod settle;
 mod stack;
+mod stores;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -1,0 +1,114 @@
+//! What the owners of instances and stores do, and others beside them.
+
+use tagwire_core::{
+    id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId, VpcId},
+    model::Instance,
+    observation::Bearer,
+    rule::Rule,
+    tag::{ConnectTag, Wishes},
+};
+
+use crate::simulated::{World, cluster, instance, sg};
+
+impl World {
+    pub(crate) fn instance_mut(&mut self, word: &str) -> &mut Instance {
+        self.instances.get_mut(&instance(word)).unwrap()
+    }
+
+    pub(crate) fn tag_instance(&mut self, word: &str, names: Option<&str>) {
+        self.instance_mut(word).wishes.connect = ConnectTag::read(names);
+    }
+
+    /// Tags a store or takes its tag away; the tag index knows at once.
+    pub(crate) fn tag_store(&mut self, name: &str, names: Option<&str>) {
+        let connect = ConnectTag::read(names);
+        self.stores.get_mut(&cluster(name)).unwrap().wishes.connect = connect.clone();
+        self.index.remove(&cluster(name));
+        if names.is_some() {
+            self.index.insert(cluster(name), connect);
+        }
+    }
+
+    pub(crate) fn wishes_of_store(&mut self, name: &str) -> &mut Wishes {
+        &mut self.stores.get_mut(&cluster(name)).unwrap().wishes
+    }
+
+    /// The instance shuts down: AWS no longer reports its interface.
+    pub(crate) fn terminate(&mut self, word: &str) {
+        if let Some(interface) = self.instance_mut(word).interface.take() {
+            self.theirs.remove(interface.id.as_str());
+        }
+    }
+
+    /// The store is deleted, and its interface with it.
+    pub(crate) fn delete_store(&mut self, name: &str) {
+        self.stores.remove(&cluster(name));
+        self.index.remove(&cluster(name));
+        self.theirs.remove(cluster(name).as_str());
+    }
+
+    pub(crate) fn rename_store(&mut self, from: &str, to: &str) -> StoreArn {
+        let mut store = self.stores.remove(&cluster(from)).unwrap();
+        store.arn = cluster(to);
+        let theirs = self.theirs.remove(cluster(from).as_str()).unwrap_or_default();
+        self.theirs.insert(cluster(to).to_string(), theirs);
+        if let Some(connect) = self.index.remove(&cluster(from)) {
+            self.index.insert(cluster(to), connect);
+        }
+        self.stores.insert(cluster(to), store);
+        cluster(to)
+    }
+
+    /// The store is restored into another VPC, where its list begins anew.
+    pub(crate) fn move_store(&mut self, name: &str, to: &VpcId) {
+        let store = self.stores.get_mut(&cluster(name)).unwrap();
+        store.vpc = Some(to.clone());
+        store.groups.retain(|group, _| *group == sg("db"));
+    }
+
+    /// The store is deleted, and another takes its name.
+    pub(crate) fn replace_store(&mut self, name: &str, of: &VpcId, names: Option<&str>) {
+        self.delete_store(name);
+        self.store(name, of, names);
+        let identity = StoreId::parse(format!("cluster-{}-AGAIN", name.to_uppercase())).unwrap();
+        self.stores.get_mut(&cluster(name)).unwrap().id = identity;
+    }
+
+    /// From now on the stores' own interfaces keep what they wear, whatever their lists say.
+    pub(crate) fn interfaces_stay(&mut self) {
+        self.lagging = self.store_interfaces();
+    }
+
+    /// The stores' own interfaces wear what their lists say.
+    pub(crate) fn interfaces_follow(&mut self) {
+        self.lagging.clear();
+    }
+
+    /// An interface of something that is neither an instance nor a store.
+    pub(crate) fn other_interface(&mut self, word: &str, of: &VpcId, groups: &[SecurityGroupId]) -> InterfaceId {
+        let id = InterfaceId::parse(format!("eni-{word}")).unwrap();
+        let bearer = Bearer::Other { description: format!("of {word}") };
+        self.others.insert(id.clone(), (of.clone(), bearer, groups.iter().cloned().collect()));
+        id
+    }
+
+    /// Somebody adds a rule to a group, whose ever it is.
+    pub(crate) fn they_add_rule(&mut self, group: &SecurityGroupId, rule: Rule) {
+        self.groups.get_mut(group).unwrap().group.rules.insert(rule.clone());
+        if let Some(made) = self.their_groups.get_mut(group) {
+            made.rules.insert(rule);
+        }
+    }
+
+    /// Our group of one side of a store, by the side's tag.
+    pub(crate) fn side(&self, store: &StoreId, side: &str) -> Option<SecurityGroupId> {
+        let groups = self.ours().remove(&(store.to_string(), side.to_owned()))?;
+        groups.first().map(|group| group.id.clone())
+    }
+
+    /// The instances that wear a group on their primary interface.
+    pub(crate) fn wearing(&self, group: &SecurityGroupId) -> Vec<InstanceId> {
+        let wearing = self.instances.values().filter(|instance| instance.wears(group));
+        wearing.map(|instance| instance.id.clone()).collect()
+    }
+}
