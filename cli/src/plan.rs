@@ -12,10 +12,10 @@ use clap::{Args, ValueEnum};
 use tagwire_aws::{Aws, Settings, SystemClock, load_config};
 use tagwire_core::{
     check::{CheckedPlan, check},
-    id::{InstanceId, StoreArn, VpcId},
+    id::{InstanceId, SecurityGroupId, StoreArn, VpcId},
     observation::{Gap, Observation, Scope},
     plan::plan,
-    policy::{DEFAULT_INTERFACE_GROUP_LIMIT, Policy},
+    policy::{DEFAULT_DISCONNECT_WINDOW, DEFAULT_INTERFACE_GROUP_LIMIT, DEFAULT_MAX_DISCONNECTS, Policy},
     tag::DEFAULT_CONNECT_KEY,
 };
 use tagwire_engine::{
@@ -48,6 +48,18 @@ pub(crate) struct Arguments {
     /// How many security groups a network interface takes in this account.
     #[arg(long, env = "TAGWIRE_INTERFACE_GROUP_LIMIT", default_value_t = DEFAULT_INTERFACE_GROUP_LIMIT)]
     interface_group_limit: usize,
+    /// How many connections of a VPC the installation removes in one window.
+    #[arg(long, env = "TAGWIRE_MAX_DISCONNECTS", default_value_t = DEFAULT_MAX_DISCONNECTS)]
+    max_disconnects: usize,
+    /// The installation's window, in seconds.
+    #[arg(long, env = "TAGWIRE_DISCONNECT_WINDOW", default_value_t = DEFAULT_DISCONNECT_WINDOW.as_secs())]
+    disconnect_window: u64,
+    /// A group of isolation (may be given more than once).
+    #[arg(long, env = "TAGWIRE_ISOLATION_GROUPS", value_delimiter = ',', value_parser = parse_group)]
+    isolation_group: Vec<SecurityGroupId>,
+    /// The installation's state table; without it, the plan is made as if nothing were remembered.
+    #[arg(long, env = "TAGWIRE_STATE_TABLE")]
+    state_table: Option<String>,
     /// The form of the output.
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -65,6 +77,10 @@ fn parse_vpc(text: &str) -> Result<VpcId, String> {
     VpcId::parse(text).map_err(|error| error.to_string())
 }
 
+fn parse_group(text: &str) -> Result<SecurityGroupId, String> {
+    SecurityGroupId::parse(text).map_err(|error| error.to_string())
+}
+
 fn parse_instance(text: &str) -> Result<InstanceId, String> {
     InstanceId::parse(text).map_err(|error| error.to_string())
 }
@@ -78,11 +94,20 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     if config.region().is_none() {
         bail!("no AWS Region is set: set AWS_REGION, or choose a profile that has one with AWS_PROFILE");
     }
-    let aws = Aws::new(&config, Settings { connect_key: arguments.tag_key, ..Settings::default() });
+    let aws = Aws::new(
+        &config,
+        Settings { connect_key: arguments.tag_key, state_table: arguments.state_table, ..Settings::default() },
+    );
     let (clock, pacing) = (SystemClock, Pacing::default());
     let deadline = clock.now().checked_add(TIME).context("the system's clock is beyond all calendars")?;
     let cloud = Paced::new(&aws, &clock, &pacing, deadline);
-    let policy = Policy { interface_group_limit: arguments.interface_group_limit };
+    let policy = Policy {
+        interface_group_limit: arguments.interface_group_limit,
+        max_disconnects: arguments.max_disconnects,
+        disconnect_window: Duration::from_secs(arguments.disconnect_window),
+        isolation_groups: arguments.isolation_group.into_iter().collect(),
+        ..Policy::default()
+    };
 
     let mut gaps: Vec<Gap> = Vec::new();
     let vpcs = if arguments.vpc.is_empty() {
@@ -103,7 +128,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
 
     let mut planned: Vec<(Observation, CheckedPlan)> = Vec::new();
     for vpc in &vpcs {
-        let seen = observe(&cloud, vpc, scope.clone(), clock.now(), BTreeSet::new()).await;
+        let seen = Box::pin(observe(&cloud, vpc, scope.clone(), clock.now(), BTreeSet::new())).await;
         gaps.extend(seen.gaps().cloned());
         let checked = check(plan(&seen, &policy), &seen, &policy).map_err(|violations| {
             let said: Vec<String> = violations.iter().map(ToString::to_string).collect();
@@ -131,7 +156,7 @@ fn print_text(out: &mut impl Write, planned: &[(Observation, CheckedPlan)], comp
         let lines = checked.plan().changes();
         changes += lines.len();
         for line in lines {
-            writeln!(out, "  + {line}")?;
+            writeln!(out, "  {} {line}", sign(&line))?;
         }
         for line in checked.plan().explanations() {
             writeln!(out, "    {line}")?;
@@ -145,6 +170,11 @@ fn print_text(out: &mut impl Write, planned: &[(Observation, CheckedPlan)], comp
         _ => writeln!(out, "{changes} changes are pending.")?,
     }
     Ok(())
+}
+
+/// What is taken away is told apart at a glance.
+fn sign(change: &str) -> char {
+    if ["detach ", "delete ", "revoke ", "take "].iter().any(|word| change.starts_with(word)) { '-' } else { '+' }
 }
 
 /// The version of the JSON document's form.

@@ -77,7 +77,7 @@ impl ElastiCache {
         let (members_there, wishes) =
             futures_util::join!(self.clusters_there(&one_of_each), self.wishes(index, &states));
         let vpcs = self.vpcs_of(&members_there.there).await;
-        let mut found = Vec::new();
+        let mut stores = Reading::default();
         for (arn, raw) in &there {
             let store = first_member(arn, raw, &members_there).and_then(|member| {
                 let vpc = vpc_of(member, &vpcs, arn)?;
@@ -86,11 +86,11 @@ impl ElastiCache {
                 group(raw, member, arn, vpc, wishes).map_err(|odd| call.odd(Some(arn.as_str()), &odd))
             });
             match store {
-                Ok(store) => found.push(Sighting::Present(Box::new(store))),
-                Err(gap) => answer.gaps.push(gap),
+                Ok(store) => stores.found.push(store),
+                Err(gap) => stores.gaps.push(gap),
             }
         }
-        answer.into_reading(found)
+        answer.into_reading(stores)
     }
 
     /// Asks for cache clusters, alone or members of a replication group. Members carry copies of
@@ -102,7 +102,7 @@ impl ElastiCache {
         let alone = there.iter().filter(|(_, raw)| member_of(raw).is_none());
         let alone: Vec<_> = alone.map(|(arn, raw)| (arn, raw.cache_cluster_status().unwrap_or_default())).collect();
         let (vpcs, wishes) = futures_util::join!(self.vpcs_of(&there), self.wishes(index, &alone));
-        let mut found = Vec::new();
+        let mut stores = Reading::default();
         for (arn, raw) in &there {
             let store = vpc_of(raw, &vpcs, arn).and_then(|vpc| {
                 let wishes = if member_of(raw).is_some() { self.no_wishes() } else { wishes_of(arn, &wishes)? };
@@ -110,11 +110,11 @@ impl ElastiCache {
                 cluster(raw, arn, vpc, wishes).map_err(|odd| call.odd(Some(arn.as_str()), &odd))
             });
             match store {
-                Ok(store) => found.push(Sighting::Present(Box::new(store))),
-                Err(gap) => answer.gaps.push(gap),
+                Ok(store) => stores.found.push(store),
+                Err(gap) => stores.gaps.push(gap),
             }
         }
-        answer.into_reading(found)
+        answer.into_reading(stores)
     }
 
     /// Asks for serverless caches. They name their subnets and groups and not their VPC, which is
@@ -157,7 +157,7 @@ impl ElastiCache {
         let (groups, wishes) = futures_util::join!(ec2.groups(Groups::Ids(&one_of_each)), self.wishes(index, &states));
         let vpcs: BTreeMap<SecurityGroupId, VpcId> =
             groups.found.into_iter().map(|group| (group.id, group.vpc)).collect();
-        let mut found = Vec::new();
+        let mut stores = Reading::default();
         for (arn, raw) in &there {
             let call = Call::reading(DESCRIBE_SERVERLESS, arn.as_str());
             let unread = || groups.gaps.first().map(|gap| for_store(gap, arn));
@@ -166,11 +166,11 @@ impl ElastiCache {
                     .map_err(|odd| unread().unwrap_or_else(|| call.odd(Some(arn.as_str()), &odd)))
             });
             match store {
-                Ok(store) => found.push(Sighting::Present(Box::new(store))),
-                Err(gap) => answer.gaps.push(gap),
+                Ok(store) => stores.found.push(store),
+                Err(gap) => stores.gaps.push(gap),
             }
         }
-        answer.into_reading(found)
+        answer.into_reading(stores)
     }
 
     /// Writes a replication group's list of groups, which only `ApplyImmediately` makes certain to

@@ -5,6 +5,7 @@
 //! SDKs' own retries are off, for the engine has one place that retries.
 
 mod clock;
+mod dynamodb;
 mod ec2;
 mod elasticache;
 mod error;
@@ -27,10 +28,11 @@ use std::{
 use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use tagwire_core::{
     group::{GroupList, OwnTags, OwnedGroup, SecurityGroup},
-    id::{InterfaceId, SecurityGroupId, StoreArn, StoreKind, VpcId},
-    model::{Instance, Interface},
-    observation::{Gap, Reading, Sighting},
-    plan::GroupSpec,
+    id::{InterfaceId, SecurityGroupId, StoreArn, StoreId, StoreKind, VpcId},
+    memory::{Memory, Note, Target, Window},
+    model::{DataStore, Instance, Interface},
+    observation::{Gap, Reading, Sighting, Wearer},
+    plan::{GroupSpec, StatusOf},
     rule::Rule,
     tag::DEFAULT_CONNECT_KEY,
     work::{Again, WorkItem},
@@ -39,7 +41,8 @@ use tagwire_engine::cloud::{Change, CloudError, ErrorKind, Groups, Instances, Li
 
 pub use crate::clock::SystemClock;
 use crate::{
-    ec2::Ec2, elasticache::ElastiCache, error::Call, rds::Rds, redshift::Redshift, sqs::Sender, tagging::TagIndex,
+    dynamodb::StateTable, ec2::Ec2, elasticache::ElastiCache, error::Call, rds::Rds, redshift::Redshift, sqs::Sender,
+    tagging::TagIndex,
 };
 
 /// Until a connection is made. AWS's endpoints are near; one that does not answer by then is
@@ -72,12 +75,15 @@ pub struct Settings {
     pub connect_key: String,
     /// Where work is sent.
     pub queues: QueueUrls,
+    /// The table that holds what is remembered. Without one, nothing is, and nothing can be removed
+    /// that has to be counted.
+    pub state_table: Option<String>,
 }
 
 impl Default for Settings {
     /// The tag key of the template's default, and no queues.
     fn default() -> Self {
-        Self { connect_key: DEFAULT_CONNECT_KEY.to_owned(), queues: QueueUrls::default() }
+        Self { connect_key: DEFAULT_CONNECT_KEY.to_owned(), queues: QueueUrls::default(), state_table: None }
     }
 }
 
@@ -110,13 +116,14 @@ pub struct Aws {
     redshift: Redshift,
     tag_index: TagIndex,
     sender: Sender,
+    state: StateTable,
 }
 
 impl Aws {
     /// The clients of all services. Nothing is called yet.
     #[must_use]
     pub fn new(config: &SdkConfig, settings: Settings) -> Self {
-        let Settings { connect_key, queues } = settings;
+        let Settings { connect_key, queues, state_table } = settings;
         Self {
             region: config.region().map(|region| region.as_ref().to_owned()),
             ec2: Ec2::new(config, connect_key.clone()),
@@ -125,6 +132,7 @@ impl Aws {
             redshift: Redshift::new(config, connect_key.clone()),
             tag_index: TagIndex::new(config),
             sender: Sender::new(config, queues),
+            state: StateTable::new(config, state_table),
             connect_key,
         }
     }
@@ -183,6 +191,43 @@ impl Observe for Aws {
         reading.gaps.extend(gaps);
         reading
     }
+
+    async fn holders(&self, which: &BTreeMap<StoreId, StoreArn>) -> Reading<DataStore> {
+        let mut by_kind = BTreeMap::<StoreKind, Vec<&StoreId>>::new();
+        let mut gaps: Vec<Gap> = Vec::new();
+        for (id, arn) in which {
+            match self.in_region(arn, &Call::reading("tagwire:FindStore", arn.as_str())) {
+                Ok(()) => by_kind.entry(arn.kind()).or_default().push(id),
+                Err(error) => gaps.push(error.into()),
+            }
+        }
+        let mut reading = reading::together(by_kind.into_iter().map(|(kind, ids)| async move {
+            match kind {
+                StoreKind::DbCluster => self.rds.clusters_by_identity(&ids).await,
+                StoreKind::DbInstance => self.rds.instances_by_identity(&ids).await,
+                // Their ARN is their identity, so who asks for it has asked for all there can be.
+                StoreKind::ReplicationGroup | StoreKind::CacheCluster | StoreKind::ServerlessCache => {
+                    Reading::default()
+                }
+                StoreKind::Warehouse => self.redshift.by_identity(&ids).await,
+            }
+        }))
+        .await;
+        reading.gaps.extend(gaps);
+        reading
+    }
+
+    async fn wearers(&self, vpc: &VpcId, groups: &BTreeSet<SecurityGroupId>) -> Reading<Wearer> {
+        self.ec2.wearers(vpc, groups).await
+    }
+
+    async fn launch_template_groups(&self) -> Reading<SecurityGroupId> {
+        self.ec2.launch_template_groups().await
+    }
+
+    async fn recall(&self, vpc: &VpcId, lists: Option<&BTreeSet<Target>>) -> Result<Memory, CloudError> {
+        self.state.recall(vpc, lists).await
+    }
 }
 
 impl Change for Aws {
@@ -216,6 +261,36 @@ impl Change for Aws {
             StoreKind::ServerlessCache => self.elasticache.set_serverless_cache_groups(of, to).await,
             StoreKind::Warehouse => self.redshift.set_groups(of, to).await,
         }
+    }
+
+    async fn delete_group(&self, group: &OwnedGroup) -> Result<(), CloudError> {
+        self.ec2.delete_group(group).await
+    }
+
+    async fn set_status(&self, of: &StatusOf, text: Option<&str>) -> Result<(), CloudError> {
+        match of {
+            StatusOf::Instance(instance) => self.ec2.set_status(instance, text).await,
+            StatusOf::Store(store) => {
+                let call = Call::writing("tagwire:SetStatus", store.as_str());
+                self.in_region(store, &call)?;
+                match store.kind() {
+                    StoreKind::DbCluster | StoreKind::DbInstance => self.rds.set_status(store, text).await,
+                    StoreKind::Warehouse => self.redshift.set_status(store, text).await,
+                    StoreKind::ReplicationGroup | StoreKind::CacheCluster | StoreKind::ServerlessCache => {
+                        let message = "a change of its tags would take it out of its available state";
+                        Err(call.error(ErrorKind::Rejected, "no-status", message))
+                    }
+                }
+            }
+        }
+    }
+
+    async fn reserve(&self, vpc: &VpcId, window: &Window) -> Result<(), CloudError> {
+        self.state.reserve(vpc, window).await
+    }
+
+    async fn remember(&self, vpc: &VpcId, notes: &[Note]) -> Result<(), CloudError> {
+        self.state.remember(vpc, notes).await
     }
 }
 

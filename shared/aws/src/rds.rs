@@ -13,13 +13,13 @@ use tagwire_core::{
     model::{DataStore, Form},
     observation::{Gap, Reading, Sighting},
     service::Service,
-    tag::Wishes,
+    tag::{STATUS_KEY, Wishes},
 };
 use tagwire_engine::cloud::CloudError;
 
 use crate::{
     error::{Call, Odd, required},
-    reading::at_once,
+    reading::{at_once, pages, together},
     stores::{Answer, KnownVpcs, Shape, ask, group_ids, memberships, ports, zones},
 };
 
@@ -73,29 +73,45 @@ impl Rds {
         }))
         .await;
         let mut answer = Answer::merged(answers);
-        let named: Vec<_> = answer
-            .there
+        let stores = self.understand_clusters(std::mem::take(&mut answer.there)).await;
+        answer.into_reading(stores)
+    }
+
+    async fn understand_clusters(&self, clusters: Vec<(StoreArn, DbCluster)>) -> Reading<DataStore> {
+        let named: Vec<_> = clusters
             .iter()
             .filter_map(|(_, raw)| Some((raw.db_cluster_resource_id().map(str::to_owned), subnet_group(raw)?)))
             .collect();
         let vpcs = self.vpcs.of(&named, async |name| self.vpc_of(name).await).await;
-        let mut found = Vec::new();
-        for (arn, raw) in std::mem::take(&mut answer.there) {
+        let mut stores = Reading::default();
+        for (arn, raw) in clusters {
             let call = Call::reading(DESCRIBE_CLUSTERS, arn.as_str());
             let vpc = match subnet_group(&raw).and_then(|name| vpcs.get(name)) {
                 None => None,
                 Some(Ok(vpc)) => Some(vpc.clone()),
                 Some(Err(gap)) => {
-                    answer.gaps.push(Gap { reading: format!("{} for {arn}", gap.reading), ..gap.clone() });
+                    stores.gaps.push(Gap { reading: format!("{} for {arn}", gap.reading), ..gap.clone() });
                     continue;
                 }
             };
             match cluster(&raw, arn, vpc, &self.connect_key) {
-                Ok(store) => found.push(Sighting::Present(Box::new(store))),
-                Err(odd) => answer.gaps.push(call.odd(raw.db_cluster_arn(), &odd)),
+                Ok(store) => stores.found.push(store),
+                Err(odd) => stores.gaps.push(call.odd(raw.db_cluster_arn(), &odd)),
             }
         }
-        answer.into_reading(found)
+        stores
+    }
+
+    fn understand_instances(&self, instances: Vec<(StoreArn, DbInstance)>) -> Reading<DataStore> {
+        let mut stores = Reading::default();
+        for (arn, raw) in instances {
+            let call = Call::reading(DESCRIBE_INSTANCES, arn.as_str());
+            match instance(&raw, arn, &self.connect_key) {
+                Ok(store) => stores.found.push(store),
+                Err(odd) => stores.gaps.push(call.odd(raw.db_instance_arn(), &odd)),
+            }
+        }
+        stores
     }
 
     /// Asks for DB instances.
@@ -128,15 +144,64 @@ impl Rds {
         }))
         .await;
         let mut answer = Answer::merged(answers);
-        let mut found = Vec::new();
-        for (arn, raw) in std::mem::take(&mut answer.there) {
-            let call = Call::reading(DESCRIBE_INSTANCES, arn.as_str());
-            match instance(&raw, arn, &self.connect_key) {
-                Ok(store) => found.push(Sighting::Present(Box::new(store))),
-                Err(odd) => answer.gaps.push(call.odd(raw.db_instance_arn(), &odd)),
-            }
+        let stores = self.understand_instances(std::mem::take(&mut answer.there));
+        answer.into_reading(stores)
+    }
+
+    /// The DB clusters that have these identities, whatever they are called now.
+    pub(crate) async fn clusters_by_identity(&self, which: &[&StoreId]) -> Reading<DataStore> {
+        together(which.chunks(AT_A_TIME).map(async |chunk| {
+            let ids: Vec<String> = chunk.iter().map(ToString::to_string).collect();
+            let what = format!("DB clusters with {}", ids.join(" "));
+            let call = Call::reading(DESCRIBE_CLUSTERS, what.as_str());
+            let listed = pages(&call, &what, async |token| {
+                let filter = Filter::builder().name("db-cluster-resource-id").set_values(Some(ids.clone())).build();
+                let request = self.client.describe_db_clusters().filters(filter);
+                let page = request.max_records(PAGE_SIZE).set_marker(token).send().await?;
+                Ok((page.db_clusters.unwrap_or_default(), page.marker))
+            })
+            .await;
+            let named = call.understand(listed, DbCluster::db_cluster_arn, CLUSTERS.with_arn());
+            let mut stores = self.understand_clusters(named.found).await;
+            stores.gaps.extend(named.gaps);
+            stores
+        }))
+        .await
+    }
+
+    /// Likewise for DB instances.
+    pub(crate) async fn instances_by_identity(&self, which: &[&StoreId]) -> Reading<DataStore> {
+        together(which.chunks(AT_A_TIME).map(async |chunk| {
+            let ids: Vec<String> = chunk.iter().map(ToString::to_string).collect();
+            let what = format!("DB instances with {}", ids.join(" "));
+            let call = Call::reading(DESCRIBE_INSTANCES, what.as_str());
+            let listed = pages(&call, &what, async |token| {
+                let filter = Filter::builder().name("dbi-resource-id").set_values(Some(ids.clone())).build();
+                let request = self.client.describe_db_instances().filters(filter);
+                let page = request.max_records(PAGE_SIZE).set_marker(token).send().await?;
+                Ok((page.db_instances.unwrap_or_default(), page.marker))
+            })
+            .await;
+            let named = call.understand(listed, DbInstance::db_instance_arn, INSTANCES.with_arn());
+            let mut stores = self.understand_instances(named.found);
+            stores.gaps.extend(named.gaps);
+            stores
+        }))
+        .await
+    }
+
+    /// Writes a status tag, or takes it away.
+    pub(crate) async fn set_status(&self, of: &StoreArn, text: Option<&str>) -> Result<(), CloudError> {
+        if let Some(text) = text {
+            let call = Call::writing("rds:AddTagsToResource", of.as_str());
+            let tag = Tag::builder().key(STATUS_KEY).value(text).build();
+            let request = self.client.add_tags_to_resource().resource_name(of.as_str()).tags(tag);
+            request.send().await.map(drop).map_err(|error| call.failed(&error))
+        } else {
+            let call = Call::writing("rds:RemoveTagsFromResource", of.as_str());
+            let request = self.client.remove_tags_from_resource().resource_name(of.as_str()).tag_keys(STATUS_KEY);
+            request.send().await.map(drop).map_err(|error| call.failed(&error))
         }
-        answer.into_reading(found)
     }
 
     /// Writes the list of groups and nothing else: RDS applies it at once whatever

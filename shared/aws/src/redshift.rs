@@ -4,13 +4,11 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
-
 use aws_config::SdkConfig;
 use aws_sdk_redshift::{
     Client,
     operation::describe_clusters::DescribeClustersError,
-    types::{Cluster, Endpoint, SecondaryClusterInfo},
+    types::{Cluster, Endpoint, SecondaryClusterInfo, Tag},
 };
 use tagwire_core::{
     group::GroupList,
@@ -18,7 +16,7 @@ use tagwire_core::{
     model::{DataStore, Form},
     observation::{Reading, Sighting},
     service::Service,
-    tag::Wishes,
+    tag::{STATUS_KEY, Wishes},
 };
 use tagwire_engine::cloud::CloudError;
 
@@ -68,21 +66,26 @@ impl Redshift {
         } else {
             ask_singly(&CLUSTERS, which, single).await
         };
-        let mut found = Vec::new();
-        for (arn, raw) in std::mem::take(&mut answer.there) {
-            let call = Call::reading(DESCRIBE, arn.as_str());
-            match cluster(&raw, &arn, &self.connect_key) {
-                Ok(store) => found.push(Sighting::Present(Box::new(store))),
-                Err(odd) => answer.gaps.push(call.odd(Some(arn.as_str()), &odd)),
-            }
-        }
-        answer.into_reading(found)
+        let stores = self.understand(std::mem::take(&mut answer.there));
+        answer.into_reading(stores)
     }
 
-    /// The clusters of these identities, whatever they are called by now.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what asks for stores by their identity is yet to come"))]
-    pub(crate) async fn by_identity(&self, which: &BTreeSet<StoreId>) -> Reading<Sighting> {
-        let what = format!("the clusters of {} namespaces", which.len());
+    fn understand(&self, clusters: Vec<(StoreArn, Cluster)>) -> Reading<DataStore> {
+        let mut stores = Reading::default();
+        for (arn, raw) in clusters {
+            let call = Call::reading(DESCRIBE, arn.as_str());
+            match cluster(&raw, &arn, &self.connect_key) {
+                Ok(store) => stores.found.push(store),
+                Err(odd) => stores.gaps.push(call.odd(Some(arn.as_str()), &odd)),
+            }
+        }
+        stores
+    }
+
+    /// The clusters that have these identities, whatever they are called now. The service cannot be
+    /// asked by namespace, so all are listed.
+    pub(crate) async fn by_identity(&self, which: &[&StoreId]) -> Reading<DataStore> {
+        let what = format!("clusters of {} namespaces", which.len());
         let call = Call::reading(DESCRIBE, what.as_str());
         let mut listed = pages(&call, &what, async |token| {
             let page = self.client.describe_clusters().max_records(PAGE_SIZE).set_marker(token).send().await?;
@@ -90,11 +93,26 @@ impl Redshift {
         })
         .await;
         let wanted = |raw: &Cluster| which.iter().any(|id| raw.cluster_namespace_arn() == Some(id.as_str()));
-        listed.found.retain(wanted);
-        call.understand(listed, Cluster::cluster_identifier, |raw| {
-            let store = cluster(raw, &StoreArn::parse(arn(raw)?)?, &self.connect_key)?;
-            Ok(Sighting::Present(Box::new(store)))
-        })
+        // One that shows no namespace yet may turn out to have any of these.
+        listed.found.retain(|raw| wanted(raw) || namespace(raw).is_err());
+        let named = call.understand(listed, Cluster::cluster_identifier, CLUSTERS.with_arn());
+        let mut stores = self.understand(named.found);
+        stores.gaps.extend(named.gaps);
+        stores
+    }
+
+    /// Writes a status tag, or takes it away.
+    pub(crate) async fn set_status(&self, of: &StoreArn, text: Option<&str>) -> Result<(), CloudError> {
+        if let Some(text) = text {
+            let call = Call::writing("redshift:CreateTags", of.as_str());
+            let tag = Tag::builder().key(STATUS_KEY).value(text).build();
+            let request = self.client.create_tags().resource_name(of.as_str()).tags(tag);
+            request.send().await.map(drop).map_err(|error| call.failed(&error))
+        } else {
+            let call = Call::writing("redshift:DeleteTags", of.as_str());
+            let request = self.client.delete_tags().resource_name(of.as_str()).tag_keys(STATUS_KEY);
+            request.send().await.map(drop).map_err(|error| call.failed(&error))
+        }
     }
 
     /// Writes the list of groups and nothing else; it is applied as soon as possible.

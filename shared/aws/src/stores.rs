@@ -12,7 +12,7 @@ use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkErro
 use tagwire_core::{
     group::GroupList,
     id::{SecurityGroupId, StoreArn, VpcId, ZoneName},
-    model::Membership,
+    model::{DataStore, Membership},
     observation::{Gap, Reading, Sighting},
     rule::PortRange,
 };
@@ -27,6 +27,14 @@ use crate::{
 pub(crate) struct Shape<Raw> {
     pub(crate) call: &'static str,
     pub(crate) arn: fn(&Raw) -> Result<String, Odd>,
+}
+
+impl<Raw: Clone> Shape<Raw> {
+    /// Reads a description's ARN.
+    pub(crate) fn with_arn(&self) -> impl Fn(&Raw) -> Result<(StoreArn, Raw), Odd> {
+        let arn = self.arn;
+        move |raw| Ok((StoreArn::parse(arn(raw)?)?, raw.clone()))
+    }
 }
 
 /// What the service said of some ARNs.
@@ -55,9 +63,10 @@ impl<Raw> Answer<Raw> {
         all
     }
 
-    pub(crate) fn into_reading(self, mut found: Vec<Sighting>) -> Reading<Sighting> {
-        found.extend(self.gone.into_iter().map(Sighting::Gone));
-        Reading { found, gaps: self.gaps }
+    pub(crate) fn into_reading(self, stores: Reading<DataStore>) -> Reading<Sighting> {
+        let there = stores.found.into_iter().map(|store| Sighting::Present(Box::new(store)));
+        let found = there.chain(self.gone.into_iter().map(Sighting::Gone)).collect();
+        Reading { found, gaps: [self.gaps, stores.gaps].concat() }
     }
 }
 

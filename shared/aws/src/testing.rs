@@ -79,7 +79,7 @@ impl Script {
             .build();
         let url = |name: &str| Some(format!("https://sqs.eu-west-1.amazonaws.com/123456789012/{name}"));
         let queues = QueueUrls { connect: url("connect.fifo"), instances: url("instances"), stores: None };
-        Aws::new(&config, Settings { connect_key: "k".to_owned(), queues })
+        Aws::new(&config, Settings { connect_key: "k".to_owned(), queues, state_table: Some("memory".to_owned()) })
     }
 
     /// The bodies of the calls so far, with form encoding undone.

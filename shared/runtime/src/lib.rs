@@ -86,7 +86,8 @@ impl Process {
             instances: Some(settings.instance_queue.clone()),
             stores: Some(settings.store_queue.clone()),
         };
-        let installation = tagwire_aws::Settings { connect_key: settings.connect_key.clone(), queues };
+        let state_table = Some(settings.state_table.clone());
+        let installation = tagwire_aws::Settings { connect_key: settings.connect_key.clone(), queues, state_table };
         let aws = Aws::new(&Box::pin(tagwire_aws::load_config()).await, installation);
         Ok(Self { function, settings, aws, clock: SystemClock, pacing: Pacing::default() })
     }

@@ -1,10 +1,14 @@
 //! What the template tells the functions, read once at start. A variable that is missing or
 //! malformed stops the function there, with one line that names it.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use tagwire_core::{
-    policy::{DEFAULT_INTERFACE_GROUP_LIMIT, HIGHEST_INTERFACE_GROUP_LIMIT, Mode, Policy},
+    id::SecurityGroupId,
+    policy::{
+        DEFAULT_DISCONNECT_WINDOW, DEFAULT_INTERFACE_GROUP_LIMIT, DEFAULT_MAX_DISCONNECTS, DEFAULT_SWEEP_PERIOD,
+        HIGHEST_INTERFACE_GROUP_LIMIT, Mode, Policy,
+    },
     tag::DEFAULT_CONNECT_KEY,
     work::GIVE_UP_AFTER,
 };
@@ -22,9 +26,13 @@ pub struct Settings {
     pub instance_queue: String,
     /// The URL of the queue of store events: `TAGWIRE_STORE_QUEUE_URL`.
     pub store_queue: String,
-    /// For how long something is looked at again: `TAGWIRE_GIVE_UP_AFTER`, in seconds.
+    /// The name of the table that holds what is remembered: `TAGWIRE_STATE_TABLE`.
+    pub state_table: String,
+    /// For how long something is looked at again: `TAGWIRE_GIVE_UP_AFTER`.
     pub give_up_after: Duration,
-    /// What the handlers need: `TAGWIRE_MODE`, `TAGWIRE_INTERFACE_GROUP_LIMIT`.
+    /// What the handlers need: `TAGWIRE_MODE`, `TAGWIRE_INTERFACE_GROUP_LIMIT`,
+    /// `TAGWIRE_MAX_DISCONNECTS`, `TAGWIRE_DISCONNECT_WINDOW`, `TAGWIRE_SWEEP_PERIOD`,
+    /// `TAGWIRE_ISOLATION_GROUPS`, `TAGWIRE_STATUS_TAGS`.
     pub handlers: handlers::Settings,
 }
 
@@ -68,12 +76,23 @@ impl Settings {
             connect_queue: queue("TAGWIRE_CONNECT_QUEUE_URL")?,
             instance_queue: queue("TAGWIRE_INSTANCE_QUEUE_URL")?,
             store_queue: queue("TAGWIRE_STORE_QUEUE_URL")?,
-            give_up_after: optional("TAGWIRE_GIVE_UP_AFTER").map_or(Ok(GIVE_UP_AFTER), give_up_after)?,
+            give_up_after: optional("TAGWIRE_GIVE_UP_AFTER")
+                .map_or(Ok(GIVE_UP_AFTER), |value| seconds("TAGWIRE_GIVE_UP_AFTER", value))?,
+            state_table: required("TAGWIRE_STATE_TABLE")?,
             handlers: handlers::Settings {
                 mode: mode(required("TAGWIRE_MODE")?)?,
                 policy: Policy {
                     interface_group_limit: optional("TAGWIRE_INTERFACE_GROUP_LIMIT")
                         .map_or(Ok(DEFAULT_INTERFACE_GROUP_LIMIT), interface_group_limit)?,
+                    max_disconnects: optional("TAGWIRE_MAX_DISCONNECTS")
+                        .map_or(Ok(DEFAULT_MAX_DISCONNECTS), |value| number("TAGWIRE_MAX_DISCONNECTS", value))?,
+                    disconnect_window: optional("TAGWIRE_DISCONNECT_WINDOW")
+                        .map_or(Ok(DEFAULT_DISCONNECT_WINDOW), |value| seconds("TAGWIRE_DISCONNECT_WINDOW", value))?,
+                    sweep_period: optional("TAGWIRE_SWEEP_PERIOD")
+                        .map_or(Ok(DEFAULT_SWEEP_PERIOD), |value| seconds("TAGWIRE_SWEEP_PERIOD", value))?,
+                    isolation_groups: optional("TAGWIRE_ISOLATION_GROUPS")
+                        .map_or(Ok(BTreeSet::new()), isolation_groups)?,
+                    status_tags: optional("TAGWIRE_STATUS_TAGS").map_or(Ok(false), switch)?,
                 },
             },
         })
@@ -101,16 +120,37 @@ fn interface_group_limit(value: String) -> Result<usize, SettingsError> {
     })
 }
 
-/// In seconds; fourteen days are the longest that SQS keeps a message.
-const GIVE_UP_RANGE: RangeInclusive<u64> = 1..=1_209_600;
+fn number(name: &'static str, value: String) -> Result<usize, SettingsError> {
+    let expected = || "a whole number, 0 or more".to_owned();
+    value.parse().map_err(|_| SettingsError::Malformed { name, value, expected: expected() })
+}
 
-fn give_up_after(value: String) -> Result<Duration, SettingsError> {
-    let seconds = value.parse().ok().filter(|seconds| GIVE_UP_RANGE.contains(seconds));
-    seconds.map(Duration::from_secs).ok_or_else(|| SettingsError::Malformed {
-        name: "TAGWIRE_GIVE_UP_AFTER",
-        value,
-        expected: format!("a number of seconds from {} to {}", GIVE_UP_RANGE.start(), GIVE_UP_RANGE.end()),
-    })
+fn seconds(name: &'static str, value: String) -> Result<Duration, SettingsError> {
+    let seconds = value.parse().ok().filter(|seconds| *seconds > 0).map(Duration::from_secs);
+    let expected = "a whole number of seconds, 1 or more".to_owned();
+    seconds.ok_or(SettingsError::Malformed { name, value, expected })
+}
+
+/// A group of isolation that cannot be read would be one that isolates nothing.
+fn isolation_groups(value: String) -> Result<BTreeSet<SecurityGroupId>, SettingsError> {
+    let ids = value.split(',').map(str::trim).filter(|id| !id.is_empty()).map(SecurityGroupId::parse);
+    let Ok(ids) = ids.collect::<Result<_, _>>() else {
+        let expected = "ids of security groups, separated by commas".to_owned();
+        return Err(SettingsError::Malformed { name: "TAGWIRE_ISOLATION_GROUPS", value, expected });
+    };
+    Ok(ids)
+}
+
+fn switch(value: String) -> Result<bool, SettingsError> {
+    match value.as_str() {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(SettingsError::Malformed {
+            name: "TAGWIRE_STATUS_TAGS",
+            value,
+            expected: "\"on\" or \"off\"".to_owned(),
+        }),
+    }
 }
 
 #[cfg(test)]
@@ -122,6 +162,7 @@ mod tests {
             ("TAGWIRE_CONNECT_QUEUE_URL", "https://sqs/connect.fifo"),
             ("TAGWIRE_INSTANCE_QUEUE_URL", "https://sqs/instances"),
             ("TAGWIRE_STORE_QUEUE_URL", "https://sqs/stores"),
+            ("TAGWIRE_STATE_TABLE", "tagwire-state"),
             ("TAGWIRE_MODE", "enforce"),
         ]);
         for (name, value) in change {
@@ -149,8 +190,18 @@ mod tests {
             ("TAGWIRE_INTERFACE_GROUP_LIMIT", Some("16")),
             ("TAGWIRE_TAG_KEY", Some("team:db")),
             ("TAGWIRE_GIVE_UP_AFTER", Some("3600")),
+            ("TAGWIRE_MAX_DISCONNECTS", Some("0")),
+            ("TAGWIRE_DISCONNECT_WINDOW", Some("60")),
+            ("TAGWIRE_SWEEP_PERIOD", Some("300")),
+            ("TAGWIRE_ISOLATION_GROUPS", Some("sg-1, sg-2")),
+            ("TAGWIRE_STATUS_TAGS", Some("on")),
         ])
         .unwrap();
+        let policy = &settings.handlers.policy;
+        assert_eq!((policy.max_disconnects, policy.disconnect_window), (0, Duration::from_mins(1)));
+        assert_eq!((policy.sweep_period, policy.status_tags), (Duration::from_mins(5), true));
+        assert_eq!(policy.isolation_groups.len(), 2);
+        assert_eq!(settings.state_table, "tagwire-state");
         assert_eq!(settings.handlers.mode, Mode::DryRun);
         assert_eq!(settings.handlers.policy.interface_group_limit, 16);
         assert_eq!(settings.connect_key, "team:db");
@@ -159,9 +210,13 @@ mod tests {
 
     #[test]
     fn a_missing_or_empty_variable_is_named() {
-        for name in
-            ["TAGWIRE_CONNECT_QUEUE_URL", "TAGWIRE_INSTANCE_QUEUE_URL", "TAGWIRE_STORE_QUEUE_URL", "TAGWIRE_MODE"]
-        {
+        for name in [
+            "TAGWIRE_CONNECT_QUEUE_URL",
+            "TAGWIRE_INSTANCE_QUEUE_URL",
+            "TAGWIRE_STORE_QUEUE_URL",
+            "TAGWIRE_STATE_TABLE",
+            "TAGWIRE_MODE",
+        ] {
             for value in [None, Some("")] {
                 assert_eq!(read(&[(name, value)]), Err(SettingsError::Missing { name }));
             }
@@ -178,6 +233,11 @@ mod tests {
             ("TAGWIRE_STORE_QUEUE_URL", "stores"),
             ("TAGWIRE_GIVE_UP_AFTER", "0"),
             ("TAGWIRE_GIVE_UP_AFTER", "24h"),
+            ("TAGWIRE_MAX_DISCONNECTS", "-1"),
+            ("TAGWIRE_DISCONNECT_WINDOW", "0"),
+            ("TAGWIRE_SWEEP_PERIOD", "a while"),
+            ("TAGWIRE_ISOLATION_GROUPS", "sg-1,quarantine"),
+            ("TAGWIRE_STATUS_TAGS", "yes"),
         ] {
             let said = read(&[(name, Some(value))]).unwrap_err().to_string();
             assert!(said.contains(name) && said.contains(value), "{said}");

@@ -11,7 +11,8 @@ What differs from plain ministack:
   and the tests stand for those services.
 - A function without code fails. Plain ministack says that all went well, so that a test of
   something being left alone would pass on nothing.
-- What functions write goes to a file as well, a JSON line for each invocation.
+- What functions write goes to a file as well, a JSON line for each invocation, and is counted by the
+  metric filters of its log group.
 - A function's name is in the user agent of the AWS calls that it makes, the ARN of its role in their
   session token, so that the other server can tell who called.
 - A table of a stack has the expiry, recovery and encryption that its template asks for, and a stack
@@ -31,6 +32,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import metric_filters
 from hosted import announce, end_with_standard_input
 
 ACCOUNT = "123456789012"
@@ -71,6 +73,7 @@ def _mend(function_log: Path) -> None:
     from ministack.services.cloudformation import provisioners
 
     _make_tables_whole(provisioners, dynamodb)
+    _refuse_unknown_patterns(provisioners)
     _take_events_of_aws(eventbridge)
     _watch_functions(lambda_svc, function_log)
     _name_functions(lambda_svc, lambda_runtime)
@@ -97,6 +100,18 @@ def _make_tables_whole(provisioners: Any, dynamodb: Any) -> None:
         return name, attributes
 
     table_handlers["create"] = create_whole
+
+
+def _refuse_unknown_patterns(provisioners: Any) -> None:
+    filter_handlers = provisioners._RESOURCE_HANDLERS["AWS::Logs::MetricFilter"]
+    create = filter_handlers["create"]
+
+    def create_known(logical_id: str, properties: dict[str, Any], stack_name: str) -> Any:
+        # A pattern that cannot be followed is to fail the deployment, and not every invocation after it.
+        metric_filters.matcher(properties["FilterPattern"])
+        return create(logical_id, properties, stack_name)
+
+    filter_handlers["create"] = create_known
 
 
 def _is_true(value: Any) -> bool:
@@ -130,6 +145,8 @@ def _take_events_of_aws(eventbridge: Any) -> None:
 
 
 def _watch_functions(lambda_svc: Any, function_log: Path) -> None:
+    from ministack.services import cloudwatch, cloudwatch_logs
+
     execute, emit_logs = lambda_svc._execute_function, lambda_svc._emit_lambda_logs
     log_lock = threading.Lock()
 
@@ -162,6 +179,8 @@ def _watch_functions(lambda_svc: Any, function_log: Path) -> None:
         with log_lock, function_log.open("a") as file:
             file.write(json.dumps(line) + "\n")
         emit_logs(func, request_id, log_text, error, duration_ms, **more)
+        group = (config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{line['function']}"
+        metric_filters.publish(cloudwatch_logs, cloudwatch, group, line["lines"])
 
     lambda_svc._execute_function = execute_watched
     lambda_svc._emit_lambda_logs = emit_logs_kept

@@ -558,6 +558,33 @@ impl LocalAws {
         Ok(lines)
     }
 
+    /// The state of one of the stack's alarms, named without the stack's name: `OK`, `ALARM`, or `INSUFFICIENT_DATA` until
+    /// its metric has a value.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such alarm.
+    pub async fn alarm_state(&self, name: &str) -> Result<String> {
+        let name = format!("{}-{name}", self.deployment.stack);
+        let named = json!({ "AlarmNames": [name] });
+        let told = self.ask("monitoring", "GraniteServiceVersion20100801.DescribeAlarms", &named).await?;
+        let state = told.pointer("/MetricAlarms/0/StateValue").and_then(Value::as_str);
+        state.map(str::to_owned).ok_or_else(|| anyhow!("the stack has no alarm {name}: {told}"))
+    }
+
+    /// A call to the events and compute server, for services whose SDK would have to be compiled for one call.
+    async fn ask(&self, service: &str, target: &str, body: &Value) -> Result<Value> {
+        let answer = Request::json("POST", "/", body)
+            .with_header("authorization", &signature(service))
+            .with_header("x-amz-target", target)
+            .send(self.events_address)
+            .await?;
+        if answer.status != 200 {
+            bail!("{target}: HTTP {} {}", answer.status, answer.text());
+        }
+        serde_json::from_slice(&answer.body).with_context(|| format!("the answer to {target}: {}", answer.text()))
+    }
+
     /// Runs the sweep now, as its schedule does, and answers what it answers; [`LocalAws::settle`] waits for the work
     /// that it hands out.
     ///
@@ -576,9 +603,8 @@ impl LocalAws {
     pub async fn invoke(&self, logical_id: &str, payload: &Value) -> Result<Value> {
         let name = self.stack.physical_id(logical_id)?;
         let path = format!("/2015-03-31/functions/{name}/invocations");
-        let scope = format!("AWS4-HMAC-SHA256 Credential={ACCOUNT}/20260101/{REGION}/lambda/aws4_request, ");
         let answer = Request::json("POST", &path, payload)
-            .with_header("authorization", &format!("{scope}SignedHeaders=host, Signature=local"))
+            .with_header("authorization", &signature("lambda"))
             .send(self.events_address)
             .await
             .with_context(|| format!("calling {logical_id}"))?;
@@ -593,6 +619,12 @@ impl LocalAws {
         }
         serde_json::from_slice(&answer.body).with_context(|| format!("the answer of {logical_id}: {}", answer.text()))
     }
+}
+
+/// What stands where a signature does; nobody checks it, but it says which account and service are meant.
+fn signature(service: &str) -> String {
+    let scope = format!("{ACCOUNT}/20260101/{REGION}/{service}/aws4_request");
+    format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=local")
 }
 
 /// A line of the functions' log.

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ec2::types::{
     self as ec2, GroupIdentifier, InstanceNetworkInterface, InstanceStateName, IpPermission, IpRange, Ipv6Range,
-    NetworkInterface, PrefixListId, UserIdGroupPair,
+    LaunchTemplateInstanceNetworkInterfaceSpecification as TemplateInterface, LaunchTemplateVersion, NetworkInterface,
+    NetworkInterfaceAttachment, PrefixListId, UserIdGroupPair,
 };
 use tagwire_core::{
     group::SecurityGroup,
     id::{InstanceId, InterfaceId, SecurityGroupId, VpcId, ZoneName},
     model::{Instance, Interface},
+    observation::{Bearer, Wearer},
     rule::{Direction, Peer, PortRange, Rule, Traffic},
     tag::Wishes,
 };
@@ -61,6 +63,46 @@ pub(super) fn interface(raw: &NetworkInterface) -> Result<Interface, Odd> {
         id: InterfaceId::parse(required(raw.network_interface_id(), "NetworkInterfaceId")?)?,
         vpc: VpcId::parse(required(raw.vpc_id(), "VpcId")?)?,
         groups: group_ids(raw.groups())?,
+    })
+}
+
+/// An interface that wears a group, and what it belongs to. Interfaces of services say so in their
+/// description alone.
+pub(super) fn wearer(raw: &NetworkInterface) -> Result<Wearer, Odd> {
+    let attachment = raw.attachment();
+    let instance = attachment.and_then(|attachment| attachment.instance_id()).filter(|id| !id.is_empty());
+    let bearer = match instance {
+        Some(id) => {
+            let index = attachment.and_then(NetworkInterfaceAttachment::device_index);
+            let card = attachment.and_then(NetworkInterfaceAttachment::network_card_index).unwrap_or(0);
+            Bearer::Instance { id: InstanceId::parse(id)?, primary: index == Some(0) && card == 0 }
+        }
+        None => Bearer::Other { description: raw.description().unwrap_or("without a description").to_owned() },
+    };
+    Ok(Wearer {
+        interface: InterfaceId::parse(required(raw.network_interface_id(), "NetworkInterfaceId")?)?,
+        bearer,
+        groups: group_ids(raw.groups())?,
+    })
+}
+
+/// The groups that a version of a launch template names: ids, for the instance or for its
+/// interfaces, and names.
+#[derive(Debug)]
+pub(super) struct TemplateGroups {
+    pub(super) ids: Vec<SecurityGroupId>,
+    pub(super) names: Vec<String>,
+}
+
+pub(super) fn template_groups(raw: &LaunchTemplateVersion) -> Result<TemplateGroups, Odd> {
+    let Some(data) = raw.launch_template_data() else {
+        return Ok(TemplateGroups { ids: Vec::new(), names: Vec::new() });
+    };
+    let of_interfaces = data.network_interfaces().iter().flat_map(TemplateInterface::groups);
+    let ids = data.security_group_ids().iter().chain(of_interfaces);
+    Ok(TemplateGroups {
+        ids: ids.map(|id| Ok(SecurityGroupId::parse(id.as_str())?)).collect::<Result<_, Odd>>()?,
+        names: data.security_groups().to_vec(),
     })
 }
 

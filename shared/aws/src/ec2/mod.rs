@@ -11,14 +11,16 @@ use aws_sdk_ec2::{
 };
 use tagwire_core::{
     group::{
-        GroupList, MANAGED_BY, MANAGED_BY_KEY, OwnTags, OwnedGroup, SecurityGroup, description as group_description,
+        GroupList, MANAGED_BY, MANAGED_BY_KEY, OwnTags, OwnedGroup, STORE_ARN_KEY, SecurityGroup,
+        description as group_description,
     },
-    id::{InterfaceId, SecurityGroupId, VpcId},
+    id::{InstanceId, InterfaceId, SecurityGroupId, VpcId},
     model::{Instance, Interface},
-    observation::Reading,
+    observation::{Reading, Wearer},
     plan::GroupSpec,
     rule::{Direction, Rule},
     service::{SERVICES, Side},
+    tag::STATUS_KEY,
 };
 use tagwire_engine::cloud::{CloudError, ErrorKind, Groups, Instances};
 
@@ -29,6 +31,8 @@ use crate::{
 
 /// Most results a page may hold.
 const PAGE_SIZE: i32 = 1000;
+/// Most launch templates that a page may hold.
+const TEMPLATES_PAGE_SIZE: i32 = 200;
 /// Most values that EC2 takes in one filter.
 const FILTER_VALUES: usize = 200;
 /// The states of instances that are listed by their tags: all but `terminated`, in which an
@@ -112,19 +116,23 @@ impl Ec2 {
     async fn describe_interfaces(&self, ids: Vec<String>) -> Reading<Interface> {
         let what = sample(&ids);
         let call = Call::reading("ec2:DescribeNetworkInterfaces", what.as_str());
-        let answer = pages(&call, &what, async |token| {
+        let answer = self.list_interfaces(&call, &what, vec![filter("network-interface-id", ids)]).await;
+        call.understand(answer, ec2::NetworkInterface::network_interface_id, mapping::interface)
+    }
+
+    async fn list_interfaces(&self, call: &Call, what: &str, filters: Vec<Filter>) -> Reading<ec2::NetworkInterface> {
+        pages(call, what, async |token| {
             let page = self
                 .client
                 .describe_network_interfaces()
-                .filters(filter("network-interface-id", ids.clone()))
+                .set_filters(Some(filters.clone()))
                 .max_results(PAGE_SIZE)
                 .set_next_token(token)
                 .send()
                 .await?;
             Ok((page.network_interfaces.unwrap_or_default(), page.next_token))
         })
-        .await;
-        call.understand(answer, ec2::NetworkInterface::network_interface_id, mapping::interface)
+        .await
     }
 
     pub(crate) async fn groups(&self, which: Groups<'_>) -> Reading<SecurityGroup> {
@@ -142,9 +150,13 @@ impl Ec2 {
                 let filters = vec![filter("vpc-id", [vpc.as_str()]), filter("group-name", [literal(name)])];
                 vec![(format!("group {name} of {vpc}"), filters)]
             }
-            Groups::OwnedAnywhere => {
-                vec![("owned groups".to_owned(), vec![filter(&format!("tag:{MANAGED_BY_KEY}"), [MANAGED_BY])])]
-            }
+            Groups::OwnedAnywhere => vec![("owned groups".to_owned(), vec![owned()])],
+            Groups::OwnedFor(stores) => chunks(stores.iter().map(|arn| literal(arn.as_str())))
+                .map(|arns| {
+                    let what = format!("owned groups of {}", sample(&arns));
+                    (what, vec![owned(), filter(&format!("tag:{STORE_ARN_KEY}"), arns)])
+                })
+                .collect(),
         };
         together(selections.into_iter().map(|(what, filters)| self.describe_groups(what, filters))).await
     }
@@ -164,6 +176,60 @@ impl Ec2 {
         })
         .await;
         call.understand(answer, ec2::SecurityGroup::group_id, mapping::security_group)
+    }
+
+    /// Every interface that wears one of the groups.
+    pub(crate) async fn wearers(&self, vpc: &VpcId, groups: &BTreeSet<SecurityGroupId>) -> Reading<Wearer> {
+        let chunks = chunks(groups.iter().map(|group| group.as_str().to_owned()));
+        let mut reading = together(chunks.map(|groups| async move {
+            let what = format!("interfaces of {vpc} that wear {}", sample(&groups));
+            let filters = vec![filter("vpc-id", [vpc.as_str()]), filter("group-id", groups)];
+            let call = Call::reading("ec2:DescribeNetworkInterfaces", what.as_str());
+            let answer = self.list_interfaces(&call, &what, filters).await;
+            call.understand(answer, ec2::NetworkInterface::network_interface_id, mapping::wearer)
+        }))
+        .await;
+        reading.found.sort_by(|one, other| one.interface.cmp(&other.interface));
+        reading.found.dedup_by(|one, other| one.interface == other.interface);
+        reading
+    }
+
+    /// The groups that launch templates name, in the versions that a launch takes when it names none or
+    /// the latest.
+    pub(crate) async fn launch_template_groups(&self) -> Reading<SecurityGroupId> {
+        let what = "default and latest versions of launch templates";
+        let call = Call::reading("ec2:DescribeLaunchTemplateVersions", what);
+        let answer = pages(&call, what, async |token| {
+            let page = self
+                .client
+                .describe_launch_template_versions()
+                .versions("$Default")
+                .versions("$Latest")
+                .max_results(TEMPLATES_PAGE_SIZE)
+                .set_next_token(token)
+                .send()
+                .await?;
+            Ok((page.launch_template_versions.unwrap_or_default(), page.next_token))
+        })
+        .await;
+        let templates =
+            call.understand(answer, ec2::LaunchTemplateVersion::launch_template_id, mapping::template_groups);
+        let (mut found, mut gaps) = (Vec::new(), templates.gaps);
+        let mut called = BTreeSet::new();
+        for groups in templates.found {
+            found.extend(groups.ids);
+            called.extend(groups.names);
+        }
+        // A template may name groups by name, which is looked up in the VPC of the launch: every group of
+        // that name counts.
+        let named = together(chunks(called.iter().map(|name| literal(name))).map(|names| {
+            let what = format!("groups named in launch templates, {}", sample(&names));
+            self.describe_groups(what, vec![filter("group-name", names)])
+        }))
+        .await;
+        found.extend(named.found.into_iter().map(|group| group.id));
+        gaps.extend(named.gaps);
+        Reading { found, gaps }
     }
 
     pub(crate) async fn create_group(&self, vpc: &VpcId, spec: &GroupSpec) -> Result<SecurityGroupId, CloudError> {
@@ -236,6 +302,25 @@ impl Ec2 {
         request.send().await.map(drop).map_err(|error| call.failed(&error))
     }
 
+    pub(crate) async fn delete_group(&self, group: &OwnedGroup) -> Result<(), CloudError> {
+        let call = Call::writing("ec2:DeleteSecurityGroup", group.to_string());
+        let request = self.client.delete_security_group().group_id(group.id().as_str());
+        request.send().await.map(drop).map_err(|error| call.failed(&error))
+    }
+
+    pub(crate) async fn set_status(&self, of: &InstanceId, text: Option<&str>) -> Result<(), CloudError> {
+        let tag = Tag::builder().key(STATUS_KEY).set_value(text.map(str::to_owned)).build();
+        if text.is_some() {
+            let call = Call::writing("ec2:CreateTags", of.as_str());
+            let request = self.client.create_tags().resources(of.as_str()).tags(tag);
+            request.send().await.map(drop).map_err(|error| call.failed(&error))
+        } else {
+            let call = Call::writing("ec2:DeleteTags", of.as_str());
+            let request = self.client.delete_tags().resources(of.as_str()).tags(tag);
+            request.send().await.map(drop).map_err(|error| call.failed(&error))
+        }
+    }
+
     pub(crate) async fn set_interface_groups(&self, of: &InterfaceId, to: &GroupList) -> Result<(), CloudError> {
         let call = Call::writing("ec2:ModifyNetworkInterfaceAttribute", of.as_str());
         let groups = to.iter().map(|group| group.as_str().to_owned()).collect();
@@ -243,6 +328,11 @@ impl Ec2 {
             self.client.modify_network_interface_attribute().network_interface_id(of.as_str()).set_groups(Some(groups));
         request.send().await.map(drop).map_err(|error| call.failed(&error))
     }
+}
+
+/// The groups that carry our tag.
+fn owned() -> Filter {
+    filter(&format!("tag:{MANAGED_BY_KEY}"), [MANAGED_BY])
 }
 
 fn filter(name: &str, values: impl IntoIterator<Item = impl Into<String>>) -> Filter {

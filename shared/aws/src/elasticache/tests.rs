@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use tagwire_core::{
     group::GroupList,
-    id::{SecurityGroupId, StoreArn, VpcId, ZoneName},
+    id::{SecurityGroupId, StoreArn, StoreId, VpcId, ZoneName},
     model::{DataStore, Form},
     observation::{Reading, Sighting},
+    plan::StatusOf,
     rule::PortRange,
     service::{Readiness, Service},
     tag::ConnectTag,
@@ -468,4 +469,18 @@ async fn a_serverless_caches_list_is_written_with_nothing_else() {
     let script = Script::default().then(400, error("InvalidServerlessCacheStateFault"));
     let error = script.aws().set_store_groups(&arn("serverlesscache:a"), &list()).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::NotReady);
+}
+
+#[tokio::test]
+async fn a_cache_is_known_by_its_arn_and_gets_no_status() {
+    let script = Script::default();
+    let aws = script.aws();
+    for kind in ["replicationgroup", "cluster", "serverlesscache"] {
+        let of = arn(&format!("{kind}:a"));
+        let reading = aws.holders(&[(StoreId::parse(of.as_str()).unwrap(), of.clone())].into()).await;
+        assert_eq!((reading.found.len(), reading.gaps.len()), (0, 0));
+        let error = aws.set_status(&StatusOf::Store(of), Some("connected")).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Rejected);
+    }
+    assert_eq!(script.asked(), Vec::<String>::new());
 }

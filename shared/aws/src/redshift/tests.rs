@@ -1,12 +1,11 @@
 //! What goes over the wire to Redshift and what comes back, against prepared answers.
 
-use std::collections::BTreeSet;
-
 use tagwire_core::{
     group::GroupList,
     id::{SecurityGroupId, StoreArn, StoreId, VpcId},
     model::Membership,
     observation::Sighting,
+    plan::StatusOf,
     rule::PortRange,
     service::Service,
     tag::ConnectTag,
@@ -104,12 +103,36 @@ async fn a_renamed_cluster_is_found_by_its_namespace() {
         .then(200, clusters(&[a_cluster("a-new", "n", WHOLE)], ""))
         .then(400, error("Throttling"));
     let aws = script.aws();
-    let which: BTreeSet<StoreId> = [namespace("n"), namespace("gone")].into();
-    let reading = aws.redshift.by_identity(&which).await;
-    let [Sighting::Present(store)] = reading.found.as_slice() else { panic!("{reading:?}") };
+    let which = [(namespace("n"), arn("a")), (namespace("gone"), arn("b"))].into();
+    let reading = aws.holders(&which).await;
+    let [store] = reading.found.as_slice() else { panic!("{reading:?}") };
     assert_eq!((&store.id, &store.arn, reading.gaps.len()), (&namespace("n"), &arn("a-new"), 0));
-    let reading = aws.redshift.by_identity(&which).await;
+    let reading = aws.holders(&which).await;
     assert_eq!((reading.found.len(), reading.gaps.len()), (0, 1));
+}
+
+#[tokio::test]
+async fn a_cluster_without_a_namespace_could_be_anybody() {
+    let restored = a_cluster("restored", "n", WHOLE).replace(namespace("n").as_str(), "");
+    let script = Script::default().then(200, clusters(&[restored], ""));
+    let reading = script.aws().holders(&[(namespace("n"), arn("a"))].into()).await;
+    assert_eq!((reading.found.len(), reading.gaps.len(), reading.gaps[0].passing), (0, 1, true));
+}
+
+#[tokio::test]
+async fn a_status_is_written_as_a_tag_and_taken_away() {
+    let script = Script::default().then(200, "<CreateTagsResponse/>").then(200, "<DeleteTagsResponse/>");
+    let aws = script.aws();
+    let of = StatusOf::Store(arn("a"));
+    aws.set_status(&of, Some("connected: a")).await.unwrap();
+    aws.set_status(&of, None).await.unwrap();
+    let asked = script.asked();
+    assert!(asked[0].contains("Action=CreateTags&") && asked[0].contains("Tags.Tag.1.Key=tagwire:status"), "{asked:?}");
+    assert!(
+        asked[1].contains("Action=DeleteTags&") && asked[1].contains("TagKeys.TagKey.1=tagwire:status"),
+        "{asked:?}"
+    );
+    assert!(asked.iter().all(|body| body.contains(&format!("ResourceName={}", arn("a")))), "{asked:?}");
 }
 
 #[tokio::test]

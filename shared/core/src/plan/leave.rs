@@ -263,6 +263,7 @@ impl<'view> Departures<'view> {
         }
         self.left -= cuts;
         self.used += cuts;
+        self.cut(plan, store, &worn_ids, ground);
         plan.stores.insert(
             store.id.clone(),
             StoreChange {
@@ -273,6 +274,29 @@ impl<'view> Departures<'view> {
                 cuts,
             },
         );
+    }
+
+    /// Says of those who keep a store's instance side that they are disconnected all the same.
+    fn cut(&self, plan: &mut Plan, store: &DataStore, sides: &BTreeSet<&SecurityGroupId>, ground: Ground) {
+        let instance_sides = self.view.owned_by(store, Side::Instance);
+        let wearing = instance_sides.values().flat_map(|owned| self.view.wearing(owned.group.id()));
+        let wearing: BTreeSet<&InstanceId> = wearing.map(|instance| &instance.id).collect();
+        for instance in wearing.into_iter().filter(|instance| !self.concern(instance, &store.id)) {
+            let decided = plan
+                .decisions
+                .iter_mut()
+                .find(|decision| decision.instance == *instance && decision.store == store.arn);
+            let verdict = Verdict::Disconnecting(ground);
+            let is_cut =
+                |decided: &Verdict| matches!(decided, Verdict::Connected(via) if sides.contains(&via.store_side));
+            match decided {
+                Some(decision) if is_cut(&decision.verdict) => decision.verdict = verdict,
+                Some(_) => {}
+                None => {
+                    plan.decisions.push(Decision { store: store.arn.clone(), instance: instance.clone(), verdict });
+                }
+            }
+        }
     }
 
     /// How many connections a store side still carries that cannot be taken away one by one; none when

@@ -129,6 +129,10 @@ pub enum Ground {
 }
 
 impl Ground {
+    /// Every ground, in the documented table's order.
+    pub const ALL: [Self; 5] =
+        [Self::NamesNotShared, Self::NotAskedFor, Self::StoreOptedOut, Self::StoreGone, Self::Blocked];
+
     /// Whether the removal uses up the window. What somebody asked for in so many words does not,
     /// nor does what leads nowhere.
     #[must_use]
@@ -398,7 +402,7 @@ fn join<'view>(
         if departures.concern(&candidate.instance.id, &candidate.store.id) {
             continue;
         }
-        let verdict = match PairRow::of(view.connection(standing, candidate.instance)) {
+        let verdict = match PairRow::of(view.connections(standing, candidate.instance).into_iter().next()) {
             PairRow::Connected(via) => Verdict::Connected(via),
             PairRow::NotConnected => {
                 let refusal = refuse::refusal(view, standing, &candidate);

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{Decision, Plan, Standings, Verdict, refuse, view::View};
+use super::{
+    Decision, Plan, Standings, Verdict, Via, refuse,
+    view::{Candidate, View},
+};
 use crate::{
     finding::{Finding, Reason, Subject},
     id::{InstanceId, StoreArn},
@@ -32,6 +35,7 @@ pub struct StatusChange {
     pub awaits: BTreeSet<(InstanceId, StoreArn)>,
 }
 
+const CONNECTED: &str = "connected";
 /// Longest value of a tag, in characters, for every service.
 const LONGEST_VALUE: usize = 256;
 /// Most things that are named behind one word.
@@ -44,7 +48,7 @@ pub(super) fn write(plan: &mut Plan, view: &View<'_>, standings: &Standings<'_>)
     if !view.policy.status_tags || !all_read {
         return;
     }
-    let refused = refused_afterwards(plan, view, standings);
+    let afterwards = afterwards(plan, view, standings);
     let mut of_instances = BTreeMap::<&InstanceId, Vec<&Decision>>::new();
     let mut of_stores = BTreeMap::<&StoreArn, Vec<&Decision>>::new();
     for decision in &plan.decisions {
@@ -57,7 +61,7 @@ pub(super) fn write(plan: &mut Plan, view: &View<'_>, standings: &Standings<'_>)
         let name = |decision: &Decision| decision.store.name().to_owned();
         if instance.interface.is_some() {
             let unmatched = unmatched(&plan.findings, &Subject::Instance(instance.id.clone()));
-            let words = words(&decisions, unmatched, &refused, name);
+            let words = words(&decisions, unmatched, &afterwards, name);
             changes.extend(change(StatusOf::Instance(instance.id.clone()), &instance.wishes, &decisions, &words));
         }
     }
@@ -66,7 +70,7 @@ pub(super) fn write(plan: &mut Plan, view: &View<'_>, standings: &Standings<'_>)
         let name = |decision: &Decision| decision.instance.to_string();
         if store.service.row().takes_status_tag {
             let unmatched = unmatched(&plan.findings, &Subject::Store(store.arn.clone()));
-            let words = words(&decisions, unmatched, &refused, name);
+            let words = words(&decisions, unmatched, &afterwards, name);
             changes.extend(change(StatusOf::Store(store.arn.clone()), &store.wishes, &decisions, &words));
         }
     }
@@ -108,34 +112,48 @@ fn unmatched(findings: &[Finding], subject: &Subject) -> Words {
     words
 }
 
-/// Why those are not connected any more once the plan is carried out whose names are still shared.
-type Refused = BTreeMap<(InstanceId, StoreArn), Reason>;
+/// What is to be said of those who are being disconnected and whose names are still shared.
+type Afterwards = BTreeMap<(InstanceId, StoreArn), &'static str>;
 
-fn refused_afterwards(plan: &Plan, view: &View<'_>, standings: &Standings<'_>) -> Refused {
+fn afterwards(plan: &Plan, view: &View<'_>, standings: &Standings<'_>) -> Afterwards {
     let leaving = plan.decisions.iter().filter(|decision| matches!(decision.verdict, Verdict::Disconnecting(_)));
     let leaving: BTreeSet<_> = leaving.map(|decision| (&decision.instance, &decision.store)).collect();
     let candidates = view.candidates().into_iter();
-    let refused = candidates.filter(|candidate| leaving.contains(&(&candidate.instance.id, &candidate.store.arn)));
-    let refused = refused.filter_map(|candidate| {
-        let reason = refuse::refusal(view, standings.get(&candidate.store.id)?, &candidate)?;
-        Some(((candidate.instance.id.clone(), candidate.store.arn.clone()), reason))
+    let left = candidates.filter(|candidate| leaving.contains(&(&candidate.instance.id, &candidate.store.arn)));
+    let said = left.filter_map(|candidate| {
+        let standing = standings.get(&candidate.store.id)?;
+        let connections = view.connections(standing, candidate.instance);
+        let code = if connections.iter().any(|via| outlives(plan, &candidate, via)) {
+            CONNECTED
+        } else {
+            refuse::refusal(view, standing, &candidate)?.code()
+        };
+        Some(((candidate.instance.id.clone(), candidate.store.arn.clone()), code))
     });
-    refused.collect()
+    said.collect()
 }
 
-fn words(decisions: &[&Decision], mut words: Words, refused: &Refused, name: impl Fn(&Decision) -> String) -> Words {
+/// Whether the plan leaves both groups of a connection where they are: they are somebody else's.
+fn outlives(plan: &Plan, candidate: &Candidate<'_>, via: &Via) -> bool {
+    let of_store = plan.stores.get(&candidate.store.id).into_iter().flat_map(|change| change.detach.keys());
+    let interface = candidate.instance.interface.as_ref().and_then(|interface| plan.interfaces.get(&interface.id));
+    let mut detached = of_store.chain(interface.into_iter().flat_map(|change| change.detach.keys()));
+    !detached.any(|group| *group.id() == via.store_side || *group.id() == via.instance_side)
+}
+
+fn words(decisions: &[&Decision], mut words: Words, later: &Afterwards, name: impl Fn(&Decision) -> String) -> Words {
     for decision in decisions {
         let word = match &decision.verdict {
-            Verdict::Connected(_) | Verdict::Connecting => "connected",
+            Verdict::Connected(_) | Verdict::Connecting => CONNECTED,
             Verdict::Waiting(reason) | Verdict::Refused(reason) => reason.code(),
             Verdict::HeldBack(_) => "disconnects-held-back",
             Verdict::Disconnecting(_) => {
-                let reason = refused.get(&(decision.instance.clone(), decision.store.clone()));
-                let Some(reason) = reason else { continue };
-                reason.code()
+                let word = later.get(&(decision.instance.clone(), decision.store.clone()));
+                let Some(word) = word else { continue };
+                word
             }
         };
-        words.entry((word != "connected", word)).or_default().insert(name(decision));
+        words.entry((word != CONNECTED, word)).or_default().insert(name(decision));
     }
     words
 }

@@ -12,7 +12,8 @@ use crate::{
     finding::{Finding, Reason, Subject},
     group::Owned,
     id::{InterfaceId, SecurityGroupId, StoreId},
-    memory::{Memory, Note, Target},
+    memory::{Attached, Memory, Note, Target},
+    model::Instance,
     observation::{Bearer, Scope},
     rule::{Peer, Rule},
     service::Side,
@@ -60,6 +61,7 @@ pub(super) fn tear_down(plan: &mut Plan, view: &View<'_>, departures: &Departure
         plan.pairs.remove(&store);
         plan.teardowns.insert(store, teardown(view, because, &groups));
     }
+    follow_tags(plan, view);
     forget_deleted(plan, view);
 }
 
@@ -195,6 +197,31 @@ fn foreign_attachments(view: &View<'_>, owned: &Owned) -> Vec<Finding> {
         .filter(|store| store.id != owned.store || owned.name.side == Side::Instance);
     let instances = on_instances.map(|instance| finding(format!("instance {}", instance.id)));
     interfaces.chain(instances).chain(stores.map(|store| finding(store.arn.to_string()))).collect()
+}
+
+/// A list whose owner's tag says something else now has been looked at by somebody: how often something
+/// had to be attached to it again is forgotten, also when the tag later says the same as before.
+fn follow_tags(plan: &mut Plan, view: &View<'_>) {
+    let Some(memory) = view.seen.memory.known() else { return };
+    let lists: BTreeMap<&InterfaceId, &Instance> =
+        view.instances().filter_map(|instance| Some((&instance.interface.as_ref()?.id, instance))).collect();
+    for ((target, group), attached) in &memory.attached {
+        let (connect, wears) = match target {
+            Target::Interface(id) => match lists.get(id) {
+                Some(instance) => (&instance.wishes.connect, instance.wears(group)),
+                None => continue,
+            },
+            Target::Store(id) => match view.store(id) {
+                Some(store) => (&store.wishes.connect, store.wears(group)),
+                None => continue,
+            },
+        };
+        let tag = Attached::tag_of(connect);
+        if tag != attached.tag {
+            let renewed = Attached { tag, again: Vec::new(), contested: false, ..attached.clone() };
+            plan.notes.push(Note::Attached(target.clone(), group.clone(), wears.then_some(renewed)));
+        }
+    }
 }
 
 /// Forgets what was remembered of groups and lists that are no longer there.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::SignedDuration;
 use tagwire_core::{
     check::check,
     expected::expected,
@@ -104,6 +105,15 @@ pub(crate) fn holds(world: &World) -> Result<Plan, String> {
     Ok(first)
 }
 
+/// The world once its plan has been carried out, some minutes later.
+pub(crate) fn after(world: &World, minutes: i64) -> Result<World, String> {
+    let World { seen, policy } = world;
+    let checked = check(holds(world)?, seen, policy).map_err(|violations| format!("{violations:?}"))?;
+    let mut seen = expected(seen, &checked);
+    seen.at += SignedDuration::from_mins(minutes);
+    Ok(World { seen, policy: policy.clone() })
+}
+
 fn not_owned(seen: &Observation) -> BTreeMap<&SecurityGroupId, &SecurityGroup> {
     let groups = seen.groups.found.iter();
     groups.filter(|group| !matches!(group.ownership(), Ownership::Owned(_))).map(|group| (&group.id, group)).collect()
@@ -136,6 +146,7 @@ fn contradiction(first: &Plan, second: &Plan) -> Option<String> {
             changes().any(|change| change.attach.values().any(|attachment| attachment.store == decision.store));
         let detaches = changes()
             .any(|change| change.detach.values().any(|detachment| detachment.arn.as_ref() == Some(&decision.store)));
+        let cuts = first.stores.values().any(|change| change.store == decision.store && !change.detach.is_empty());
         let works = attaches
             || first.pairs.values().any(|work| work.store == decision.store)
             || first.stores.values().any(|change| change.store == decision.store);
@@ -145,7 +156,10 @@ fn contradiction(first: &Plan, second: &Plan) -> Option<String> {
             Verdict::Connecting => works && matches!(then, Some(Verdict::Connected(_))),
             Verdict::Waiting(_) => then == Some(&decision.verdict),
             Verdict::Refused(_) => !attaches && matches!(then, Some(Verdict::Refused(_) | Verdict::Connected(_))),
-            Verdict::Disconnecting(_) => detaches && matches!(then, None | Some(Verdict::Refused(_))),
+            Verdict::Disconnecting(_) => {
+                let by_others = matches!(then, Some(Verdict::Connected(via)) if !via.owned);
+                (detaches || cuts) && (by_others || matches!(then, None | Some(Verdict::Refused(_))))
+            }
             Verdict::HeldBack(_) => !attaches && !detaches && then == Some(&decision.verdict),
         };
         (!borne_out).then(|| format!("the verdict {decision:?} turned into {then:?}"))

@@ -394,7 +394,7 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
                     "disconnecting",
                     format!("{ground}; connections that are open already stay open until they are closed"),
                 ),
-                Verdict::HeldBack(ground) => ("disconnect-held-back", format!("it has to wait: {ground}")),
+                Verdict::HeldBack(ground) => ("disconnects-held-back", format!("it has to wait: {ground}")),
             };
             tracing::info!(
                 record = "decision", function, vpc = %self.vpc, instance = %decision.instance, store = %decision.store, code, "{said}"

@@ -70,8 +70,8 @@ def deploy(server: str, name: str) -> Any:
     """Makes the test's own stack, and answers the name of its table."""
     cloudformation = client("cloudformation", server)
 
-    def make() -> str:
-        cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(TEMPLATE))
+    def make(template: dict[str, Any] = TEMPLATE) -> str:
+        cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(template))
         while (stack := cloudformation.describe_stacks(StackName=name)["Stacks"][0])["StackStatus"].endswith(
             "IN_PROGRESS"
         ):
@@ -162,3 +162,23 @@ def test_retained_table_outlives_its_stack_and_the_next_stack_has_another(tables
     assert second != first
     assert tables.scan(TableName=second)["Items"] == []
     assert tables.scan(TableName=first)["Items"] == [item("window", 1)]
+
+
+def test_metric_filter_whose_pattern_is_not_known_fails_the_stack(deploy):
+    template = {
+        "Resources": {
+            "Logs": {"Type": "AWS::Logs::LogGroup"},
+            "Errors": {
+                "Type": "AWS::Logs::MetricFilter",
+                "Properties": {
+                    "LogGroupName": {"Ref": "Logs"},
+                    "FilterPattern": "an error",
+                    "MetricTransformations": [
+                        {"MetricNamespace": "tagwire", "MetricName": "errors", "MetricValue": "1"}
+                    ],
+                },
+            },
+        }
+    }
+    with pytest.raises(AssertionError, match="ROLLBACK"):
+        deploy(template)

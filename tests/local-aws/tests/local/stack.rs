@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
+use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::{Value, json};
 use tagwire_local_aws::{Effect, Fault, LocalAws};
 
-use crate::{ECHO, launch, small_stack};
+use crate::{ECHO, launch, send, small_stack};
 
 #[tokio::test]
 async fn items_of_the_state_table_are_written_read_and_lost() {
@@ -93,4 +94,23 @@ async fn stack_that_is_made_again_works_on_the_same_servers() {
     assert_eq!(kept.count(), 1);
     let refused = aws.deploy(&BTreeMap::new()).await.unwrap_err().to_string();
     assert!(refused.contains("exist"), "{refused}");
+}
+
+#[tokio::test]
+async fn alarm_goes_on_when_a_function_writes_what_its_filter_counts() {
+    let aws = LocalAws::lease_with(small_stack()).await.unwrap();
+    assert_eq!(aws.alarm_state("failures").await.unwrap(), "INSUFFICIENT_DATA");
+    send(&aws, &json!({}), 0).await;
+    aws.settle().await.unwrap();
+    assert_eq!(aws.alarm_state("failures").await.unwrap(), "OK");
+    let queue = aws.stack().physical_id("WorkQueue").unwrap();
+    let at_once = aws.sqs().set_queue_attributes().queue_url(queue);
+    at_once.attributes(QueueAttributeName::VisibilityTimeout, "1").send().await.unwrap();
+    send(&aws, &json!({"do": "fail"}), 0).await;
+    let logs = aws.log_dir().to_path_buf();
+    assert!(aws.settle().await.unwrap_err().to_string().contains("given up on"));
+    assert_eq!(aws.alarm_state("failures").await.unwrap(), "ALARM");
+    assert!(aws.alarm_state("successes").await.is_err());
+    drop(aws);
+    std::fs::remove_dir_all(logs).unwrap();
 }

@@ -1,0 +1,305 @@
+//! DynamoDB: what is remembered of each VPC, in one table that the stack makes.
+//!
+//! | `vpc` | `entry` | attributes |
+//! |---|---|---|
+//! | `vpc-1` | `window` | `version`, `removals` |
+//! | `vpc-1` | `wanted i-1 IDENTITY` | `since` |
+//! | `vpc-1` | `unused sg-1` | `since` |
+//! | `vpc-1 attached` | `eni-1` or an identity | one attribute for each group, named by its id |
+//!
+//! Attachments stand under a key of their own, so that a run reads only those of the lists it looks
+//! at, however many the VPC has.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::Duration,
+};
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::{
+    Client,
+    types::{AttributeValue, KeysAndAttributes},
+};
+use jiff::Timestamp;
+use tagwire_core::{
+    id::{InstanceId, InterfaceId, SecurityGroupId, StoreId, VpcId},
+    memory::{Attached, Connection, Memory, Note, Target, Window},
+};
+use tagwire_engine::cloud::{CloudError, ErrorKind};
+
+use crate::{error::Call, reading::at_once};
+
+const VPC: &str = "vpc";
+const ENTRY: &str = "entry";
+const EXPIRES: &str = "expires";
+const WINDOW: &str = "window";
+const WANTED: &str = "wanted";
+const UNUSED: &str = "unused";
+
+/// Most keys that one `BatchGetItem` takes.
+const KEYS_AT_ONCE: usize = 100;
+/// From this many lists on it is less work to read all of the VPC's.
+const MOST_LISTS: usize = 500;
+
+/// How long what is of no use any more stays: only litter of VPCs that nobody looks at lives so long,
+/// since what is over is taken out at once.
+const KEPT_FOR: Duration = Duration::from_hours(24 * 30);
+/// An attachment is remembered while it stands, which may be long.
+const ATTACHED_KEPT_FOR: Duration = Duration::from_hours(24 * 400);
+
+type Item = HashMap<String, AttributeValue>;
+
+/// The state table.
+#[derive(Debug)]
+pub(crate) struct StateTable {
+    client: Client,
+    name: Option<String>,
+}
+
+impl StateTable {
+    pub(crate) fn new(config: &SdkConfig, name: Option<String>) -> Self {
+        Self { client: Client::new(config), name }
+    }
+
+    /// What is remembered of a VPC; of attachments, those to these lists. Without a table it is nothing,
+    /// which is safe: nothing is removed that cannot be counted there first.
+    pub(crate) async fn recall(&self, vpc: &VpcId, lists: Option<&BTreeSet<Target>>) -> Result<Memory, CloudError> {
+        let Some(table) = self.name.as_deref() else { return Ok(Memory::default()) };
+        let attached = attached_key(vpc);
+        let (items, attached) = futures_util::join!(self.query(table, vpc.as_str()), async {
+            match lists {
+                Some(lists) if lists.len() <= MOST_LISTS => self.lists(table, &attached, lists).await,
+                Some(_) | None => self.query(table, &attached).await,
+            }
+        });
+        let mut memory = Memory::default();
+        for item in items? {
+            if text(&item, ENTRY) == Some(WINDOW) {
+                memory.window = window(&item).ok_or_else(|| unreadable(table, vpc))?;
+            } else if let Some(note) = note(&item) {
+                memory.note(note);
+            }
+        }
+        for note in attached?.iter().flat_map(attachments) {
+            memory.note(note);
+        }
+        Ok(memory)
+    }
+
+    async fn query(&self, table: &str, key: &str) -> Result<Vec<Item>, CloudError> {
+        let call = Call::reading("dynamodb:Query", format!("{key} in {table}"));
+        let (mut items, mut start) = (Vec::new(), None);
+        loop {
+            let request = self
+                .client
+                .query()
+                .table_name(table)
+                .consistent_read(true)
+                .key_condition_expression("#vpc = :vpc")
+                .expression_attribute_names("#vpc", VPC)
+                .expression_attribute_values(":vpc", AttributeValue::S(key.to_owned()))
+                .set_exclusive_start_key(start);
+            let page = request.send().await.map_err(|error| call.failed(&error))?;
+            items.extend(page.items.unwrap_or_default());
+            start = page.last_evaluated_key.filter(|key| !key.is_empty());
+            if start.is_none() {
+                return Ok(items);
+            }
+        }
+    }
+
+    async fn lists(&self, table: &str, key: &str, lists: &BTreeSet<Target>) -> Result<Vec<Item>, CloudError> {
+        let lists: Vec<&Target> = lists.iter().collect();
+        let answers = at_once(lists.chunks(KEYS_AT_ONCE).map(|portion| async move {
+            let call = Call::reading("dynamodb:BatchGetItem", format!("{key} in {table}"));
+            let mut left: Vec<Item> = portion.iter().map(|target| keys(key, list_entry(target))).collect();
+            let mut items = Vec::new();
+            while !left.is_empty() {
+                let wanted = KeysAndAttributes::builder().consistent_read(true).set_keys(Some(left)).build();
+                let wanted = wanted.map_err(|error| call.error(ErrorKind::Rejected, "no-keys", error.to_string()))?;
+                let answer = self.client.batch_get_item().request_items(table, wanted).send().await;
+                let mut answer = answer.map_err(|error| call.failed(&error))?;
+                let found = answer.responses.as_mut().and_then(|tables| tables.remove(table)).unwrap_or_default();
+                left = answer
+                    .unprocessed_keys
+                    .and_then(|mut tables| tables.remove(table))
+                    .map_or_else(Vec::new, |rest| rest.keys);
+                if found.is_empty() && !left.is_empty() {
+                    return Err(call.error(ErrorKind::Throttled, "UnprocessedKeys", "no key was processed"));
+                }
+                items.extend(found);
+            }
+            Ok(items)
+        }))
+        .await;
+        let items: Result<Vec<Vec<Item>>, CloudError> = answers.into_iter().collect();
+        Ok(items?.into_iter().flatten().collect())
+    }
+
+    /// Writes a window on the condition that it follows the one that is there.
+    pub(crate) async fn reserve(&self, vpc: &VpcId, window: &Window) -> Result<(), CloudError> {
+        let call = Call::writing("dynamodb:PutItem", format!("the window of {vpc}"));
+        let table = self.table(&call)?;
+        let removals: Vec<AttributeValue> = window
+            .removals
+            .iter()
+            .map(|(at, count)| {
+                AttributeValue::L(vec![AttributeValue::S(at.to_string()), AttributeValue::N(count.to_string())])
+            })
+            .collect();
+        let last = window.removals.iter().map(|(at, _)| *at).max().unwrap_or(Timestamp::UNIX_EPOCH);
+        let request = self
+            .client
+            .put_item()
+            .table_name(table)
+            .set_item(Some(keys(vpc.as_str(), WINDOW.to_owned())))
+            .item("version", AttributeValue::N(window.version.to_string()))
+            .item("removals", AttributeValue::L(removals))
+            .item(EXPIRES, expires(last, KEPT_FOR))
+            .condition_expression("attribute_not_exists(#version) OR #version = :before")
+            .expression_attribute_names("#version", "version")
+            .expression_attribute_values(":before", AttributeValue::N(window.version.saturating_sub(1).to_string()));
+        request.send().await.map(drop).map_err(|error| call.failed(&error))
+    }
+
+    /// Writes notes, each for itself; the first that fails is reported, the others are tried.
+    pub(crate) async fn remember(&self, vpc: &VpcId, notes: &[Note]) -> Result<(), CloudError> {
+        let call = Call::writing("dynamodb:UpdateItem", format!("{} notes on {vpc}", notes.len()));
+        let table = self.table(&call)?;
+        let results = at_once(notes.iter().map(|note| self.write(table, vpc, note))).await;
+        results.into_iter().collect()
+    }
+
+    async fn write(&self, table: &str, vpc: &VpcId, note: &Note) -> Result<(), CloudError> {
+        match note {
+            Note::Wanted(connection, since) => {
+                let entry = format!("{WANTED} {} {}", connection.instance, connection.store);
+                self.write_since(table, vpc, entry, *since).await
+            }
+            Note::Unused(group, since) => self.write_since(table, vpc, format!("{UNUSED} {group}"), *since).await,
+            Note::Attached(target, group, attached) => {
+                let key = attached_key(vpc);
+                let call = Call::writing("dynamodb:UpdateItem", format!("{} in {table}", list_entry(target)));
+                let request = self
+                    .client
+                    .update_item()
+                    .table_name(table)
+                    .set_key(Some(keys(&key, list_entry(target))))
+                    .expression_attribute_names("#group", group.as_str());
+                let request = match attached {
+                    None => request.update_expression("REMOVE #group"),
+                    Some(attached) => request
+                        .update_expression("SET #group = :attached, #expires = :expires")
+                        .expression_attribute_names("#expires", EXPIRES)
+                        .expression_attribute_values(":attached", AttributeValue::S(written(attached, &call)?))
+                        .expression_attribute_values(":expires", expires(last_of(attached), ATTACHED_KEPT_FOR)),
+                };
+                request.send().await.map(drop).map_err(|error| call.failed(&error))
+            }
+        }
+    }
+
+    async fn write_since(
+        &self,
+        table: &str,
+        vpc: &VpcId,
+        entry: String,
+        since: Option<Timestamp>,
+    ) -> Result<(), CloudError> {
+        let resource = format!("{entry} in {table}");
+        let item = keys(vpc.as_str(), entry);
+        if let Some(since) = since {
+            let call = Call::writing("dynamodb:PutItem", resource);
+            let request = self.client.put_item().table_name(table).set_item(Some(item));
+            let request = request.item("since", AttributeValue::S(since.to_string()));
+            let request = request.item(EXPIRES, expires(since, KEPT_FOR));
+            request.send().await.map(drop).map_err(|error| call.failed(&error))
+        } else {
+            let call = Call::writing("dynamodb:DeleteItem", resource);
+            let request = self.client.delete_item().table_name(table).set_key(Some(item));
+            request.send().await.map(drop).map_err(|error| call.failed(&error))
+        }
+    }
+
+    fn table(&self, call: &Call) -> Result<&str, CloudError> {
+        let missing = || call.error(ErrorKind::Rejected, "no-state-table", "no state table is configured");
+        self.name.as_deref().ok_or_else(missing)
+    }
+}
+
+fn unreadable(table: &str, vpc: &VpcId) -> CloudError {
+    let call = Call::reading("dynamodb:Query", format!("the window of {vpc} in {table}"));
+    call.error(ErrorKind::Rejected, "item-unreadable", "delete the item: without it the window is taken to be unused")
+}
+
+fn attached_key(vpc: &VpcId) -> String {
+    format!("{vpc} attached")
+}
+
+fn list_entry(target: &Target) -> String {
+    match target {
+        Target::Interface(id) => id.to_string(),
+        Target::Store(id) => id.to_string(),
+    }
+}
+
+fn keys(vpc: &str, entry: String) -> Item {
+    HashMap::from([(VPC.to_owned(), AttributeValue::S(vpc.to_owned())), (ENTRY.to_owned(), AttributeValue::S(entry))])
+}
+
+fn expires(since: Timestamp, kept_for: Duration) -> AttributeValue {
+    let at = since.checked_add(kept_for).unwrap_or(Timestamp::MAX);
+    AttributeValue::N(at.as_second().to_string())
+}
+
+fn last_of(attached: &Attached) -> Timestamp {
+    attached.again.iter().copied().max().unwrap_or(attached.since)
+}
+
+fn written(attached: &Attached, call: &Call) -> Result<String, CloudError> {
+    serde_json::to_string(attached).map_err(|error| call.error(ErrorKind::Rejected, "not-json", error.to_string()))
+}
+
+fn text<'item>(item: &'item Item, key: &str) -> Option<&'item str> {
+    item.get(key)?.as_s().ok().map(String::as_str)
+}
+
+fn window(item: &Item) -> Option<Window> {
+    let removal = |value: &AttributeValue| {
+        let [at, count] = value.as_l().ok()?.as_slice() else { return None };
+        Some((at.as_s().ok()?.parse().ok()?, count.as_n().ok()?.parse().ok()?))
+    };
+    let removals = item.get("removals")?.as_l().ok()?.iter().map(removal).collect::<Option<Vec<_>>>()?;
+    Some(Window { version: item.get("version")?.as_n().ok()?.parse().ok()?, removals })
+}
+
+/// None for what cannot be read: it counts as lost, which delays a removal at most.
+fn note(item: &Item) -> Option<Note> {
+    let since = Some(text(item, "since")?.parse().ok()?);
+    let mut words = text(item, ENTRY)?.splitn(3, ' ');
+    match (words.next()?, words.next()?, words.next()) {
+        (WANTED, instance, Some(store)) => {
+            let connection =
+                Connection { instance: InstanceId::parse(instance).ok()?, store: StoreId::parse(store).ok()? };
+            Some(Note::Wanted(connection, since))
+        }
+        (UNUSED, group, None) => Some(Note::Unused(SecurityGroupId::parse(group).ok()?, since)),
+        _ => None,
+    }
+}
+
+/// Likewise.
+fn attachments(item: &Item) -> Vec<Note> {
+    let Some(entry) = text(item, ENTRY) else { return Vec::new() };
+    let interface = InterfaceId::parse(entry).map(Target::Interface).ok();
+    let Some(target) = interface.or_else(|| StoreId::parse(entry).map(Target::Store).ok()) else {
+        return Vec::new();
+    };
+    let sorted: BTreeMap<&String, &AttributeValue> = item.iter().collect();
+    let attached = |(key, value): (&String, &AttributeValue)| {
+        let group = SecurityGroupId::parse(key.as_str()).ok()?;
+        let attached: Attached = serde_json::from_str(value.as_s().ok()?).ok()?;
+        Some(Note::Attached(target.clone(), group, Some(attached)))
+    };
+    sorted.into_iter().filter_map(attached).collect()
+}
