@@ -23,8 +23,11 @@ fn resolve(group: &GroupRef) -> SecurityGroupId {
 /// The observation that a completed run of `plan` leads to.
 #[must_use]
 pub fn expected(seen: &Observation, plan: &CheckedPlan) -> Observation {
+    carried_out(seen, plan.plan())
+}
+
+pub(crate) fn carried_out(seen: &Observation, plan: &Plan) -> Observation {
     let mut after = seen.clone();
-    let plan = plan.plan();
     for (store, work) in &plan.pairs {
         for (side, spec) in &work.create {
             after.groups.found.push(SecurityGroup {

@@ -61,8 +61,8 @@ def main() -> None:
             options.parameters.setdefault("Architecture", "x86_64" if platform.machine() == "x86_64" else "arm64")
         print(json.dumps(create(options.stack, packaged, options.parameters, options.endpoint)))
     except DeploymentFailed as failure:
-        what = f"deleting stack {options.stack}" if options.delete else f"deploying {options.template} as stack {options.stack}"
-        sys.exit(f"{what} failed: {failure}")
+        what = "deleting" if options.delete else f"deploying {options.template} as"
+        sys.exit(f"{what} stack {options.stack} failed: {failure}")
 
 
 def package(template: Path, functions: Path, endpoint: str) -> dict[str, Any]:

@@ -558,8 +558,8 @@ impl LocalAws {
         Ok(lines)
     }
 
-    /// The state of one of the stack's alarms, named without the stack's name: `OK`, `ALARM`, or `INSUFFICIENT_DATA` until
-    /// its metric has a value.
+    /// The state of one of the stack's alarms, named without the stack's name: `OK`, `ALARM`, or `INSUFFICIENT_DATA`
+    /// until its metric has a value.
     ///
     /// # Errors
     ///

@@ -8,8 +8,8 @@ use anyhow::{Context, Result, anyhow, bail};
 use crate::LocalAws;
 
 impl LocalAws {
-    /// Sets a tag on an instance or a data store, named by its ARN; for EC2 and RDS it puts the `Tag Change on Resource`
-    /// that AWS sends.
+    /// Sets a tag on an instance or a data store, named by its ARN; for EC2 and RDS it puts the `Tag Change on
+    /// Resource` that AWS sends.
     ///
     /// # Errors
     ///

@@ -2,7 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use proptest::{collection::vec, option::weighted, prelude::*, sample::select};
+use proptest::{
+    collection::vec,
+    option::weighted,
+    prelude::*,
+    sample::{select, subsequence},
+};
+use tagwire_core::{id::SecurityGroupId, model::Membership, observation::Sighting};
 
 use crate::World;
 
@@ -12,7 +18,11 @@ fn mostly(usual: &'static str, others: &'static [&'static str]) -> BoxedStrategy
 }
 
 fn connect() -> BoxedStrategy<String> {
-    mostly("connect=a", &["connect=b", "connect=a,b", "connect=b,c", "connect=\"a,b\"", "connect=\"\"", ""])
+    mostly("connect=a", &["connect=b", "connect=a,b", "connect=b,c", "connect=\"a,b\"", "connect=\"\"", "", "", ""])
+}
+
+fn status() -> BoxedStrategy<String> {
+    rarely(&["status=\"connected: s0\"", "status=\"connected: i-0\"", "status=\"no-match: a\""])
 }
 
 fn rarely(words: &'static [&'static str]) -> BoxedStrategy<String> {
@@ -21,10 +31,22 @@ fn rarely(words: &'static [&'static str]) -> BoxedStrategy<String> {
 
 /// Lines without the words that tie them together, which [`assemble`] adds.
 fn instances() -> impl Strategy<Value = Vec<String>> {
-    let wears =
-        mostly("wears=default", &["wears=default,web", "wears=web,a,b", "wears=default,a,b,web", "wears=web,a,b,c,d"]);
-    let line = (connect(), wears, mostly("zone=a", &["zone=b", ""]), rarely(&["block", "hold", "gone"]));
-    vec(line.prop_map(|(connect, wears, zone, mark)| format!("{connect} {wears} {zone} {mark}")), 1..=4)
+    let wears = mostly(
+        "wears=default",
+        &[
+            "wears=none",
+            "wears=default,web",
+            "wears=web,a,b",
+            "wears=default,a,b,web",
+            "wears=web,a,b,c,d",
+            "wears=default,quarantine",
+        ],
+    );
+    let zone = mostly("zone=a", &["zone=b", ""]);
+    let line = (connect(), wears, zone, rarely(&["block", "hold", "gone"]), status());
+    let line =
+        line.prop_map(|(connect, wears, zone, mark, status)| format!("{connect} {wears} {zone} {mark} {status}"));
+    vec(line, 1..=4)
 }
 
 fn stores() -> impl Strategy<Value = Vec<(String, String)>> {
@@ -38,14 +60,15 @@ fn stores() -> impl Strategy<Value = Vec<(String, String)>> {
             "groups=a,b,c,d",
             "groups=a,b,c,d,default",
             "groups=a:removing",
+            "groups=none",
         ],
     );
     let state = mostly("", &["state=modifying", "state=backing-up", "state=deleting"]);
     let form = rarely(&["serverless-v1", "global=world", "member-of=big", "vpc=2", "classic", "block", "hold"]);
     let port = mostly("", &["port=3306", "port=5000-5010", "port=none"]);
-    let options = (connect(), groups, state, form, port, mostly("zone=a", &["zone=b,c", ""]));
-    let options = options.prop_map(|(connect, groups, state, form, port, zone)| {
-        format!("{connect} {groups} {state} {form} {port} {zone}")
+    let options = (connect(), groups, state, form, port, mostly("zone=a", &["zone=b,c", ""]), status());
+    let options = options.prop_map(|(connect, groups, state, form, port, zone, status)| {
+        format!("{connect} {groups} {state} {form} {port} {zone} {status}")
     });
     vec((kind, options), 1..=3)
 }
@@ -74,36 +97,112 @@ fn pairs() -> impl Strategy<Value = Vec<PairSketch>> {
             "instance-rule=\"all traffic to 0.0.0.0/0\"",
         ],
     );
-    let maker = mostly("", &["made-by=console", "made-by=hand", "made-by=forger", "made-by=nobody", "arn=old"]);
+    let maker =
+        mostly("", &["made-by=console", "made-by=hand", "made-by=forger", "made-by=nobody", "arn=old", "arn=s0"]);
     let options = (list, only, rules, extra, maker)
         .prop_map(|(list, only, rules, extra, maker)| format!("{list} {only} {rules} {extra} {maker}"));
-    let sketch = (0..3_usize, numbers, proptest::collection::btree_set(0..4_usize, 0..=3), options);
+    let sketch = (0..4_usize, numbers, proptest::collection::btree_set(0..4_usize, 0..=3), options);
     vec(sketch.prop_map(|(store, (one, other), wearers, options)| (store, one, other, wearers, options)), 0..=4)
 }
 
-fn rest() -> impl Strategy<Value = Vec<String>> {
-    let groups = select(vec![
+/// What of the stores that the pairs belong to and that are not there.
+fn gone() -> impl Strategy<Value = Vec<String>> {
+    let word = || mostly("gone", &["gone", "unsure", ""]);
+    let line = |index: usize, word: &str| match word {
+        "" => None,
+        "unsure" => Some(format!("gone s{index} unsure")),
+        _ => Some(format!("gone s{index}")),
+    };
+    (word(), word(), word()).prop_map(move |(one, two, three)| {
+        [(1, one), (2, two), (3, three)].iter().filter_map(|(index, word)| line(*index, word)).collect()
+    })
+}
+
+fn interfaces() -> impl Strategy<Value = Vec<&'static str>> {
+    let lines = vec![
+        "interface eni-4 wears=ec2-rds-1 of=\"a function\"",
+        "interface eni-5 wears=ec2-rds-1,rds-ec2-2 of=i-0",
+        "interface eni-6 wears=rds-ec2-1,web of=RDSNetworkInterface",
+        "interface eni-7 wears=rds-ec2-1 of=i-9 primary",
+        "interface eni-8 wears=rds-ec2-2 of=RDSNetworkInterface",
+        "interface eni-9 wears=web of=\"a load balancer\"",
+    ];
+    prop_oneof![2 => Just(Vec::new()), 1 => subsequence(lines, 1..=2)]
+}
+
+/// What is remembered. Two lines about one thing would be one.
+fn memory() -> impl Strategy<Value = Vec<&'static str>> {
+    let lines = vec![
+        "removed 2 ago=3",
+        "removed 1 ago=14",
+        "removed 1 ago=40",
+        "removed 1 ago=-2",
+        "wanted i-0 s0 ago=20",
+        "wanted i-1 s0 ago=7",
+        "wanted i-9 s1 ago=30",
+        "unused rds-ec2-1 ago=20",
+        "unused ec2-rds-1 ago=20",
+        "unused rds-ec2-2 ago=5",
+        "unused ec2-rds-2 ago=50",
+        "unused ec2-rds-9 ago=50",
+        "attached i-0 ec2-rds-1 tag=a ago=600 again=300,200,100",
+        "attached i-1 ec2-rds-1 tag=a ago=600 again=3000,200,100",
+        "attached i-0 ec2-rds-2 tag=b ago=600 contested",
+        "attached s0 rds-ec2-1 tag=a ago=600 again=10,20,30",
+        "attached i-9 ec2-rds-1 tag=a ago=600",
+    ];
+    prop_oneof![1 => Just(Vec::new()), 2 => subsequence(lines.clone(), 1..=5), 1 => subsequence(lines, 9..=17)]
+}
+
+fn groups() -> impl Strategy<Value = Vec<&'static str>> {
+    let lines = vec![
         "group RDS-EC2-1",
         "group ec2-rds-1 worn-by=i-0",
         "group rds-ec2-2 tagged=s0/store on=s0",
         "group web tagged=s0/instance ours=instance rule=\"all traffic to 0.0.0.0/0\"",
         "group ec2-docdb-1 tagged=s0/instance ours=instance",
         "group rds-ec2-3 rule=\"tcp 5432 from sg-ec2-rds-1\" on=s0",
+        "group quarantine",
         "taken ec2-rds-1",
         "taken Ec2-Rds-2",
-    ]);
-    let gaps = weighted(0.2, select(vec!["gap groups", "gap stores", "gap instances lasting"]));
-    let scope = weighted(0.3, select(vec!["scope i-0", "scope s0", "scope i-0 s1", "scope i-1 i-0", "scope s0 s1"]));
-    let limit = select(vec!["limit 5", "limit 3", "limit 16"]);
-    (vec(groups, 0..=2), gaps, scope, limit).prop_map(|(groups, gaps, scope, limit)| {
-        groups.into_iter().chain(gaps).chain(scope).chain([limit]).map(str::to_owned).collect()
+    ];
+    subsequence(lines, 0..=2)
+}
+
+/// A gap in one reading.
+pub fn gaps() -> impl Strategy<Value = &'static str> {
+    select(vec!["groups", "stores", "instances", "wearers", "templates", "memory"])
+}
+
+fn scope() -> impl Strategy<Value = Option<&'static str>> {
+    weighted(0.3, select(vec!["scope i-0", "scope s0", "scope i-0 s1", "scope i-1 i-0", "scope s0 s1", "scope s3"]))
+}
+
+fn policy() -> impl Strategy<Value = String> {
+    let limit = mostly("limit 5", &["limit 3", "limit 16"]);
+    let max = mostly("", &["max 0", "max 1", "max 2", "max 3"]);
+    let rest = mostly("", &["window 5", "isolation quarantine", "status-tags"]);
+    let template = rarely(&["template ec2-rds-1", "template rds-ec2-2"]);
+    (limit, max, rest, template).prop_map(|(limit, max, rest, template)| [limit, max, rest, template].join("\n"))
+}
+
+fn rest() -> impl Strategy<Value = Vec<String>> {
+    let gap = weighted(0.2, gaps()).prop_map(|gap| gap.map(|what| format!("gap {what}")));
+    let lines = (groups(), interfaces(), memory(), scope(), policy(), gap);
+    lines.prop_map(|(groups, interfaces, memory, scope, policy, gap)| {
+        let lines = groups.into_iter().chain(interfaces).chain(memory).chain(scope).map(str::to_owned);
+        lines.chain(policy.lines().map(str::to_owned)).chain(gap).collect()
     })
 }
 
-/// Worlds with one to four instances, one to three stores, and whatever pairs, gaps and scopes.
+/// Worlds with one to four instances, one to three stores, and whatever pairs, memory, gaps and scopes.
 pub fn worlds() -> impl Strategy<Value = World> {
-    (instances(), stores(), pairs(), rest())
-        .prop_map(|(instances, stores, pairs, rest)| assemble(&instances, &stores, &pairs, &rest))
+    (instances(), stores(), pairs(), gone(), rest()).prop_map(|(instances, stores, pairs, gone, rest)| {
+        // A store that is there is not gone.
+        let is_gone = |line: &String| !(0..stores.len()).any(|index| line.contains(&format!("gone s{index}")));
+        let rest: Vec<String> = gone.into_iter().filter(is_gone).chain(rest).collect();
+        assemble(&instances, &stores, &pairs, &rest)
+    })
 }
 
 /// Puts the lines together one by one. What contradicts what is there already, such as a second
@@ -121,7 +220,22 @@ fn assemble(instances: &[String], stores: &[(String, String)], pairs: &[PairSket
         format!("pair s{store} {one}/{other} worn-by={worn} {options}")
     });
     let lines = instance_lines.chain(store_lines).chain(pair_lines).chain(rest.iter().cloned());
-    World::read_what_fits(lines)
+    let mut world = World::read_what_fits(lines);
+    // AWS has no interface and no store without a group.
+    let default = SecurityGroupId::parse("sg-default").unwrap_or_else(|_| unreachable!("a constant"));
+    for interface in world.seen.instances.found.iter_mut().filter_map(|instance| instance.interface.as_mut()) {
+        if interface.groups.is_empty() {
+            interface.groups.insert(default.clone());
+        }
+    }
+    for sighting in &mut world.seen.stores.found {
+        if let Sighting::Present(store) = sighting
+            && store.lasting_groups().next().is_none()
+        {
+            store.groups.insert(default.clone(), Membership::Active);
+        }
+    }
+    world
 }
 
 /// The same world with everything in another order.

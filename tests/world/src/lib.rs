@@ -45,7 +45,7 @@ mod write;
 use tagwire_core::{observation::Observation, policy::Policy};
 
 pub use self::{
-    generate::{shuffled, worlds},
+    generate::{gaps, shuffled, worlds},
     reach::{Unread, reaches},
     read::BadWorld,
 };

@@ -29,6 +29,7 @@ pub use self::{
     status::{StatusChange, StatusOf},
 };
 use crate::{
+    expected::carried_out,
     finding::{Finding, Reason, Subject},
     group::{GroupName, OwnTags, OwnedGroup},
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId},
@@ -346,8 +347,19 @@ impl Plan {
 /// Decides what to do about everything that was observed.
 pub fn plan(seen: &Observation, policy: &Policy) -> Plan {
     let view = View::of(seen, policy);
-    let standings: Standings<'_> = view.stores().map(|store| (&store.id, Standing::of(&view, store))).collect();
-    let plan = decide(&view, &standings, &BTreeSet::new());
+    let mut plan = settle(&view);
+    let all_read = seen.stores.is_complete() && seen.instances.is_complete() && seen.groups.is_complete();
+    if policy.status_tags && all_read {
+        let after = carried_out(seen, &plan);
+        let then = settle(&View::of(&after, policy));
+        plan.statuses = status::changes(&plan, &then, &view);
+    }
+    plan
+}
+
+fn settle(view: &View<'_>) -> Plan {
+    let standings: Standings<'_> = view.stores().map(|store| (&store.id, Standing::of(view, store))).collect();
+    let plan = decide(view, &standings, &BTreeSet::new());
     // What kept its last group for want of another may lose it after all when it gets one.
     let keeps_last = |change: &InterfaceChange| {
         let instance = Subject::Instance(change.instance.clone());
@@ -357,7 +369,7 @@ pub fn plan(seen: &Observation, policy: &Policy) -> Plan {
     };
     let gains = plan.interfaces.iter().filter(|(_, change)| !change.attach.is_empty() && keeps_last(change));
     let gaining: BTreeSet<InterfaceId> = gains.map(|(interface, _)| interface.clone()).collect();
-    if gaining.is_empty() { plan } else { decide(&view, &standings, &gaining) }
+    if gaining.is_empty() { plan } else { decide(view, &standings, &gaining) }
 }
 
 fn decide(view: &View<'_>, standings: &Standings<'_>, gaining: &BTreeSet<InterfaceId>) -> Plan {
@@ -379,7 +391,6 @@ fn decide(view: &View<'_>, standings: &Standings<'_>, gaining: &BTreeSet<Interfa
     let works = plan.pairs.iter().filter_map(|(id, work)| Some((standings.get(id)?, work)));
     plan.findings.extend(works.flat_map(|(standing, work)| standing.drift(view, work)));
     departures.conclude(&mut plan);
-    status::write(&mut plan, view, standings);
     plan.findings.sort();
     plan.findings.dedup();
     plan
@@ -402,7 +413,7 @@ fn join<'view>(
         if departures.concern(&candidate.instance.id, &candidate.store.id) {
             continue;
         }
-        let verdict = match PairRow::of(view.connections(standing, candidate.instance).into_iter().next()) {
+        let verdict = match PairRow::of(view.connection(standing, candidate.instance)) {
             PairRow::Connected(via) => Verdict::Connected(via),
             PairRow::NotConnected => {
                 let refusal = refuse::refusal(view, standing, &candidate);

@@ -4,10 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{
-    Decision, Plan, Standings, Verdict, Via, refuse,
-    view::{Candidate, View},
-};
+use super::{Decision, Plan, Verdict, view::View};
 use crate::{
     finding::{Finding, Reason, Subject},
     id::{InstanceId, StoreArn},
@@ -41,59 +38,58 @@ const LONGEST_VALUE: usize = 256;
 /// Most things that are named behind one word.
 const MOST_NAMED: usize = 8;
 
-/// Plans the status tags of everything that the scope names: of the rest, only a part was seen.
-pub(super) fn write(plan: &mut Plan, view: &View<'_>, standings: &Standings<'_>) {
+/// The status tags of everything that the scope names: of the rest, only a part was seen. What they say
+/// is what is decided once the plan has been carried out.
+pub(super) fn changes(plan: &Plan, then: &Plan, view: &View<'_>) -> Vec<StatusChange> {
     let seen = view.seen;
-    let all_read = seen.stores.is_complete() && seen.instances.is_complete() && seen.groups.is_complete();
-    if !view.policy.status_tags || !all_read {
-        return;
-    }
-    let afterwards = afterwards(plan, view, standings);
+    let changing = plan
+        .decisions
+        .iter()
+        .filter(|decision| matches!(decision.verdict, Verdict::Connecting | Verdict::Disconnecting(_)));
+    let changing: BTreeSet<(InstanceId, StoreArn)> =
+        changing.map(|decision| (decision.instance.clone(), decision.store.clone())).collect();
     let mut of_instances = BTreeMap::<&InstanceId, Vec<&Decision>>::new();
     let mut of_stores = BTreeMap::<&StoreArn, Vec<&Decision>>::new();
-    for decision in &plan.decisions {
+    for decision in &then.decisions {
         of_instances.entry(&decision.instance).or_default().push(decision);
         of_stores.entry(&decision.store).or_default().push(decision);
     }
-    let mut changes = Vec::new();
-    for instance in view.instances().filter(|instance| seen.scope.has_instance(&instance.id)) {
+    let instances = view.instances().filter(|instance| instance.interface.is_some());
+    let instances = instances.filter(|instance| seen.scope.has_instance(&instance.id)).filter_map(|instance| {
         let decisions = of_instances.remove(&instance.id).unwrap_or_default();
-        let name = |decision: &Decision| decision.store.name().to_owned();
-        if instance.interface.is_some() {
-            let unmatched = unmatched(&plan.findings, &Subject::Instance(instance.id.clone()));
-            let words = words(&decisions, unmatched, &afterwards, name);
-            changes.extend(change(StatusOf::Instance(instance.id.clone()), &instance.wishes, &decisions, &words));
-        }
-    }
-    for (_, store) in view.stores_here().filter(|(_, store)| seen.scope.has_store(&store.arn)) {
+        let unmatched = unmatched(&then.findings, &Subject::Instance(instance.id.clone()));
+        let words = words(&decisions, unmatched, |decision| decision.store.name().to_owned());
+        let awaits = changing.iter().filter(|(of, _)| *of == instance.id).cloned().collect();
+        change(StatusOf::Instance(instance.id.clone()), &instance.wishes, &decisions, &words, awaits)
+    });
+    let stores = view.stores_here().map(|(_, store)| store).filter(|store| store.service.row().takes_status_tag);
+    let stores = stores.filter(|store| seen.scope.has_store(&store.arn)).filter_map(|store| {
         let decisions = of_stores.remove(&store.arn).unwrap_or_default();
-        let name = |decision: &Decision| decision.instance.to_string();
-        if store.service.row().takes_status_tag {
-            let unmatched = unmatched(&plan.findings, &Subject::Store(store.arn.clone()));
-            let words = words(&decisions, unmatched, &afterwards, name);
-            changes.extend(change(StatusOf::Store(store.arn.clone()), &store.wishes, &decisions, &words));
-        }
-    }
-    plan.statuses = changes;
+        let unmatched = unmatched(&then.findings, &Subject::Store(store.arn.clone()));
+        let words = words(&decisions, unmatched, |decision| decision.instance.to_string());
+        let awaits = changing.iter().filter(|(_, of)| *of == store.arn).cloned().collect();
+        change(StatusOf::Store(store.arn.clone()), &store.wishes, &decisions, &words, awaits)
+    });
+    instances.chain(stores).collect()
 }
 
 /// A stable code, and what it is said of. What is connected comes first.
 type Words = BTreeMap<(bool, &'static str), BTreeSet<String>>;
 
-fn change(of: StatusOf, wishes: &Wishes, decisions: &[&Decision], words: &Words) -> Option<StatusChange> {
+fn change(
+    of: StatusOf,
+    wishes: &Wishes,
+    decisions: &[&Decision],
+    words: &Words,
+    awaits: BTreeSet<(InstanceId, StoreArn)>,
+) -> Option<StatusChange> {
     let stands = decisions.iter().any(|decision| matches!(decision.verdict, Verdict::HeldBack(_)));
     let text = match &wishes.connect {
         ConnectTag::Absent if !stands => None,
         ConnectTag::Invalid(problem) => Some(Reason::InvalidTag { problem: problem.clone() }.code().to_owned()),
         ConnectTag::Absent | ConnectTag::Names(_) => Some(text(words)),
     };
-    if text == wishes.status {
-        return None;
-    }
-    let changing =
-        decisions.iter().filter(|decision| matches!(decision.verdict, Verdict::Connecting | Verdict::Disconnecting(_)));
-    let awaits = changing.map(|decision| (decision.instance.clone(), decision.store.clone())).collect();
-    Some(StatusChange { of, text, awaits })
+    (text != wishes.status).then_some(StatusChange { of, text, awaits })
 }
 
 /// What the findings say of names that nothing in the VPC shares.
@@ -112,46 +108,13 @@ fn unmatched(findings: &[Finding], subject: &Subject) -> Words {
     words
 }
 
-/// What is to be said of those who are being disconnected and whose names are still shared.
-type Afterwards = BTreeMap<(InstanceId, StoreArn), &'static str>;
-
-fn afterwards(plan: &Plan, view: &View<'_>, standings: &Standings<'_>) -> Afterwards {
-    let leaving = plan.decisions.iter().filter(|decision| matches!(decision.verdict, Verdict::Disconnecting(_)));
-    let leaving: BTreeSet<_> = leaving.map(|decision| (&decision.instance, &decision.store)).collect();
-    let candidates = view.candidates().into_iter();
-    let left = candidates.filter(|candidate| leaving.contains(&(&candidate.instance.id, &candidate.store.arn)));
-    let said = left.filter_map(|candidate| {
-        let standing = standings.get(&candidate.store.id)?;
-        let connections = view.connections(standing, candidate.instance);
-        let code = if connections.iter().any(|via| outlives(plan, &candidate, via)) {
-            CONNECTED
-        } else {
-            refuse::refusal(view, standing, &candidate)?.code()
-        };
-        Some(((candidate.instance.id.clone(), candidate.store.arn.clone()), code))
-    });
-    said.collect()
-}
-
-/// Whether the plan leaves both groups of a connection where they are: they are somebody else's.
-fn outlives(plan: &Plan, candidate: &Candidate<'_>, via: &Via) -> bool {
-    let of_store = plan.stores.get(&candidate.store.id).into_iter().flat_map(|change| change.detach.keys());
-    let interface = candidate.instance.interface.as_ref().and_then(|interface| plan.interfaces.get(&interface.id));
-    let mut detached = of_store.chain(interface.into_iter().flat_map(|change| change.detach.keys()));
-    !detached.any(|group| *group.id() == via.store_side || *group.id() == via.instance_side)
-}
-
-fn words(decisions: &[&Decision], mut words: Words, later: &Afterwards, name: impl Fn(&Decision) -> String) -> Words {
+fn words(decisions: &[&Decision], mut words: Words, name: impl Fn(&Decision) -> String) -> Words {
     for decision in decisions {
         let word = match &decision.verdict {
             Verdict::Connected(_) | Verdict::Connecting => CONNECTED,
             Verdict::Waiting(reason) | Verdict::Refused(reason) => reason.code(),
             Verdict::HeldBack(_) => "disconnects-held-back",
-            Verdict::Disconnecting(_) => {
-                let word = later.get(&(decision.instance.clone(), decision.store.clone()));
-                let Some(word) = word else { continue };
-                word
-            }
+            Verdict::Disconnecting(_) => continue,
         };
         words.entry((word != CONNECTED, word)).or_default().insert(name(decision));
     }

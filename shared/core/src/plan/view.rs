@@ -242,11 +242,10 @@ impl<'seen> View<'seen> {
         !self.taken_names().0.contains(&name.folded())
     }
 
-    /// How `instance` reaches a store through usable pairs that are attached on both sides. An owned
-    /// connection comes before somebody else's.
-    pub(super) fn connections(&self, standing: &Standing<'_>, instance: &Instance) -> Vec<Via> {
+    /// How `instance` reaches a store through a usable pair that is attached on both sides.
+    pub(super) fn connection(&self, standing: &Standing<'_>, instance: &Instance) -> Option<Via> {
         let store = standing.store;
-        let Some(ports) = store.ports else { return Vec::new() };
+        let ports = store.ports?;
         let worn_by_instance = || instance.interface.iter().flat_map(|interface| &interface.groups);
         let mut found: Vec<Via> = store
             .groups
@@ -266,8 +265,9 @@ impl<'seen> View<'seen> {
             })
             .filter(|via| standing.lets_stand(via))
             .collect();
+        // An owned connection is named before somebody else's.
         found.sort_by_key(|via| (!via.owned, via.clone()));
-        found
+        found.into_iter().next()
     }
 }
 

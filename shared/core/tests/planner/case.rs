@@ -9,7 +9,7 @@ use tagwire_core::{
     group::{Ownership, SecurityGroup},
     id::{InstanceId, SecurityGroupId, StoreArn},
     observation::Observation,
-    plan::{Plan, Verdict, plan},
+    plan::{Ground, Plan, Verdict, plan},
 };
 use tagwire_world::World;
 
@@ -156,6 +156,8 @@ fn contradiction(first: &Plan, second: &Plan) -> Option<String> {
             Verdict::Connecting => works && matches!(then, Some(Verdict::Connected(_))),
             Verdict::Waiting(_) => then == Some(&decision.verdict),
             Verdict::Refused(_) => !attaches && matches!(then, Some(Verdict::Refused(_) | Verdict::Connected(_))),
+            // Its name may be another store's by now.
+            Verdict::Disconnecting(Ground::StoreGone) => detaches,
             Verdict::Disconnecting(_) => {
                 let by_others = matches!(then, Some(Verdict::Connected(via)) if !via.owned);
                 (detaches || cuts) && (by_others || matches!(then, None | Some(Verdict::Refused(_))))

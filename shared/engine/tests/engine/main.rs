@@ -15,11 +15,15 @@ mod site;
 #[cfg(test)]
 mod batches;
 #[cfg(test)]
+mod blocks;
+#[cfg(test)]
 mod crashes;
 #[cfg(test)]
 mod errors;
 #[cfg(test)]
 mod first;
+#[cfg(test)]
+mod leaving;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
@@ -34,3 +38,5 @@ mod patience;
 mod sweeps;
 #[cfg(test)]
 mod waiting;
+#[cfg(test)]
+mod windows;

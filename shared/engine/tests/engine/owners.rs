@@ -8,7 +8,7 @@ use tagwire_core::{
     tag::{ConnectTag, Wishes},
 };
 
-use crate::simulated::{World, cluster, instance, sg};
+use crate::simulated::{World, cluster, instance};
 
 impl World {
     pub(crate) fn instance_mut(&mut self, word: &str) -> &mut Instance {
@@ -63,7 +63,8 @@ impl World {
     pub(crate) fn move_store(&mut self, name: &str, to: &VpcId) {
         let store = self.stores.get_mut(&cluster(name)).unwrap();
         store.vpc = Some(to.clone());
-        store.groups.retain(|group, _| *group == sg("db"));
+        let groups = &self.groups;
+        store.groups.retain(|group, _| groups.get(group).is_none_or(|there| !Self::is_ours(&there.group)));
     }
 
     /// The store is deleted, and another takes its name.
@@ -98,6 +99,11 @@ impl World {
         if let Some(made) = self.their_groups.get_mut(group) {
             made.rules.insert(rule);
         }
+    }
+
+    pub(crate) fn they_delete_group(&mut self, group: &SecurityGroupId) {
+        self.groups.remove(group);
+        self.their_groups.remove(group);
     }
 
     /// Our group of one side of a store, by the side's tag.

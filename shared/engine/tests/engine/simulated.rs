@@ -153,6 +153,8 @@ pub(crate) struct World {
     crashed: bool,
     pub(crate) work: Vec<WorkItem>,
     pub(crate) again: Vec<(Line, Again, Duration)>,
+    /// When connections were cut that have to be counted.
+    pub(crate) cuts: Vec<Timestamp>,
     /// What AWS or its owner would never forgive.
     pub(crate) wrongs: Vec<String>,
     born: u32,
@@ -382,8 +384,9 @@ impl World {
     pub(crate) fn is_sound(&self) -> Result<(), String> {
         let mut wrongs = self.wrongs.clone();
         for (store_and_side, groups) in self.ours() {
-            if groups.len() > 1 {
-                wrongs.push(format!("{} groups for {store_and_side:?}", groups.len()));
+            let vpcs: BTreeSet<_> = groups.iter().map(|group| &group.vpc).collect();
+            if groups.len() > vpcs.len() {
+                wrongs.push(format!("{} groups for {store_and_side:?} in {} VPCs", groups.len(), vpcs.len()));
             }
         }
         for (target, theirs) in &self.theirs {
@@ -667,6 +670,32 @@ impl World {
         if list.is_empty() { Err(ErrorKind::Rejected) } else { Ok(list) }
     }
 
+    /// Whether taking a group of ours off an interface cuts a connection that nobody blocked and whose
+    /// store is there.
+    fn has_to_be_counted(&self, interface: &InterfaceId, group: &SecurityGroupId) -> bool {
+        let of = self.groups.get(group).and_then(|there| there.group.tags.get(STORE_ID_KEY));
+        let store = self.stores.values().find(|store| of.map(String::as_str) == Some(store.id.as_str()));
+        let mut instances = self.instances.values();
+        let instance = instances.find(|instance| instance.interface.as_ref().is_some_and(|own| own.id == *interface));
+        let blocked = instance.is_some_and(|instance| instance.wishes.blocked);
+        store.is_some_and(|store| !store.wishes.blocked) && !blocked
+    }
+
+    /// The interfaces that wear the other group of a store side's pair, and that group.
+    fn carried_by(&self, store_side: &SecurityGroupId) -> Vec<(InterfaceId, SecurityGroupId)> {
+        let rules = self.groups.get(store_side).map(|there| there.group.rules.clone()).unwrap_or_default();
+        let all = self.all_interfaces();
+        let peers = rules.into_iter().filter_map(|rule| match rule.peer {
+            Peer::Group(peer) => Some(peer),
+            Peer::GroupOfAccount { .. } | Peer::Ipv4(_) | Peer::Ipv6(_) | Peer::PrefixList(_) => None,
+        });
+        let wearing = |peer: SecurityGroupId| {
+            let worn = all.iter().filter(|(_, wearer)| wearer.groups.contains(&peer));
+            worn.map(|(_, wearer)| (wearer.interface.clone(), peer.clone())).collect::<Vec<_>>()
+        };
+        peers.flat_map(wearing).collect()
+    }
+
     /// Every interface, whatever it belongs to.
     fn all_interfaces(&self) -> Vec<(VpcId, Wearer)> {
         let primary = self.instances.values().filter_map(|instance| {
@@ -773,6 +802,9 @@ impl Change for Simulated {
     async fn set_interface_groups(&self, of: &InterfaceId, to: &GroupList) -> Result<(), CloudError> {
         self.write("set_interface_groups", of.to_string(), |world| {
             let list = world.replaced(of.as_str(), to, GROUPS_IN_A_LIST)?;
+            let gone: Vec<_> = world.list_of(of.as_str()).difference(&list).cloned().collect();
+            let cuts = gone.iter().filter(|group| world.has_to_be_counted(of, group)).count();
+            world.cuts.extend(vec![self.clock.now(); cuts]);
             let interface = world.interfaces_mut().find(|interface| interface.id == *of).ok_or(ErrorKind::NotFound)?;
             interface.groups = list;
             Ok(())
@@ -792,6 +824,10 @@ impl Change for Simulated {
                 world.wrongs.push(format!("the list of {of} was replaced while it was changing"));
             }
             let list = world.replaced(of.as_str(), to, GROUPS_IN_A_LIST)?;
+            let gone: Vec<_> = world.stores[of].lasting_groups().filter(|group| !list.contains(*group)).collect();
+            let carried: Vec<_> = gone.into_iter().flat_map(|group| world.carried_by(group)).collect();
+            let cuts = carried.iter().filter(|(interface, group)| world.has_to_be_counted(interface, group)).count();
+            world.cuts.extend(vec![self.clock.now(); cuts]);
             let store = world.stores.get_mut(of).ok_or(ErrorKind::NotFound)?;
             for (group, membership) in &mut store.groups {
                 if !list.contains(group) {

@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     rc::Rc,
     sync::{Arc, Mutex},
@@ -25,7 +25,7 @@ use tracing::{Event, Metadata, Subscriber, field::Visit, span};
 
 use crate::{
     clock::{SimulatedClock, run},
-    simulated::{Call, Simulated, World},
+    simulated::{Call, Simulated, World, cluster, instance},
 };
 
 /// One line of the log, its fields as text.
@@ -137,6 +137,14 @@ impl Site {
         }
     }
 
+    /// A site whose first sweep has come and gone.
+    pub(crate) fn connected(build: impl FnOnce(&mut World)) -> Self {
+        let site = Self::new(build);
+        site.swept();
+        site.is_at_rest();
+        site
+    }
+
     pub(crate) fn change(&self, change: impl FnOnce(&mut World)) {
         change(&mut self.cloud.world.borrow_mut());
     }
@@ -195,6 +203,37 @@ impl Site {
         self.invoke(async |context| sweep(context, "request-1").await.map(|vpcs| vpcs.len()))
     }
 
+    /// A sweep and all that comes of it.
+    pub(crate) fn swept(&self) {
+        assert!(matches!(self.sweep().returned, Some(Ok(_))));
+        self.drain();
+    }
+
+    /// The next sweep of the schedule, and all that comes of it.
+    pub(crate) fn next_sweep(&self) {
+        self.clock.advance(self.policy.sweep_period);
+        self.swept();
+    }
+
+    /// Events come in, and everything that comes of them is done.
+    pub(crate) fn hear<B: AsRef<str>>(&self, events: &[B]) {
+        let ran = self.take_in(events);
+        assert_eq!(ran.returned, Some(Failed::new()), "{:#?}", ran.log);
+        self.drain();
+    }
+
+    /// An instance gets another tag, or none, and its event comes in.
+    pub(crate) fn retag_instance(&self, word: &str, names: Option<&str>) {
+        self.change(|world| world.tag_instance(word, names));
+        self.hear(&[self.instance_tagged(word)]);
+    }
+
+    /// A store gets another tag, or none, and its event comes in.
+    pub(crate) fn retag_store(&self, name: &str, names: Option<&str>) {
+        self.change(|world| world.tag_store(name, names));
+        self.hear(&[self.tagged(cluster(name).as_str())]);
+    }
+
     /// Runs the functions on what their queues hold until nothing is left there. Each round takes
     /// time, in which lists arrive where they were going.
     pub(crate) fn drain(&self) {
@@ -227,18 +266,33 @@ impl Site {
     pub(crate) fn is_at_rest(&self) {
         self.change(World::lists_settle);
         self.look(World::is_sound).unwrap();
+        self.holds_the_window();
         let vpcs: Vec<VpcId> = self.look(|world| {
             let stores = world.stores.values().filter_map(|store| store.vpc.clone());
             let instances = world.instances.values().filter_map(|instance| instance.interface.as_ref());
-            let all: std::collections::BTreeSet<VpcId> =
-                stores.chain(instances.map(|interface| interface.vpc.clone())).collect();
-            all.into_iter().collect()
+            let instances = instances.map(|interface| interface.vpc.clone());
+            let groups = world.groups.values().map(|there| there.group.vpc.clone());
+            stores.chain(instances).chain(groups).collect::<BTreeSet<VpcId>>().into_iter().collect()
         });
         assert!(!vpcs.is_empty());
         for vpc in vpcs {
             let ran = self.connect(&[self.whole(&vpc)]);
             assert_eq!(ran.planned(), Vec::<&str>::new(), "a second run plans something for {vpc}");
             assert_eq!((ran.codes("outcome"), ran.writes()), (vec!["unchanged"], 0), "{:#?}", ran.log);
+            let again = self.connect(&[self.whole(&vpc)]);
+            let wrote = again.calls.iter().any(|call| call.writes() || call.notes());
+            assert!(!wrote, "what was noted once is noted again: {:#?}", again.calls);
+        }
+    }
+
+    /// In no span as long as the window were more connections cut than the policy lets.
+    #[track_caller]
+    pub(crate) fn holds_the_window(&self) {
+        let cuts = self.look(|world| world.cuts.clone());
+        for start in &cuts {
+            let end = *start + self.policy.disconnect_window;
+            let count = cuts.iter().filter(|at| (*start..end).contains(at)).count();
+            assert!(count <= self.policy.max_disconnects, "{count} connections were cut from {start} on: {cuts:?}");
         }
     }
 
@@ -313,6 +367,16 @@ impl Site {
             "detail": { "EventID": "RDS-EVENT-0170", "SourceArn": store, "SourceIdentifier": store.name() },
         })
         .to_string()
+    }
+
+    /// The event of a store that was deleted, as it happens now.
+    pub(crate) fn deleted(&self, store: &StoreArn) -> String {
+        self.created(store).replace("RDS-EVENT-0170", "RDS-EVENT-0171")
+    }
+
+    /// The event of a tag that changed on an instance, as it happens now.
+    pub(crate) fn instance_tagged(&self, word: &str) -> String {
+        self.tagged(&format!("arn:aws:ec2:us-east-1:123456789012:instance/{}", instance(word)))
     }
 
     /// The event of a tag that changed on a resource, as it happens now.

@@ -71,12 +71,17 @@ def _tell(response: Any, action: str, answer: tuple[int, Any, Any]) -> None:
     if status >= 400:
         record |= {"errorCode": parsed["Error"]["Code"], "errorMessage": parsed["Error"].get("Message", "")}
     else:
-        # An answer is told of without the member that wraps it, but for the nested ones of serverless caches.
-        members = _recorded(parsed)
-        wrapped = len(members) == 1 and isinstance(next(iter(members.values())), dict) and "serverlessCache" not in members
-        record["responseElements"] = (next(iter(members.values())) if wrapped else members) or None
+        record["responseElements"] = _response_elements(_recorded(parsed))
     backend = SimpleNamespace(account_id=response.current_account, region_name=response.region)
     native_events.api_call(backend, response.service_name, record)
+
+
+def _response_elements(members: dict[str, Any]) -> Any:
+    """What CloudTrail keeps of an answer: only those about serverless caches stay in the member that wraps them."""
+    wrapped = next(iter(members.values())) if len(members) == 1 else None
+    if isinstance(wrapped, dict) and "serverlessCache" not in members:
+        return wrapped
+    return members or None
 
 
 def _caller(response: Any) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def ec2_page(response: Any, items: Sequence[Any], default_size: int | None = Non
 
 
 def rds_page(response: Any, items: Sequence[Any]) -> tuple[list[Any], str | None]:
-    """A page by ``MaxRecords`` (20 to 100, 100 when absent) and ``Marker``, as RDS, ElastiCache and Redshift have them."""
+    """A page by the ``MaxRecords`` (20 to 100, 100 when absent) and ``Marker`` of RDS, ElastiCache and Redshift."""
     size = response.params.get("MaxRecords")
     if size is not None and not 20 <= int(size) <= 100:
         raise AwsError("InvalidParameterValue", f"Invalid value {size} for MaxRecords. Must be between 20 and 100")

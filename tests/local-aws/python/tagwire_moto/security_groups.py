@@ -5,15 +5,22 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from moto.core.responses import ActionResult
-from moto.ec2.exceptions import DependencyViolationError, InvalidSecurityGroupDuplicateError
+from moto.ec2.exceptions import (
+    DependencyViolationError,
+    InvalidSecurityGroupDuplicateError,
+    RulesPerSecurityGroupLimitExceededError,
+)
 from moto.ec2.models.security_groups import SecurityGroup, SecurityGroupBackend, SecurityGroupRule
 from moto.ec2.responses.security_groups import SecurityGroups
 
+from . import prefix_lists
 from .errors import AwsError, group_not_found, invalid_parameter
 from .mending import mend
 from .paging import ec2_page
 
 GROUPS_PER_INTERFACE = 5
+# In each direction.
+RULES_PER_FAMILY = 60
 
 _TEXT = re.compile(r"[a-zA-Z0-9 ._\-:/()#,@\[\]+=&;{}!$*]{1,255}\Z")
 # The same set without the ampersand.
@@ -106,6 +113,12 @@ def _install_rules() -> None:
         lambda rule: rule.ip_range.get("Description") or rule.source_group.get("Description")
     )
 
+    # moto counts a prefix list as nothing, and the rules of both address families together; what
+    # they come to is counted once they are there.
+    @mend(SecurityGroupBackend)
+    def _verify_group_will_respect_rule_count_limit(original: Callable[..., Any], self: Any, *_: Any, **__: Any) -> None:
+        pass
+
     # A call that changes several rules takes effect as a whole or not at all.
     def change_rules(direction: str, change: str) -> Callable[..., Any]:
         kept_in = f"{direction}_rules"
@@ -117,7 +130,8 @@ def _install_rules() -> None:
             group = self.ec2_backend.get_security_group_by_name_or_id(name_or_id) if name_or_id else None
             if group is None:
                 raise group_not_found(name_or_id)
-            _check_peers_and_texts(self.ec2_backend, group, requests)
+            if change == "authorize":
+                _check_peers_and_texts(self.ec2_backend, group, requests)
             before = list(getattr(group, kept_in))
             added = []
             try:
@@ -127,6 +141,7 @@ def _install_rules() -> None:
                     answer = getattr(self.ec2_backend, f"{change}_security_group_{direction}")(**request)
                     if change == "authorize":
                         added.extend(answer[0])
+                        _check_room(self.ec2_backend, getattr(group, kept_in))
             except Exception:
                 setattr(group, kept_in, before)
                 raise
@@ -140,8 +155,26 @@ def _install_rules() -> None:
             mend(SecurityGroups)(change_rules(direction, change))
 
 
+def _check_room(backend: Any, rules: list[SecurityGroupRule]) -> None:
+    for family, member in (("IPv4", "CidrIp"), ("IPv6", "CidrIpv6")):
+        taken = 0
+        for rule in rules:
+            if rule.prefix_list_id:
+                prefix_list = prefix_lists.find(backend, rule.prefix_list_id)
+                # A list takes the room that it may grow into.
+                taken += int(prefix_list.max_entries or 1) if prefix_list.address_family == family else 0
+            elif rule.ip_range:
+                taken += member in rule.ip_range
+            else:
+                taken += 1
+        if taken > RULES_PER_FAMILY:
+            raise RulesPerSecurityGroupLimitExceededError
+
+
 def _check_peers_and_texts(backend: Any, group: SecurityGroup, requests: list[dict[str, Any]]) -> None:
     for request in requests:
+        for named in request["prefix_list_ids"] or []:
+            prefix_lists.find(backend, named["PrefixListId"])
         for peer in request["source_groups"] or []:
             other = backend.get_security_group_from_id(peer.get("GroupId")) if peer.get("GroupId") else None
             if other is not None and other.vpc_id != group.vpc_id:

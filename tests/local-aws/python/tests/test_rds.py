@@ -274,6 +274,47 @@ def test_rename_of_a_database_keeps_what_it_is_and_has(network, name):
     assert refusal(network.rds.describe_db_instances, DBInstanceIdentifier=name) == "DBInstanceNotFound"
 
 
+def test_store_restored_under_an_old_name_is_another_one(network, name):
+    group = network.group()
+    network.database(f"d-{name}", group)
+    network.cluster(f"c-{name}", group)
+    before = database(network, f"d-{name}")["DbiResourceId"], cluster(network, f"c-{name}")["DbClusterResourceId"]
+    rds = network.rds
+    rds.create_db_snapshot(DBSnapshotIdentifier=f"d-{name}", DBInstanceIdentifier=f"d-{name}")
+    rds.create_db_cluster_snapshot(DBClusterSnapshotIdentifier=f"c-{name}", DBClusterIdentifier=f"c-{name}")
+    rds.modify_db_instance(DBInstanceIdentifier=f"d-{name}", NewDBInstanceIdentifier=f"kept-d-{name}")
+    rds.modify_db_cluster(DBClusterIdentifier=f"c-{name}", NewDBClusterIdentifier=f"kept-c-{name}")
+    place = {"DBSubnetGroupName": network.subnet_group, "VpcSecurityGroupIds": [group]}
+    rds.restore_db_instance_from_db_snapshot(
+        DBInstanceIdentifier=f"d-{name}", DBSnapshotIdentifier=f"d-{name}", **place
+    )
+    rds.restore_db_cluster_from_snapshot(
+        DBClusterIdentifier=f"c-{name}", SnapshotIdentifier=f"c-{name}", Engine="aurora-postgresql", **place
+    )
+    restored = database(network, f"d-{name}"), cluster(network, f"c-{name}")
+    assert [groups_of(store) for store in restored] == [{group}, {group}]
+    assert restored[0]["DbiResourceId"] != before[0]
+    assert restored[1]["DbClusterResourceId"] != before[1]
+    assert database(network, f"kept-d-{name}")["DbiResourceId"] == before[0]
+    assert cluster(network, f"kept-c-{name}")["DbClusterResourceId"] == before[1]
+
+
+def test_blue_green_switch_over_swaps_the_names(network, name):
+    name, group = "switched", network.group()
+    network.database(name, group, Engine="mysql", BackupRetentionPeriod=1)
+    blue = database(network, name)
+    rds = network.rds
+    made = rds.create_blue_green_deployment(BlueGreenDeploymentName=name, Source=blue["DBInstanceArn"])
+    rds.switchover_blue_green_deployment(
+        BlueGreenDeploymentIdentifier=made["BlueGreenDeployment"]["BlueGreenDeploymentIdentifier"]
+    )
+    green = database(network, name)
+    assert green["DbiResourceId"] != blue["DbiResourceId"]
+    assert groups_of(green) == {group}
+    old = database(network, f"{name}-old1")
+    assert (old["DbiResourceId"], groups_of(old)) == (blue["DbiResourceId"], {group})
+
+
 def test_stores_are_found_by_their_resource_ids(network, name):
     names = [f"{name}-1", f"{name}-2"]
     identities = [network.cluster(each)["DbClusterResourceId"] for each in [*names, f"{name}-3"]][:2]
