@@ -69,9 +69,10 @@ pub enum Form {
         /// The global cluster's identifier.
         global: String,
     },
-    /// A DB instance that belongs to a DB cluster, which is the unit that has the group list.
+    /// A DB instance that belongs to a DB cluster, or a cache cluster that belongs to a replication
+    /// group, which is the unit that has the group list.
     ClusterMember {
-        /// The cluster's identifier.
+        /// The identifier of the cluster or replication group.
         cluster: String,
     },
 }

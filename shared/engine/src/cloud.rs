@@ -81,13 +81,14 @@ pub struct CloudError {
 
 impl From<CloudError> for Gap {
     fn from(error: CloudError) -> Self {
-        let passing = error.kind.passes();
-        let CloudError { call, resource, code, message, request_id, .. } = error;
+        let CloudError { kind, call, resource, code, message, request_id } = error;
+        let passing = kind.passes();
         let request_id = request_id.unwrap_or_else(|| "none".to_owned());
         Self {
             reading: format!("{call} on {resource}"),
             said: format!("{code}: {message} (request id {request_id})"),
             passing,
+            soon: matches!(kind, ErrorKind::Throttled | ErrorKind::Unavailable | ErrorKind::EffectUnknown),
         }
     }
 }

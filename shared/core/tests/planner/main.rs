@@ -15,6 +15,7 @@ mod names;
 mod pair_table;
 mod reasons;
 mod scope;
+mod services;
 mod several_stores;
 mod status;
 mod store_table;

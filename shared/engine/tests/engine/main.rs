@@ -33,6 +33,8 @@ mod names;
 #[cfg(test)]
 mod neighbours;
 #[cfg(test)]
+mod patience;
+#[cfg(test)]
 mod restraint;
 #[cfg(test)]
 mod sweeps;
