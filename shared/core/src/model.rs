@@ -109,6 +109,13 @@ impl DataStore {
         self.service.row().readiness(&self.state)
     }
 
+    /// Whether its own service has said what its tags are. The tag index may be stale: it is good
+    /// enough to find what may be connected, and never a ground for taking something away.
+    #[must_use]
+    pub fn tags_are_certain(&self) -> bool {
+        !self.service.row().lists_tags_only_when_ready || self.readiness() == Readiness::Ready
+    }
+
     /// Whether a group is in its list or on its way in.
     #[must_use]
     pub fn wears(&self, group: &SecurityGroupId) -> bool {

@@ -81,6 +81,9 @@ pub struct ServiceRow {
     /// Whether a status tag may be written on its stores: where a tag change takes a store out of
     /// service for a while, it may not.
     pub takes_status_tag: bool,
+    /// Whether its stores' tags can be listed only in the states in which their groups can be changed.
+    /// In the others they are known from the tag index alone, which may be stale.
+    pub lists_tags_only_when_ready: bool,
     /// States in which the list of groups may be changed.
     ready: &'static [&'static str],
     /// States that never come back to one of those.
@@ -109,6 +112,7 @@ pub const SERVICES: [ServiceRow; 5] = [
         instance_side: "ec2-rds",
         store_group_limit: RDS_STORE_GROUP_LIMIT,
         takes_status_tag: true,
+        lists_tags_only_when_ready: false,
         ready: RDS_READY,
         never: RDS_NEVER,
     },
@@ -119,6 +123,7 @@ pub const SERVICES: [ServiceRow; 5] = [
         instance_side: "ec2-docdb",
         store_group_limit: RDS_STORE_GROUP_LIMIT,
         takes_status_tag: true,
+        lists_tags_only_when_ready: false,
         ready: RDS_READY,
         never: RDS_NEVER,
     },
@@ -129,6 +134,7 @@ pub const SERVICES: [ServiceRow; 5] = [
         instance_side: "ec2-neptune",
         store_group_limit: RDS_STORE_GROUP_LIMIT,
         takes_status_tag: true,
+        lists_tags_only_when_ready: false,
         ready: RDS_READY,
         never: RDS_NEVER,
     },
@@ -139,6 +145,7 @@ pub const SERVICES: [ServiceRow; 5] = [
         instance_side: "ec2-elasticache",
         store_group_limit: INTERFACE_STORE_GROUP_LIMIT,
         takes_status_tag: false,
+        lists_tags_only_when_ready: true,
         ready: &["available"],
         never: &["deleting", "deleted", "create-failed", "restore-failed"],
     },
@@ -149,6 +156,7 @@ pub const SERVICES: [ServiceRow; 5] = [
         instance_side: "ec2-redshift",
         store_group_limit: INTERFACE_STORE_GROUP_LIMIT,
         takes_status_tag: true,
+        lists_tags_only_when_ready: false,
         ready: &["available", "available, prep-for-resize", "available, resize-cleanup"],
         never: &["deleting", "final-snapshot"],
     },

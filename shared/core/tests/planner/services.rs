@@ -1,8 +1,9 @@
 //! Every kind of data store goes through the same planner; what differs is its row.
 
 use tagwire_core::service::SERVICES;
+use tagwire_world::World;
 
-use crate::case::case;
+use crate::case::{case, holds};
 
 /// The kinds of store, the words of their services in names, and the ports they listen on.
 const KINDS: [(&str, &str, &str, &str); 8] = [
@@ -124,5 +125,24 @@ fn an_application_s_stores_fill_an_interface_and_what_does_not_fit_is_the_same_e
     let said = forwards.plan.to_string();
     for refused in ["serverlesscache/serverless", "warehouse/warehouse"] {
         assert!(said.contains(&format!("i-1 and {refused}: not connected")), "{said}");
+    }
+}
+
+#[test]
+fn nothing_is_taken_away_on_the_word_of_the_tag_index_alone() {
+    for (kind, state, leaves) in [
+        ("replicationgroup", "modifying", false),
+        ("cache", "modifying", false),
+        ("serverlesscache", "MODIFYING", false),
+        ("replicationgroup", "available", true),
+        ("db", "modifying", true),
+        ("warehouse", "modifying", true),
+    ] {
+        let world = format!(
+            "instance i-1 connect=orders\n{kind} billing connect=billing state={state}\npair billing 1 worn-by=i-1"
+        );
+        let plan = holds(&World::read(&world).unwrap()).unwrap();
+        assert_eq!(!plan.interfaces.is_empty(), leaves, "{world}\n{plan}");
+        assert!(leaves || !plan.stores_to_revisit().is_empty(), "it is looked at again: {world}\n{plan}");
     }
 }
