@@ -232,7 +232,8 @@ impl<'view> Departures<'view> {
         } else {
             return;
         };
-        let sides = |side| view.owned_by(store, side).into_values();
+        // Whatever service they are named after.
+        let sides = |side| view.owned_groups(&store.id).filter(move |owned| owned.name.side == side);
         let worn: Vec<&Owned> = sides(Side::Store).filter(|owned| store.wears(owned.group.id())).collect();
         if worn.is_empty() || !self.seen.groups.is_complete() {
             return;
@@ -278,8 +279,8 @@ impl<'view> Departures<'view> {
 
     /// Says of those who keep a store's instance side that they are disconnected all the same.
     fn cut(&self, plan: &mut Plan, store: &DataStore, sides: &BTreeSet<&SecurityGroupId>, ground: Ground) {
-        let instance_sides = self.view.owned_by(store, Side::Instance);
-        let wearing = instance_sides.values().flat_map(|owned| self.view.wearing(owned.group.id()));
+        let instance_sides = self.view.owned_groups(&store.id).filter(|owned| owned.name.side == Side::Instance);
+        let wearing = instance_sides.flat_map(|owned| self.view.wearing(owned.group.id()));
         let wearing: BTreeSet<&InstanceId> = wearing.map(|instance| &instance.id).collect();
         for instance in wearing.into_iter().filter(|instance| !self.concern(instance, &store.id)) {
             let decided = plan
@@ -425,9 +426,7 @@ pub(super) fn whereabouts(view: &View<'_>, owned: &Owned) -> Whereabouts {
     for side in view.owned_groups(&owned.store).filter(|group| group.name.side == Side::Store) {
         let id = side.group.id();
         let Some(mut others) = view.seen.other_wearers(id) else { return Whereabouts::Unknown(None) };
-        let carried = others.next().is_some()
-            || view.wearing(id).next().is_some()
-            || view.stores().any(|store| store.groups.contains_key(id));
+        let carried = others.next().is_some() || view.wearing(id).next().is_some() || !view.stores_with(id).is_empty();
         if carried {
             let reason = Reason::StillCarried { group: id.clone() };
             return Whereabouts::Carried(Finding { subject: Subject::Store(arn), reason });

@@ -445,7 +445,7 @@ fn mend(plan: &mut Plan, view: &View<'_>, standings: &Standings<'_>, needs: &Nee
         let Some(standing) = standings.get(id).filter(|standing| view.takes_in(standing)) else { continue };
         let used = if needs.contains_key(id) {
             Use::Needed
-        } else if view.is_worn_by_entitled(standing) {
+        } else if standing.instance_side().is_some_and(|side| view.is_worn_by_entitled(store, side)) {
             Use::Worn
         } else {
             Use::Unused

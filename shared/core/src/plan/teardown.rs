@@ -116,7 +116,7 @@ fn is_off(plan: &Plan, view: &View<'_>, departures: &Departures<'_>, store: &Sto
         let leaves = |holder: &StoreId| {
             holder == store && change.is_some_and(|change| change.detach.keys().any(|gone| gone.id() == group))
         };
-        view.stores().any(|holder| holder.wears(group) && !leaves(&holder.id))
+        view.stores_with(group).iter().any(|holder| holder.wears(group) && !leaves(&holder.id))
     };
     !attaches
         && groups.iter().all(|owned| departures.is_off_interfaces(owned) == Some(true) && !listed(owned.group.id()))
@@ -192,7 +192,8 @@ fn foreign_attachments(view: &View<'_>, owned: &Owned) -> Vec<Finding> {
         });
     let on_instances = view.wearing(id).filter(|_| owned.name.side == Side::Store);
     let stores = view
-        .stores()
+        .stores_with(id)
+        .iter()
         .filter(|store| store.wears(id))
         .filter(|store| store.id != owned.store || owned.name.side == Side::Instance);
     let instances = on_instances.map(|instance| finding(format!("instance {}", instance.id)));

@@ -9,7 +9,7 @@ use tagwire_core::{
     group::{Ownership, SecurityGroup},
     id::{InstanceId, SecurityGroupId, StoreArn},
     observation::Observation,
-    plan::{Ground, Plan, Verdict, plan},
+    plan::{Plan, Verdict, plan},
 };
 use tagwire_world::World;
 
@@ -99,7 +99,7 @@ pub(crate) fn holds(world: &World) -> Result<Plan, String> {
     if let Some((target, _)) = lists(&after).into_iter().find(|(_, list)| list.is_empty()) {
         return fail(format!("the list of {target} is empty"));
     }
-    if let Some(contradiction) = contradiction(&first, &second) {
+    if let Some(contradiction) = contradiction(seen, &first, &second) {
         return fail(contradiction);
     }
     Ok(first)
@@ -137,10 +137,18 @@ fn foreign_in_lists(seen: &Observation) -> BTreeMap<String, BTreeSet<&SecurityGr
 }
 
 /// A verdict that the changes, or the verdict after them, do not bear out.
-fn contradiction(first: &Plan, second: &Plan) -> Option<String> {
+fn contradiction(seen: &Observation, first: &Plan, second: &Plan) -> Option<String> {
+    let stores = seen.present_stores();
     let after: BTreeMap<(&InstanceId, &StoreArn), &Verdict> =
         second.decisions.iter().map(|decision| ((&decision.instance, &decision.store), &decision.verdict)).collect();
-    first.decisions.iter().find_map(|decision| {
+    // The name of a store that is gone may be another one's by now, and stands for both.
+    let detachments = || first.interfaces.values().flat_map(|change| change.detach.values());
+    let shares_name = |store: &StoreArn| {
+        let id = stores.get(store).map(|store| &store.id);
+        detachments()
+            .any(|detachment| detachment.arn.as_ref() == Some(store) && id.is_some_and(|id| *id != detachment.store))
+    };
+    first.decisions.iter().filter(|decision| !shares_name(&decision.store)).find_map(|decision| {
         let changes = || first.interfaces.values().filter(|change| change.instance == decision.instance);
         let attaches =
             changes().any(|change| change.attach.values().any(|attachment| attachment.store == decision.store));
@@ -156,8 +164,6 @@ fn contradiction(first: &Plan, second: &Plan) -> Option<String> {
             Verdict::Connecting => works && matches!(then, Some(Verdict::Connected(_))),
             Verdict::Waiting(_) => then == Some(&decision.verdict),
             Verdict::Refused(_) => !attaches && matches!(then, Some(Verdict::Refused(_) | Verdict::Connected(_))),
-            // Its name may be another store's by now.
-            Verdict::Disconnecting(Ground::StoreGone) => detaches,
             Verdict::Disconnecting(_) => {
                 let by_others = matches!(then, Some(Verdict::Connected(via)) if !via.owned);
                 (detaches || cuts) && (by_others || matches!(then, None | Some(Verdict::Refused(_))))

@@ -14,6 +14,7 @@ mod limits;
 mod names;
 mod pair_table;
 mod reasons;
+mod restraint;
 mod scope;
 mod services;
 mod several_stores;

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use tagwire_engine::{cloud::ErrorKind, handlers::Failed};
 
 use crate::{
+    crashes::{has_left, leaving},
     simulated::{Fault, NOTES, READS, WRITES, When, World, cluster, instance, vpc},
     site::{Ran, Site},
 };
@@ -173,4 +174,31 @@ fn a_group_that_was_created_without_an_answer_is_found_by_its_name() {
     let ran = site.connect(&[site.about_instance(&vpc("1"), &instance("1"))]);
     assert_eq!((ran.codes("outcome"), ran.count("create_group")), (vec!["changed"], 2));
     site.is_at_rest();
+}
+
+#[test]
+fn whatever_call_fails_in_whatever_way_while_it_takes_away_the_next_sweeps_finish() {
+    let site = leaving();
+    let calls = site.connect(&[site.whole(&vpc("1"))]).calls.len();
+    site.next_sweep();
+    assert!(site.look(has_left));
+    site.is_at_rest();
+    for index in 0..calls {
+        for (kind, with_effect) in KINDS.map(|kind| (kind, false)).into_iter().chain([(ErrorKind::EffectUnknown, true)])
+        {
+            let site = leaving();
+            site.change(|world| world.fail(When::Index(world.calls.len() + index), Fault::Fails { kind, with_effect }));
+            let ran = site.connect(&[site.whole(&vpc("1"))]);
+            let what = format!("call {index} ({}), {kind:?}, effect: {with_effect}", ran.calls[index].name);
+            let failed = ran.returned.as_ref().unwrap_or_else(|| panic!("{what}: it never ended"));
+            assert!(failed.is_empty() && ran.codes("outcome").len() == 1, "{what}");
+            site.look(World::is_sound).unwrap_or_else(|wrong| panic!("{what}: {wrong}"));
+            site.change(World::heal);
+            for _ in 0..3 {
+                site.next_sweep();
+            }
+            assert!(site.look(has_left), "{what}");
+            site.is_at_rest();
+        }
+    }
 }

@@ -212,6 +212,7 @@ impl Site {
     /// The next sweep of the schedule, and all that comes of it.
     pub(crate) fn next_sweep(&self) {
         self.clock.advance(self.policy.sweep_period);
+        self.change(World::lists_settle);
         self.swept();
     }
 
