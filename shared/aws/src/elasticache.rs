@@ -361,7 +361,7 @@ fn unread(call: &Call, gap: &Gap) -> CloudError {
 
 fn pending_changes(call: &Call) -> CloudError {
     let message = "it has changes pending for its next maintenance window, which would be carried out with this one";
-    call.error(ErrorKind::NotReady, "pending-changes", message)
+    call.error(ErrorKind::PendingChanges, "pending-changes", message)
 }
 
 fn is_pending(group: &ReplicationGroup) -> bool {

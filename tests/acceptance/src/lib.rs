@@ -7,7 +7,7 @@ mod site;
 
 pub use crate::{
     read_back::{Connection, Rules, connection, foreign_rules, interface_groups, is_write, owned_groups, store_groups},
-    site::{Launched, Site, Store},
+    site::{Kind, Launched, Site, Store},
 };
 
 /// The tag key of an unchanged installation.

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use aws_sdk_ec2::types as ec2;
 use tagwire_local_aws::{Call, LocalAws};
 
-use crate::site::{Launched, PORT, Store};
+use crate::site::{Kind, Launched, Store};
 
 /// The rules of a group, each as a line: direction, protocol, ports, peer.
 pub type Rules = BTreeSet<String>;
@@ -18,7 +18,7 @@ pub struct Connection {
     pub store_side: String,
     /// Name of the group on the instance.
     pub instance_side: String,
-    /// The port.
+    /// The port; of several the first.
     pub port: i32,
 }
 
@@ -37,24 +37,42 @@ pub async fn interface_groups(aws: &LocalAws, interface: &str) -> Result<BTreeSe
 /// # Errors
 /// When the local AWS does not know the store.
 pub async fn store_groups(aws: &LocalAws, store: &Store) -> Result<BTreeSet<String>> {
-    let groups = if store.is_cluster {
-        let found = aws.rds().describe_db_clusters().db_cluster_identifier(&store.name).send().await?;
-        found
-            .db_clusters()
-            .first()
-            .with_context(|| format!("{} is not there", store.arn))?
-            .vpc_security_groups()
-            .to_vec()
-    } else {
-        let found = aws.rds().describe_db_instances().db_instance_identifier(&store.name).send().await?;
-        found
-            .db_instances()
-            .first()
-            .with_context(|| format!("{} is not there", store.arn))?
-            .vpc_security_groups()
-            .to_vec()
-    };
-    Ok(groups.iter().filter_map(|group| group.vpc_security_group_id().map(str::to_owned)).collect())
+    let gone = || format!("{} is not there", store.arn);
+    let named = |ids: Vec<Option<&str>>| ids.into_iter().flatten().map(str::to_owned).collect();
+    Ok(match store.kind {
+        Kind::DbCluster => {
+            let found = aws.rds().describe_db_clusters().db_cluster_identifier(&store.name).send().await?;
+            let groups = found.db_clusters().first().with_context(gone)?.vpc_security_groups();
+            named(groups.iter().map(|group| group.vpc_security_group_id()).collect())
+        }
+        Kind::DbInstance => {
+            let found = aws.rds().describe_db_instances().db_instance_identifier(&store.name).send().await?;
+            let groups = found.db_instances().first().with_context(gone)?.vpc_security_groups();
+            named(groups.iter().map(|group| group.vpc_security_group_id()).collect())
+        }
+        Kind::ReplicationGroup | Kind::CacheCluster => {
+            let found = aws.elasticache().describe_cache_clusters().send().await?;
+            let mut nodes = found.cache_clusters().iter().filter(|node| {
+                let of_group = store.kind == Kind::ReplicationGroup;
+                let id = if of_group { node.replication_group_id() } else { node.cache_cluster_id() };
+                id == Some(store.name.as_str())
+            });
+            let groups = nodes.next().with_context(gone)?.security_groups();
+            ensure!(nodes.all(|node| node.security_groups() == groups), "the members of {} differ", store.name);
+            named(groups.iter().map(|group| group.security_group_id()).collect())
+        }
+        Kind::ServerlessCache => {
+            let request = aws.elasticache().describe_serverless_caches().serverless_cache_name(&store.name);
+            let found = request.send().await?;
+            let groups = found.serverless_caches().first().with_context(gone)?.security_group_ids();
+            groups.iter().cloned().collect()
+        }
+        Kind::Warehouse => {
+            let found = aws.redshift().describe_clusters().cluster_identifier(&store.name).send().await?;
+            let groups = found.clusters().first().with_context(gone)?.vpc_security_groups();
+            named(groups.iter().map(|group| group.vpc_security_group_id()).collect())
+        }
+    })
 }
 
 async fn groups(aws: &LocalAws) -> Result<BTreeMap<String, ec2::SecurityGroup>> {
@@ -102,13 +120,14 @@ pub async fn connection(aws: &LocalAws, instance: &Launched, store: &Store) -> R
     let (on_instance, on_store) = (interface_groups(aws, &instance.interface).await?, store_groups(aws, store).await?);
     for (store_side, store_group) in on_store.iter().filter_map(|id| Some((id, groups.get(id)?))) {
         for (instance_side, instance_group) in on_instance.iter().filter_map(|id| Some((id, groups.get(id)?))) {
-            let lets_in = Rules::from([format!("in tcp {PORT}..{PORT} {instance_side}")]);
-            let lets_out = Rules::from([format!("out tcp {PORT}..{PORT} {store_side}")]);
+            let (first, last) = store.kind.ports();
+            let lets_in = Rules::from([format!("in tcp {first}..{last} {instance_side}")]);
+            let lets_out = Rules::from([format!("out tcp {first}..{last} {store_side}")]);
             if rules(store_group) == lets_in && rules(instance_group) == lets_out {
                 return Ok(Some(Connection {
                     store_side: store_group.group_name().unwrap_or_default().to_owned(),
                     instance_side: instance_group.group_name().unwrap_or_default().to_owned(),
-                    port: PORT,
+                    port: first,
                 }));
             }
         }
@@ -142,5 +161,5 @@ pub async fn foreign_rules(aws: &LocalAws) -> Result<BTreeMap<String, Rules>> {
 #[must_use]
 pub fn is_write(call: &Call) -> bool {
     let reads = ["Describe", "Get", "List"].iter().any(|verb| call.action.starts_with(verb));
-    !reads && ["ec2", "rds", "tagging"].contains(&call.service.as_str())
+    !reads && ["ec2", "rds", "elasticache", "redshift", "tagging"].contains(&call.service.as_str())
 }

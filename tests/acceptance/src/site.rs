@@ -1,16 +1,16 @@
 //! VPCs, instances and data stores.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use aws_sdk_ec2::types as ec2;
 use aws_sdk_rds::types as rds;
-use tagwire_local_aws::{ACCOUNT_ID, LocalAws};
+use tagwire_local_aws::{ACCOUNT_ID, LocalAws, Placement};
 
 use crate::CONNECT;
 
 /// The machine image of every instance; nothing boots, so any id serves.
 const IMAGE: &str = "ami-12345678";
-/// The port of every store.
-pub(crate) const PORT: i32 = 5432;
+/// The port of every database.
+const PORT: i32 = 5432;
 
 /// A VPC with a subnet in each of two zones.
 #[derive(Debug)]
@@ -40,8 +40,43 @@ pub struct Store {
     pub arn: String,
     /// Its identifier.
     pub name: String,
-    /// Whether it is a DB cluster, or else a DB instance.
-    pub is_cluster: bool,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// A kind of data store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A DB cluster of any engine.
+    DbCluster,
+    /// A DB instance.
+    DbInstance,
+    /// A Valkey replication group with a primary and a replica.
+    ReplicationGroup,
+    /// A Memcached cluster.
+    CacheCluster,
+    /// A serverless Valkey cache.
+    ServerlessCache,
+    /// A Redshift cluster.
+    Warehouse,
+}
+
+impl Kind {
+    /// The kinds that come without events of RDS.
+    pub const CACHES_AND_WAREHOUSES: [Self; 4] =
+        [Self::ReplicationGroup, Self::CacheCluster, Self::ServerlessCache, Self::Warehouse];
+
+    /// The first and the last port that a store listens on.
+    #[must_use]
+    pub fn ports(self) -> (i32, i32) {
+        match self {
+            Self::DbCluster | Self::DbInstance => (PORT, PORT),
+            Self::ReplicationGroup => (6379, 6379),
+            Self::CacheCluster => (11211, 11211),
+            Self::ServerlessCache => (6379, 6380),
+            Self::Warehouse => (5439, 5439),
+        }
+    }
 }
 
 impl<'aws> Site<'aws> {
@@ -185,7 +220,7 @@ impl<'aws> Site<'aws> {
             .await?;
         let arn = made.db_cluster().and_then(rds::DbCluster::db_cluster_arn).context("the cluster has no ARN")?;
         ensure!(made.db_cluster().and_then(rds::DbCluster::port) == Some(PORT), "the cluster has another port");
-        Ok(Store { arn: arn.to_owned(), name: name.to_owned(), is_cluster: true })
+        Ok(Store { arn: arn.to_owned(), name: name.to_owned(), kind: Kind::DbCluster })
     }
 
     /// Makes a stand-alone PostgreSQL instance and says so on the event bus, as RDS does.
@@ -210,9 +245,51 @@ impl<'aws> Site<'aws> {
             .send()
             .await?;
         let arn = made.db_instance().and_then(rds::DbInstance::db_instance_arn).context("the instance has no ARN")?;
-        let store = Store { arn: arn.to_owned(), name: name.to_owned(), is_cluster: false };
+        let store = Store { arn: arn.to_owned(), name: name.to_owned(), kind: Kind::DbInstance };
         self.aws.rds_event(&store.arn, "RDS-EVENT-0005").await?;
         Ok(store)
+    }
+
+    /// Makes a cache or a Redshift cluster. The local AWS tells of it as AWS does.
+    ///
+    /// # Errors
+    /// For a database, and when the local AWS refuses.
+    pub async fn store(&self, kind: Kind, name: &str, connect: &str) -> Result<Store> {
+        let groups = [self.default_group.clone()];
+        let at = Placement { subnets: &self.subnets, groups: &groups, tags: &[(CONNECT, connect)] };
+        let arn = match kind {
+            Kind::ReplicationGroup => self.aws.replication_group(name, at).await?,
+            Kind::CacheCluster => self.aws.cache_cluster(name, at).await?,
+            Kind::ServerlessCache => self.aws.serverless_cache(name, at).await?,
+            Kind::Warehouse => self.aws.warehouse(name, at).await?,
+            Kind::DbCluster | Kind::DbInstance => bail!("a database comes with an event that says more of it"),
+        };
+        Ok(Store { arn, name: name.to_owned(), kind })
+    }
+
+    /// Deletes a cache or a Redshift cluster.
+    ///
+    /// # Errors
+    /// For a database, and when the local AWS refuses.
+    pub async fn delete(&self, store: &Store) -> Result<()> {
+        let (caches, name) = (self.aws.elasticache(), store.name.as_str());
+        match store.kind {
+            Kind::ReplicationGroup => {
+                caches.delete_replication_group().replication_group_id(name).send().await?;
+            }
+            Kind::CacheCluster => {
+                caches.delete_cache_cluster().cache_cluster_id(name).send().await?;
+            }
+            Kind::ServerlessCache => {
+                caches.delete_serverless_cache().serverless_cache_name(name).send().await?;
+            }
+            Kind::Warehouse => {
+                let request = self.aws.redshift().delete_cluster().cluster_identifier(name);
+                request.skip_final_cluster_snapshot(true).send().await?;
+            }
+            Kind::DbCluster | Kind::DbInstance => bail!("a database goes with an event that says so"),
+        }
+        Ok(())
     }
 
     /// Makes a group of somebody else, with the default outbound rule and no inbound one.
@@ -292,12 +369,18 @@ impl<'aws> Site<'aws> {
     /// # Errors
     /// When the local AWS refuses.
     pub async fn set_store_groups(&self, store: &Store, groups: Vec<String>) -> Result<()> {
-        if store.is_cluster {
-            let request = self.aws.rds().modify_db_cluster().db_cluster_identifier(&store.name);
-            request.set_vpc_security_group_ids(Some(groups)).send().await?;
-        } else {
-            let request = self.aws.rds().modify_db_instance().db_instance_identifier(&store.name);
-            request.set_vpc_security_group_ids(Some(groups)).send().await?;
+        match store.kind {
+            Kind::DbCluster => {
+                let request = self.aws.rds().modify_db_cluster().db_cluster_identifier(&store.name);
+                request.set_vpc_security_group_ids(Some(groups)).send().await?;
+            }
+            Kind::DbInstance => {
+                let request = self.aws.rds().modify_db_instance().db_instance_identifier(&store.name);
+                request.set_vpc_security_group_ids(Some(groups)).send().await?;
+            }
+            Kind::ReplicationGroup | Kind::CacheCluster | Kind::ServerlessCache | Kind::Warehouse => {
+                bail!("the list of a cache or a warehouse is left to tagwire")
+            }
         }
         Ok(())
     }

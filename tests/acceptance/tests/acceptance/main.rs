@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod budget;
+mod caches_and_warehouses;
 mod command_line;
 mod connecting;
 mod restraint;
