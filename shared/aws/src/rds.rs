@@ -7,6 +7,7 @@ use aws_sdk_rds::{
     operation::{describe_db_clusters::DescribeDBClustersError, describe_db_instances::DescribeDBInstancesError},
     types::{DbCluster, DbInstance, Endpoint, Filter, Tag, VpcSecurityGroupMembership},
 };
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use tagwire_core::{
     group::GroupList,
     id::{StoreArn, StoreId, VpcId},
@@ -19,8 +20,8 @@ use tagwire_engine::cloud::CloudError;
 
 use crate::{
     error::{Call, Odd, required},
-    reading::{at_once, pages, together},
-    stores::{Answer, KnownVpcs, Shape, ask, group_ids, memberships, ports, zones},
+    reading::{Page, at_once},
+    stores::{Answer, KnownVpcs, Shape, ask, find, group_ids, memberships, ports, zones},
 };
 
 /// Most records a page may hold, and therefore most identifiers that are asked for at once.
@@ -51,12 +52,7 @@ impl Rds {
     /// Asks for DB clusters, of all engines.
     pub(crate) async fn clusters(&self, which: &[&StoreArn]) -> Reading<Sighting> {
         let answers = at_once(which.chunks(AT_A_TIME).map(|chunk| {
-            let list = async |names: Vec<String>, token| {
-                let filter = Filter::builder().name("db-cluster-id").set_values(Some(names)).build();
-                let request = self.client.describe_db_clusters().filters(filter);
-                let page = request.max_records(PAGE_SIZE).set_marker(token).send().await?;
-                Ok((page.db_clusters.unwrap_or_default(), page.marker))
-            };
+            let list = async |names, marker| self.list_clusters("db-cluster-id", names, marker).await;
             let single =
                 async |name: &str| match self.client.describe_db_clusters().db_cluster_identifier(name).send().await {
                     Ok(answer) => Ok(Some(answer.db_clusters.unwrap_or_default())),
@@ -117,12 +113,7 @@ impl Rds {
     /// Asks for DB instances.
     pub(crate) async fn instances(&self, which: &[&StoreArn]) -> Reading<Sighting> {
         let answers = at_once(which.chunks(AT_A_TIME).map(|chunk| {
-            let list = async |names: Vec<String>, token| {
-                let filter = Filter::builder().name("db-instance-id").set_values(Some(names)).build();
-                let request = self.client.describe_db_instances().filters(filter);
-                let page = request.max_records(PAGE_SIZE).set_marker(token).send().await?;
-                Ok((page.db_instances.unwrap_or_default(), page.marker))
-            };
+            let list = async |names, marker| self.list_instances("db-instance-id", names, marker).await;
             let single = async |name: &str| match self
                 .client
                 .describe_db_instances()
@@ -150,44 +141,44 @@ impl Rds {
 
     /// The DB clusters that have these identities, whatever they are called now.
     pub(crate) async fn clusters_by_identity(&self, which: &[&StoreId]) -> Reading<DataStore> {
-        together(which.chunks(AT_A_TIME).map(async |chunk| {
-            let ids: Vec<String> = chunk.iter().map(ToString::to_string).collect();
-            let what = format!("DB clusters with {}", ids.join(" "));
-            let call = Call::reading(DESCRIBE_CLUSTERS, what.as_str());
-            let listed = pages(&call, &what, async |token| {
-                let filter = Filter::builder().name("db-cluster-resource-id").set_values(Some(ids.clone())).build();
-                let request = self.client.describe_db_clusters().filters(filter);
-                let page = request.max_records(PAGE_SIZE).set_marker(token).send().await?;
-                Ok((page.db_clusters.unwrap_or_default(), page.marker))
-            })
-            .await;
-            let named = call.understand(listed, DbCluster::db_cluster_arn, CLUSTERS.with_arn());
-            let mut stores = self.understand_clusters(named.found).await;
-            stores.gaps.extend(named.gaps);
-            stores
-        }))
-        .await
+        let list = async |ids, marker| self.list_clusters("db-cluster-resource-id", ids, marker).await;
+        let named = find(&CLUSTERS, which, AT_A_TIME, list).await;
+        let mut stores = self.understand_clusters(named.found).await;
+        stores.gaps.extend(named.gaps);
+        stores
     }
 
     /// Likewise for DB instances.
     pub(crate) async fn instances_by_identity(&self, which: &[&StoreId]) -> Reading<DataStore> {
-        together(which.chunks(AT_A_TIME).map(async |chunk| {
-            let ids: Vec<String> = chunk.iter().map(ToString::to_string).collect();
-            let what = format!("DB instances with {}", ids.join(" "));
-            let call = Call::reading(DESCRIBE_INSTANCES, what.as_str());
-            let listed = pages(&call, &what, async |token| {
-                let filter = Filter::builder().name("dbi-resource-id").set_values(Some(ids.clone())).build();
-                let request = self.client.describe_db_instances().filters(filter);
-                let page = request.max_records(PAGE_SIZE).set_marker(token).send().await?;
-                Ok((page.db_instances.unwrap_or_default(), page.marker))
-            })
-            .await;
-            let named = call.understand(listed, DbInstance::db_instance_arn, INSTANCES.with_arn());
-            let mut stores = self.understand_instances(named.found);
-            stores.gaps.extend(named.gaps);
-            stores
-        }))
-        .await
+        let list = async |ids, marker| self.list_instances("dbi-resource-id", ids, marker).await;
+        let named = find(&INSTANCES, which, AT_A_TIME, list).await;
+        let mut stores = self.understand_instances(named.found);
+        stores.gaps.extend(named.gaps);
+        stores
+    }
+
+    async fn list_clusters(
+        &self,
+        filter: &str,
+        values: Vec<String>,
+        marker: Option<String>,
+    ) -> Result<Page<DbCluster>, SdkError<DescribeDBClustersError, HttpResponse>> {
+        let filter = Filter::builder().name(filter).set_values(Some(values)).build();
+        let request = self.client.describe_db_clusters().filters(filter).max_records(PAGE_SIZE);
+        let page = request.set_marker(marker).send().await?;
+        Ok((page.db_clusters.unwrap_or_default(), page.marker))
+    }
+
+    async fn list_instances(
+        &self,
+        filter: &str,
+        values: Vec<String>,
+        marker: Option<String>,
+    ) -> Result<Page<DbInstance>, SdkError<DescribeDBInstancesError, HttpResponse>> {
+        let filter = Filter::builder().name(filter).set_values(Some(values)).build();
+        let request = self.client.describe_db_instances().filters(filter).max_records(PAGE_SIZE);
+        let page = request.set_marker(marker).send().await?;
+        Ok((page.db_instances.unwrap_or_default(), page.marker))
     }
 
     /// Writes a status tag, or takes it away.

@@ -11,7 +11,7 @@ use aws_sdk_ec2::error::ProvideErrorMetadata;
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use tagwire_core::{
     group::GroupList,
-    id::{SecurityGroupId, StoreArn, VpcId, ZoneName},
+    id::{SecurityGroupId, StoreArn, StoreId, VpcId, ZoneName},
     model::{DataStore, Membership},
     observation::{Gap, Reading, Sighting},
     rule::PortRange,
@@ -20,7 +20,7 @@ use tagwire_engine::cloud::ErrorKind;
 
 use crate::{
     error::{Call, Odd, required},
-    reading::{Page, at_once, pages},
+    reading::{Page, at_once, pages, sample, together},
 };
 
 /// In what descriptions of different kinds of store differ here.
@@ -106,6 +106,27 @@ where
     // Otherwise the rest lies in the gap that stopped the list; asking for each would be a storm
     // of calls at a service that just refused one.
     answer
+}
+
+/// Asks which stores have some identities. `list` is given the identities, so many at a time; nothing
+/// is asked singly, for an identity has no name that could be looked up.
+pub(crate) async fn find<Raw: Clone, E>(
+    shape: &Shape<Raw>,
+    which: &[&StoreId],
+    at_a_time: usize,
+    list: impl AsyncFn(Vec<String>, Option<String>) -> Result<Page<Raw>, SdkError<E, HttpResponse>>,
+) -> Reading<(StoreArn, Raw)>
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    together(which.chunks(at_a_time).map(async |chunk| {
+        let ids: Vec<String> = chunk.iter().map(ToString::to_string).collect();
+        let what = format!("stores with the identity {}", sample(&ids));
+        let call = Call::reading(shape.call, what.as_str());
+        let listed = pages(&call, &what, async |marker| list(ids.clone(), marker).await).await;
+        call.understand(listed, |_| None, shape.with_arn())
+    }))
+    .await
 }
 
 /// Asks for each store by its identifier. `single` says none for what its service calls not found.

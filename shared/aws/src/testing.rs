@@ -36,7 +36,10 @@ pub(crate) struct Script {
 
 impl HttpConnector for Script {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
+        let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default());
+        // Services that speak JSON name the operation in a header: `DynamoDB_20120810.PutItem`.
+        let operation = request.headers().get("x-amz-target").and_then(|target| target.split('.').nth(1));
+        let body = operation.map_or_else(|| body.to_string(), |operation| format!("{operation} {body}"));
         let answer = {
             let mut answers = self.answers.lock().unwrap();
             let next = answers.iter().position(|prepared| plain(&body).contains(&prepared.to));
@@ -69,6 +72,11 @@ impl Script {
 
     /// The cloud whose endpoints these are.
     pub(crate) fn aws(&self) -> Aws {
+        self.aws_with(Some("memory"))
+    }
+
+    /// The same, with this state table.
+    pub(crate) fn aws_with(&self, state_table: Option<&str>) -> Aws {
         let connector = SharedHttpConnector::new(self.clone());
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
@@ -79,10 +87,12 @@ impl Script {
             .build();
         let url = |name: &str| Some(format!("https://sqs.eu-west-1.amazonaws.com/123456789012/{name}"));
         let queues = QueueUrls { connect: url("connect.fifo"), instances: url("instances"), stores: None };
-        Aws::new(&config, Settings { connect_key: "k".to_owned(), queues, state_table: Some("memory".to_owned()) })
+        let state_table = state_table.map(str::to_owned);
+        Aws::new(&config, Settings { connect_key: "k".to_owned(), queues, state_table })
     }
 
-    /// The bodies of the calls so far, with form encoding undone.
+    /// The bodies of the calls so far, with form encoding undone, each behind its operation when the
+    /// body does not name it.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().iter().map(|body| plain(body)).collect()
     }

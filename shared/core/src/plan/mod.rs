@@ -134,6 +134,37 @@ impl Ground {
     pub const ALL: [Self; 5] =
         [Self::NamesNotShared, Self::NotAskedFor, Self::StoreOptedOut, Self::StoreGone, Self::Blocked];
 
+    /// When it holds.
+    #[must_use]
+    pub fn condition(self) -> &'static str {
+        match self {
+            Self::NamesNotShared => "both carry the connect tag, and no name is in both",
+            Self::NotAskedFor => "the data store carries the connect tag, and the instance does not",
+            Self::StoreOptedOut => "the data store does not carry the connect tag",
+            Self::StoreGone => {
+                "its service does not know the data store's name and lists nothing with its identity, and nothing carries its store side"
+            }
+            Self::Blocked => {
+                "one of the two carries `tagwire:block`, or the instance's interface wears a group of isolation"
+            }
+        }
+    }
+
+    /// What goes.
+    #[must_use]
+    pub fn action(self) -> &'static str {
+        match self {
+            Self::NamesNotShared | Self::NotAskedFor => "the instance side leaves the interface",
+            Self::StoreOptedOut => {
+                "the instance sides leave the interfaces; when all have, the store side leaves the data store and the pair is deleted"
+            }
+            Self::StoreGone => "the instance sides leave the interfaces, and the pair is deleted",
+            Self::Blocked => {
+                "the instance side leaves the interface; a blocked data store loses its store side as well"
+            }
+        }
+    }
+
     /// Whether the removal uses up the window. What somebody asked for in so many words does not,
     /// nor does what leads nowhere.
     #[must_use]

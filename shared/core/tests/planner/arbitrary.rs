@@ -31,18 +31,18 @@ fn after(world: &World) -> Observation {
 }
 
 /// Every instance and store that were seen.
-fn everyone(seen: &Observation) -> Vec<(&Instance, &DataStore)> {
+pub(crate) fn everyone(seen: &Observation) -> Vec<(&Instance, &DataStore)> {
     let stores = seen.present_stores();
     let of = |store| seen.instances.found.iter().map(move |instance| (instance, store));
     stores.into_values().flat_map(of).collect()
 }
 
-fn is_blocked(world: &World, instance: &Instance, store: &DataStore) -> bool {
+pub(crate) fn is_blocked(world: &World, instance: &Instance, store: &DataStore) -> bool {
     let isolated = || world.policy.isolation_groups.iter().any(|group| instance.wears(group));
     instance.wishes.blocked || store.wishes.blocked || isolated()
 }
 
-fn entitled(world: &World, instance: &Instance, store: &DataStore) -> bool {
+pub(crate) fn entitled(world: &World, instance: &Instance, store: &DataStore) -> bool {
     !instance.wishes.connect.shared_with(&store.wishes.connect).is_empty() && !is_blocked(world, instance, store)
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn uncontested(mut world: World) -> World {
     world
 }
 
-fn eligible(seen: &Observation, instance: &Instance, store: &DataStore) -> bool {
+pub(crate) fn eligible(seen: &Observation, instance: &Instance, store: &DataStore) -> bool {
     instance.interface.is_some()
         && !instance.wishes.held
         && !store.wishes.held
@@ -144,7 +144,7 @@ fn without_invitations(seen: &Observation) -> Observation {
 }
 
 /// Room on both lists whatever else is attached, and no more than one pair to choose from.
-fn roomy(world: &World, instance: &Instance, store: &DataStore) -> bool {
+pub(crate) fn roomy(world: &World, instance: &Instance, store: &DataStore) -> bool {
     let stores = world.seen.present_stores().len();
     let groups = instance.interface.as_ref().map_or(0, |interface| interface.groups.len());
     groups + stores <= world.policy.interface_group_limit

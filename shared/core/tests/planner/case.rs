@@ -105,16 +105,23 @@ pub(crate) fn holds(world: &World) -> Result<Plan, String> {
     Ok(first)
 }
 
-/// The world once its plan has been carried out, some minutes later.
+/// The world once its plan has been carried out, some minutes later; all that holds for every
+/// plan is verified.
 pub(crate) fn after(world: &World, minutes: i64) -> Result<World, String> {
-    let World { seen, policy } = world;
-    let checked = check(holds(world)?, seen, policy).map_err(|violations| format!("{violations:?}"))?;
-    let mut seen = expected(seen, &checked);
-    seen.at += SignedDuration::from_mins(minutes);
-    Ok(World { seen, policy: policy.clone() })
+    holds(world).and_then(|_| step(world, minutes)).map(|(_, after)| after)
 }
 
-fn not_owned(seen: &Observation) -> BTreeMap<&SecurityGroupId, &SecurityGroup> {
+/// Likewise, verified by the checker alone.
+pub(crate) fn step(world: &World, minutes: i64) -> Result<(Plan, World), String> {
+    let World { seen, policy } = world;
+    let plan = plan(seen, policy);
+    let checked = check(plan.clone(), seen, policy).map_err(|violations| format!("{violations:?} for\n{plan}"))?;
+    let mut seen = expected(seen, &checked);
+    seen.at += SignedDuration::from_mins(minutes);
+    Ok((plan, World { seen, policy: policy.clone() }))
+}
+
+pub(crate) fn not_owned(seen: &Observation) -> BTreeMap<&SecurityGroupId, &SecurityGroup> {
     let groups = seen.groups.found.iter();
     groups.filter(|group| !matches!(group.ownership(), Ownership::Owned(_))).map(|group| (&group.id, group)).collect()
 }
@@ -129,7 +136,7 @@ fn lists(seen: &Observation) -> BTreeMap<String, BTreeSet<&SecurityGroupId>> {
 }
 
 /// What is not owned of every list of groups.
-fn foreign_in_lists(seen: &Observation) -> BTreeMap<String, BTreeSet<&SecurityGroupId>> {
+pub(crate) fn foreign_in_lists(seen: &Observation) -> BTreeMap<String, BTreeSet<&SecurityGroupId>> {
     let is_owned = |group: &SecurityGroup| matches!(group.ownership(), Ownership::Owned(_));
     let owned: BTreeSet<_> = seen.groups.found.iter().filter(|group| is_owned(group)).map(|group| &group.id).collect();
     let foreign = |list: BTreeSet<_>| list.difference(&owned).copied().collect();

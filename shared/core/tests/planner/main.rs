@@ -10,6 +10,7 @@ mod console_table;
 mod contested;
 mod disconnecting;
 mod forgeries;
+mod in_time;
 mod limits;
 mod names;
 mod pair_table;
