@@ -18,7 +18,7 @@ use std::{
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::{
     Client,
-    types::{AttributeValue, KeysAndAttributes},
+    types::{AttributeValue, KeysAndAttributes, ReturnValue},
 };
 use jiff::Timestamp;
 use tagwire_core::{
@@ -28,6 +28,9 @@ use tagwire_core::{
 use tagwire_engine::cloud::{CloudError, ErrorKind};
 
 use crate::{error::Call, reading::at_once};
+
+#[cfg(test)]
+mod tests;
 
 const VPC: &str = "vpc";
 const ENTRY: &str = "entry";
@@ -115,19 +118,17 @@ impl StateTable {
             let mut left: Vec<Item> = portion.iter().map(|target| keys(key, list_entry(target))).collect();
             let mut items = Vec::new();
             while !left.is_empty() {
+                let asked = left.len();
                 let wanted = KeysAndAttributes::builder().consistent_read(true).set_keys(Some(left)).build();
                 let wanted = wanted.map_err(|error| call.error(ErrorKind::Rejected, "no-keys", error.to_string()))?;
                 let answer = self.client.batch_get_item().request_items(table, wanted).send().await;
-                let mut answer = answer.map_err(|error| call.failed(&error))?;
-                let found = answer.responses.as_mut().and_then(|tables| tables.remove(table)).unwrap_or_default();
-                left = answer
-                    .unprocessed_keys
-                    .and_then(|mut tables| tables.remove(table))
-                    .map_or_else(Vec::new, |rest| rest.keys);
-                if found.is_empty() && !left.is_empty() {
+                let answer = answer.map_err(|error| call.failed(&error))?;
+                items.extend(answer.responses.into_iter().flat_map(HashMap::into_values).flatten());
+                let tables = answer.unprocessed_keys.into_iter().flat_map(HashMap::into_values);
+                left = tables.flat_map(|rest| rest.keys).collect();
+                if left.len() >= asked {
                     return Err(call.error(ErrorKind::Throttled, "UnprocessedKeys", "no key was processed"));
                 }
-                items.extend(found);
             }
             Ok(items)
         }))
@@ -166,7 +167,12 @@ impl StateTable {
     pub(crate) async fn remember(&self, vpc: &VpcId, notes: &[Note]) -> Result<(), CloudError> {
         let call = Call::writing("dynamodb:UpdateItem", format!("{} notes on {vpc}", notes.len()));
         let table = self.table(&call)?;
-        let results = at_once(notes.iter().map(|note| self.write(table, vpc, note))).await;
+        let is_over =
+            |note: &&Note| matches!(note, Note::Wanted(_, None) | Note::Unused(_, None) | Note::Attached(_, _, None));
+        let (over, new): (Vec<&Note>, Vec<&Note>) = notes.iter().partition(is_over);
+        // One after the other: an item goes with its last attachment, and must not take a new one along.
+        let mut results = at_once(over.into_iter().map(|note| self.write(table, vpc, note))).await;
+        results.extend(at_once(new.into_iter().map(|note| self.write(table, vpc, note))).await);
         results.into_iter().collect()
     }
 
@@ -177,23 +183,17 @@ impl StateTable {
                 self.write_since(table, vpc, entry, *since).await
             }
             Note::Unused(group, since) => self.write_since(table, vpc, format!("{UNUSED} {group}"), *since).await,
-            Note::Attached(target, group, attached) => {
-                let key = attached_key(vpc);
+            Note::Attached(target, group, None) => self.forget_attached(table, vpc, target, group).await,
+            Note::Attached(target, group, Some(attached)) => {
                 let call = Call::writing("dynamodb:UpdateItem", format!("{} in {table}", list_entry(target)));
-                let request = self
-                    .client
-                    .update_item()
-                    .table_name(table)
-                    .set_key(Some(keys(&key, list_entry(target))))
-                    .expression_attribute_names("#group", group.as_str());
-                let request = match attached {
-                    None => request.update_expression("REMOVE #group"),
-                    Some(attached) => request
-                        .update_expression("SET #group = :attached, #expires = :expires")
-                        .expression_attribute_names("#expires", EXPIRES)
-                        .expression_attribute_values(":attached", AttributeValue::S(written(attached, &call)?))
-                        .expression_attribute_values(":expires", expires(last_of(attached), ATTACHED_KEPT_FOR)),
-                };
+                let request = self.client.update_item().table_name(table);
+                let request = request
+                    .set_key(Some(keys(&attached_key(vpc), list_entry(target))))
+                    .update_expression("SET #group = :attached, #expires = :expires")
+                    .expression_attribute_names("#group", group.as_str())
+                    .expression_attribute_names("#expires", EXPIRES)
+                    .expression_attribute_values(":attached", AttributeValue::S(written(attached, &call)?))
+                    .expression_attribute_values(":expires", expires(last_of(attached), ATTACHED_KEPT_FOR));
                 request.send().await.map(drop).map_err(|error| call.failed(&error))
             }
         }
@@ -206,19 +206,43 @@ impl StateTable {
         entry: String,
         since: Option<Timestamp>,
     ) -> Result<(), CloudError> {
-        let resource = format!("{entry} in {table}");
-        let item = keys(vpc.as_str(), entry);
-        if let Some(since) = since {
-            let call = Call::writing("dynamodb:PutItem", resource);
-            let request = self.client.put_item().table_name(table).set_item(Some(item));
-            let request = request.item("since", AttributeValue::S(since.to_string()));
-            let request = request.item(EXPIRES, expires(since, KEPT_FOR));
-            request.send().await.map(drop).map_err(|error| call.failed(&error))
+        let Some(since) = since else { return self.delete(table, vpc.as_str(), entry).await };
+        let call = Call::writing("dynamodb:PutItem", format!("{entry} in {table}"));
+        let request = self.client.put_item().table_name(table).set_item(Some(keys(vpc.as_str(), entry)));
+        let request = request.item("since", AttributeValue::S(since.to_string()));
+        let request = request.item(EXPIRES, expires(since, KEPT_FOR));
+        request.send().await.map(drop).map_err(|error| call.failed(&error))
+    }
+
+    /// Takes an attachment out of its list's item, and the item away with the last one: interfaces come
+    /// and go, and empty items of all that ever were would be read with every sweep.
+    async fn forget_attached(
+        &self,
+        table: &str,
+        vpc: &VpcId,
+        target: &Target,
+        group: &SecurityGroupId,
+    ) -> Result<(), CloudError> {
+        let (key, entry) = (attached_key(vpc), list_entry(target));
+        let call = Call::writing("dynamodb:UpdateItem", format!("{entry} in {table}"));
+        let request = self.client.update_item().table_name(table);
+        let request = request
+            .set_key(Some(keys(&key, entry.clone())))
+            .update_expression("REMOVE #group")
+            .expression_attribute_names("#group", group.as_str())
+            .return_values(ReturnValue::AllNew);
+        let answer = request.send().await.map_err(|error| call.failed(&error))?;
+        if attachments(&answer.attributes.unwrap_or_default()).is_empty() {
+            self.delete(table, &key, entry).await
         } else {
-            let call = Call::writing("dynamodb:DeleteItem", resource);
-            let request = self.client.delete_item().table_name(table).set_key(Some(item));
-            request.send().await.map(drop).map_err(|error| call.failed(&error))
+            Ok(())
         }
+    }
+
+    async fn delete(&self, table: &str, key: &str, entry: String) -> Result<(), CloudError> {
+        let call = Call::writing("dynamodb:DeleteItem", format!("{entry} in {table}"));
+        let request = self.client.delete_item().table_name(table).set_key(Some(keys(key, entry)));
+        request.send().await.map(drop).map_err(|error| call.failed(&error))
     }
 
     fn table(&self, call: &Call) -> Result<&str, CloudError> {

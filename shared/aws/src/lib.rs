@@ -127,6 +127,22 @@ impl Aws {
         }
     }
 
+    /// What is to be asked about stores, by the kind of store; those of another Region lie in gaps.
+    fn by_kind<'which, T>(
+        &self,
+        call: &'static str,
+        which: impl Iterator<Item = (&'which StoreArn, T)>,
+    ) -> (BTreeMap<StoreKind, Vec<T>>, Vec<Gap>) {
+        let (mut by_kind, mut gaps) = (BTreeMap::<StoreKind, Vec<T>>::new(), Vec::new());
+        for (arn, asked) in which {
+            match self.in_region(arn, &Call::reading(call, arn.as_str())) {
+                Ok(()) => by_kind.entry(arn.kind()).or_default().push(asked),
+                Err(error) => gaps.push(error.into()),
+            }
+        }
+        (by_kind, gaps)
+    }
+
     /// Refuses stores of another Region: their names may be somebody else's here, or nobody's,
     /// and a `NotFound` of the wrong Region would pass for the end of a store.
     fn in_region(&self, arn: &StoreArn, call: &Call) -> Result<(), CloudError> {
@@ -157,14 +173,7 @@ impl Observe for Aws {
     }
 
     async fn stores(&self, which: &BTreeSet<StoreArn>) -> Reading<Sighting> {
-        let mut by_kind = BTreeMap::<StoreKind, Vec<&StoreArn>>::new();
-        let mut gaps: Vec<Gap> = Vec::new();
-        for arn in which {
-            match self.in_region(arn, &Call::reading("tagwire:DescribeStore", arn.as_str())) {
-                Ok(()) => by_kind.entry(arn.kind()).or_default().push(arn),
-                Err(error) => gaps.push(error.into()),
-            }
-        }
+        let (by_kind, gaps) = self.by_kind("tagwire:DescribeStore", which.iter().map(|arn| (arn, arn)));
         let mut reading = reading::together(by_kind.into_iter().map(|(kind, arns)| async move {
             match kind {
                 StoreKind::DbCluster => self.rds.clusters(&arns).await,
@@ -177,14 +186,7 @@ impl Observe for Aws {
     }
 
     async fn holders(&self, which: &BTreeMap<StoreId, StoreArn>) -> Reading<DataStore> {
-        let mut by_kind = BTreeMap::<StoreKind, Vec<&StoreId>>::new();
-        let mut gaps: Vec<Gap> = Vec::new();
-        for (id, arn) in which {
-            match self.in_region(arn, &Call::reading("tagwire:FindStore", arn.as_str())) {
-                Ok(()) => by_kind.entry(arn.kind()).or_default().push(id),
-                Err(error) => gaps.push(error.into()),
-            }
-        }
+        let (by_kind, gaps) = self.by_kind("tagwire:FindStore", which.iter().map(|(id, arn)| (arn, id)));
         let mut reading = reading::together(by_kind.into_iter().map(|(kind, ids)| async move {
             match kind {
                 StoreKind::DbCluster => self.rds.clusters_by_identity(&ids).await,

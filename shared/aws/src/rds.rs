@@ -28,7 +28,7 @@ use tagwire_engine::cloud::{CloudError, ErrorKind};
 
 use crate::{
     error::{Call, Odd, required},
-    reading::{at_once, pages, together},
+    reading::{Page, at_once, pages, sample, together},
 };
 
 /// Most records a page may hold, and therefore most identifiers that are asked for at once.
@@ -57,12 +57,7 @@ impl Rds {
     /// Asks for DB clusters, of all engines.
     pub(crate) async fn clusters(&self, which: &[&StoreArn]) -> Reading<Sighting> {
         let answers = at_once(which.chunks(AT_A_TIME).map(|chunk| {
-            let list = async |names: Vec<String>, token| {
-                let filter = Filter::builder().name("db-cluster-id").set_values(Some(names)).build();
-                let request = self.client.describe_db_clusters().filters(filter);
-                let page = request.max_records(PAGE_SIZE).set_marker(token).send().await?;
-                Ok((page.db_clusters.unwrap_or_default(), page.marker))
-            };
+            let list = async |names, marker| self.list_clusters("db-cluster-id", names, marker).await;
             let single =
                 async |name: &str| match self.client.describe_db_clusters().db_cluster_identifier(name).send().await {
                     Ok(answer) => Ok(Some(answer.db_clusters.unwrap_or_default())),
@@ -123,12 +118,7 @@ impl Rds {
     /// Asks for DB instances.
     pub(crate) async fn instances(&self, which: &[&StoreArn]) -> Reading<Sighting> {
         let answers = at_once(which.chunks(AT_A_TIME).map(|chunk| {
-            let list = async |names: Vec<String>, token| {
-                let filter = Filter::builder().name("db-instance-id").set_values(Some(names)).build();
-                let request = self.client.describe_db_instances().filters(filter);
-                let page = request.max_records(PAGE_SIZE).set_marker(token).send().await?;
-                Ok((page.db_instances.unwrap_or_default(), page.marker))
-            };
+            let list = async |names, marker| self.list_instances("db-instance-id", names, marker).await;
             let single = async |name: &str| match self
                 .client
                 .describe_db_instances()
@@ -157,44 +147,46 @@ impl Rds {
 
     /// The DB clusters that have these identities, whatever they are called now.
     pub(crate) async fn clusters_by_identity(&self, which: &[&StoreId]) -> Reading<DataStore> {
-        together(which.chunks(AT_A_TIME).map(async |chunk| {
-            let ids: Vec<String> = chunk.iter().map(ToString::to_string).collect();
-            let what = format!("DB clusters with {}", ids.join(" "));
-            let call = Call::reading(DESCRIBE_CLUSTERS, what.as_str());
-            let listed = pages(&call, &what, async |token| {
-                let filter = Filter::builder().name("db-cluster-resource-id").set_values(Some(ids.clone())).build();
-                let request = self.client.describe_db_clusters().filters(filter);
-                let page = request.max_records(PAGE_SIZE).set_marker(token).send().await?;
-                Ok((page.db_clusters.unwrap_or_default(), page.marker))
-            })
-            .await;
-            let named = call.understand(listed, DbCluster::db_cluster_arn, with_arn(DbCluster::db_cluster_arn));
-            let mut stores = self.understand_clusters(named.found).await;
-            stores.gaps.extend(named.gaps);
-            stores
-        }))
-        .await
+        let shape = Shape { call: DESCRIBE_CLUSTERS, arn: DbCluster::db_cluster_arn };
+        let list = async |ids, marker| self.list_clusters("db-cluster-resource-id", ids, marker).await;
+        let named = find(shape, which, list).await;
+        let mut stores = self.understand_clusters(named.found).await;
+        stores.gaps.extend(named.gaps);
+        stores
     }
 
     /// Likewise for DB instances.
     pub(crate) async fn instances_by_identity(&self, which: &[&StoreId]) -> Reading<DataStore> {
-        together(which.chunks(AT_A_TIME).map(async |chunk| {
-            let ids: Vec<String> = chunk.iter().map(ToString::to_string).collect();
-            let what = format!("DB instances with {}", ids.join(" "));
-            let call = Call::reading(DESCRIBE_INSTANCES, what.as_str());
-            let listed = pages(&call, &what, async |token| {
-                let filter = Filter::builder().name("dbi-resource-id").set_values(Some(ids.clone())).build();
-                let request = self.client.describe_db_instances().filters(filter);
-                let page = request.max_records(PAGE_SIZE).set_marker(token).send().await?;
-                Ok((page.db_instances.unwrap_or_default(), page.marker))
-            })
-            .await;
-            let named = call.understand(listed, DbInstance::db_instance_arn, with_arn(DbInstance::db_instance_arn));
-            let mut stores = self.understand_instances(named.found);
-            stores.gaps.extend(named.gaps);
-            stores
-        }))
-        .await
+        let shape = Shape { call: DESCRIBE_INSTANCES, arn: DbInstance::db_instance_arn };
+        let list = async |ids, marker| self.list_instances("dbi-resource-id", ids, marker).await;
+        let named = find(shape, which, list).await;
+        let mut stores = self.understand_instances(named.found);
+        stores.gaps.extend(named.gaps);
+        stores
+    }
+
+    async fn list_clusters(
+        &self,
+        filter: &str,
+        values: Vec<String>,
+        marker: Option<String>,
+    ) -> Result<Page<DbCluster>, SdkError<DescribeDBClustersError, HttpResponse>> {
+        let filter = Filter::builder().name(filter).set_values(Some(values)).build();
+        let request = self.client.describe_db_clusters().filters(filter).max_records(PAGE_SIZE);
+        let page = request.set_marker(marker).send().await?;
+        Ok((page.db_clusters.unwrap_or_default(), page.marker))
+    }
+
+    async fn list_instances(
+        &self,
+        filter: &str,
+        values: Vec<String>,
+        marker: Option<String>,
+    ) -> Result<Page<DbInstance>, SdkError<DescribeDBInstancesError, HttpResponse>> {
+        let filter = Filter::builder().name(filter).set_values(Some(values)).build();
+        let request = self.client.describe_db_instances().filters(filter).max_records(PAGE_SIZE);
+        let page = request.set_marker(marker).send().await?;
+        Ok((page.db_instances.unwrap_or_default(), page.marker))
     }
 
     /// Writes a status tag, or takes it away.
@@ -273,11 +265,6 @@ impl Rds {
     }
 }
 
-/// Reads a description's ARN.
-fn with_arn<Raw: Clone>(arn: fn(&Raw) -> Option<&str>) -> impl Fn(&Raw) -> Result<(StoreArn, Raw), Odd> {
-    move |raw| Ok((StoreArn::parse(required(arn(raw), "its ARN")?)?, raw.clone()))
-}
-
 /// None for a cluster outside any VPC.
 fn subnet_group(raw: &DbCluster) -> Option<&str> {
     raw.db_subnet_group().filter(|name| !name.is_empty())
@@ -325,7 +312,7 @@ impl<Raw> Answer<Raw> {
 async fn ask<Raw, E>(
     shape: Shape<Raw>,
     which: &[&StoreArn],
-    list: impl AsyncFn(Vec<String>, Option<String>) -> Result<(Vec<Raw>, Option<String>), SdkError<E, HttpResponse>>,
+    list: impl AsyncFn(Vec<String>, Option<String>) -> Result<Page<Raw>, SdkError<E, HttpResponse>>,
     single: impl AsyncFn(&str) -> Result<Option<Vec<Raw>>, SdkError<E, HttpResponse>>,
 ) -> Answer<Raw>
 where
@@ -375,6 +362,27 @@ where
         }
     }
     answer
+}
+
+/// Asks which stores have some identities. `list` is given the identities; nothing is asked singly,
+/// for an identity has no name that could be looked up.
+async fn find<Raw: Clone, E>(
+    shape: Shape<Raw>,
+    which: &[&StoreId],
+    list: impl AsyncFn(Vec<String>, Option<String>) -> Result<Page<Raw>, SdkError<E, HttpResponse>>,
+) -> Reading<(StoreArn, Raw)>
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    let with_arn = |raw: &Raw| Ok((StoreArn::parse(required((shape.arn)(raw), "its ARN")?)?, raw.clone()));
+    together(which.chunks(AT_A_TIME).map(async |chunk| {
+        let ids: Vec<String> = chunk.iter().map(ToString::to_string).collect();
+        let what = format!("stores with the identity {}", sample(&ids));
+        let call = Call::reading(shape.call, what.as_str());
+        let listed = pages(&call, &what, async |marker| list(ids.clone(), marker).await).await;
+        call.understand(listed, shape.arn, with_arn)
+    }))
+    .await
 }
 
 fn cluster(raw: &DbCluster, arn: StoreArn, vpc: Option<VpcId>, connect_key: &str) -> Result<DataStore, Odd> {

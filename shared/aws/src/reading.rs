@@ -66,3 +66,12 @@ pub(crate) async fn together<T>(calls: impl IntoIterator<Item = impl Future<Outp
     }
     all
 }
+
+/// A list as an error names it: the first, and how many more.
+pub(crate) fn sample(values: &[String]) -> String {
+    match values {
+        [] => "nothing".to_owned(),
+        [only] => only.clone(),
+        [first, rest @ ..] => format!("{first} and {} more", rest.len()),
+    }
+}

@@ -20,19 +20,34 @@ use aws_smithy_types::body::SdkBody;
 
 use crate::{Aws, QueueUrls, Settings};
 
+#[derive(Debug)]
+struct Prepared {
+    /// What a call has to hold to be given it.
+    to: String,
+    status: u16,
+    body: String,
+}
+
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Script {
-    answers: Arc<Mutex<VecDeque<(u16, String)>>>,
+    answers: Arc<Mutex<VecDeque<Prepared>>>,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl HttpConnector for Script {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
+        let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default());
+        // Services that speak JSON name the operation in a header: `DynamoDB_20120810.PutItem`.
+        let operation = request.headers().get("x-amz-target").and_then(|target| target.split('.').nth(1));
+        let body = operation.map_or_else(|| body.to_string(), |operation| format!("{operation} {body}"));
+        let answer = {
+            let mut answers = self.answers.lock().unwrap();
+            let next = answers.iter().position(|prepared| plain(&body).contains(&prepared.to));
+            next.and_then(|next| answers.remove(next))
+        };
         self.asked.lock().unwrap().push(body);
-        let answer = self.answers.lock().unwrap().pop_front();
         HttpConnectorFuture::ready(match answer {
-            Some((status, body)) => {
+            Some(Prepared { status, body, .. }) => {
                 let mut answer = HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::from(body));
                 answer.headers_mut().insert("x-amzn-requestid", "r-1");
                 Ok(answer)
@@ -45,12 +60,23 @@ impl HttpConnector for Script {
 impl Script {
     /// Adds an answer.
     pub(crate) fn then(self, status: u16, body: impl Into<String>) -> Self {
-        self.answers.lock().unwrap().push_back((status, body.into()));
+        self.to("", status, body)
+    }
+
+    /// Adds an answer to a call that holds some text, for calls whose order is of no interest.
+    pub(crate) fn to(self, text: &str, status: u16, body: impl Into<String>) -> Self {
+        let prepared = Prepared { to: text.to_owned(), status, body: body.into() };
+        self.answers.lock().unwrap().push_back(prepared);
         self
     }
 
     /// The cloud whose endpoints these are.
     pub(crate) fn aws(&self) -> Aws {
+        self.aws_with(Some("memory"))
+    }
+
+    /// The same, with this state table.
+    pub(crate) fn aws_with(&self, state_table: Option<&str>) -> Aws {
         let connector = SharedHttpConnector::new(self.clone());
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
@@ -61,16 +87,19 @@ impl Script {
             .build();
         let url = |name: &str| Some(format!("https://sqs.eu-west-1.amazonaws.com/123456789012/{name}"));
         let queues = QueueUrls { connect: url("connect.fifo"), instances: url("instances"), stores: None };
-        Aws::new(&config, Settings { connect_key: "k".to_owned(), queues, state_table: Some("memory".to_owned()) })
+        let state_table = state_table.map(str::to_owned);
+        Aws::new(&config, Settings { connect_key: "k".to_owned(), queues, state_table })
     }
 
-    /// The bodies of the calls so far, with form encoding undone.
+    /// The bodies of the calls so far, with form encoding undone, each behind its operation when the
+    /// body does not name it.
     pub(crate) fn asked(&self) -> Vec<String> {
-        let plain = |body: &String| {
-            [("%3A", ":"), ("%2A", "*"), ("%2F", "/"), ("%20", " "), ("%2C", ",")]
-                .iter()
-                .fold(body.clone(), |text, (code, symbol)| text.replace(code, symbol))
-        };
-        self.asked.lock().unwrap().iter().map(plain).collect()
+        self.asked.lock().unwrap().iter().map(|body| plain(body)).collect()
     }
+}
+
+fn plain(body: &str) -> String {
+    [("%3A", ":"), ("%2A", "*"), ("%2F", "/"), ("%20", " "), ("%2C", ",")]
+        .iter()
+        .fold(body.to_owned(), |text, (code, symbol)| text.replace(code, symbol))
 }

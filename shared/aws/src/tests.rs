@@ -6,7 +6,7 @@ use tagwire_core::{
     group::GroupName,
     group::{GroupList, OwnTags, OwnedGroup, Ownership, SecurityGroup, description},
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId, VpcId},
-    observation::{Scope, Sighting},
+    observation::{Reading, Scope, Sighting},
     plan::GroupSpec,
     rule::{Direction, Peer, PortRange, Rule, Traffic},
     service::{Service, Side},
@@ -16,6 +16,8 @@ use tagwire_core::{
 use tagwire_engine::cloud::{Change, ErrorKind, Groups, Instances, Line, Observe, Queues};
 
 use crate::testing::Script;
+
+mod taking_away;
 
 fn vpc() -> VpcId {
     VpcId::parse("vpc-1").unwrap()
@@ -158,6 +160,8 @@ async fn nothing_asked_for_is_no_call() {
     assert!(aws.interfaces(&BTreeSet::new()).await.is_complete());
     assert!(aws.groups(Groups::Ids(&BTreeSet::new())).await.is_complete());
     assert!(aws.stores(&BTreeSet::new()).await.is_complete());
+    assert!(aws.wearers(&vpc(), &BTreeSet::new()).await.is_complete());
+    assert!(aws.groups(Groups::OwnedFor(&BTreeSet::new())).await.is_complete());
     assert_eq!(script.asked(), Vec::<String>::new());
 }
 

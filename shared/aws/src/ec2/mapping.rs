@@ -71,13 +71,13 @@ pub(super) fn interface(raw: &NetworkInterface) -> Result<Interface, Odd> {
 pub(super) fn wearer(raw: &NetworkInterface) -> Result<Wearer, Odd> {
     let attachment = raw.attachment();
     let instance = attachment.and_then(|attachment| attachment.instance_id()).filter(|id| !id.is_empty());
-    let bearer = match instance {
-        Some(id) => {
-            let index = attachment.and_then(NetworkInterfaceAttachment::device_index);
-            let card = attachment.and_then(NetworkInterfaceAttachment::network_card_index).unwrap_or(0);
-            Bearer::Instance { id: InstanceId::parse(id)?, primary: index == Some(0) && card == 0 }
-        }
-        None => Bearer::Other { description: raw.description().unwrap_or("without a description").to_owned() },
+    let bearer = if let Some(id) = instance {
+        let index = attachment.and_then(NetworkInterfaceAttachment::device_index);
+        let card = attachment.and_then(NetworkInterfaceAttachment::network_card_index).unwrap_or(0);
+        Bearer::Instance { id: InstanceId::parse(id)?, primary: index == Some(0) && card == 0 }
+    } else {
+        let description = raw.description().filter(|text| !text.is_empty());
+        Bearer::Other { description: description.unwrap_or("without a description").to_owned() }
     };
     Ok(Wearer {
         interface: InterfaceId::parse(required(raw.network_interface_id(), "NetworkInterfaceId")?)?,
@@ -94,14 +94,13 @@ pub(super) struct TemplateGroups {
     pub(super) names: Vec<String>,
 }
 
+/// A template may hold anything in place of an id, which no launch would take: that names no group.
 pub(super) fn template_groups(raw: &LaunchTemplateVersion) -> Result<TemplateGroups, Odd> {
-    let Some(data) = raw.launch_template_data() else {
-        return Ok(TemplateGroups { ids: Vec::new(), names: Vec::new() });
-    };
+    let data = raw.launch_template_data().ok_or_else(|| Odd::lasting("LaunchTemplateData is missing"))?;
     let of_interfaces = data.network_interfaces().iter().flat_map(TemplateInterface::groups);
     let ids = data.security_group_ids().iter().chain(of_interfaces);
     Ok(TemplateGroups {
-        ids: ids.map(|id| Ok(SecurityGroupId::parse(id.as_str())?)).collect::<Result<_, Odd>>()?,
+        ids: ids.filter_map(|id| SecurityGroupId::parse(id.as_str()).ok()).collect(),
         names: data.security_groups().to_vec(),
     })
 }

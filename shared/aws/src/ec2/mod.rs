@@ -26,7 +26,7 @@ use tagwire_engine::cloud::{CloudError, ErrorKind, Groups, Instances};
 
 use crate::{
     error::Call,
-    reading::{pages, together},
+    reading::{pages, sample, together},
 };
 
 /// Most results a page may hold.
@@ -358,15 +358,6 @@ fn chunks(values: impl Iterator<Item = String>) -> impl Iterator<Item = Vec<Stri
         values.peek()?;
         Some(values.by_ref().take(FILTER_VALUES).collect())
     })
-}
-
-/// A list as an error names it: the first, and how many more.
-fn sample(values: &[String]) -> String {
-    match values {
-        [] => "nothing".to_owned(),
-        [only] => only.clone(),
-        [first, rest @ ..] => format!("{first} and {} more", rest.len()),
-    }
 }
 
 fn own_tags(tags: &OwnTags) -> Vec<Tag> {

@@ -139,7 +139,8 @@ impl<'view> Departures<'view> {
             }
             if self.is_settled(connection) {
                 self.notes.push(Note::Wanted(connection.clone(), None));
-            } else {
+            } else if self.seen.scope != Scope::Vpc {
+                // Another run's turn. A look at everything is every turn, also of what it could not see.
                 queue.insert(connection.clone(), *since);
             }
         }
@@ -166,13 +167,16 @@ impl<'view> Departures<'view> {
 
     /// Whether a removal that was wanted once is not wanted any more, as far as can be seen.
     fn is_settled(&self, connection: &Connection) -> bool {
-        let seen = self.seen;
-        let everything = seen.scope == Scope::Vpc && seen.instances.is_complete() && seen.stores.is_complete();
+        let scope = &self.seen.scope;
         let store = self.view.store(&connection.store);
-        let both = self.view.instance(&connection.instance).is_some() && store.is_some();
-        let named = seen.scope.has_instance(&connection.instance)
-            || store.is_some_and(|store| seen.scope.has_store(&store.arn));
-        everything || (seen.instances.is_complete() && seen.stores.is_complete() && both && named)
+        let looked_at =
+            scope.has_instance(&connection.instance) || store.is_some_and(|store| scope.has_store(&store.arn));
+        let everything = *scope == Scope::Vpc;
+        match (self.view.instance(&connection.instance), store) {
+            (Some(_), Some(_)) => looked_at,
+            (None, _) => everything && self.seen.instances.is_complete(),
+            (Some(_), None) => everything && self.seen.stores.is_complete(),
+        }
     }
 
     /// Puts the departures into the plan.
@@ -232,7 +236,8 @@ impl<'view> Departures<'view> {
         } else {
             return;
         };
-        let sides = |side| view.owned_by(store, side).into_values();
+        // Whatever service they are named after.
+        let sides = |side| view.owned_groups(&store.id).filter(move |owned| owned.name.side == side);
         let worn: Vec<&Owned> = sides(Side::Store).filter(|owned| store.wears(owned.group.id())).collect();
         if worn.is_empty() || !self.seen.groups.is_complete() {
             return;
@@ -278,8 +283,8 @@ impl<'view> Departures<'view> {
 
     /// Says of those who keep a store's instance side that they are disconnected all the same.
     fn cut(&self, plan: &mut Plan, store: &DataStore, sides: &BTreeSet<&SecurityGroupId>, ground: Ground) {
-        let instance_sides = self.view.owned_by(store, Side::Instance);
-        let wearing = instance_sides.values().flat_map(|owned| self.view.wearing(owned.group.id()));
+        let instance_sides = self.view.owned_groups(&store.id).filter(|owned| owned.name.side == Side::Instance);
+        let wearing = instance_sides.flat_map(|owned| self.view.wearing(owned.group.id()));
         let wearing: BTreeSet<&InstanceId> = wearing.map(|instance| &instance.id).collect();
         for instance in wearing.into_iter().filter(|instance| !self.concern(instance, &store.id)) {
             let decided = plan
@@ -425,9 +430,7 @@ pub(super) fn whereabouts(view: &View<'_>, owned: &Owned) -> Whereabouts {
     for side in view.owned_groups(&owned.store).filter(|group| group.name.side == Side::Store) {
         let id = side.group.id();
         let Some(mut others) = view.seen.other_wearers(id) else { return Whereabouts::Unknown(None) };
-        let carried = others.next().is_some()
-            || view.wearing(id).next().is_some()
-            || view.stores().any(|store| store.groups.contains_key(id));
+        let carried = others.next().is_some() || view.wearing(id).next().is_some() || !view.stores_with(id).is_empty();
         if carried {
             let reason = Reason::StillCarried { group: id.clone() };
             return Whereabouts::Carried(Finding { subject: Subject::Store(arn), reason });

@@ -134,6 +134,37 @@ impl Ground {
     pub const ALL: [Self; 5] =
         [Self::NamesNotShared, Self::NotAskedFor, Self::StoreOptedOut, Self::StoreGone, Self::Blocked];
 
+    /// When it holds.
+    #[must_use]
+    pub fn condition(self) -> &'static str {
+        match self {
+            Self::NamesNotShared => "both carry the connect tag, and no name is in both",
+            Self::NotAskedFor => "the data store carries the connect tag, and the instance does not",
+            Self::StoreOptedOut => "the data store does not carry the connect tag",
+            Self::StoreGone => {
+                "its service does not know the data store's name and lists nothing with its identity, and nothing carries its store side"
+            }
+            Self::Blocked => {
+                "one of the two carries `tagwire:block`, or the instance's interface wears a group of isolation"
+            }
+        }
+    }
+
+    /// What goes.
+    #[must_use]
+    pub fn action(self) -> &'static str {
+        match self {
+            Self::NamesNotShared | Self::NotAskedFor => "the instance side leaves the interface",
+            Self::StoreOptedOut => {
+                "the instance sides leave the interfaces; when all have, the store side leaves the data store and the pair is deleted"
+            }
+            Self::StoreGone => "the instance sides leave the interfaces, and the pair is deleted",
+            Self::Blocked => {
+                "the instance side leaves the interface; a blocked data store loses its store side as well"
+            }
+        }
+    }
+
     /// Whether the removal uses up the window. What somebody asked for in so many words does not,
     /// nor does what leads nowhere.
     #[must_use]
@@ -361,13 +392,15 @@ fn settle(view: &View<'_>) -> Plan {
     let standings: Standings<'_> = view.stores().map(|store| (&store.id, Standing::of(view, store))).collect();
     let plan = decide(view, &standings, &BTreeSet::new());
     // What kept its last group for want of another may lose it after all when it gets one.
-    let keeps_last = |change: &InterfaceChange| {
-        let instance = Subject::Instance(change.instance.clone());
-        plan.findings
-            .iter()
-            .any(|finding| finding.subject == instance && matches!(finding.reason, Reason::LastGroup { .. }))
-    };
-    let gains = plan.interfaces.iter().filter(|(_, change)| !change.attach.is_empty() && keeps_last(change));
+    let keep_last: BTreeSet<&Subject> = plan
+        .findings
+        .iter()
+        .filter(|finding| matches!(finding.reason, Reason::LastGroup { .. }))
+        .map(|finding| &finding.subject)
+        .collect();
+    let gains = plan.interfaces.iter().filter(|(_, change)| {
+        !change.attach.is_empty() && keep_last.contains(&Subject::Instance(change.instance.clone()))
+    });
     let gaining: BTreeSet<InterfaceId> = gains.map(|(interface, _)| interface.clone()).collect();
     if gaining.is_empty() { plan } else { decide(view, &standings, &gaining) }
 }
@@ -445,7 +478,7 @@ fn mend(plan: &mut Plan, view: &View<'_>, standings: &Standings<'_>, needs: &Nee
         let Some(standing) = standings.get(id).filter(|standing| view.takes_in(standing)) else { continue };
         let used = if needs.contains_key(id) {
             Use::Needed
-        } else if view.is_worn_by_entitled(standing) {
+        } else if standing.instance_side().is_some_and(|side| view.is_worn_by_entitled(store, side)) {
             Use::Worn
         } else {
             Use::Unused

@@ -45,7 +45,7 @@ impl<'view> Standing<'view> {
         let several = owned.values().any(|by_number| by_number.len() > 1);
         let lowest = owned.values().filter_map(|by_number| by_number.keys().next()).min().copied();
         let serving = if several {
-            lowest.map_or_else(BTreeMap::new, |number| lowest_pair(view, &owned, number))
+            lowest.map_or_else(BTreeMap::new, |number| lowest_pair(view, store, &owned, number))
         } else {
             owned.iter().filter_map(|(side, by_number)| Some((*side, *by_number.values().next()?))).collect()
         };
@@ -95,8 +95,13 @@ impl<'view> Standing<'view> {
         self.serving.get(&Side::Store).is_some_and(|owned| self.store.wears(owned.group.id()))
     }
 
+    /// The id of the instance side that serves.
+    pub(super) fn instance_side(&self) -> Option<&SecurityGroupId> {
+        self.serving.get(&Side::Instance).map(|owned| owned.group.id())
+    }
+
     pub(super) fn instance_wears(&self, instance: &Instance) -> bool {
-        self.serving.get(&Side::Instance).is_some_and(|owned| instance.wears(owned.group.id()))
+        self.instance_side().is_some_and(|group| instance.wears(group))
     }
 
     fn ambiguity(&self) -> Reason {
@@ -154,9 +159,11 @@ fn partner<'seen>(view: &View<'seen>, store: &DataStore, owned: &Owned) -> Optio
 }
 
 /// Of several pairs, the one with the lowest number. Its other side is the one that it shares rules
-/// with, whatever that one's number, so that no connection is taken from those who use it.
+/// with, whatever that one's number, so that no connection is taken from those who use it. Rules that
+/// nobody uses tie nothing: they are taken out when they are not the pair's.
 fn lowest_pair<'view>(
     view: &View<'_>,
+    store: &DataStore,
     owned: &BTreeMap<Side, BTreeMap<u32, &'view Owned>>,
     number: u32,
 ) -> BTreeMap<Side, &'view Owned> {
@@ -166,9 +173,19 @@ fn lowest_pair<'view>(
         let peer = Peer::Group(other.group.id().clone());
         view.group(one.group.id()).is_some_and(|group| group.rules.iter().any(|rule| rule.peer == peer))
     };
+    let lets = |one: &Owned, other: &Owned| {
+        let peer = GroupRef::Existing(other.group.id().clone());
+        let rule =
+            store.ports.map(|ports| PairRule { side: one.name.side, ports, peer }.with_peer(other.group.id().clone()));
+        rule.zip(view.group(one.group.id())).is_some_and(|(rule, group)| group.rules.contains(&rule))
+    };
+    let is_used = |first: &Owned, second: &Owned| {
+        let instance_side = if first.name.side == Side::Instance { first } else { second };
+        (lets(first, second) && lets(second, first)) || view.is_worn_by_entitled(store, instance_side.group.id())
+    };
     let partner = |first: &Owned| {
         of(first.name.side.opposite())
-            .filter(|second| names(first, second) && names(second, first))
+            .filter(|second| names(first, second) && names(second, first) && is_used(first, second))
             .min_by_key(|second| (second.name.number != number, second.name.number))
     };
     let first = |side| numbered(side).map(|owned| (side, owned));

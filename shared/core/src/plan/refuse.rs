@@ -166,12 +166,8 @@ pub(super) fn findings(view: &View<'_>) -> Vec<Finding> {
         findings.push(Finding { subject: Subject::Group(id.clone()), reason });
     }
     for instance in seen.instances.found.iter().filter(|instance| seen.scope.has_instance(&instance.id)) {
-        let reasons = if instance.interface.is_none() {
-            vec![Reason::InstanceGone]
-        } else {
-            let stores: Vec<_> = view.stores().collect();
-            unmatched(view, &instance.wishes, &stores, seen.stores.is_complete())
-        };
+        let reasons =
+            if instance.interface.is_none() { vec![Reason::InstanceGone] } else { unmatched(view, &instance.wishes) };
         findings.extend(
             reasons.into_iter().map(|reason| Finding { subject: Subject::Instance(instance.id.clone()), reason }),
         );
@@ -204,20 +200,19 @@ fn no_match(names: BTreeSet<ConnectionName>, wishes: &Wishes) -> Option<Reason> 
 }
 
 /// What is to be said of an instance's names that no store of its VPC has.
-fn unmatched(view: &View<'_>, wishes: &Wishes, stores: &[&DataStore], all_seen: bool) -> Vec<Reason> {
+fn unmatched(view: &View<'_>, wishes: &Wishes) -> Vec<Reason> {
     let mut reasons = invalid(wishes);
-    let has = |store: &DataStore, name: &ConnectionName| store.wishes.connect.names().any(|other| other == name);
     let mut nowhere = BTreeSet::new();
     let names: BTreeSet<&ConnectionName> = wishes.connect.names().collect();
     for name in &names {
-        let here = |store: &DataStore| store.vpc.as_ref().is_none_or(|vpc| *vpc == view.seen.vpc);
-        if stores.iter().any(|store| here(store) && has(store, name)) {
+        let stores = view.stores_named(name);
+        if stores.iter().any(|store| store.vpc.as_ref().is_none_or(|vpc| *vpc == view.seen.vpc)) {
             continue;
         }
-        let elsewhere = stores.iter().find_map(|store| has(store, name).then_some((store, store.vpc.clone()?)));
+        let elsewhere = stores.iter().find_map(|store| Some((store, store.vpc.clone()?)));
         match elsewhere {
             // What was not read may well be a store of this VPC, so nothing is said of absence.
-            _ if !all_seen => {}
+            _ if !view.seen.stores.is_complete() => {}
             Some((store, vpc)) => {
                 reasons.push(Reason::DifferentVpc { name: (*name).clone(), store: store.arn.clone(), vpc });
             }

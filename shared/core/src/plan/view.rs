@@ -35,6 +35,10 @@ pub(super) struct View<'seen> {
     by_name: BTreeMap<&'seen ConnectionName, BTreeSet<&'seen InstanceId>>,
     /// The instances that wear a group on their primary interface.
     by_group: BTreeMap<&'seen SecurityGroupId, BTreeSet<&'seen InstanceId>>,
+    /// The stores that hold a name, in the order of their identities.
+    stores_by_name: BTreeMap<&'seen ConnectionName, Vec<&'seen DataStore>>,
+    /// The stores whose lists hold a group, in whatever membership.
+    stores_by_group: BTreeMap<&'seen SecurityGroupId, Vec<&'seen DataStore>>,
 }
 
 /// The group names of the VPC that are taken, by somebody or by this very plan.
@@ -74,6 +78,18 @@ impl<'seen> View<'seen> {
                 by_store.entry(owned.store.clone()).or_default().push(*id);
             }
         }
+        let stores: BTreeMap<&StoreId, &DataStore> =
+            seen.present_stores().into_values().map(|store| (&store.id, store)).collect();
+        let mut stores_by_name = BTreeMap::<_, Vec<_>>::new();
+        let mut stores_by_group = BTreeMap::<_, Vec<_>>::new();
+        for store in stores.values() {
+            for name in store.wishes.connect.names() {
+                stores_by_name.entry(name).or_default().push(*store);
+            }
+            for group in store.groups.keys() {
+                stores_by_group.entry(group).or_default().push(*store);
+            }
+        }
         Self {
             seen,
             policy,
@@ -81,7 +97,9 @@ impl<'seen> View<'seen> {
             by_group,
             by_store,
             ownership,
-            stores: seen.present_stores().into_values().map(|store| (&store.id, store)).collect(),
+            stores,
+            stores_by_name,
+            stores_by_group,
             instances: seen.instances.found.iter().map(|instance| (&instance.id, instance)).collect(),
             groups,
         }
@@ -98,6 +116,16 @@ impl<'seen> View<'seen> {
     /// Every store that was seen, here or elsewhere.
     pub(super) fn stores(&self) -> impl Iterator<Item = &'seen DataStore> {
         self.stores.values().copied()
+    }
+
+    /// The stores that hold a name, here or elsewhere.
+    pub(super) fn stores_named(&self, name: &ConnectionName) -> &[&'seen DataStore] {
+        self.stores_by_name.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// The stores whose lists hold a group, on its way in or out as well.
+    pub(super) fn stores_with(&self, group: &SecurityGroupId) -> &[&'seen DataStore] {
+        self.stores_by_group.get(group).map_or(&[], Vec::as_slice)
     }
 
     /// Every instance that was seen.
@@ -207,13 +235,13 @@ impl<'seen> View<'seen> {
         interface.groups.iter().filter_map(|group| self.owned(group)).filter(|owned| owned.name.side == Side::Instance)
     }
 
-    /// Whether an instance wears a store's pair that may reach it as far as the tags go.
-    pub(super) fn is_worn_by_entitled(&self, standing: &Standing<'_>) -> bool {
-        !standing.store.wishes.blocked
+    /// Whether an instance wears a store's instance side that may reach it as far as the tags go.
+    pub(super) fn is_worn_by_entitled(&self, store: &DataStore, instance_side: &SecurityGroupId) -> bool {
+        !store.wishes.blocked
             && self
-                .sharing(standing.store)
+                .sharing(store)
                 .into_iter()
-                .any(|instance| !self.is_blocked(instance) && standing.instance_wears(instance))
+                .any(|instance| !self.is_blocked(instance) && instance.wears(instance_side))
     }
 
     pub(super) fn group(&self, id: &SecurityGroupId) -> Option<&'seen SecurityGroup> {

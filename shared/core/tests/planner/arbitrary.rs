@@ -20,7 +20,7 @@ use tagwire_world::{Unread, World, reaches, shuffled, worlds};
 use crate::case::holds;
 
 /// Few enough for a few seconds; the environment variable `PROPTEST_CASES` asks for more.
-fn config() -> ProptestConfig {
+pub(crate) fn config() -> ProptestConfig {
     let usual = ProptestConfig::default();
     ProptestConfig { cases: usual.cases.max(500), failure_persistence: None, ..usual }
 }
@@ -31,18 +31,18 @@ fn after(world: &World) -> Observation {
 }
 
 /// Every instance and store that were seen.
-fn everyone(seen: &Observation) -> Vec<(&Instance, &DataStore)> {
+pub(crate) fn everyone(seen: &Observation) -> Vec<(&Instance, &DataStore)> {
     let stores = seen.present_stores();
     let of = |store| seen.instances.found.iter().map(move |instance| (instance, store));
     stores.into_values().flat_map(of).collect()
 }
 
-fn is_blocked(world: &World, instance: &Instance, store: &DataStore) -> bool {
+pub(crate) fn is_blocked(world: &World, instance: &Instance, store: &DataStore) -> bool {
     let isolated = || world.policy.isolation_groups.iter().any(|group| instance.wears(group));
     instance.wishes.blocked || store.wishes.blocked || isolated()
 }
 
-fn entitled(world: &World, instance: &Instance, store: &DataStore) -> bool {
+pub(crate) fn entitled(world: &World, instance: &Instance, store: &DataStore) -> bool {
     !instance.wishes.connect.shared_with(&store.wishes.connect).is_empty() && !is_blocked(world, instance, store)
 }
 
@@ -53,21 +53,28 @@ fn holds_still(world: &World, instance: &Instance, store: &DataStore) -> bool {
     still && !is_blocked(world, instance, store)
 }
 
-/// The same world, with everything read, and nothing that was taken off too often.
-fn fully_read(mut world: World) -> World {
+/// The same world, with everything read.
+pub(crate) fn fully_read(mut world: World) -> World {
     let seen = &mut world.seen;
     for gaps in [&mut seen.instances.gaps, &mut seen.stores.gaps, &mut seen.groups.gaps, &mut seen.wearing.by.gaps] {
         gaps.clear();
     }
     seen.launch_templates.get_or_insert_default().gaps.clear();
-    match &mut seen.memory {
-        Recall::Known(memory) => memory.attached.clear(),
-        Recall::Unknown(_) => seen.memory = Recall::Known(Memory::default()),
+    if let Recall::Unknown(_) = seen.memory {
+        seen.memory = Recall::Known(Memory::default());
     }
     world
 }
 
-fn eligible(seen: &Observation, instance: &Instance, store: &DataStore) -> bool {
+/// The same world, with nothing that was taken off too often.
+pub(crate) fn uncontested(mut world: World) -> World {
+    if let Recall::Known(memory) = &mut world.seen.memory {
+        memory.attached.clear();
+    }
+    world
+}
+
+pub(crate) fn eligible(seen: &Observation, instance: &Instance, store: &DataStore) -> bool {
     instance.interface.is_some()
         && !instance.wishes.held
         && !store.wishes.held
@@ -137,7 +144,7 @@ fn without_invitations(seen: &Observation) -> Observation {
 }
 
 /// Room on both lists whatever else is attached, and no more than one pair to choose from.
-fn roomy(world: &World, instance: &Instance, store: &DataStore) -> bool {
+pub(crate) fn roomy(world: &World, instance: &Instance, store: &DataStore) -> bool {
     let stores = world.seen.present_stores().len();
     let groups = instance.interface.as_ref().map_or(0, |interface| interface.groups.len());
     groups + stores <= world.policy.interface_group_limit
@@ -162,7 +169,7 @@ proptest! {
 
     #[test]
     fn whoever_shares_a_name_with_a_store_that_can_be_connected_reaches_it(world in worlds()) {
-        let mut world = fully_read(world);
+        let mut world = uncontested(fully_read(world));
         world.seen.scope = Scope::Vpc;
         let after = after(&world);
         for (instance, store) in everyone(&world.seen) {

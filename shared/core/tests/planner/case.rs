@@ -9,7 +9,7 @@ use tagwire_core::{
     group::{Ownership, SecurityGroup},
     id::{InstanceId, SecurityGroupId, StoreArn},
     observation::Observation,
-    plan::{Ground, Plan, Verdict, plan},
+    plan::{Plan, Verdict, plan},
 };
 use tagwire_world::World;
 
@@ -99,22 +99,29 @@ pub(crate) fn holds(world: &World) -> Result<Plan, String> {
     if let Some((target, _)) = lists(&after).into_iter().find(|(_, list)| list.is_empty()) {
         return fail(format!("the list of {target} is empty"));
     }
-    if let Some(contradiction) = contradiction(&first, &second) {
+    if let Some(contradiction) = contradiction(seen, &first, &second) {
         return fail(contradiction);
     }
     Ok(first)
 }
 
-/// The world once its plan has been carried out, some minutes later.
+/// The world once its plan has been carried out, some minutes later; all that holds for every
+/// plan is verified.
 pub(crate) fn after(world: &World, minutes: i64) -> Result<World, String> {
-    let World { seen, policy } = world;
-    let checked = check(holds(world)?, seen, policy).map_err(|violations| format!("{violations:?}"))?;
-    let mut seen = expected(seen, &checked);
-    seen.at += SignedDuration::from_mins(minutes);
-    Ok(World { seen, policy: policy.clone() })
+    holds(world).and_then(|_| step(world, minutes)).map(|(_, after)| after)
 }
 
-fn not_owned(seen: &Observation) -> BTreeMap<&SecurityGroupId, &SecurityGroup> {
+/// Likewise, verified by the checker alone.
+pub(crate) fn step(world: &World, minutes: i64) -> Result<(Plan, World), String> {
+    let World { seen, policy } = world;
+    let plan = plan(seen, policy);
+    let checked = check(plan.clone(), seen, policy).map_err(|violations| format!("{violations:?} for\n{plan}"))?;
+    let mut seen = expected(seen, &checked);
+    seen.at += SignedDuration::from_mins(minutes);
+    Ok((plan, World { seen, policy: policy.clone() }))
+}
+
+pub(crate) fn not_owned(seen: &Observation) -> BTreeMap<&SecurityGroupId, &SecurityGroup> {
     let groups = seen.groups.found.iter();
     groups.filter(|group| !matches!(group.ownership(), Ownership::Owned(_))).map(|group| (&group.id, group)).collect()
 }
@@ -129,7 +136,7 @@ fn lists(seen: &Observation) -> BTreeMap<String, BTreeSet<&SecurityGroupId>> {
 }
 
 /// What is not owned of every list of groups.
-fn foreign_in_lists(seen: &Observation) -> BTreeMap<String, BTreeSet<&SecurityGroupId>> {
+pub(crate) fn foreign_in_lists(seen: &Observation) -> BTreeMap<String, BTreeSet<&SecurityGroupId>> {
     let is_owned = |group: &SecurityGroup| matches!(group.ownership(), Ownership::Owned(_));
     let owned: BTreeSet<_> = seen.groups.found.iter().filter(|group| is_owned(group)).map(|group| &group.id).collect();
     let foreign = |list: BTreeSet<_>| list.difference(&owned).copied().collect();
@@ -137,10 +144,18 @@ fn foreign_in_lists(seen: &Observation) -> BTreeMap<String, BTreeSet<&SecurityGr
 }
 
 /// A verdict that the changes, or the verdict after them, do not bear out.
-fn contradiction(first: &Plan, second: &Plan) -> Option<String> {
+fn contradiction(seen: &Observation, first: &Plan, second: &Plan) -> Option<String> {
+    let stores = seen.present_stores();
     let after: BTreeMap<(&InstanceId, &StoreArn), &Verdict> =
         second.decisions.iter().map(|decision| ((&decision.instance, &decision.store), &decision.verdict)).collect();
-    first.decisions.iter().find_map(|decision| {
+    // The name of a store that is gone may be another one's by now, and stands for both.
+    let detachments = || first.interfaces.values().flat_map(|change| change.detach.values());
+    let shares_name = |store: &StoreArn| {
+        let id = stores.get(store).map(|store| &store.id);
+        detachments()
+            .any(|detachment| detachment.arn.as_ref() == Some(store) && id.is_some_and(|id| *id != detachment.store))
+    };
+    first.decisions.iter().filter(|decision| !shares_name(&decision.store)).find_map(|decision| {
         let changes = || first.interfaces.values().filter(|change| change.instance == decision.instance);
         let attaches =
             changes().any(|change| change.attach.values().any(|attachment| attachment.store == decision.store));
@@ -156,8 +171,6 @@ fn contradiction(first: &Plan, second: &Plan) -> Option<String> {
             Verdict::Connecting => works && matches!(then, Some(Verdict::Connected(_))),
             Verdict::Waiting(_) => then == Some(&decision.verdict),
             Verdict::Refused(_) => !attaches && matches!(then, Some(Verdict::Refused(_) | Verdict::Connected(_))),
-            // Its name may be another store's by now.
-            Verdict::Disconnecting(Ground::StoreGone) => detaches,
             Verdict::Disconnecting(_) => {
                 let by_others = matches!(then, Some(Verdict::Connected(via)) if !via.owned);
                 (detaches || cuts) && (by_others || matches!(then, None | Some(Verdict::Refused(_))))

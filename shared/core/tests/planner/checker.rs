@@ -2,10 +2,10 @@
 
 use tagwire_core::{
     check::{Violation, check},
-    group::{GroupName, Ownership},
+    group::{GroupName, Owned, Ownership},
     id::SecurityGroupId,
     plan::{GroupRef, Plan, plan},
-    rule::PortRange,
+    rule::{Peer, PortRange},
     service::{Service, Side},
 };
 use tagwire_world::World;
@@ -134,4 +134,184 @@ fn repairing_a_store_outside_the_scope_is_refused() {
     let outside = World::read("db orders connect=orders\npair orders 1 arn=old\nscope i-1").unwrap();
     let violations = check(plan(&world.seen, &world.policy), &outside.seen, &outside.policy).unwrap_err();
     assert!(matches!(violations.as_slice(), [Violation::OutsideScope { .. }]), "{violations:?}");
+}
+
+/// Plans what one world asks for and has it checked in another; the violations.
+#[track_caller]
+fn refused(made_in: &str, checked_in: &str) -> Vec<Violation> {
+    spoilt(made_in, checked_in, |_, _| {})
+}
+
+#[track_caller]
+fn spoilt(made_in: &str, checked_in: &str, spoil: fn(&mut Plan, &World)) -> Vec<Violation> {
+    let (made_in, checked_in) = (World::read(made_in).unwrap(), World::read(checked_in).unwrap());
+    let mut plan = plan(&made_in.seen, &made_in.policy);
+    assert!(!plan.is_empty());
+    spoil(&mut plan, &made_in);
+    check(plan, &checked_in.seen, &checked_in.policy).unwrap_err()
+}
+
+/// The owned groups of a world.
+fn owned(world: &World) -> Vec<Owned> {
+    let groups = world.seen.groups.found.iter();
+    let owned = groups.filter_map(|group| match group.ownership() {
+        Ownership::Owned(owned) => Some(owned),
+        Ownership::Foreign | Ownership::Forged(_) => None,
+    });
+    owned.collect()
+}
+
+#[test]
+fn a_ground_has_to_hold_where_the_plan_is_carried_out() {
+    let pair = "pair orders 1 worn-by=i-1";
+    for (made_in, checked_in) in [
+        ("instance i-1\ndb orders connect=a", "instance i-1 connect=a\ndb orders connect=a"),
+        ("instance i-1\ndb orders connect=a", "instance i-1 connect=\"a,b\"\ndb orders connect=a"),
+        ("instance i-1\ndb orders connect=a", "instance i-1 hold\ndb orders connect=a"),
+        ("instance i-1\ndb orders connect=a", "instance i-1\ndb orders connect=a hold"),
+        ("instance i-1 connect=b\ndb orders connect=a", "instance i-1 connect=b\ndb orders connect=\"a,b\""),
+        ("instance i-1 block\ndb orders connect=a", "instance i-1\ndb orders connect=a"),
+        ("instance i-1\ngone orders", "instance i-1\ngone orders unsure"),
+        ("instance i-1\ngone orders", "instance i-1 hold\ngone orders"),
+        ("instance i-1\ngone orders", "instance i-1"),
+        ("instance i-1\ngone orders", "instance i-1\ngone orders\ndb other groups=default,rds-ec2-1"),
+        ("instance i-1\ngone orders", "instance i-1\ngone orders\ninterface eni-9 wears=rds-ec2-1 of=x"),
+        ("instance i-1\ngone orders", "instance i-1\ngone orders\ngap wearers"),
+        ("instance i-1\ngone orders", "instance i-1\ngone orders\ngap instances"),
+    ] {
+        let violations = refused(&format!("{made_in}\n{pair}\ntemplate rds-ec2-1"), &format!("{checked_in}\n{pair}"));
+        assert!(
+            violations.iter().any(|violation| matches!(violation, Violation::NoGround { .. })),
+            "{violations:?} in\n{checked_in}"
+        );
+    }
+}
+
+#[test]
+fn a_store_side_stays_as_long_as_anybody_could_go_before_it() {
+    let opted_out = "instance i-1\ndb orders\npair orders 1 worn-by=i-1";
+    for more in ["instance i-2 wears=default,ec2-rds-1", "interface eni-9 wears=ec2-rds-1 of=x"] {
+        let violations = refused(opted_out, &format!("{opted_out}\n{more}"));
+        assert!(violations.iter().any(|violation| matches!(violation, Violation::NoGround { .. })), "{violations:?}");
+    }
+    for gap in ["wearers", "instances"] {
+        let violations = refused(opted_out, &format!("{opted_out}\ngap {gap}"));
+        assert!(violations.iter().any(|violation| matches!(violation, Violation::RestsOnGap { .. })), "{violations:?}");
+    }
+    for store in ["db orders connect=a", "db orders hold", "db orders connect=\"a,b\""] {
+        let violations = refused(opted_out, &opted_out.replace("db orders", store));
+        assert!(violations.iter().any(|violation| matches!(violation, Violation::NoGround { .. })), "{violations:?}");
+    }
+}
+
+#[test]
+fn taking_anything_away_without_having_read_all_groups_is_refused() {
+    let violations = refused(WORN, &format!("{WORN}\ngap groups"));
+    assert!(matches!(violations.as_slice(), [Violation::RestsOnGap { .. }]), "{violations:?}");
+}
+
+#[test]
+fn taking_anything_away_outside_the_scope_is_refused() {
+    for (made_in, scope) in [(WORN, "scope i-9"), ("db orders block\npair orders 1\ntemplate ec2-rds-1", "scope i-9")] {
+        let violations = refused(made_in, &format!("{made_in}\n{scope}"));
+        assert!(matches!(violations.as_slice(), [Violation::OutsideScope { .. }]), "{violations:?}");
+    }
+}
+
+#[test]
+fn leaving_a_list_empty_is_refused() {
+    let alone = |world: &str| world.replace("instance i-1", "instance i-1 wears=none");
+    let violations = refused(WORN, &alone(WORN));
+    assert!(matches!(violations.as_slice(), [Violation::BadList { .. }]), "{violations:?}");
+    let blocked = "db orders block\npair orders 1\ntemplate ec2-rds-1";
+    let violations = refused(blocked, &blocked.replace("block", "block groups=none"));
+    assert!(matches!(violations.as_slice(), [Violation::BadList { .. }]), "{violations:?}");
+}
+
+#[test]
+fn taking_a_group_off_that_is_not_the_store_s_is_refused() {
+    let two =
+        "instance i-1 connect=billing\ndb orders connect=orders\npair orders 1 worn-by=i-1\npair other 2 worn-by=i-1";
+    let violations = spoilt(two, two, |plan, world| {
+        let other = owned(world).into_iter().find(|owned| owned.group.id().as_str() == "sg-ec2-rds-2").unwrap();
+        for change in plan.interfaces.values_mut() {
+            let (_, detachment) = change.detach.pop_first().unwrap();
+            change.detach.insert(other.group.clone(), detachment);
+        }
+    });
+    assert!(violations.iter().any(|violation| matches!(violation, Violation::NotOwned { .. })), "{violations:?}");
+    // A group that lost its tags in between is nobody's to take away.
+    let violations = refused(WORN, &format!("{WORN} made-by=nobody"));
+    assert!(violations.iter().all(|violation| matches!(violation, Violation::NotOwned { .. })), "{violations:?}");
+}
+
+#[test]
+fn removing_without_counting_is_refused() {
+    let uncounted = spoilt(WORN, WORN, |plan, _| plan.window = None);
+    assert!(matches!(uncounted.as_slice(), [Violation::BreaksWindow { counted: 0, removed: 1, .. }]), "{uncounted:?}");
+    let overwritten = spoilt(WORN, WORN, |plan, _| plan.window.as_mut().unwrap().version += 1);
+    assert!(matches!(overwritten.as_slice(), [Violation::BreaksWindow { .. }]), "{overwritten:?}");
+    let unknown = refused(WORN, &format!("{WORN}\ngap memory"));
+    assert!(matches!(unknown.as_slice(), [Violation::BreaksWindow { left: 0, .. }]), "{unknown:?}");
+    let cut = "instance i-1 wears=none\ndb orders\npair orders 1 worn-by=i-1";
+    let too_few = spoilt(cut, cut, |plan, _| plan.stores.values_mut().for_each(|change| change.cuts = 0));
+    assert!(matches!(too_few.as_slice(), [Violation::NoGround { .. }]), "{too_few:?}");
+}
+
+#[test]
+fn what_is_in_use_is_not_deleted() {
+    for more in [
+        "instance i-9 wears=default,ec2-rds-1",
+        "interface eni-9 wears=ec2-rds-1 of=x",
+        "interface eni-9 wears=rds-ec2-1 of=i-9 primary",
+        "db other groups=default,ec2-rds-1",
+        "group web rule=\"tcp 22 from sg-ec2-rds-1\"",
+        "gap templates",
+        "gap wearers",
+        "gap instances",
+        "gap groups",
+    ] {
+        let violations = refused(GONE, &format!("{GONE}\n{more}"));
+        assert!(!violations.is_empty());
+        assert!(
+            violations.iter().all(|violation| matches!(violation, Violation::NotDeletable { .. })),
+            "{violations:?} with {more}"
+        );
+    }
+    let unused = "db orders connect=orders\npair orders 1 loose\nunused rds-ec2-1 ago=20\nunused ec2-rds-1 ago=20";
+    for (world, instead) in [
+        (unused.replace("ago=20", "ago=1"), "unused too short"),
+        (format!("{unused}\nscope orders"), "not a look at everything"),
+        (format!("{unused}\ngap stores"), "a store unread"),
+        (format!("{unused}\ngap memory"), "nothing remembered"),
+        (format!("{unused}\ninstance i-1 connect=orders hold"), "asked for"),
+        (unused.replace("connect=orders", "connect=orders hold"), "held"),
+        (unused.replace("loose", "adding"), "carried"),
+    ] {
+        let violations = refused(unused, &world);
+        let bad = violations.iter().any(|violation| matches!(violation, Violation::NotDeletable { .. }));
+        assert!(bad, "{violations:?}: {instead}");
+    }
+}
+
+#[test]
+fn the_rules_of_a_deletion_are_those_that_name_owned_groups_and_no_others() {
+    let world = format!("{GONE} store-rule=\"tcp 22 from 10.0.0.0/8\"");
+    let violations = spoilt(&world, &world, |plan, world| {
+        let side = owned(world).into_iter().find(|owned| owned.name.side == Side::Store).unwrap();
+        let rule = world.seen.groups.found.iter().flat_map(|group| &group.rules);
+        let rule = rule.into_iter().find(|rule| matches!(rule.peer, Peer::Ipv4(_))).unwrap().clone();
+        plan.teardowns.values_mut().for_each(|teardown| teardown.revoke.push((side.group.clone(), rule.clone())));
+    });
+    assert!(matches!(violations.as_slice(), [Violation::BadRule { .. }]), "{violations:?}");
+}
+
+#[test]
+fn deleting_another_store_s_group_is_refused() {
+    let world = format!("{GONE}\npair other 2");
+    let violations = spoilt(&world, &world, |plan, world| {
+        let other = owned(world).into_iter().find(|owned| owned.store.as_str() == "db-other").unwrap();
+        plan.teardowns.values_mut().for_each(|teardown| teardown.delete.push(other.group.clone()));
+    });
+    assert!(violations.iter().any(|violation| matches!(violation, Violation::NotOwned { .. })), "{violations:?}");
 }

@@ -87,3 +87,19 @@ fn what_wears_an_owned_group_and_is_no_instance_is_reported_and_keeps_it() {
          sg-ec2-rds-1: eni-9 of i-1 wears it, which tagwire did not attach and cannot take away; it can reach what the group reaches (foreign-attachment)",
     );
 }
+
+#[test]
+fn an_owned_group_named_after_another_service_goes_with_its_store() {
+    case(
+        "instance i-1
+         db orders
+         group docdb-ec2-1 tagged=orders/store ours=store on=orders
+         group ec2-docdb-1 tagged=orders/instance ours=instance worn-by=i-1",
+    )
+    .changes(
+        "detach sg-docdb-ec2-1 from db/orders: the data store has no connect tag
+         detach sg-ec2-docdb-1 from eni-1 of i-1: the data store has no connect tag (db/orders)
+         delete sg-docdb-ec2-1 of db/orders: its data store has no connect tag
+         delete sg-ec2-docdb-1 of db/orders: its data store has no connect tag",
+    );
+}

@@ -307,3 +307,16 @@ fn of_several_pairs_the_lowest_is_the_one_whose_groups_share_rules_whatever_thei
     .changes("attach sg-ec2-rds-1 to eni-2 of i-2: shares orders with db/orders")
     .codes(&["ambiguous-pair"]);
 }
+
+#[test]
+fn rules_between_groups_of_several_pairs_that_nobody_uses_tie_nothing() {
+    case(
+        "db orders connect=orders
+         pair orders 1 only=store arn=old
+         pair orders 2/1 port=1521",
+    )
+    .changes(
+        "revoke in sg-ec2-rds-1: tcp 1521 to sg-rds-ec2-2
+         tag sg-rds-ec2-1 as store side of db/orders",
+    );
+}

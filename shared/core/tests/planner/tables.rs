@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, fs, path::Path};
 
-use tagwire_core::plan::{PairRow, StoreRow};
+use tagwire_core::plan::{Ground, PairRow, StoreRow};
 
 use crate::reasons::examples;
 
@@ -26,6 +26,16 @@ fn tables() -> String {
     text.push_str("\n## Per data store and instance that share a name\n\n| connected? | what is done |\n|---|---|\n");
     for (condition, action) in PairRow::TABLE {
         let _ = writeln!(text, "| {condition} | {action} |");
+    }
+    text.push_str(
+        "\n## Grounds for taking a connection away\n\n\
+         There are no others. A tag that cannot be read is no ground, `tagwire:hold` on either side keeps everything but a block, and\n\
+         nothing is taken away that rests on something that could not be read. What is counted uses up the disconnect window.\n\n\
+         | ground | when | what goes | counted |\n|---|---|---|---|\n",
+    );
+    for ground in Ground::ALL {
+        let counted = if ground.is_counted() { "yes" } else { "no" };
+        let _ = writeln!(text, "| `{}` | {} | {} | {counted} |", ground.code(), ground.condition(), ground.action());
     }
     text.push_str(
         "\n## Findings\n\n\

@@ -36,7 +36,8 @@ const ROUNDS: usize = 5;
 /// one after the other.
 const LEAST_TIME: Duration = Duration::from_secs(5);
 
-/// Carries out a batch of work, merged by VPC: one observation for each, however many items.
+/// Carries out a batch of work, merged by VPC: one observation for each, however many items, and another
+/// when a sweep is among them, which comes last.
 ///
 /// What failed and may pass is sent back through the delay and acknowledged, so that one VPC never
 /// blocks another, nor itself. Only what was not looked at is reported as failed.
@@ -48,7 +49,7 @@ pub async fn connect<C: Change, Q: Queues, K: Clock>(
     let mut failed = Failed::new();
     let batches = read(context.function, messages);
     let mut left = batches.len();
-    for (vpc, batch) in batches {
+    for ((_, vpc), batch) in batches {
         let now = context.clock.now();
         let time = Duration::try_from(context.deadline.duration_since(now)).unwrap_or_default();
         if time < LEAST_TIME {
@@ -63,9 +64,7 @@ pub async fn connect<C: Change, Q: Queues, K: Clock>(
         let (code, said) = Box::pin(run.run()).await;
         let result = match code {
             Code::Done(code) => Ok(code),
-            Code::Later { stores, instances, tries } => {
-                run.send_again(stores, instances, tries).await.map(|()| "looked-at-again")
-            }
+            Code::Later { stores, instances } => run.send_again(stores, instances).await.map(|()| "looked-at-again"),
             Code::GoesOn => run.go_on().await.map(|()| "goes-on"),
         };
         for message in &batch.messages {
@@ -97,38 +96,32 @@ fn rejected() -> (Code, String) {
     (Code::Done("plan-rejected"), said.to_owned())
 }
 
-/// The work of one VPC.
+/// Work that is done together.
 struct Batch {
     scope: Scope,
-    /// What was asked for by name, which is looked at again until it is settled.
-    asked: Option<Asked>,
     cause: Cause,
     tries: Tries,
     messages: Vec<String>,
 }
 
-struct Asked {
-    scope: Scope,
-    tries: Tries,
-}
-
-impl Asked {
-    /// None for a sweep: what it could not settle the next one will, and a chain of messages for
-    /// each would only grow.
-    fn by(item: &WorkItem) -> Option<Self> {
-        match &item.scope {
-            Scope::Vpc => None,
-            scope @ Scope::Some { .. } => Some(Self { scope: scope.clone(), tries: item.tries }),
-        }
-    }
-
-    fn merged(self, other: Self) -> Self {
-        Self { scope: self.scope.merged(other.scope), tries: younger(self.tries, other.tries) }
+impl Batch {
+    /// Whether something was asked for by name, which is looked at again until it is settled. What a
+    /// sweep could not settle the next one will, and a chain of messages for each would only grow.
+    fn is_asked(&self) -> bool {
+        self.scope != Scope::Vpc
     }
 }
 
-fn read(function: &str, messages: &[Message]) -> BTreeMap<VpcId, Batch> {
-    let mut batches: BTreeMap<VpcId, Batch> = BTreeMap::new();
+/// What is merged is of one kind: a launch would have to take its turn among everything that a sweep
+/// finds. In the order in which they are worked on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Asked,
+    Sweep,
+}
+
+fn read(function: &str, messages: &[Message]) -> BTreeMap<(Kind, VpcId), Batch> {
+    let mut batches: BTreeMap<(Kind, VpcId), Batch> = BTreeMap::new();
     for message in messages {
         let item = match serde_json::from_str::<WorkItem>(&message.body) {
             Ok(item) if item.version == VERSION => item,
@@ -149,15 +142,12 @@ fn read(function: &str, messages: &[Message]) -> BTreeMap<VpcId, Batch> {
                 continue;
             }
         };
-        let asked = Asked::by(&item);
-        let batch = match batches.remove(&item.vpc) {
-            None => Batch {
-                scope: item.scope,
-                asked,
-                cause: item.cause,
-                tries: item.tries,
-                messages: vec![message.id.clone()],
-            },
+        let kind = if item.scope == Scope::Vpc { Kind::Sweep } else { Kind::Asked };
+        let key = (kind, item.vpc);
+        let batch = match batches.remove(&key) {
+            None => {
+                Batch { scope: item.scope, cause: item.cause, tries: item.tries, messages: vec![message.id.clone()] }
+            }
             Some(mut batch) => {
                 // A tag change is looked into even when the tag is gone, so it wins over other causes.
                 if item.cause == Cause::TagChange {
@@ -165,15 +155,11 @@ fn read(function: &str, messages: &[Message]) -> BTreeMap<VpcId, Batch> {
                 }
                 batch.tries = younger(batch.tries, item.tries);
                 batch.scope = batch.scope.merged(item.scope);
-                batch.asked = match (batch.asked, asked) {
-                    (Some(before), Some(asked)) => Some(before.merged(asked)),
-                    (before, asked) => before.or(asked),
-                };
                 batch.messages.push(message.id.clone());
                 batch
             }
         };
-        batches.insert(item.vpc, batch);
+        batches.insert(key, batch);
     }
     batches
 }
@@ -183,7 +169,7 @@ enum Code {
     /// Nothing is left to do.
     Done(&'static str),
     /// These have to be looked at again.
-    Later { stores: BTreeSet<StoreArn>, instances: BTreeSet<InstanceId>, tries: Tries },
+    Later { stores: BTreeSet<StoreArn>, instances: BTreeSet<InstanceId> },
     /// The time ran out in the middle, and the same work goes on behind what else waits for the VPC.
     GoesOn,
 }
@@ -219,7 +205,7 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
             }
             let plan = checked.plan();
             self.report_plan(plan);
-            let unsettled = Unsettled::of(&seen, plan, at, self.batch.asked.as_ref());
+            let unsettled = Unsettled::of(&seen, plan, at, self.batch);
             if self.settings.mode == Mode::DryRun {
                 if plan.is_empty() {
                     return self.settle(unsettled, "unchanged", "nothing had to be changed".to_owned());
@@ -333,8 +319,8 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
             return (Code::GoesOn, format!("{changes} changes were made before the time ran out; it goes on"));
         }
         let said = format!("{changes} changes were made and {} failed or were left", failures.len());
-        if failures.iter().any(|failure| failure.passes()) && self.batch.asked.is_some() {
-            return self.settle(unsettled.with_all(self.batch.asked.as_ref()), "failed", said);
+        if failures.iter().any(|failure| failure.passes()) && self.batch.is_asked() {
+            return self.settle(unsettled.with_all(self.batch), "failed", said);
         }
         if outcome.is_unfinished() {
             return (Code::Done("left-to-sweep"), format!("{said}; the next sweep goes on"));
@@ -348,28 +334,20 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
         if stores.is_empty() && instances.is_empty() {
             return (Code::Done(code), said);
         }
-        let Some(asked) = &self.batch.asked else {
+        if !self.batch.is_asked() {
             return (Code::Done(code), format!("{said}; the next sweep looks again, because {because}"));
-        };
-        if asked.tries.age(self.context.clock.now()) >= GIVE_UP_AFTER {
+        }
+        if self.batch.tries.age(self.context.clock.now()) >= GIVE_UP_AFTER {
             return (
                 Code::Done("gave-up"),
                 format!("{said}; it has been tried for too long and is left to the sweep: {because}"),
             );
         }
-        (
-            Code::Later { stores, instances, tries: asked.tries },
-            format!("{said}; it is looked at again, because {because}"),
-        )
+        (Code::Later { stores, instances }, format!("{said}; it is looked at again, because {because}"))
     }
 
-    async fn send_again(
-        &self,
-        stores: BTreeSet<StoreArn>,
-        instances: BTreeSet<InstanceId>,
-        tries: Tries,
-    ) -> Result<(), CloudError> {
-        let (tries, delay) = tries.next();
+    async fn send_again(&self, stores: BTreeSet<StoreArn>, instances: BTreeSet<InstanceId>) -> Result<(), CloudError> {
+        let (tries, delay) = self.batch.tries.next();
         let lines: [(Line, BTreeSet<Hint>); 2] = [
             (Line::Stores, stores.into_iter().map(Hint::Store).collect()),
             (Line::Instances, instances.into_iter().map(Hint::Instance).collect()),
@@ -442,32 +420,32 @@ struct Unsettled {
 }
 
 impl Unsettled {
-    fn of(seen: &Observation, plan: &Plan, now: Timestamp, asked: Option<&Asked>) -> Self {
+    fn of(seen: &Observation, plan: &Plan, now: Timestamp, batch: &Batch) -> Self {
         let mut unsettled =
             Self { stores: plan.stores_to_revisit(), instances: BTreeSet::new(), because: String::new() };
         let mut because = BTreeSet::new();
         if !unsettled.stores.is_empty() {
             because.insert("a data store cannot be changed yet".to_owned());
         }
-        if let (Scope::Some { instances, .. }, Some(Asked { tries, .. })) = (&seen.scope, asked) {
+        if let Scope::Some { instances, .. } = &seen.scope {
             let found: BTreeSet<&InstanceId> = seen.instances.found.iter().map(|instance| &instance.id).collect();
             let missing: BTreeSet<_> = instances.iter().filter(|id| !found.contains(id)).cloned().collect();
-            if !missing.is_empty() && tries.age(now) < INSTANCE_MAY_BE_MISSING {
+            if !missing.is_empty() && batch.tries.age(now) < INSTANCE_MAY_BE_MISSING {
                 because.insert("an instance cannot be seen yet".to_owned());
                 unsettled.instances.extend(missing);
             }
         }
         if let Some(gap) = seen.gaps().find(|gap| gap.passing) {
             because.insert(format!("something could not be read ({gap})"));
-            unsettled = unsettled.with_all(asked);
+            unsettled = unsettled.with_all(batch);
         }
         unsettled.because = because.into_iter().collect::<Vec<_>>().join(", and ");
         unsettled
     }
 
     /// Everything that was asked for is unsettled.
-    fn with_all(mut self, asked: Option<&Asked>) -> Self {
-        if let Some(Asked { scope: Scope::Some { instances, stores }, .. }) = asked {
+    fn with_all(mut self, batch: &Batch) -> Self {
+        if let Scope::Some { instances, stores } = &batch.scope {
             self.instances.extend(instances.iter().cloned());
             self.stores.extend(stores.iter().cloned());
         }

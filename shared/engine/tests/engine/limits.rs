@@ -2,11 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use tagwire_core::policy::Mode;
 use tagwire_engine::cloud::ErrorKind;
 
 use crate::{
-    simulated::{Call, Fault, When, World, cluster, instance, vpc},
+    simulated::{Call, Fault, When, cluster, instance, vpc},
     site::Site,
 };
 
@@ -174,27 +173,6 @@ fn work_that_no_time_is_left_for_is_delivered_again() {
     site.budget.set(Duration::from_mins(1));
     site.drain();
     site.is_at_rest();
-}
-
-#[test]
-fn a_dry_run_reads_the_same_and_writes_nothing() {
-    let build = |world: &mut World| {
-        world.store("orders", &vpc("1"), Some("orders"));
-        world.launch("1", &vpc("1"), Some("orders"));
-    };
-    let (mut dry, wet) = (Site::new(build), Site::new(build));
-    dry.mode = Mode::DryRun;
-    let dry_run = dry.connect(&[dry.about_instance(&vpc("1"), &instance("1"))]);
-    let wet_run = wet.connect(&[wet.about_instance(&vpc("1"), &instance("1"))]);
-    assert_eq!(dry_run.codes("outcome"), ["dry-run"]);
-    assert_eq!(dry_run.writes(), 0);
-    assert!(!dry_run.planned().is_empty());
-    assert_eq!(dry_run.planned(), wet_run.planned());
-    assert_eq!(dry_run.calls, wet_run.calls[..dry_run.calls.len()]);
-    assert!(wet_run.calls[dry_run.calls.len()].writes());
-    dry.mode = Mode::Enforce;
-    dry.recovers();
-    wet.is_at_rest();
 }
 
 #[test]

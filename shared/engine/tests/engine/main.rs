@@ -17,7 +17,11 @@ mod batches;
 #[cfg(test)]
 mod blocks;
 #[cfg(test)]
+mod cleanup;
+#[cfg(test)]
 mod crashes;
+#[cfg(test)]
+mod dry_run;
 #[cfg(test)]
 mod errors;
 #[cfg(test)]
@@ -33,7 +37,11 @@ mod names;
 #[cfg(test)]
 mod neighbours;
 #[cfg(test)]
+mod pieces;
+#[cfg(test)]
 mod restraint;
+#[cfg(test)]
+mod statuses;
 #[cfg(test)]
 mod sweeps;
 #[cfg(test)]

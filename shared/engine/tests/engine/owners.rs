@@ -1,7 +1,7 @@
 //! What the owners of instances and stores do, and others beside them.
 
 use tagwire_core::{
-    id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId, VpcId},
+    id::{InterfaceId, SecurityGroupId, StoreArn, StoreId, VpcId},
     model::Instance,
     observation::Bearer,
     rule::Rule,
@@ -93,6 +93,16 @@ impl World {
         id
     }
 
+    /// Somebody takes a group of ours off a list.
+    pub(crate) fn they_take_off(&mut self, target: &str, group: &SecurityGroupId) {
+        for store in self.stores.values_mut().filter(|store| store.arn.as_str() == target) {
+            store.groups.remove(group);
+        }
+        for interface in self.interfaces_mut().filter(|interface| interface.id.as_str() == target) {
+            interface.groups.remove(group);
+        }
+    }
+
     /// Somebody adds a rule to a group, whose ever it is.
     pub(crate) fn they_add_rule(&mut self, group: &SecurityGroupId, rule: Rule) {
         self.groups.get_mut(group).unwrap().group.rules.insert(rule.clone());
@@ -110,11 +120,5 @@ impl World {
     pub(crate) fn side(&self, store: &StoreId, side: &str) -> Option<SecurityGroupId> {
         let groups = self.ours().remove(&(store.to_string(), side.to_owned()))?;
         groups.first().map(|group| group.id.clone())
-    }
-
-    /// The instances that wear a group on their primary interface.
-    pub(crate) fn wearing(&self, group: &SecurityGroupId) -> Vec<InstanceId> {
-        let wearing = self.instances.values().filter(|instance| instance.wears(group));
-        wearing.map(|instance| instance.id.clone()).collect()
     }
 }

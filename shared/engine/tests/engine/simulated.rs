@@ -143,7 +143,7 @@ pub(crate) struct World {
     /// What others have attached, by target, for as long as they want it there.
     pub(super) theirs: BTreeMap<String, BTreeSet<SecurityGroupId>>,
     /// The groups of others as they made them.
-    pub(super) their_groups: BTreeMap<SecurityGroupId, SecurityGroup>,
+    pub(crate) their_groups: BTreeMap<SecurityGroupId, SecurityGroup>,
     pub(crate) calls: Vec<Call>,
     pub(crate) latency: Duration,
     faults: Vec<(When, Fault)>,

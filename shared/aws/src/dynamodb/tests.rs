@@ -1,0 +1,467 @@
+//! What goes over the wire to the state table and what comes back, against prepared answers.
+
+use serde_json::{Value, json};
+use tagwire_engine::cloud::{Change, Observe};
+
+use super::*;
+use crate::testing::Script;
+
+fn vpc() -> VpcId {
+    VpcId::parse("vpc-1").unwrap()
+}
+
+fn sg(id: &str) -> SecurityGroupId {
+    SecurityGroupId::parse(id).unwrap()
+}
+
+fn time(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn interface(id: &str) -> Target {
+    Target::Interface(InterfaceId::parse(id).unwrap())
+}
+
+fn store(id: &str) -> Target {
+    Target::Store(StoreId::parse(id).unwrap())
+}
+
+fn connection() -> Connection {
+    let store = StoreId::parse("arn:aws:redshift:eu-west-1:123456789012:namespace:1").unwrap();
+    Connection { instance: InstanceId::parse("i-1").unwrap(), store }
+}
+
+fn attached() -> Attached {
+    Attached {
+        tag: "one two".into(),
+        since: time("2026-01-02T03:04:05.123456789Z"),
+        again: vec![time("2026-01-03T00:00:00Z"), time("2026-01-04T00:00:00Z")],
+        contested: true,
+    }
+}
+
+fn wanted() -> Note {
+    Note::Wanted(connection(), Some(time("2026-01-02T03:04:05Z")))
+}
+
+/// The operation of a call, and its parameters.
+fn call(asked: &str) -> (&str, Value) {
+    let (operation, body) = asked.split_once(' ').unwrap();
+    (operation, serde_json::from_str(body).unwrap())
+}
+
+fn items(items: &[Value]) -> String {
+    json!({ "Items": items }).to_string()
+}
+
+fn error(code: &str) -> String {
+    json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{code}"), "message": "m" }).to_string()
+}
+
+const OF_VPC: &str = r#"":vpc":{"S":"vpc-1"}"#;
+const OF_LISTS: &str = r#"":vpc":{"S":"vpc-1 attached"}"#;
+
+/// What is recalled when the table holds these items, of the VPC and of its lists.
+async fn recall(of_vpc: &[Value], of_lists: &[Value]) -> Result<Memory, CloudError> {
+    let script = Script::default().to(OF_VPC, 200, items(of_vpc)).to(OF_LISTS, 200, items(of_lists));
+    script.aws().recall(&vpc(), None).await
+}
+
+async fn remember(script: &Script, notes: &[Note]) {
+    script.aws().remember(&vpc(), notes).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_whole_memory_is_read_consistently_and_to_the_end() {
+    let start = json!({ "vpc": { "S": "vpc-1" }, "entry": { "S": "unused sg-1" } });
+    let unused = |group: &str| {
+        json!({ "vpc": { "S": "vpc-1" }, "entry": { "S": format!("unused {group}") },
+            "since": { "S": "2026-01-02T03:04:05Z" } })
+    };
+    let script = Script::default()
+        .to(OF_VPC, 200, json!({ "Items": [unused("sg-1")], "LastEvaluatedKey": start }).to_string())
+        .to(OF_LISTS, 200, items(&[]))
+        .to("ExclusiveStartKey", 200, items(&[unused("sg-2")]));
+    let memory = script.aws().recall(&vpc(), None).await.unwrap();
+    let since = time("2026-01-02T03:04:05Z");
+    assert_eq!(memory, Memory { unused: [(sg("sg-1"), since), (sg("sg-2"), since)].into(), ..Memory::default() });
+    let mut asked: Vec<_> = script.asked();
+    asked.sort();
+    let query = |key: &str| {
+        json!({
+            "TableName": "memory",
+            "ConsistentRead": true,
+            "KeyConditionExpression": "#vpc = :vpc",
+            "ExpressionAttributeNames": { "#vpc": "vpc" },
+            "ExpressionAttributeValues": { ":vpc": { "S": key } },
+        })
+    };
+    let mut second = query("vpc-1");
+    second["ExclusiveStartKey"] = start;
+    let mut wanted = vec![query("vpc-1"), query("vpc-1 attached"), second];
+    for asked in &asked {
+        let (operation, body) = call(asked);
+        assert_eq!(operation, "Query");
+        let index = wanted.iter().position(|wanted| *wanted == body);
+        wanted.remove(index.unwrap_or_else(|| panic!("not wanted: {body}")));
+    }
+    assert_eq!(wanted, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn an_empty_table_is_an_empty_memory() {
+    assert_eq!(recall(&[], &[]).await, Ok(Memory::default()));
+}
+
+#[tokio::test]
+async fn a_page_that_cannot_be_read_leaves_no_memory_at_all() {
+    let start = json!({ "vpc": { "S": "vpc-1" }, "entry": { "S": "a" } });
+    for (failing, other) in [(OF_VPC, OF_LISTS), (OF_LISTS, OF_VPC)] {
+        let script = Script::default()
+            .to(failing, 200, json!({ "Items": [], "LastEvaluatedKey": start }).to_string())
+            .to(other, 200, items(&[]))
+            .to("ExclusiveStartKey", 400, error("ProvisionedThroughputExceededException"));
+        let failure = script.aws().recall(&vpc(), None).await.unwrap_err();
+        assert_eq!((failure.kind, failure.call), (ErrorKind::Throttled, "dynamodb:Query"));
+    }
+}
+
+#[tokio::test]
+async fn of_some_lists_only_theirs_is_read() {
+    let script = Script::default().to("Query", 200, items(&[])).to(
+        "BatchGetItem",
+        200,
+        json!({ "Responses": { "memory": [{
+            "vpc": { "S": "vpc-1 attached" },
+            "entry": { "S": "eni-1" },
+            "expires": { "N": "1" },
+            "sg-1": { "S": serde_json::to_string(&attached()).unwrap() },
+        }] } })
+        .to_string(),
+    );
+    let lists = [interface("eni-1"), store("cluster-A")].into();
+    let memory = script.aws().recall(&vpc(), Some(&lists)).await.unwrap();
+    assert_eq!(memory.attached, [((interface("eni-1"), sg("sg-1")), attached())].into());
+    let asked = script.asked();
+    let batch = asked.iter().map(|asked| call(asked)).find(|(operation, _)| *operation == "BatchGetItem").unwrap().1;
+    assert_eq!(batch["RequestItems"]["memory"]["ConsistentRead"], true);
+    let key = |entry: &str| json!({ "vpc": { "S": "vpc-1 attached" }, "entry": { "S": entry } });
+    assert_eq!(batch["RequestItems"]["memory"]["Keys"], json!([key("eni-1"), key("cluster-A")]));
+    assert!(!asked.iter().any(|asked| asked.contains(OF_LISTS)), "{asked:?}");
+}
+
+#[tokio::test]
+async fn no_lists_are_no_call() {
+    let script = Script::default().to("Query", 200, items(&[]));
+    assert_eq!(script.aws().recall(&vpc(), Some(&BTreeSet::new())).await, Ok(Memory::default()));
+    assert_eq!(script.asked().len(), 1);
+}
+
+fn interfaces(count: usize) -> BTreeSet<Target> {
+    (0..count).map(|number| interface(&format!("eni-{number:04}"))).collect()
+}
+
+#[tokio::test]
+async fn a_hundred_lists_are_read_at_once_and_of_too_many_all() {
+    for (count, batches) in [(100, vec![100]), (101, vec![1, 100]), (500, vec![100; 5]), (501, vec![])] {
+        let mut script = Script::default().to(OF_VPC, 200, items(&[])).to(OF_LISTS, 200, items(&[]));
+        for _ in &batches {
+            script = script.to("BatchGetItem", 200, "{}");
+        }
+        script.aws().recall(&vpc(), Some(&interfaces(count))).await.unwrap();
+        let asked = script.asked();
+        let size = |body: &Value| body["RequestItems"]["memory"]["Keys"].as_array().unwrap().len();
+        let calls = asked.iter().map(|asked| call(asked));
+        let mut sizes: Vec<usize> =
+            calls.filter(|(operation, _)| *operation == "BatchGetItem").map(|(_, body)| size(&body)).collect();
+        sizes.sort_unstable();
+        assert_eq!(sizes, batches, "{count}");
+        assert_eq!(asked.iter().any(|asked| asked.contains(OF_LISTS)), count > 500);
+    }
+}
+
+fn unprocessed(entries: &[&str]) -> String {
+    let keys: Vec<Value> =
+        entries.iter().map(|entry| json!({ "vpc": { "S": "vpc-1 attached" }, "entry": { "S": entry } })).collect();
+    json!({ "Responses": { "memory": [] }, "UnprocessedKeys": { "memory": { "Keys": keys } } }).to_string()
+}
+
+#[tokio::test]
+async fn what_a_batch_leaves_out_is_asked_for_again_even_when_nothing_was_found() {
+    let script = Script::default().to("Query", 200, items(&[])).to("BatchGetItem", 200, unprocessed(&["eni-0001"])).to(
+        "BatchGetItem",
+        200,
+        r#"{"Responses":{"memory":[]},"UnprocessedKeys":{}}"#,
+    );
+    assert_eq!(script.aws().recall(&vpc(), Some(&interfaces(2))).await, Ok(Memory::default()));
+    let asked = script.asked();
+    let again = call(asked.last().unwrap()).1;
+    let entries = &again["RequestItems"]["memory"]["Keys"];
+    assert_eq!(*entries, json!([{ "vpc": { "S": "vpc-1 attached" }, "entry": { "S": "eni-0001" } }]));
+    assert_eq!(again["RequestItems"]["memory"]["ConsistentRead"], true);
+}
+
+#[tokio::test]
+async fn a_batch_that_gets_nowhere_is_throttled() {
+    let script =
+        Script::default().to("Query", 200, items(&[])).to("BatchGetItem", 200, unprocessed(&["eni-0000", "eni-0001"]));
+    let failure = script.aws().recall(&vpc(), Some(&interfaces(2))).await.unwrap_err();
+    assert_eq!((failure.kind, failure.code.as_str()), (ErrorKind::Throttled, "UnprocessedKeys"));
+}
+
+#[tokio::test]
+async fn a_malformed_window_is_an_error_and_never_an_empty_one() {
+    let one = json!({ "L": [{ "L": [{ "S": "2026-01-02T03:04:05Z" }, { "N": "2" }] }] });
+    let window = |version: Value, removals: Value| json!({ "vpc": { "S": "vpc-1" }, "entry": { "S": "window" }, "version": version, "removals": removals });
+    let whole = Window { version: 7, removals: vec![(time("2026-01-02T03:04:05Z"), 2)] };
+    assert_eq!(recall(&[window(json!({ "N": "7" }), one.clone())], &[]).await.unwrap().window, whole);
+    for malformed in [
+        json!({ "vpc": { "S": "vpc-1" }, "entry": { "S": "window" }, "version": { "N": "7" } }),
+        json!({ "vpc": { "S": "vpc-1" }, "entry": { "S": "window" }, "removals": one }),
+        window(json!({ "S": "7" }), one.clone()),
+        window(json!({ "N": "-7" }), one.clone()),
+        window(json!({ "N": "7" }), json!({ "S": "[]" })),
+        window(json!({ "N": "7" }), json!({ "L": [{ "S": "2026-01-02T03:04:05Z" }] })),
+        window(json!({ "N": "7" }), json!({ "L": [{ "L": [{ "S": "2026-01-02T03:04:05Z" }] }] })),
+        window(json!({ "N": "7" }), json!({ "L": [{ "L": [{ "S": "yesterday" }, { "N": "2" }] }] })),
+        window(json!({ "N": "7" }), json!({ "L": [{ "L": [{ "S": "2026-01-02T03:04:05Z" }, { "N": "-2" }] }] })),
+        window(json!({ "N": "7" }), json!({ "L": [{ "L": [{ "S": "2026-01-02T03:04:05Z" }, { "N": "1.5" }] }] })),
+    ] {
+        let failure = recall(std::slice::from_ref(&malformed), &[]).await.unwrap_err();
+        assert_eq!((failure.kind, failure.code.as_str()), (ErrorKind::Rejected, "item-unreadable"), "{malformed}");
+        assert_eq!(failure.resource, "the window of vpc-1 in memory");
+    }
+}
+
+#[tokio::test]
+async fn a_note_that_cannot_be_read_counts_as_lost_and_the_rest_stays() {
+    let note = |entry: &str, since: Value| json!({ "vpc": { "S": "vpc-1" }, "entry": { "S": entry }, "since": since, "expires": { "N": "1" } });
+    let since = || json!({ "S": "2026-01-02T03:04:05Z" });
+    let of_vpc = [
+        note("unused sg-1", since()),
+        note("unused sg-2", json!({ "S": "yesterday" })),
+        note("unused sg-3", json!({ "N": "1" })),
+        note("unused x-4", since()),
+        note("unused sg-5 sg-6", since()),
+        note("unused", since()),
+        note("wanted i-1", since()),
+        note("wanted x-1 cluster-A", since()),
+        note("of next year", since()),
+        json!({ "vpc": { "S": "vpc-1" }, "entry": { "S": "unused sg-7" } }),
+    ];
+    let list = |entry: &str, groups: Value| {
+        let mut item = json!({ "vpc": { "S": "vpc-1 attached" }, "entry": { "S": entry }, "expires": { "N": "1" } });
+        item.as_object_mut().unwrap().extend(groups.as_object().unwrap().clone());
+        item
+    };
+    let whole = || json!({ "S": serde_json::to_string(&attached()).unwrap() });
+    let of_lists = [
+        list("eni-1", json!({ "sg-1": whole(), "sg-2": { "S": "{" }, "sg-3": { "N": "1" }, "note": whole() })),
+        list("two words", json!({ "sg-1": whole() })),
+        list("eni-2", json!({})),
+    ];
+    let memory = recall(&of_vpc, &of_lists).await.unwrap();
+    let expected = Memory {
+        unused: [(sg("sg-1"), time("2026-01-02T03:04:05Z"))].into(),
+        attached: [((interface("eni-1"), sg("sg-1")), attached())].into(),
+        ..Memory::default()
+    };
+    assert_eq!(memory, expected);
+}
+
+#[tokio::test]
+async fn a_window_is_written_on_the_condition_that_it_follows_the_one_that_was_read() {
+    let window =
+        Window { version: 3, removals: vec![(time("2026-01-02T03:04:05.5Z"), 2), (time("2026-01-02T03:05:00Z"), 1)] };
+    let script = Script::default().then(200, "{}");
+    script.aws().reserve(&vpc(), &window).await.unwrap();
+    let asked = script.asked();
+    let (operation, body) = call(&asked[0]);
+    assert_eq!(operation, "PutItem");
+    let item = json!({
+        "vpc": { "S": "vpc-1" },
+        "entry": { "S": "window" },
+        "version": { "N": "3" },
+        "removals": { "L": [
+            { "L": [{ "S": "2026-01-02T03:04:05.5Z" }, { "N": "2" }] },
+            { "L": [{ "S": "2026-01-02T03:05:00Z" }, { "N": "1" }] },
+        ] },
+        "expires": { "N": time("2026-02-01T03:05:00Z").as_second().to_string() },
+    });
+    let expected = json!({
+        "TableName": "memory",
+        "Item": item,
+        "ConditionExpression": "attribute_not_exists(#version) OR #version = :before",
+        "ExpressionAttributeNames": { "#version": "version" },
+        "ExpressionAttributeValues": { ":before": { "N": "2" } },
+    });
+    assert_eq!(body, expected);
+    assert_eq!(recall(&[item], &[]).await.unwrap().window, window);
+}
+
+#[tokio::test]
+async fn the_errors_of_a_window_say_whether_somebody_else_wrote_it() {
+    let window = Window { version: 1, removals: vec![(Timestamp::UNIX_EPOCH, 1)] };
+    for (status, code, kind) in [
+        (400, "ConditionalCheckFailedException", ErrorKind::AlreadyThere),
+        (400, "ProvisionedThroughputExceededException", ErrorKind::Throttled),
+        (400, "ThrottlingException", ErrorKind::Throttled),
+        (400, "RequestLimitExceeded", ErrorKind::Throttled),
+        (400, "ResourceNotFoundException", ErrorKind::NotFound),
+        (400, "AccessDeniedException", ErrorKind::Denied),
+        (400, "UnrecognizedClientException", ErrorKind::Denied),
+        (400, "ValidationException", ErrorKind::Rejected),
+        (500, "InternalServerError", ErrorKind::EffectUnknown),
+    ] {
+        let failure = Script::default().then(status, error(code)).aws().reserve(&vpc(), &window).await.unwrap_err();
+        assert_eq!((failure.kind, failure.code.as_str(), failure.call), (kind, code, "dynamodb:PutItem"));
+        assert_eq!(failure.resource, "the window of vpc-1");
+    }
+    let lost = Script::default().aws().reserve(&vpc(), &window).await.unwrap_err();
+    assert_eq!((lost.kind, lost.code.as_str()), (ErrorKind::EffectUnknown, "connection-lost"));
+}
+
+#[tokio::test]
+async fn the_errors_of_a_reading_pass_or_do_not() {
+    for (status, code, kind) in [
+        (400, "ResourceNotFoundException", ErrorKind::NotFound),
+        (400, "AccessDeniedException", ErrorKind::Denied),
+        (400, "ThrottlingException", ErrorKind::Throttled),
+        (500, "InternalServerError", ErrorKind::Unavailable),
+    ] {
+        let script = Script::default().to(OF_VPC, status, error(code)).to(OF_LISTS, 200, items(&[]));
+        let failure = script.aws().recall(&vpc(), None).await.unwrap_err();
+        assert_eq!((failure.kind, failure.resource.as_str()), (kind, "vpc-1 in memory"), "{code}");
+    }
+}
+
+#[tokio::test]
+async fn since_when_something_is_so_comes_back_as_it_was_written() {
+    let unused = Note::Unused(sg("sg-1"), Some(time("2026-01-02T03:04:05.000000001Z")));
+    for (note, entry) in
+        [(wanted(), "wanted i-1 arn:aws:redshift:eu-west-1:123456789012:namespace:1"), (unused, "unused sg-1")]
+    {
+        let script = Script::default().then(200, "{}");
+        remember(&script, std::slice::from_ref(&note)).await;
+        let asked = script.asked();
+        let (operation, body) = call(&asked[0]);
+        assert_eq!((operation, body.as_object().unwrap().len()), ("PutItem", 2), "{body}");
+        assert_eq!((&body["TableName"], &body["Item"]["entry"]["S"]), (&json!("memory"), &json!(entry)));
+        let month = time("2026-02-01T03:04:05Z").as_second().to_string();
+        assert_eq!(body["Item"]["expires"]["N"], month);
+        let mut memory = Memory::default();
+        memory.note(note);
+        assert_eq!(recall(&[body["Item"].clone()], &[]).await, Ok(memory));
+    }
+}
+
+#[tokio::test]
+async fn an_attachment_comes_back_as_it_was_written_beside_those_of_its_list() {
+    for target in [interface("eni-1"), store("arn:aws:redshift:eu-west-1:123456789012:namespace:1")] {
+        let note = Note::Attached(target.clone(), sg("sg-1"), Some(attached()));
+        let script = Script::default().then(200, "{}");
+        remember(&script, std::slice::from_ref(&note)).await;
+        let asked = script.asked();
+        let (operation, mut body) = call(&asked[0]);
+        let text = body["ExpressionAttributeValues"][":attached"].take();
+        let expires = time("2027-02-08T00:00:00Z").as_second().to_string();
+        let key = json!({ "vpc": { "S": "vpc-1 attached" }, "entry": { "S": list_entry(&target) } });
+        let expected = json!({
+            "TableName": "memory",
+            "Key": key,
+            "UpdateExpression": "SET #group = :attached, #expires = :expires",
+            "ExpressionAttributeNames": { "#group": "sg-1", "#expires": "expires" },
+            "ExpressionAttributeValues": { ":attached": null, ":expires": { "N": expires } },
+        });
+        assert_eq!((operation, body), ("UpdateItem", expected));
+        let mut item = key;
+        item["sg-1"] = text;
+        let mut memory = Memory::default();
+        memory.note(note);
+        assert_eq!(recall(&[], &[item]).await, Ok(memory));
+    }
+}
+
+#[tokio::test]
+async fn what_is_over_is_taken_out() {
+    let script = Script::default().then(200, "{}").then(200, "{}");
+    remember(&script, &[Note::Wanted(connection(), None), Note::Unused(sg("sg-1"), None)]).await;
+    for (asked, entry) in
+        script.asked().iter().zip(["wanted i-1 arn:aws:redshift:eu-west-1:123456789012:namespace:1", "unused sg-1"])
+    {
+        let expected = json!({ "TableName": "memory", "Key": { "vpc": { "S": "vpc-1" }, "entry": { "S": entry } } });
+        assert_eq!(call(asked), ("DeleteItem", expected));
+    }
+    assert_eq!(script.asked().len(), 2);
+}
+
+/// A list's item as it is after one of its attachments was taken out.
+fn left(groups: &[&str]) -> String {
+    let mut item = json!({ "vpc": { "S": "vpc-1 attached" }, "entry": { "S": "eni-1" }, "expires": { "N": "1" } });
+    for group in groups {
+        item[*group] = json!({ "S": serde_json::to_string(&attached()).unwrap() });
+    }
+    json!({ "Attributes": item }).to_string()
+}
+
+#[tokio::test]
+async fn an_attachment_is_taken_out_of_its_list_and_the_item_goes_with_the_last() {
+    let over = Note::Attached(interface("eni-1"), sg("sg-1"), None);
+    let key = json!({ "vpc": { "S": "vpc-1 attached" }, "entry": { "S": "eni-1" } });
+    let update = json!({
+        "TableName": "memory",
+        "Key": key,
+        "UpdateExpression": "REMOVE #group",
+        "ExpressionAttributeNames": { "#group": "sg-1" },
+        "ReturnValues": "ALL_NEW",
+    });
+    let script = Script::default().then(200, left(&["sg-2"]));
+    remember(&script, std::slice::from_ref(&over)).await;
+    assert_eq!(script.asked().iter().map(|asked| call(asked)).collect::<Vec<_>>(), [("UpdateItem", update.clone())]);
+
+    let script = Script::default().then(200, left(&[])).then(200, "{}");
+    remember(&script, &[over]).await;
+    let delete = json!({ "TableName": "memory", "Key": key });
+    let asked = script.asked();
+    let calls: Vec<_> = asked.iter().map(|asked| call(asked)).collect();
+    assert_eq!(calls, [("UpdateItem", update), ("DeleteItem", delete)]);
+}
+
+#[tokio::test]
+async fn a_list_that_loses_one_attachment_and_gets_another_keeps_the_new_one() {
+    let notes = [
+        Note::Attached(interface("eni-1"), sg("sg-2"), Some(attached())),
+        Note::Attached(interface("eni-1"), sg("sg-1"), None),
+    ];
+    let script = Script::default().then(200, left(&[])).then(200, "{}").then(200, "{}");
+    remember(&script, &notes).await;
+    let asked = script.asked();
+    let operations: Vec<&str> = asked.iter().map(|asked| call(asked).0).collect();
+    assert_eq!(operations, ["UpdateItem", "DeleteItem", "UpdateItem"]);
+    assert!(asked[0].contains("REMOVE") && asked[2].contains("SET"), "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_note_that_fails_is_reported_and_the_others_are_written() {
+    let notes = [Note::Unused(sg("sg-1"), None), wanted(), Note::Unused(sg("sg-2"), None)];
+    let script = Script::default().to("unused sg-1", 400, error("ThrottlingException")).to("wanted", 200, "{}").to(
+        "unused sg-2",
+        200,
+        "{}",
+    );
+    let failure = script.aws().remember(&vpc(), &notes).await.unwrap_err();
+    assert_eq!((failure.kind, failure.resource.as_str()), (ErrorKind::Throttled, "unused sg-1 in memory"));
+    assert_eq!(script.asked().len(), 3);
+}
+
+#[tokio::test]
+async fn without_a_table_nothing_is_remembered_and_nothing_can_be_counted() {
+    let script = Script::default();
+    let aws = script.aws_with(None);
+    assert_eq!(aws.recall(&vpc(), None).await, Ok(Memory::default()));
+    for failure in [aws.reserve(&vpc(), &Window::default()).await, aws.remember(&vpc(), &[wanted()]).await] {
+        let failure = failure.unwrap_err();
+        assert_eq!((failure.kind, failure.code.as_str()), (ErrorKind::Rejected, "no-state-table"));
+    }
+    assert_eq!(script.asked(), Vec::<String>::new());
+}

@@ -1,0 +1,232 @@
+//! What holds over several plans, while time passes and tags change. Who reaches what is judged by the
+//! oracle.
+
+use std::fmt::Write as _;
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::{collection::vec, prelude::*, sample::select};
+use tagwire_core::{
+    finding::Subject,
+    group::{Ownership, SecurityGroup},
+    id::{SecurityGroupId, StoreId},
+    model::{DataStore, Instance},
+    observation::{Observation, Scope, Sighting},
+    plan::Plan,
+    rule::Peer,
+    tag::{ConnectTag, Wishes},
+};
+use tagwire_world::{Unread, World, reaches, worlds};
+
+use crate::{
+    arbitrary::{config, eligible, entitled, everyone, fully_read, is_blocked, roomy, uncontested},
+    case::{foreign_in_lists, not_owned, step},
+};
+
+/// Whether an instance reaches a store through groups that are owned and the store's.
+fn reaches_through_own(seen: &Observation, instance: &Instance, store: &DataStore) -> bool {
+    let own = |id: &SecurityGroupId, of: &StoreId| {
+        let group = seen.groups.found.iter().find(|group| group.id == *id);
+        matches!(group.map(SecurityGroup::ownership), Some(Ownership::Owned(owned)) if owned.store == *of)
+    };
+    let mut alone = seen.clone();
+    for group in &mut alone.groups.found {
+        let is_own = own(&group.id, &store.id);
+        group.rules.retain(|rule| is_own && matches!(&rule.peer, Peer::Group(peer) if own(peer, &store.id)));
+    }
+    reaches(&alone, &instance.id, &store.arn, Unread::LetsNothing)
+}
+
+/// Carries plans out, a sweep every quarter of an hour, until nothing is planned any more; the last plan
+/// and the world in which it was made.
+fn at_rest(mut world: World) -> Result<(Plan, World), String> {
+    world.seen.scope = Scope::Vpc;
+    let mut quiet = 0;
+    for _ in 0..60 {
+        let (plan, after) = step(&world, 15)?;
+        quiet = if plan.is_empty() { quiet + 1 } else { 0 };
+        // What is unused has to be seen twice, and what lies in the window has to leave it.
+        if quiet == 4 {
+            return Ok((plan, world));
+        }
+        world = after;
+    }
+    Err(format!("it never comes to rest: {world:?}"))
+}
+
+/// Whether a plan says what holds a removal back.
+fn excuses(plan: &Plan, instance: &Instance, store: &DataStore) -> bool {
+    plan.findings.iter().any(|finding| {
+        let about = match &finding.subject {
+            Subject::Vpc(_) => true,
+            Subject::Instance(id) => *id == instance.id,
+            Subject::Store(arn) => *arn == store.arn,
+            Subject::Group(_) => false,
+        };
+        about && matches!(finding.reason.code(), "held" | "invalid-tag" | "last-group" | "disconnects-held-back")
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: config().cases / 4, ..config() })]
+
+    #[test]
+    fn when_nothing_happens_any_more_everybody_reaches_exactly_what_the_tags_say(world in worlds()) {
+        let before = uncontested(fully_read(world));
+        let (plan, world) = at_rest(before.clone()).map_err(TestCaseError::fail)?;
+        for (instance, store) in everyone(&before.seen) {
+            if entitled(&before, instance, store) && eligible(&before.seen, instance, store) && roomy(&before, instance, store) {
+                prop_assert!(
+                    reaches(&world.seen, &instance.id, &store.arn, Unread::LetsNothing),
+                    "{} does not reach {} in the end:\n{plan}{world:?}", instance.id, store.arn
+                );
+            }
+        }
+        for (instance, store) in everyone(&world.seen) {
+            if reaches_through_own(&world.seen, instance, store) {
+                prop_assert!(
+                    entitled(&world, instance, store) || excuses(&plan, instance, store),
+                    "{} reaches {} in the end:\n{plan}{world:?}", instance.id, store.arn
+                );
+            }
+        }
+        prop_assert_eq!(not_owned(&before.seen), not_owned(&world.seen));
+        prop_assert_eq!(foreign_in_lists(&before.seen), foreign_in_lists(&world.seen));
+    }
+}
+
+const INSTANCES: usize = 6;
+const STORES: usize = 3;
+
+/// Something that happens between two looks.
+#[derive(Debug, Clone)]
+enum Event {
+    Tag(Option<&'static str>),
+    Block(bool),
+    Hold(bool),
+    /// Only a store.
+    Gone,
+}
+
+/// Who it happens to, how many minutes later it is looked at, and whether as part of a sweep.
+type Happening = (usize, Event, i64, bool);
+
+fn happenings() -> impl Strategy<Value = Vec<Happening>> {
+    let tags = select(vec![None, None, None, Some(""), Some("a"), Some("a"), Some("b"), Some("a b"), Some("a,b")]);
+    let event = prop_oneof![
+        12 => tags.prop_map(Event::Tag),
+        1 => any::<bool>().prop_map(Event::Block),
+        1 => any::<bool>().prop_map(Event::Hold),
+        1 => Just(Event::Gone),
+    ];
+    vec((0..INSTANCES + STORES, event, 0..8_i64, any::<bool>()), 5..=25)
+}
+
+/// Instances that wear whatever pairs, some of them nothing else, and stores whose tags match.
+fn fleets() -> impl Strategy<Value = World> {
+    let worn = vec((any::<[bool; STORES]>(), prop::bool::weighted(0.15)), INSTANCES);
+    (worn, 0..4_usize).prop_map(|(worn, max)| {
+        let mut text = format!("max {max}\n");
+        for (index, (sides, alone)) in worn.iter().enumerate() {
+            let alone = *alone && sides.contains(&true);
+            let _ = writeln!(text, "instance i-{index} connect=a wears={}", if alone { "none" } else { "default" });
+        }
+        for store in 0..STORES {
+            let worn = worn.iter().enumerate().filter(|(_, (sides, _))| sides.get(store).is_some_and(|side| *side));
+            let worn: Vec<String> = worn.map(|(index, _)| format!("i-{index}")).collect();
+            let _ = writeln!(text, "db s{store} connect=a\npair s{store} {} worn-by={}", store + 1, worn.join(","));
+        }
+        World::read(&text).unwrap()
+    })
+}
+
+fn happen(world: &mut World, (whom, event, minutes, sweep): &Happening) {
+    let seen = &mut world.seen;
+    seen.at += SignedDuration::from_mins(*minutes);
+    let change = |wishes: &mut Wishes| match event {
+        Event::Tag(value) => wishes.connect = ConnectTag::read(*value),
+        Event::Block(blocked) => wishes.blocked = *blocked,
+        Event::Hold(held) => wishes.held = *held,
+        Event::Gone => {}
+    };
+    let scope = if let Some(instance) = seen.instances.found.get_mut(*whom) {
+        change(&mut instance.wishes);
+        Scope::of_instances([instance.id.clone()].into())
+    } else {
+        let sighting = seen.stores.found.get_mut(*whom - INSTANCES).unwrap();
+        let arn = sighting.arn().clone();
+        if let Sighting::Present(store) = sighting {
+            change(&mut store.wishes);
+            if matches!(event, Event::Gone) {
+                seen.absent.insert(store.id.clone());
+                *sighting = Sighting::Gone(arn.clone());
+            }
+        }
+        Scope::of_stores([arn].into())
+    };
+    seen.scope = if *sweep { Scope::Vpc } else { scope };
+}
+
+/// How many connections end between two looks that nobody blocked and that have a store to lead to.
+fn cut(before: &World, after: &World) -> usize {
+    let stands = |instance: &Instance, store: &DataStore| {
+        let seen = &after.seen;
+        let now = seen.instances.found.iter().find(|found| found.id == instance.id);
+        let store = seen.present_stores().get(&store.arn).copied().cloned();
+        now.zip(store).is_some_and(|(now, store)| reaches_through_own(seen, now, &store))
+    };
+    let connected = everyone(&before.seen).into_iter().filter(|(instance, store)| {
+        reaches_through_own(&before.seen, instance, store) && !is_blocked(before, instance, store)
+    });
+    connected.filter(|(instance, store)| !stands(instance, store)).count()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: config().cases / 8, ..config() })]
+
+    #[test]
+    fn in_no_window_more_is_cut_than_the_policy_lets_however_the_tags_change(
+        world in fleets(), happenings in happenings()
+    ) {
+        let start = world.clone();
+        let mut world = world;
+        let mut cuts: Vec<(Timestamp, usize)> = Vec::new();
+        for happening in &happenings {
+            happen(&mut world, happening);
+            let (_, after) = step(&world, 0).map_err(TestCaseError::fail)?;
+            cuts.push((world.seen.at, cut(&world, &after)));
+            world = after;
+            let window = SignedDuration::try_from(world.policy.disconnect_window).unwrap();
+            let recent = cuts.iter().filter(|(at, _)| world.seen.at.duration_since(*at) < window);
+            let sum: usize = recent.map(|(_, count)| count).sum();
+            prop_assert!(sum <= world.policy.max_disconnects, "{sum} are cut: {cuts:?}");
+        }
+        prop_assert_eq!(not_owned(&start.seen), not_owned(&world.seen));
+        let interfaces = |seen: &Observation| -> Vec<String> {
+            let lists = foreign_in_lists(seen).into_iter().filter(|(target, _)| target.starts_with("eni-"));
+            lists.map(|list| format!("{list:?}")).collect()
+        };
+        prop_assert_eq!(interfaces(&start.seen), interfaces(&world.seen));
+    }
+}
+
+/// Without this the property above could hold because nothing is ever cut.
+#[test]
+fn a_sequence_of_removals_cuts_as_many_as_the_window_lets() {
+    let mut world = World::read(
+        "instance i-0
+         instance i-1
+         instance i-2
+         db s0 connect=a
+         pair s0 1 worn-by=i-0,i-1,i-2
+         max 2",
+    )
+    .unwrap();
+    let mut cuts = Vec::new();
+    for _ in 0..3 {
+        let (_, after) = step(&world, 0).unwrap();
+        cuts.push(cut(&world, &after));
+        world = after;
+        world.seen.at += SignedDuration::from_mins(15);
+    }
+    assert_eq!(cuts, [2, 1, 0]);
+}

@@ -1,0 +1,219 @@
+//! Absence is not evidence: what could not be read takes nothing away.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::{collection::btree_set, prelude::*};
+use tagwire_core::{
+    group::{Owned, Ownership},
+    id::{InterfaceId, SecurityGroupId},
+    memory::Recall,
+    model::Membership,
+    observation::{Bearer, Gap, Sighting, Wearer},
+    plan::{Because, Ground, Plan, plan},
+    policy::Policy,
+};
+use tagwire_world::{World, gaps, worlds};
+
+use crate::{
+    arbitrary::{config, fully_read, uncontested},
+    case::holds,
+};
+
+/// Something that a plan takes away.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Removal {
+    InstanceSide(InterfaceId, SecurityGroupId, Ground),
+    StoreSide(String, SecurityGroupId, Ground),
+    Deletion(SecurityGroupId, Because),
+}
+
+fn removals(plan: &Plan) -> BTreeSet<Removal> {
+    let instance_sides = plan.interfaces.iter().flat_map(|(interface, change)| {
+        change
+            .detach
+            .iter()
+            .map(|(group, detachment)| Removal::InstanceSide(interface.clone(), group.id().clone(), detachment.ground))
+    });
+    let store_sides = plan.stores.values().flat_map(|change| {
+        change
+            .detach
+            .iter()
+            .map(|(group, ground)| Removal::StoreSide(change.store.to_string(), group.id().clone(), *ground))
+    });
+    let deletions = plan.teardowns.values().flat_map(|teardown| {
+        teardown.delete.iter().map(|group| Removal::Deletion(group.id().clone(), teardown.because))
+    });
+    instance_sides.chain(store_sides).chain(deletions).collect()
+}
+
+/// What a removal rests on beside the instance's and the store's own sightings. What is counted rests
+/// on what was counted before; that a store is gone, and that nobody is left on a side, on everybody
+/// who could wear it; that nobody asks for a pair, on every store.
+fn rests_on(removal: &Removal, world: &World) -> &'static [&'static str] {
+    match removal {
+        Removal::InstanceSide(_, group, Ground::StoreGone) if !has_other_side(group, world) => &["groups"],
+        Removal::StoreSide(_, group, Ground::StoreOptedOut) if !has_other_side(group, world) => &["groups", "memory"],
+        Removal::InstanceSide(.., Ground::Blocked) | Removal::StoreSide(.., Ground::Blocked) => &["groups"],
+        Removal::InstanceSide(.., Ground::StoreGone) => &["groups", "instances", "wearers"],
+        Removal::InstanceSide(..) => &["groups", "memory"],
+        Removal::StoreSide(..) => &["groups", "instances", "wearers", "memory"],
+        Removal::Deletion(_, Because::StoreGone | Because::StoreOptedOut) => {
+            &["groups", "instances", "wearers", "templates"]
+        }
+        Removal::Deletion(_, Because::Unused) => &["groups", "instances", "wearers", "templates", "stores", "memory"],
+    }
+}
+
+/// Whether the pair has another side, which somebody could wear.
+fn has_other_side(group: &SecurityGroupId, world: &World) -> bool {
+    let owned: Vec<Owned> = world
+        .seen
+        .groups
+        .found
+        .iter()
+        .filter_map(|group| match group.ownership() {
+            Ownership::Owned(owned) => Some(owned),
+            Ownership::Foreign | Ownership::Forged(_) => None,
+        })
+        .collect();
+    let this = owned.iter().find(|owned| owned.group.id() == group);
+    this.is_some_and(|this| owned.iter().any(|other| other.store == this.store && other.name.side != this.name.side))
+}
+
+/// The same world with gaps in some readings, and what falls into them not seen.
+fn with_gaps(world: &World, gaps: &BTreeSet<&str>, unseen: &[bool]) -> World {
+    fn lose<T>(found: &mut Vec<T>, unseen: &[bool]) -> Vec<T> {
+        let mut unseen = unseen.iter().cycle();
+        found.extract_if(.., |_| unseen.next().is_some_and(|unseen| *unseen)).collect()
+    }
+    let mut world = world.clone();
+    let seen = &mut world.seen;
+    let gap = Gap { reading: "a call".into(), said: "Throttling".into(), passing: true };
+    for what in gaps {
+        match *what {
+            "instances" => {
+                lose(&mut seen.instances.found, unseen);
+                seen.instances.gaps.push(gap.clone());
+            }
+            "stores" => {
+                // A store that was not read has interfaces all the same, and these were.
+                let lost = lose(&mut seen.stores.found, unseen);
+                seen.wearing.by.found.extend(lost.iter().enumerate().filter_map(|(index, sighting)| match sighting {
+                    Sighting::Present(store) => Some(Wearer {
+                        interface: InterfaceId::parse(format!("eni-unread-{index}")).unwrap(),
+                        bearer: Bearer::Other { description: "RDSNetworkInterface".into() },
+                        groups: store.groups.keys().cloned().collect(),
+                    }),
+                    Sighting::Gone(_) => None,
+                }));
+                seen.stores.gaps.push(gap.clone());
+            }
+            "groups" => {
+                lose(&mut seen.groups.found, unseen);
+                seen.groups.gaps.push(gap.clone());
+            }
+            "wearers" => {
+                lose(&mut seen.wearing.by.found, unseen);
+                seen.wearing.by.gaps.push(gap.clone());
+            }
+            "templates" => {
+                let templates = seen.launch_templates.get_or_insert_default();
+                lose(&mut templates.found, unseen);
+                templates.gaps.push(gap.clone());
+            }
+            _ => seen.memory = Recall::Unknown(gap.clone()),
+        }
+    }
+    world
+}
+
+/// A world in which everything was read, nothing is contested, and no list is ours alone: what is not
+/// known may decide which of several groups stays as the last one.
+fn whole() -> impl Strategy<Value = World> {
+    worlds().prop_map(|world| {
+        let mut world = uncontested(fully_read(world));
+        let default = SecurityGroupId::parse("sg-default").unwrap();
+        for interface in world.seen.instances.found.iter_mut().filter_map(|instance| instance.interface.as_mut()) {
+            interface.groups.insert(default.clone());
+        }
+        for sighting in &mut world.seen.stores.found {
+            if let Sighting::Present(store) = sighting {
+                store.groups.insert(default.clone(), Membership::Active);
+            }
+        }
+        world
+    })
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn a_gap_takes_nothing_away_that_rests_on_it_nor_anything_else_that_would_have_stayed(
+        world in whole(), gaps in btree_set(gaps(), 1..=2)
+    ) {
+        let with = with_gaps(&world, &gaps, &[false]);
+        let (removed, before) = (removals(&holds(&with).map_err(TestCaseError::fail)?), removals(&plan(&world.seen, &world.policy)));
+        for removal in &removed {
+            prop_assert!(!rests_on(removal, &world).iter().any(|rest| gaps.contains(rest)), "{removal:?} rests on {gaps:?}");
+            prop_assert!(before.contains(removal), "{removal:?} only with {gaps:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_seen_takes_nothing_away_that_would_never_go(
+        world in whole(), gaps in btree_set(gaps(), 1..=3), unseen in proptest::collection::vec(any::<bool>(), 1..=5)
+    ) {
+        let with = with_gaps(&world, &gaps, &unseen);
+        let removed = removals(&holds(&with).map_err(TestCaseError::fail)?);
+        let policy = Policy { max_disconnects: usize::MAX, ..world.policy.clone() };
+        let wanted = removals(&plan(&world.seen, &policy));
+        for removal in &removed {
+            prop_assert!(!rests_on(removal, &world).iter().any(|rest| gaps.contains(rest)), "{removal:?} rests on {gaps:?}");
+            prop_assert!(wanted.contains(removal), "{removal:?} only with {gaps:?} and without what fell into them");
+        }
+    }
+}
+
+/// Without this the properties above could hold because nothing is ever removed.
+#[test]
+fn each_kind_of_removal_is_seen_and_each_gap_it_rests_on_keeps_it() {
+    let gone = "instance i-1\ngone orders\npair orders 1 worn-by=i-1";
+    let opted_out = "instance i-1\ndb orders\npair orders 1 worn-by=i-1";
+    let blocked = "instance i-1 connect=orders\ndb orders connect=orders block\npair orders 1 worn-by=i-1";
+    let not_asked_for =
+        "instance i-1\ninstance i-2 connect=lost\ndb orders connect=orders\npair orders 1 worn-by=i-1,i-2";
+    let unused = "db orders connect=orders\npair orders 1 loose\nunused rds-ec2-1 ago=20\nunused ec2-rds-1 ago=20";
+    let mut kinds = BTreeMap::<String, usize>::new();
+    for text in [gone, opted_out, blocked, not_asked_for, unused] {
+        let world = World::read(text).unwrap();
+        for removal in removals(&holds(&world).unwrap()) {
+            for gap in rests_on(&removal, &world) {
+                let with = World::read(&format!("{text}\ngap {gap}")).unwrap();
+                assert!(!removals(&holds(&with).unwrap()).contains(&removal), "{removal:?} in spite of {gap}");
+            }
+            let kind = match &removal {
+                Removal::InstanceSide(.., ground) => format!("instance side: {ground:?}"),
+                Removal::StoreSide(.., ground) => format!("store side: {ground:?}"),
+                Removal::Deletion(_, because) => format!("deletion: {because:?}"),
+            };
+            *kinds.entry(kind).or_default() += 1;
+        }
+    }
+    let kinds: Vec<&str> = kinds.keys().map(String::as_str).collect();
+    assert_eq!(
+        kinds,
+        [
+            "deletion: StoreGone",
+            "deletion: StoreOptedOut",
+            "deletion: Unused",
+            "instance side: Blocked",
+            "instance side: NamesNotShared",
+            "instance side: NotAskedFor",
+            "instance side: StoreGone",
+            "instance side: StoreOptedOut",
+            "store side: Blocked",
+            "store side: StoreOptedOut",
+        ]
+    );
+}
