@@ -3,7 +3,12 @@
 use std::fmt::Write as _;
 
 use jiff::SignedDuration;
-use tagwire_core::{id::InstanceId, memory::Connection, observation::Scope, plan::Plan};
+use tagwire_core::{
+    id::InstanceId,
+    memory::{Connection, Note},
+    observation::Scope,
+    plan::Plan,
+};
 use tagwire_world::World;
 
 use crate::case::{after, case, holds};
@@ -293,4 +298,29 @@ fn the_window_goes_up_by_one_version_with_every_plan_that_uses_it() {
             .plan;
     let window = plan.window.unwrap();
     assert_eq!((window.version, window.removals.len()), (3, 2));
+}
+
+#[test]
+fn a_store_that_cannot_be_read_for_long_holds_nothing_else_back() {
+    let plan = case(
+        "instance i-1
+         instance i-9
+         db orders connect=orders
+         pair orders 1 worn-by=i-1
+         wanted i-9 unread ago=20
+         max 1
+         gap stores lasting",
+    )
+    .changes("detach sg-ec2-rds-1 from eni-1 of i-1: the instance has no connect tag (db/orders)")
+    .plan;
+    // It keeps its place in the order all the same.
+    assert_eq!(plan.notes, []);
+}
+
+#[test]
+fn an_instance_that_is_gone_is_waited_for_no_longer_whatever_else_could_not_be_read() {
+    let plan = case("wanted i-9 unread ago=20\ngap stores").changes_nothing().plan;
+    assert!(matches!(plan.notes.as_slice(), [Note::Wanted(_, None)]), "{:?}", plan.notes);
+    let plan = case("wanted i-9 unread ago=20\ngap instances").changes_nothing().plan;
+    assert_eq!(plan.notes, []);
 }
