@@ -209,6 +209,7 @@ impl Failure {
                 ErrorKind::AlreadyThere => "already-there",
                 ErrorKind::NotFound => "not-found",
                 ErrorKind::NotReady => "not-ready",
+                ErrorKind::PendingChanges => "pending-changes",
                 ErrorKind::InUse => "in-use",
                 ErrorKind::Limit => "limit",
                 ErrorKind::Denied => "denied",

@@ -15,7 +15,7 @@ use tagwire_core::{
     observation::{Observation, Scope},
     plan::{Plan, Verdict, plan},
     policy::Mode,
-    work::{Again, Cause, GIVE_UP_AFTER, Tries, VERSION, WorkItem},
+    work::{Again, Cause, Tries, VERSION, WorkItem},
 };
 
 use super::{Context, Failed, INSTANCE_MAY_BE_MISSING, Message, Settings, outcome, younger};
@@ -314,7 +314,7 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
             return self.settle(unsettled, "changed", format!("{changes} changes were made"));
         }
         // With nothing done, going on would stand where this run did.
-        let young = self.batch.tries.age(self.context.clock.now()) < GIVE_UP_AFTER;
+        let young = self.batch.tries.age(self.context.clock.now()) < self.context.give_up_after;
         if outcome.is_unfinished() && changes > 0 && young && self.batch.tries.attempt < MOST_CONTINUATIONS {
             return (Code::GoesOn, format!("{changes} changes were made before the time ran out; it goes on"));
         }
@@ -337,7 +337,7 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
         if !self.batch.is_asked() {
             return (Code::Done(code), format!("{said}; the next sweep looks again, because {because}"));
         }
-        if self.batch.tries.age(self.context.clock.now()) >= GIVE_UP_AFTER {
+        if self.batch.tries.age(self.context.clock.now()) >= self.context.give_up_after {
             return (
                 Code::Done("gave-up"),
                 format!("{said}; it has been tried for too long and is left to the sweep: {because}"),

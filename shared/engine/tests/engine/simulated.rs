@@ -124,6 +124,8 @@ pub(crate) struct World {
     pub(crate) unseen: BTreeSet<InstanceId>,
     pub(crate) groups: BTreeMap<SecurityGroupId, SimulatedGroup>,
     pub(crate) stores: BTreeMap<StoreArn, DataStore>,
+    /// Stores that cannot be described, and why not.
+    pub(crate) dark: BTreeMap<StoreArn, ErrorKind>,
     /// The tag index, which may say something else than the stores do.
     pub(crate) index: BTreeMap<StoreArn, ConnectTag>,
     /// VPCs with IPv6, whose groups are born with one rule more.
@@ -606,14 +608,19 @@ impl Observe for Simulated {
     }
 
     async fn stores(&self, which: &BTreeSet<StoreArn>) -> Reading<Sighting> {
-        self.read("stores", format!("{which:?}"), |world| {
-            let sighting = |arn: &StoreArn| match world.stores.get(arn) {
-                Some(store) => Sighting::Present(Box::new(store.clone())),
-                None => Sighting::Gone(arn.clone()),
-            };
-            which.iter().map(sighting).collect()
-        })
-        .await
+        let mut reading = self
+            .read("stores", format!("{which:?}"), |world| {
+                let sighting = |arn: &StoreArn| match world.stores.get(arn) {
+                    Some(store) => Sighting::Present(Box::new(store.clone())),
+                    None => Sighting::Gone(arn.clone()),
+                };
+                which.iter().filter(|arn| !world.dark.contains_key(arn)).map(sighting).collect()
+            })
+            .await;
+        let dark = self.world.borrow().dark.clone();
+        let gaps = dark.iter().filter(|(arn, _)| which.contains(arn));
+        reading.gaps.extend(gaps.map(|(arn, kind)| Gap::from(error(*kind, "stores", arn.as_str()))));
+        reading
     }
 
     async fn holders(&self, which: &BTreeMap<StoreId, StoreArn>) -> Reading<DataStore> {
