@@ -406,10 +406,7 @@ impl<C: Change, K: Clock> Run<'_, C, K> {
             let results = join_all(portion.iter().map(|(id, change)| self.store(&now, id, change))).await;
             for ((id, change), result) in portion.iter().zip(results) {
                 match &result {
-                    Ok((Ensure::Done, Some(group))) => {
-                        let note = self.seen.attached(Target::Store((*id).clone()), group.clone());
-                        self.outcome.notes.push(note);
-                    }
+                    Ok((Ensure::Done, Some(group))) => self.attached(Target::Store((*id).clone()), group.clone()),
                     Ok((_, Some(_))) => {}
                     Ok((_, None)) => {
                         let target = Target::Store((*id).clone());
@@ -461,7 +458,7 @@ impl<C: Change, K: Clock> Run<'_, C, K> {
                 if results.last().is_some_and(Result::is_ok) {
                     let target = Target::Interface((*id).clone());
                     for group in attached {
-                        self.outcome.notes.push(self.seen.attached(target.clone(), group));
+                        self.attached(target.clone(), group);
                     }
                     for (group, detachment) in &change.detach {
                         let (instance, store) = (change.instance.clone(), detachment.store.clone());
@@ -566,6 +563,14 @@ impl<C: Change, K: Clock> Run<'_, C, K> {
             });
             let steps = join_all(steps).await;
             self.outcome.steps.extend(steps);
+        }
+    }
+
+    /// Notes an attachment, unless it is not known how often there was one before: a first one in its place
+    /// would end no fight.
+    fn attached(&mut self, target: Target, group: SecurityGroupId) {
+        if self.seen.memory.known().is_some() {
+            self.outcome.notes.push(self.seen.attached(target, group));
         }
     }
 
