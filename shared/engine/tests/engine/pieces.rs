@@ -209,7 +209,7 @@ fn what_is_left_of_an_event_goes_on_as_what_it_was() {
     site.take_in(&[site.created(&store)]);
     let mut scopes = Vec::new();
     run_one_by_one(&site, |site, _, _| {
-        scopes.extend(site.look(|world| world.work.first().map(|item| item.scope.clone())))
+        scopes.extend(site.look(|world| world.work.first().map(|item| item.scope.clone())));
     });
     assert!(!scopes.is_empty());
     assert!(scopes.iter().all(|scope| *scope == Scope::of_stores([store.clone()].into())));

@@ -672,8 +672,8 @@ impl World {
             return Err(ErrorKind::Limit);
         }
         let ours = |group: &SecurityGroupId| self.groups.get(group).is_some_and(|there| Self::is_ours(&there.group));
-        let lost: Vec<_> = self.list_of(target).difference(&list).filter(|group| !ours(group)).cloned().collect();
-        self.wrongs.extend(lost.iter().map(|group| format!("{group} was detached from {target}")));
+        let taken: Vec<_> = self.list_of(target).difference(&list).filter(|group| !ours(group)).cloned().collect();
+        self.wrongs.extend(taken.iter().map(|group| format!("{group} was detached from {target}")));
         if list.is_empty() { Err(ErrorKind::Rejected) } else { Ok(list) }
     }
 
