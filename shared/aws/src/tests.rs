@@ -330,7 +330,7 @@ async fn the_tag_index_is_read_to_the_end() {
     let script = Script::default().then(200, page("t", &arn("cluster:a"))).then(200, page("", &arn("db:b")));
     let reading = script.aws().candidates().await;
     assert_eq!((reading.found.len(), reading.gaps.len()), (2, 0));
-    assert!(script.asked()[0].contains(r#""ResourceTypeFilters":["rds:cluster","rds:db"]"#), "{:?}", script.asked());
+    assert!(script.asked()[0].contains(r#""ResourceTypeFilters":["rds:cluster","rds:db","elasticache:replicationgroup","elasticache:cluster","elasticache:serverlesscache","redshift:cluster"]"#), "{:?}", script.asked());
 }
 
 #[tokio::test]

@@ -439,7 +439,8 @@ impl<'plan> Checker<'plan> {
                         && matches!(theirs, ConnectTag::Names(_))
                         && mine.shared_with(theirs).is_empty()
                 };
-                !held && here && tags.is_some_and(|(mine, theirs)| both(mine, theirs))
+                let certain = store.is_some_and(DataStore::tags_are_certain);
+                !held && here && certain && tags.is_some_and(|(mine, theirs)| both(mine, theirs))
             }
         };
         if !holds {
@@ -601,8 +602,8 @@ impl<'plan> Checker<'plan> {
                     let age = since.and_then(|since| Duration::try_from(self.seen.at.duration_since(*since)).ok());
                     let asked_for = store.is_some_and(|store| {
                         let here = store.vpc.as_ref() == Some(&self.seen.vpc);
-                        let mut names = store.wishes.connect.names();
-                        here && (store.wishes.held || names.any(|name| self.by_name.contains_key(name)))
+                        let shares = || store.wishes.connect.names().any(|name| self.by_name.contains_key(name));
+                        here && (store.wishes.held || shares())
                     });
                     self.seen.scope == Scope::Vpc
                         && self.seen.stores.is_complete()
@@ -626,8 +627,8 @@ impl<'plan> Checker<'plan> {
     fn named_afterwards(&self) -> BTreeSet<&'plan SecurityGroupId> {
         let deleted: BTreeSet<_> =
             self.plan.teardowns.values().flat_map(|teardown| teardown.delete.iter().map(OwnedGroup::id)).collect();
-        let revokes = self.plan.pairs.values().flat_map(|work| &work.revoke);
-        let revoked: BTreeSet<_> = revokes.map(|(group, rule)| (group.id(), rule)).collect();
+        let works = self.plan.pairs.values().flat_map(|work| &work.revoke);
+        let revoked: BTreeSet<_> = works.map(|(group, rule)| (group.id(), rule)).collect();
         let staying = self.seen.groups.found.iter().filter(|group| !deleted.contains(&group.id));
         let rules = staying.flat_map(|group| group.rules.iter().map(move |rule| (&group.id, rule)));
         rules

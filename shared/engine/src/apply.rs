@@ -209,6 +209,7 @@ impl Failure {
                 ErrorKind::AlreadyThere => "already-there",
                 ErrorKind::NotFound => "not-found",
                 ErrorKind::NotReady => "not-ready",
+                ErrorKind::PendingChanges => "pending-changes",
                 ErrorKind::InUse => "in-use",
                 ErrorKind::Limit => "limit",
                 ErrorKind::Denied => "denied",
@@ -405,10 +406,7 @@ impl<C: Change, K: Clock> Run<'_, C, K> {
             let results = join_all(portion.iter().map(|(id, change)| self.store(&now, id, change))).await;
             for ((id, change), result) in portion.iter().zip(results) {
                 match &result {
-                    Ok((Ensure::Done, Some(group))) => {
-                        let note = self.seen.attached(Target::Store((*id).clone()), group.clone());
-                        self.outcome.notes.push(note);
-                    }
+                    Ok((Ensure::Done, Some(group))) => self.attached(Target::Store((*id).clone()), group.clone()),
                     Ok((_, Some(_))) => {}
                     Ok((_, None)) => {
                         let target = Target::Store((*id).clone());
@@ -460,7 +458,7 @@ impl<C: Change, K: Clock> Run<'_, C, K> {
                 if results.last().is_some_and(Result::is_ok) {
                     let target = Target::Interface((*id).clone());
                     for group in attached {
-                        self.outcome.notes.push(self.seen.attached(target.clone(), group));
+                        self.attached(target.clone(), group);
                     }
                     for (group, detachment) in &change.detach {
                         let (instance, store) = (change.instance.clone(), detachment.store.clone());
@@ -565,6 +563,14 @@ impl<C: Change, K: Clock> Run<'_, C, K> {
             });
             let steps = join_all(steps).await;
             self.outcome.steps.extend(steps);
+        }
+    }
+
+    /// Notes an attachment, unless it is not known how often there was one before: a first one in its place
+    /// would end no fight.
+    fn attached(&mut self, target: Target, group: SecurityGroupId) {
+        if self.seen.memory.known().is_some() {
+            self.outcome.notes.push(self.seen.attached(target, group));
         }
     }
 
@@ -712,7 +718,8 @@ impl<C: Change, K: Clock> Pair<'_, C, K> {
         }
         let name = spec.name.to_string();
         // A name that is taken and not found is somebody's who writes it otherwise, or that of a
-        // group of our own that an interrupted run has just created and that cannot be read yet.
+        // group of our own that an interrupted run has just created and that cannot be read yet. What was
+        // created without an answer shows as late; left unseen, its name would go to another store.
         let mut there = Vec::new();
         let begun = self.clock.now();
         for delay in VISIBILITY {
@@ -722,7 +729,7 @@ impl<C: Change, K: Clock> Pair<'_, C, K> {
                 return Err(Failure::Unread { gap });
             }
             there = reading.found;
-            if !there.is_empty() || error.kind != ErrorKind::AlreadyThere {
+            if !there.is_empty() {
                 break;
             }
         }

@@ -34,6 +34,8 @@ pub enum ErrorKind {
     NotFound,
     /// What the call is about is in a state that does not accept it yet.
     NotReady,
+    /// The call would also carry out changes of the owner's that wait for a maintenance window.
+    PendingChanges,
     /// What is to be removed is still in use.
     InUse,
     /// A quota is used up.
@@ -55,7 +57,12 @@ impl ErrorKind {
     #[must_use]
     pub fn passes(self) -> bool {
         match self {
-            Self::NotReady | Self::InUse | Self::Throttled | Self::Unavailable | Self::EffectUnknown => true,
+            Self::NotReady
+            | Self::PendingChanges
+            | Self::InUse
+            | Self::Throttled
+            | Self::Unavailable
+            | Self::EffectUnknown => true,
             Self::AlreadyThere | Self::NotFound | Self::Limit | Self::Denied | Self::Rejected => false,
         }
     }
@@ -81,13 +88,14 @@ pub struct CloudError {
 
 impl From<CloudError> for Gap {
     fn from(error: CloudError) -> Self {
-        let passing = error.kind.passes();
-        let CloudError { call, resource, code, message, request_id, .. } = error;
+        let CloudError { kind, call, resource, code, message, request_id } = error;
+        let passing = kind.passes();
         let request_id = request_id.unwrap_or_else(|| "none".to_owned());
         Self {
             reading: format!("{call} on {resource}"),
             said: format!("{code}: {message} (request id {request_id})"),
             passing,
+            soon: matches!(kind, ErrorKind::Throttled | ErrorKind::Unavailable | ErrorKind::EffectUnknown),
         }
     }
 }

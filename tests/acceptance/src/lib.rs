@@ -7,10 +7,10 @@ mod site;
 
 pub use crate::{
     read_back::{
-        Connection, Foreign, Pair, Rules, connection, foreign, foreign_rules, interface_groups, is_note, is_write,
-        owned_groups, pair, rules_of, store_groups,
+        Connection, Foreign, Pair, Rules, connection, foreign, interface_groups, is_note, is_write, owned_groups, pair,
+        rules_of, store_groups,
     },
-    site::{Launched, Place, Site, Store},
+    site::{Kind, Launched, Place, Site, Store},
 };
 
 /// The tag key of an unchanged installation.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use aws_sdk_ec2::types as ec2;
 use tagwire_local_aws::{Call, LocalAws};
 
-use crate::site::{Launched, Store};
+use crate::site::{Kind, Launched, Store};
 
 /// The rules of a group, each as a line: direction, protocol, ports, peer.
 pub type Rules = BTreeSet<String>;
@@ -18,7 +18,7 @@ pub struct Connection {
     pub store_side: String,
     /// Name of the group on the instance.
     pub instance_side: String,
-    /// The port.
+    /// The port; of several the first.
     pub port: i32,
 }
 
@@ -37,24 +37,42 @@ pub async fn interface_groups(aws: &LocalAws, interface: &str) -> Result<BTreeSe
 /// # Errors
 /// When the local AWS does not know the store.
 pub async fn store_groups(aws: &LocalAws, store: &Store) -> Result<BTreeSet<String>> {
-    let groups = if store.is_cluster {
-        let found = aws.rds().describe_db_clusters().db_cluster_identifier(&store.name).send().await?;
-        found
-            .db_clusters()
-            .first()
-            .with_context(|| format!("{} is not there", store.arn))?
-            .vpc_security_groups()
-            .to_vec()
-    } else {
-        let found = aws.rds().describe_db_instances().db_instance_identifier(&store.name).send().await?;
-        found
-            .db_instances()
-            .first()
-            .with_context(|| format!("{} is not there", store.arn))?
-            .vpc_security_groups()
-            .to_vec()
-    };
-    Ok(groups.iter().filter_map(|group| group.vpc_security_group_id().map(str::to_owned)).collect())
+    let gone = || format!("{} is not there", store.arn);
+    let named = |ids: Vec<Option<&str>>| ids.into_iter().flatten().map(str::to_owned).collect();
+    Ok(match store.kind {
+        Kind::DbCluster => {
+            let found = aws.rds().describe_db_clusters().db_cluster_identifier(&store.name).send().await?;
+            let groups = found.db_clusters().first().with_context(gone)?.vpc_security_groups();
+            named(groups.iter().map(|group| group.vpc_security_group_id()).collect())
+        }
+        Kind::DbInstance => {
+            let found = aws.rds().describe_db_instances().db_instance_identifier(&store.name).send().await?;
+            let groups = found.db_instances().first().with_context(gone)?.vpc_security_groups();
+            named(groups.iter().map(|group| group.vpc_security_group_id()).collect())
+        }
+        Kind::ReplicationGroup | Kind::CacheCluster => {
+            let found = aws.elasticache().describe_cache_clusters().send().await?;
+            let mut nodes = found.cache_clusters().iter().filter(|node| {
+                let of_group = store.kind == Kind::ReplicationGroup;
+                let id = if of_group { node.replication_group_id() } else { node.cache_cluster_id() };
+                id == Some(store.name.as_str())
+            });
+            let groups = nodes.next().with_context(gone)?.security_groups();
+            ensure!(nodes.all(|node| node.security_groups() == groups), "the members of {} differ", store.name);
+            named(groups.iter().map(|group| group.security_group_id()).collect())
+        }
+        Kind::ServerlessCache => {
+            let request = aws.elasticache().describe_serverless_caches().serverless_cache_name(&store.name);
+            let found = request.send().await?;
+            let groups = found.serverless_caches().first().with_context(gone)?.security_group_ids();
+            groups.iter().cloned().collect()
+        }
+        Kind::Warehouse => {
+            let found = aws.redshift().describe_clusters().cluster_identifier(&store.name).send().await?;
+            let groups = found.clusters().first().with_context(gone)?.vpc_security_groups();
+            named(groups.iter().map(|group| group.vpc_security_group_id()).collect())
+        }
+    })
 }
 
 async fn groups(aws: &LocalAws) -> Result<BTreeMap<String, ec2::SecurityGroup>> {
@@ -108,14 +126,14 @@ pub async fn connection(aws: &LocalAws, instance: &Launched, store: &Store) -> R
     let (on_instance, on_store) = (interface_groups(aws, &instance.interface).await?, store_groups(aws, store).await?);
     for (store_side, store_group) in on_store.iter().filter_map(|id| Some((id, groups.get(id)?))) {
         for (instance_side, instance_group) in on_instance.iter().filter_map(|id| Some((id, groups.get(id)?))) {
-            let port = store.port;
-            let lets_in = Rules::from([format!("in tcp {port}..{port} {instance_side}")]);
-            let lets_out = Rules::from([format!("out tcp {port}..{port} {store_side}")]);
+            let (first, last) = store.ports;
+            let lets_in = Rules::from([format!("in tcp {first}..{last} {instance_side}")]);
+            let lets_out = Rules::from([format!("out tcp {first}..{last} {store_side}")]);
             if rules(store_group) == lets_in && rules(instance_group) == lets_out {
                 return Ok(Some(Connection {
                     store_side: store_group.group_name().unwrap_or_default().to_owned(),
                     instance_side: instance_group.group_name().unwrap_or_default().to_owned(),
-                    port,
+                    port: first,
                 }));
             }
         }
@@ -173,18 +191,6 @@ pub async fn rules_of(aws: &LocalAws, group: &str) -> Result<Rules> {
     groups(aws).await?.get(group).map(rules).with_context(|| format!("{group} is not there"))
 }
 
-/// The rules of every group that is not tagwire's, by id, to compare before and after.
-///
-/// # Errors
-/// When the local AWS cannot be read.
-pub async fn foreign_rules(aws: &LocalAws) -> Result<BTreeMap<String, Rules>> {
-    Ok(rules_of_others(&groups(aws).await?))
-}
-
-fn rules_of_others(groups: &BTreeMap<String, ec2::SecurityGroup>) -> BTreeMap<String, Rules> {
-    groups.iter().filter(|(_, group)| !is_ours(group)).map(|(id, group)| (id.clone(), rules(group))).collect()
-}
-
 /// What others have: the rules of their groups, and which of these every interface and database wears.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Foreign {
@@ -232,7 +238,8 @@ pub async fn foreign(aws: &LocalAws) -> Result<Foreign> {
         let ids = cluster.vpc_security_groups().iter().filter_map(|group| group.vpc_security_group_id()).collect();
         worn.insert(cluster.db_cluster_resource_id().unwrap_or_default().to_owned(), theirs(ids));
     }
-    Ok(Foreign { rules: rules_of_others(&groups), worn })
+    let rules = groups.iter().filter(|(_, group)| !is_ours(group)).map(|(id, group)| (id.clone(), rules(group)));
+    Ok(Foreign { rules: rules.collect(), worn })
 }
 
 fn reads(call: &Call) -> bool {

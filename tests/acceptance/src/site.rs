@@ -2,16 +2,16 @@
 
 use std::{collections::BTreeSet, ops::Deref};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use aws_sdk_ec2::types as ec2;
 use aws_sdk_rds::types as rds;
-use tagwire_local_aws::{ACCOUNT_ID, LocalAws};
+use tagwire_local_aws::{ACCOUNT_ID, LocalAws, Placement};
 
 use crate::CONNECT;
 
 /// The machine image of every instance; nothing boots, so any id serves.
 const IMAGE: &str = "ami-12345678";
-/// The port with which every store is made.
+/// The port with which every database is made.
 const PORT: i32 = 5432;
 
 /// A VPC with a subnet in each of two zones.
@@ -74,10 +74,50 @@ pub struct Store {
     pub arn: String,
     /// Its identifier.
     pub name: String,
-    /// Whether it is a DB cluster, or else a DB instance.
-    pub is_cluster: bool,
-    /// Its port.
-    pub port: i32,
+    /// What it is.
+    pub kind: Kind,
+    /// The first and the last port that it listens on.
+    pub ports: (i32, i32),
+}
+
+/// A kind of data store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A DB cluster of any engine.
+    DbCluster,
+    /// A DB instance.
+    DbInstance,
+    /// A Valkey replication group with a primary and a replica.
+    ReplicationGroup,
+    /// A Memcached cluster.
+    CacheCluster,
+    /// A serverless Valkey cache.
+    ServerlessCache,
+    /// A Redshift cluster.
+    Warehouse,
+}
+
+impl Kind {
+    /// The kinds that come without events of RDS.
+    pub const CACHES_AND_WAREHOUSES: [Self; 4] =
+        [Self::ReplicationGroup, Self::CacheCluster, Self::ServerlessCache, Self::Warehouse];
+
+    /// The first and the last port that a store is made with.
+    fn ports(self) -> (i32, i32) {
+        match self {
+            Self::DbCluster | Self::DbInstance => (PORT, PORT),
+            Self::ReplicationGroup => (6379, 6379),
+            Self::CacheCluster => (11211, 11211),
+            Self::ServerlessCache => (6379, 6380),
+            Self::Warehouse => (5439, 5439),
+        }
+    }
+}
+
+impl Store {
+    fn new(kind: Kind, arn: &str, name: &str) -> Self {
+        Self { arn: arn.to_owned(), name: name.to_owned(), kind, ports: kind.ports() }
+    }
 }
 
 impl<'aws> Site<'aws> {
@@ -248,7 +288,7 @@ impl<'aws> Site<'aws> {
             .await?;
         let arn = made.db_cluster().and_then(rds::DbCluster::db_cluster_arn).context("the cluster has no ARN")?;
         ensure!(made.db_cluster().and_then(rds::DbCluster::port) == Some(PORT), "the cluster has another port");
-        Ok(Store { arn: arn.to_owned(), name: name.to_owned(), is_cluster: true, port: PORT })
+        Ok(Store::new(Kind::DbCluster, arn, name))
     }
 
     /// Makes a stand-alone PostgreSQL instance and says so on the event bus, as RDS does.
@@ -273,9 +313,58 @@ impl<'aws> Site<'aws> {
             .send()
             .await?;
         let arn = made.db_instance().and_then(rds::DbInstance::db_instance_arn).context("the instance has no ARN")?;
-        let store = Store { arn: arn.to_owned(), name: name.to_owned(), is_cluster: false, port: PORT };
+        let store = Store::new(Kind::DbInstance, arn, name);
         self.aws.rds_event(&store.arn, "RDS-EVENT-0005").await?;
         Ok(store)
+    }
+
+    /// Makes a cache or a Redshift cluster. The local AWS tells of it as AWS does.
+    ///
+    /// # Errors
+    /// For a database, and when the local AWS refuses.
+    pub async fn store(&self, kind: Kind, name: &str, connect: &str) -> Result<Store> {
+        let groups = [self.default_group.clone()];
+        let at = Placement { subnets: &self.subnets, groups: &groups, tags: &[(CONNECT, connect)] };
+        let arn = match kind {
+            Kind::ReplicationGroup => self.aws.replication_group(name, at).await?,
+            Kind::CacheCluster => self.aws.cache_cluster(name, at).await?,
+            Kind::ServerlessCache => self.aws.serverless_cache(name, at).await?,
+            Kind::Warehouse => self.aws.warehouse(name, at).await?,
+            Kind::DbCluster | Kind::DbInstance => bail!("a database comes with an event that says more of it"),
+        };
+        Ok(Store::new(kind, &arn, name))
+    }
+
+    /// Deletes a store. The local AWS tells of it as AWS does, but of a database: no event tells of that.
+    ///
+    /// # Errors
+    /// When the local AWS refuses.
+    pub async fn delete(&self, store: &Store) -> Result<()> {
+        let (caches, name) = (self.aws.elasticache(), store.name.as_str());
+        match store.kind {
+            Kind::ReplicationGroup => {
+                caches.delete_replication_group().replication_group_id(name).send().await?;
+            }
+            Kind::CacheCluster => {
+                caches.delete_cache_cluster().cache_cluster_id(name).send().await?;
+            }
+            Kind::ServerlessCache => {
+                caches.delete_serverless_cache().serverless_cache_name(name).send().await?;
+            }
+            Kind::Warehouse => {
+                let request = self.aws.redshift().delete_cluster().cluster_identifier(name);
+                request.skip_final_cluster_snapshot(true).send().await?;
+            }
+            Kind::DbCluster => {
+                let request = self.aws.rds().delete_db_cluster().db_cluster_identifier(name);
+                request.skip_final_snapshot(true).send().await?;
+            }
+            Kind::DbInstance => {
+                let request = self.aws.rds().delete_db_instance().db_instance_identifier(name);
+                request.skip_final_snapshot(true).send().await?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes a group of somebody else, with the default outbound rule and no inbound one.
@@ -375,33 +464,23 @@ impl<'aws> Site<'aws> {
         Ok(())
     }
 
-    /// Deletes a store; no event tells of it.
-    ///
-    /// # Errors
-    /// When the local AWS refuses.
-    pub async fn delete_silently(&self, store: &Store) -> Result<()> {
-        let name = &store.name;
-        if store.is_cluster {
-            let request = self.aws.rds().delete_db_cluster().db_cluster_identifier(name);
-            request.skip_final_snapshot(true).send().await?;
-        } else {
-            let request = self.aws.rds().delete_db_instance().db_instance_identifier(name);
-            request.skip_final_snapshot(true).send().await?;
-        }
-        Ok(())
-    }
-
     /// Replaces a store's list of groups.
     ///
     /// # Errors
     /// When the local AWS refuses.
     pub async fn set_store_groups(&self, store: &Store, groups: Vec<String>) -> Result<()> {
-        if store.is_cluster {
-            let request = self.aws.rds().modify_db_cluster().db_cluster_identifier(&store.name);
-            request.set_vpc_security_group_ids(Some(groups)).send().await?;
-        } else {
-            let request = self.aws.rds().modify_db_instance().db_instance_identifier(&store.name);
-            request.set_vpc_security_group_ids(Some(groups)).send().await?;
+        match store.kind {
+            Kind::DbCluster => {
+                let request = self.aws.rds().modify_db_cluster().db_cluster_identifier(&store.name);
+                request.set_vpc_security_group_ids(Some(groups)).send().await?;
+            }
+            Kind::DbInstance => {
+                let request = self.aws.rds().modify_db_instance().db_instance_identifier(&store.name);
+                request.set_vpc_security_group_ids(Some(groups)).send().await?;
+            }
+            Kind::ReplicationGroup | Kind::CacheCluster | Kind::ServerlessCache | Kind::Warehouse => {
+                bail!("the list of a cache or a warehouse is left to tagwire")
+            }
         }
         Ok(())
     }

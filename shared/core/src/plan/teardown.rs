@@ -56,9 +56,9 @@ pub(super) fn tear_down(plan: &mut Plan, view: &View<'_>, departures: &Departure
         if named.is_empty() {
             break;
         }
-        for (store, finding) in named {
+        for (store, findings) in named {
             ends.remove(&store);
-            plan.findings.push(finding);
+            plan.findings.extend(findings);
         }
     }
     for (store, (because, groups)) in ends {
@@ -77,8 +77,8 @@ fn is_unasked(view: &View<'_>, store: &StoreId) -> bool {
 }
 
 /// AWS deletes no group that a rule of another one names: the pairs named by a rule that outlives the
-/// plan, each with the finding.
-fn named_elsewhere(plan: &Plan, view: &View<'_>, ends: &Ends<'_>) -> BTreeMap<StoreId, Finding> {
+/// plan, each with the findings.
+fn named_elsewhere(plan: &Plan, view: &View<'_>, ends: &Ends<'_>) -> BTreeMap<StoreId, Vec<Finding>> {
     let going: BTreeMap<&SecurityGroupId, &StoreId> = ends
         .iter()
         .flat_map(|(store, (_, groups))| groups.iter().map(move |owned| (owned.group.id(), store)))
@@ -87,7 +87,7 @@ fn named_elsewhere(plan: &Plan, view: &View<'_>, ends: &Ends<'_>) -> BTreeMap<St
         let work = view.owned(id).and_then(|owned| plan.pairs.get(&owned.store));
         work.is_some_and(|work| work.revoke.iter().any(|(group, revoked)| group.id() == id && revoked == rule))
     };
-    let mut named = BTreeMap::new();
+    let mut named = BTreeMap::<StoreId, Vec<Finding>>::new();
     for namer in view.seen.groups.found.iter().filter(|group| !going.contains_key(&group.id)) {
         for rule in &namer.rules {
             let Peer::Group(peer) = &rule.peer else { continue };
@@ -95,7 +95,8 @@ fn named_elsewhere(plan: &Plan, view: &View<'_>, ends: &Ends<'_>) -> BTreeMap<St
                 && !is_revoked(&namer.id, rule)
             {
                 let reason = Reason::GroupInRule { group: namer.id.clone() };
-                named.insert((*store).clone(), Finding { subject: Subject::Group(peer.clone()), reason });
+                let finding = Finding { subject: Subject::Group(peer.clone()), reason };
+                named.entry((*store).clone()).or_default().push(finding);
             }
         }
     }

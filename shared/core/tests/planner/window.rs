@@ -11,7 +11,7 @@ use tagwire_core::{
 };
 use tagwire_world::World;
 
-use crate::case::{after, case, holds};
+use crate::case::{after, case, holds, step};
 
 /// A store with a pair that `count` instances wear. Their tags, and the store's, are what is given.
 fn fleet(count: usize, instance: &str, store: &str) -> String {
@@ -39,8 +39,9 @@ fn leaving(plan: &Plan) -> Vec<String> {
 fn sweeps(world: &mut World, times: usize, minutes: i64) -> Vec<usize> {
     let mut removed = Vec::new();
     for _ in 0..times {
-        removed.push(leaving(&holds(world).unwrap()).len());
-        *world = after(world, minutes).unwrap();
+        let (plan, after) = step(world, minutes).unwrap();
+        removed.push(leaving(&plan).len());
+        *world = after;
     }
     removed
 }
@@ -131,11 +132,11 @@ fn a_hundred_stores_that_lose_their_tags_cut_ten_connections_a_window() {
     }
     let mut world = read(&text);
     for window in 0..11 {
-        let plan = holds(&world).unwrap();
+        let (plan, after) = step(&world, 15).unwrap();
         let expected = if window < 10 { 10 } else { 0 };
         let (stores, pairs) = (plan.stores.len(), plan.teardowns.len());
         assert_eq!((leaving(&plan).len(), stores, pairs), (expected, expected, expected), "{plan}");
-        world = after(&world, 15).unwrap();
+        world = after;
     }
     assert!(world.seen.groups.found.is_empty());
 }
@@ -151,9 +152,9 @@ fn a_hundred_stores_whose_instances_wear_nothing_else_cut_ten_connections_a_wind
     }
     let mut world = read(&text);
     for window in 0..11 {
-        let plan = holds(&world).unwrap();
+        let (plan, after) = step(&world, 15).unwrap();
         assert_eq!((leaving(&plan).len(), plan.stores.len()), (0, if window < 10 { 10 } else { 0 }), "{plan}");
-        world = after(&world, 15).unwrap();
+        world = after;
     }
 }
 

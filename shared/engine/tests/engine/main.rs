@@ -37,9 +37,13 @@ mod names;
 #[cfg(test)]
 mod neighbours;
 #[cfg(test)]
+mod patience;
+#[cfg(test)]
 mod pieces;
 #[cfg(test)]
 mod restraint;
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod statuses;
 #[cfg(test)]

@@ -8,8 +8,10 @@ use tagwire_core::{
     rule::{Direction, Peer, Rule, Traffic},
 };
 
+use tagwire_engine::cloud::ErrorKind;
+
 use crate::{
-    simulated::{World, cluster, identity, instance, sg, vpc},
+    simulated::{Fault, World, cluster, identity, instance, sg, vpc},
     site::Site,
 };
 
@@ -265,6 +267,36 @@ fn what_is_taken_off_twice_a_day_always_comes_back() {
     let site = connected();
     let ours = side(&site, "instance");
     assert_eq!(fight(&site, "eni-1", &ours, 8, Duration::from_hours(12)), 8);
+    site.is_at_rest();
+}
+
+#[test]
+fn a_fight_is_not_forgotten_because_the_state_table_fails_for_a_while() {
+    let site = connected();
+    let ours = side(&site, "instance");
+    assert_eq!(fight(&site, "eni-1", &ours, 2, Duration::from_mins(30)), 2);
+    let fault = Fault::Fails { kind: ErrorKind::Denied, with_effect: false };
+    site.change(|world| world.fail_next("recall", 2, fault));
+    assert_eq!(fight(&site, "eni-1", &ours, 1, Duration::from_mins(30)), 1, "it is attached without being counted");
+    site.change(World::heal);
+    assert_eq!(fight(&site, "eni-1", &ours, 3, Duration::from_mins(30)), 1);
+    site.is_at_rest();
+}
+
+#[test]
+fn what_is_left_alone_stays_so_in_a_run_that_could_not_count_its_removals() {
+    let site = connected();
+    let ours = side(&site, "instance");
+    assert_eq!(fight(&site, "eni-1", &ours, 4, Duration::from_mins(30)), 3);
+    site.change(|world| {
+        world.tag_instance("2", None);
+        world.fail_next("reserve", 1, Fault::Fails { kind: ErrorKind::Denied, with_effect: false });
+    });
+    let ran = site.connect(&[site.whole(&vpc("1"))]);
+    assert_eq!((ran.count("reserve"), ran.writes()), (1, 0), "{:#?}", ran.calls);
+    assert!(ran.codes("finding").contains(&"contested"), "{:#?}", ran.log);
+    site.next_sweep();
+    assert!(!site.look(|world| world.reaches(&instance("2"), &cluster("orders"))));
     site.is_at_rest();
 }
 

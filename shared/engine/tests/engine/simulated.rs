@@ -124,6 +124,8 @@ pub(crate) struct World {
     pub(crate) unseen: BTreeSet<InstanceId>,
     pub(crate) groups: BTreeMap<SecurityGroupId, SimulatedGroup>,
     pub(crate) stores: BTreeMap<StoreArn, DataStore>,
+    /// Stores that cannot be described, and why not.
+    pub(crate) dark: BTreeMap<StoreArn, ErrorKind>,
     /// The tag index, which may say something else than the stores do.
     pub(crate) index: BTreeMap<StoreArn, ConnectTag>,
     /// VPCs with IPv6, whose groups are born with one rule more.
@@ -142,6 +144,8 @@ pub(crate) struct World {
     pub(crate) table: BTreeMap<VpcId, Memory>,
     /// What others have attached, by target, for as long as they want it there.
     pub(super) theirs: BTreeMap<String, BTreeSet<SecurityGroupId>>,
+    /// How often others took a group of ours off a list.
+    pub(crate) taken_off: BTreeMap<String, usize>,
     /// The groups of others as they made them.
     pub(crate) their_groups: BTreeMap<SecurityGroupId, SecurityGroup>,
     pub(crate) calls: Vec<Call>,
@@ -151,8 +155,8 @@ pub(crate) struct World {
     crashed: bool,
     pub(crate) work: Vec<WorkItem>,
     pub(crate) again: Vec<(Line, Again, Duration)>,
-    /// When connections were cut that have to be counted.
-    pub(crate) cuts: Vec<Timestamp>,
+    /// Where and when connections were cut that have to be counted.
+    pub(crate) cuts: Vec<(VpcId, Timestamp)>,
     /// What AWS or its owner would never forgive.
     pub(crate) wrongs: Vec<String>,
     born: u32,
@@ -323,6 +327,11 @@ impl World {
     pub(crate) fn heal(&mut self) {
         self.faults.clear();
         self.crashed = false;
+    }
+
+    /// Nobody does anything any more while calls are made.
+    pub(crate) fn everybody_rests(&mut self) {
+        self.hooks.clear();
     }
 
     /// Right before a call of this name, after so many have passed, something else happens.
@@ -604,14 +613,19 @@ impl Observe for Simulated {
     }
 
     async fn stores(&self, which: &BTreeSet<StoreArn>) -> Reading<Sighting> {
-        self.read("stores", format!("{which:?}"), |world| {
-            let sighting = |arn: &StoreArn| match world.stores.get(arn) {
-                Some(store) => Sighting::Present(Box::new(store.clone())),
-                None => Sighting::Gone(arn.clone()),
-            };
-            which.iter().map(sighting).collect()
-        })
-        .await
+        let mut reading = self
+            .read("stores", format!("{which:?}"), |world| {
+                let sighting = |arn: &StoreArn| match world.stores.get(arn) {
+                    Some(store) => Sighting::Present(Box::new(store.clone())),
+                    None => Sighting::Gone(arn.clone()),
+                };
+                which.iter().filter(|arn| !world.dark.contains_key(arn)).map(sighting).collect()
+            })
+            .await;
+        let dark = self.world.borrow().dark.clone();
+        let gaps = dark.iter().filter(|(arn, _)| which.contains(arn));
+        reading.gaps.extend(gaps.map(|(arn, kind)| Gap::from(error(*kind, "stores", arn.as_str()))));
+        reading
     }
 
     async fn holders(&self, which: &BTreeMap<StoreId, StoreArn>) -> Reading<DataStore> {
@@ -675,8 +689,30 @@ impl World {
         let store = self.stores.values().find(|store| of.map(String::as_str) == Some(store.id.as_str()));
         let mut instances = self.instances.values();
         let instance = instances.find(|instance| instance.interface.as_ref().is_some_and(|own| own.id == *interface));
-        let blocked = instance.is_some_and(|instance| instance.wishes.blocked);
+        let blocked = instance.is_some_and(|instance| instance.wishes.blocked || instance.wears(&sg("quarantine")));
         store.is_some_and(|store| !store.wishes.blocked) && !blocked
+    }
+
+    /// Whether there is a ground for taking a group of ours off an interface, as things really are.
+    fn may_leave(&self, interface: &InterfaceId, group: &SecurityGroupId) -> bool {
+        let Some(there) = self.groups.get(group) else { return true };
+        let of = there.group.tags.get(STORE_ID_KEY);
+        let mut instances = self.instances.values();
+        let instance = instances.find(|instance| instance.interface.as_ref().is_some_and(|own| own.id == *interface));
+        let Some(instance) = instance else { return false };
+        let isolated = instance.wishes.blocked || instance.wears(&sg("quarantine"));
+        let Some(store) = self.stores.values().find(|store| of.map(String::as_str) == Some(store.id.as_str())) else {
+            let sides = of.and_then(|of| self.ours().remove(&(of.clone(), Side::Store.tag_value().to_owned())));
+            let sides: Vec<_> = sides.into_iter().flatten().map(|group| group.id.clone()).collect();
+            let carried =
+                self.all_interfaces().iter().any(|(_, wearer)| sides.iter().any(|side| wearer.groups.contains(side)));
+            return isolated || !(carried || instance.wishes.held);
+        };
+        let here = store.vpc.as_ref() == Some(&there.group.vpc);
+        let (mine, theirs) = (&instance.wishes.connect, &store.wishes.connect);
+        let readable = [mine, theirs].iter().all(|connect| !matches!(connect, ConnectTag::Invalid(_)));
+        let free = !instance.wishes.held && !store.wishes.held;
+        isolated || (here && (store.wishes.blocked || (free && readable && mine.shared_with(theirs).is_empty())))
     }
 
     /// The interfaces that wear the other group of a store side's pair, and that group.
@@ -801,8 +837,11 @@ impl Change for Simulated {
         self.write("set_interface_groups", of.to_string(), |world| {
             let list = world.replaced(of.as_str(), to, GROUPS_IN_A_LIST)?;
             let gone: Vec<_> = world.list_of(of.as_str()).difference(&list).cloned().collect();
-            let cuts = gone.iter().filter(|group| world.has_to_be_counted(of, group)).count();
-            world.cuts.extend(vec![self.clock.now(); cuts]);
+            let unjust: Vec<_> = gone.iter().filter(|group| !world.may_leave(of, group)).cloned().collect();
+            world.wrongs.extend(unjust.iter().map(|group| format!("{group} left {of} without a ground")));
+            for group in gone.iter().filter(|group| world.has_to_be_counted(of, group)).collect::<Vec<_>>() {
+                world.cuts.push((world.groups[group].group.vpc.clone(), self.clock.now()));
+            }
             let interface = world.interfaces_mut().find(|interface| interface.id == *of).ok_or(ErrorKind::NotFound)?;
             interface.groups = list;
             Ok(())
@@ -822,10 +861,18 @@ impl Change for Simulated {
                 world.wrongs.push(format!("the list of {of} was replaced while it was changing"));
             }
             let list = world.replaced(of.as_str(), to, GROUPS_IN_A_LIST)?;
-            let gone: Vec<_> = world.stores[of].lasting_groups().filter(|group| !list.contains(*group)).collect();
-            let carried: Vec<_> = gone.into_iter().flat_map(|group| world.carried_by(group)).collect();
-            let cuts = carried.iter().filter(|(interface, group)| world.has_to_be_counted(interface, group)).count();
-            world.cuts.extend(vec![self.clock.now(); cuts]);
+            let gone: Vec<_> =
+                world.stores[of].lasting_groups().filter(|group| !list.contains(*group)).cloned().collect();
+            let carried: Vec<_> = gone.iter().flat_map(|group| world.carried_by(group)).collect();
+            let wishes = &world.stores[of].wishes;
+            if !gone.is_empty() && !wishes.blocked && (wishes.held || wishes.connect != ConnectTag::Absent) {
+                world.wrongs.push(format!("{gone:?} left {of} without a ground"));
+            }
+            for (interface, group) in &carried {
+                if world.has_to_be_counted(interface, group) {
+                    world.cuts.push((world.groups[group].group.vpc.clone(), self.clock.now()));
+                }
+            }
             let store = world.stores.get_mut(of).ok_or(ErrorKind::NotFound)?;
             for (group, membership) in &mut store.groups {
                 if !list.contains(group) {

@@ -128,12 +128,12 @@ async fn a_store_that_is_deleted_leaves_nothing_behind_and_costs_no_window() {
     assert_connected(&aws, instance, &archive, 2).await;
 
     // The event was lost: the sweep alone.
-    joined.site.delete_silently(&joined.store).await.unwrap();
+    joined.site.delete(&joined.store).await.unwrap();
     sweep(&aws).await;
     assert_eq!(owned_groups(&aws).await.unwrap(), ["rds-ec2-2", "ec2-rds-2"].map(str::to_owned).into());
     assert_connected(&aws, instance, &archive, 2).await;
 
-    joined.site.delete_silently(&archive).await.unwrap();
+    joined.site.delete(&archive).await.unwrap();
     aws.rds_event(&archive.arn, "RDS-EVENT-0003").await.unwrap();
     aws.settle().await.unwrap();
     assert_eq!(owned_groups(&aws).await.unwrap(), BTreeSet::new());

@@ -19,7 +19,7 @@ async fn nothing_is_removed_that_rests_on_what_could_not_be_read() {
 
     // Two removals are due: of a connection that nobody asks for, and of a pair whose store is gone.
     joined.site.untag_silently(&untagged.arn()).await.unwrap();
-    joined.site.delete_silently(&gone).await.unwrap();
+    joined.site.delete(&gone).await.unwrap();
     for (service, action, effect) in [
         ("ec2", "DescribeInstances", Effect::AccessDenied),
         ("ec2", "DescribeSecurityGroups", Effect::Throttle),

@@ -42,7 +42,7 @@ async fn without_its_table_nothing_counted_is_removed_and_all_else_goes_on() {
     aws.inject(Fault::new("dynamodb", "*", Effect::AccessDenied).always());
     aws.untag(&untagged.arn(), CONNECT).await.unwrap();
     aws.tag(&blocked.arn(), BLOCK, "").await.unwrap();
-    joined.site.delete_silently(&gone).await.unwrap();
+    joined.site.delete(&gone).await.unwrap();
     let newcomer = joined.site.launch(Some("orders")).await.unwrap();
     aws.settle().await.unwrap();
     sweep(&aws).await;

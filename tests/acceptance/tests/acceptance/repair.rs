@@ -141,7 +141,7 @@ async fn rules_follow_the_stores_port_the_new_one_first() {
     let aws = lease().await;
     let mut joined = Joined::<1>::make(&aws).await;
     aws.rds().modify_db_cluster().db_cluster_identifier("orders").port(6432).send().await.unwrap();
-    joined.store.port = 6432;
+    joined.store.ports = (6432, 6432);
     let [instance] = &joined.instances;
     assert_apart(&aws, instance, &joined.store).await;
     sweep(&aws).await;

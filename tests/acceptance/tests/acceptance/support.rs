@@ -159,7 +159,7 @@ pub(crate) async fn assert_connected(aws: &LocalAws, instance: &Launched, store:
     });
     assert_eq!(
         (found.store_side.as_str(), found.instance_side.as_str(), found.port),
-        (format!("rds-ec2-{number}").as_str(), format!("ec2-rds-{number}").as_str(), store.port)
+        (format!("rds-ec2-{number}").as_str(), format!("ec2-rds-{number}").as_str(), store.ports.0)
     );
 }
 
