@@ -363,3 +363,20 @@ async fn an_answer_that_cannot_be_read_leaves_the_effect_unknown() {
     assert_eq!((error.kind, error.code.as_str()), (ErrorKind::EffectUnknown, "http-200"));
     assert!(!error.message.is_empty(), "{error}");
 }
+
+#[tokio::test]
+async fn groups_beside_ours_are_asked_for_by_tag_and_by_rules_of_either_direction() {
+    let answer = "<DescribeSecurityGroupsResponse><securityGroupInfo/></DescribeSecurityGroupsResponse>";
+    let script = Script::default().then(200, answer).then(200, answer).then(200, answer);
+    let named = [SecurityGroupId::parse("sg-1").unwrap()].into();
+    assert!(script.aws().groups(Groups::Beside { vpc: &vpc(), named: &named }).await.is_complete());
+    let asked = script.asked();
+    for (call, what) in asked.iter().zip([
+        "Filter.2.Name=tag:tagwire:managed-by&Filter.2.Value.1=tagwire",
+        "Filter.2.Name=ip-permission.group-id&Filter.2.Value.1=sg-1",
+        "Filter.2.Name=egress.ip-permission.group-id&Filter.2.Value.1=sg-1",
+    ]) {
+        assert!(call.contains("Filter.1.Name=vpc-id") && call.contains(what), "{call}");
+    }
+    assert_eq!(asked.len(), 3);
+}

@@ -129,6 +129,13 @@ pub enum Instances<'which> {
 pub enum Groups<'which> {
     /// Those of a VPC whose names fit a pattern of the service table, whoever made them.
     InVpc(&'which VpcId),
+    /// Those of a VPC, whatever their names, that carry our tag or have a rule that names one of these.
+    Beside {
+        /// The VPC.
+        vpc: &'which VpcId,
+        /// The groups that may be named.
+        named: &'which BTreeSet<SecurityGroupId>,
+    },
     /// These. Ids that do not exist are simply not found.
     Ids(&'which BTreeSet<SecurityGroupId>),
     /// The one of this name in a VPC.

@@ -315,7 +315,7 @@ fn a_pair_that_a_launch_template_names_is_not_deleted() {
 fn a_pair_that_somebody_elses_rule_names_is_not_deleted() {
     let site = site();
     let ours = site.look(|world| world.side(&identity("orders"), "instance")).unwrap();
-    let theirs = site.cloud.world.borrow_mut().foreign_group("theirs", &vpc("1"), "rds-ec2-77");
+    let theirs = site.cloud.world.borrow_mut().foreign_group("theirs", &vpc("1"), "their-shop");
     let rule = Rule { direction: Direction::Inbound, traffic: Traffic::All, peer: Peer::Group(ours.clone()) };
     site.change(|world| world.they_add_rule(&theirs, rule));
     site.retag_store("orders", None);
@@ -335,7 +335,8 @@ fn a_pair_that_somebody_elses_rule_names_is_not_deleted() {
 fn a_group_that_a_rule_out_of_sight_names_is_refused_and_tried_again_without_an_error() {
     let site = site();
     let ours = site.look(|world| world.side(&identity("orders"), "instance")).unwrap();
-    let theirs = site.cloud.world.borrow_mut().foreign_group("theirs", &vpc("1"), "a-name-like-no-pair");
+    // The VPCs are peered.
+    let theirs = site.cloud.world.borrow_mut().foreign_group("theirs", &vpc("2"), "their-shop");
     let rule = Rule { direction: Direction::Inbound, traffic: Traffic::All, peer: Peer::Group(ours.clone()) };
     site.change(|world| {
         world.they_add_rule(&theirs, rule);

@@ -584,6 +584,11 @@ impl Observe for Simulated {
                 Groups::InVpc(vpc) => {
                     group.vpc == *vpc && PATTERNS.iter().any(|pattern| group.name.starts_with(pattern))
                 }
+                Groups::Beside { vpc, named } => {
+                    let names = |rule: &Rule| matches!(&rule.peer, Peer::Group(peer) if named.contains(peer));
+                    let is_tagged = group.tags.get(MANAGED_BY_KEY).map(String::as_str) == Some(MANAGED_BY);
+                    group.vpc == *vpc && (is_tagged || group.rules.iter().any(names))
+                }
                 Groups::Ids(ids) => ids.contains(&group.id),
                 // A filter by name minds the case; the rule that names are unique does not.
                 Groups::Named { vpc, name } => group.vpc == *vpc && group.name == name,

@@ -1,9 +1,8 @@
 //! Connections are taken away when nothing asks for them any more.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
-use serde_json::Value;
-use tagwire_acceptance::{CONNECT, connection, interface_groups, owned_groups};
+use tagwire_acceptance::{CONNECT, connection, interface_groups, owned_groups, store_groups};
 use tagwire_local_aws::LocalAws;
 
 use crate::support::{
@@ -66,8 +65,7 @@ async fn tagged_untagged_and_tagged_again_ends_connected_without_a_sweep() {
     aws.untag(&joined.store.arn, CONNECT).await.unwrap();
     aws.tag(&joined.store.arn, CONNECT, "orders").await.unwrap();
     aws.settle().await.unwrap();
-    let swept: Vec<Value> = aws.records().await.unwrap();
-    assert!(swept.iter().all(|line| line["code"] != "swept"), "only events were at work");
+    assert_eq!(said(&aws, "swept").await, Vec::<String>::new(), "only events were at work");
     for instance in [&fresh, connected] {
         assert!(connection(&aws, instance, &joined.store).await.unwrap().is_some(), "{}", instance.id);
     }
@@ -99,6 +97,24 @@ async fn a_store_that_is_untagged_loses_its_pair_in_an_order_that_cannot_deadloc
     );
     let in_order = actions(&writes(&aws)).iter().rposition(|action| action.starts_with("Revoke")) == Some(4);
     assert!(in_order, "both references go before the first group: {:?}", actions(&writes(&aws)));
+    joined.end().await;
+}
+
+#[tokio::test]
+async fn a_store_that_takes_its_time_loses_its_pair_without_a_sweep() {
+    let aws = lease().await;
+    let joined = Joined::<1>::make(&aws).await;
+    aws.slow_stores(Duration::ZERO, Duration::from_secs(2)).await.unwrap();
+    // At first it takes no change at all.
+    aws.set_store_status(&joined.store.arn, "upgrading").await.unwrap();
+    aws.untag(&joined.store.arn, CONNECT).await.unwrap();
+    aws.settle_except_delayed().await.unwrap();
+    assert_apart(&aws, &joined.instances[0], &joined.store).await;
+    assert!(store_groups(&aws, &joined.store).await.unwrap().contains(&joined.pair().await.store_side));
+    aws.set_store_status(&joined.store.arn, "available").await.unwrap();
+    aws.settle().await.unwrap();
+    assert_eq!(owned_groups(&aws).await.unwrap(), BTreeSet::new());
+    assert_eq!(said(&aws, "swept").await, Vec::<String>::new(), "only events were at work");
     joined.end().await;
 }
 

@@ -1,10 +1,12 @@
 //! A dry run reads, decides and reports the same, and changes nothing.
 
 use serde_json::Value;
-use tagwire_acceptance::{is_note, is_write};
+use tagwire_acceptance::{is_note, is_write, rules_of};
 use tagwire_local_aws::{Call, LocalAws};
 
-use crate::support::{Joined, assert_apart, assert_connected, assert_settled, assert_untouched, lease, parameters};
+use crate::support::{
+    Joined, assert_apart, assert_connected, assert_settled, assert_untouched, lease, outcomes, parameters,
+};
 
 /// What one sweep reads before it first changes something, what it reports, and what it changes.
 async fn swept(aws: &LocalAws) -> (Vec<String>, Vec<String>, usize) {
@@ -36,7 +38,9 @@ async fn a_dry_run_reads_and_reports_what_enforcing_does_and_changes_nothing() {
     // A removal, a repair and a new pair are due.
     joined.site.untag_silently(&joined.instances[0].arn()).await.unwrap();
     joined.site.tag_silently(&joined.instances[1], "orders books").await.unwrap();
-    joined.site.open(&joined.pair().await.store_side, "0.0.0.0/0").await.unwrap();
+    let store_side = joined.pair().await.store_side;
+    joined.site.open(&store_side, "0.0.0.0/0").await.unwrap();
+    let opened = rules_of(&aws, &store_side).await.unwrap();
     let Joined { site, store, instances, before, .. } = joined;
     let [untagged, both, stays] = &instances;
     let place = site.place();
@@ -45,7 +49,8 @@ async fn a_dry_run_reads_and_reports_what_enforcing_does_and_changes_nothing() {
     aws.deploy(&parameters(&[("Mode", "dry-run")])).await.unwrap();
     let (dry_reads, dry_reports, dry_changes) = swept(&aws).await;
     assert_eq!(dry_changes, 0);
-    assert_connected(&aws, stays, &tagwire_acceptance::Store { ports: (5432, 5432), ..store.clone() }, 1).await;
+    assert!(outcomes(&aws, &place.vpc).await.contains("dry-run"));
+    assert_eq!(rules_of(&aws, &store_side).await.unwrap(), opened);
 
     aws.delete_stack().await.unwrap();
     aws.deploy(&parameters(&[])).await.unwrap();

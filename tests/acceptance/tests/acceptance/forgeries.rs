@@ -6,7 +6,7 @@ use aws_sdk_ec2::types as ec2;
 use tagwire_acceptance::{CONNECT, Foreign, foreign, interface_groups, owned_groups, rules_of, store_groups};
 use tagwire_local_aws::LocalAws;
 
-use crate::support::{Joined, actions, assert_untouched, findings, lease, sweep, writes};
+use crate::support::{Joined, actions, assert_settled, assert_untouched, findings, lease, sweep, writes};
 
 /// Makes a group with the description and tags of another one.
 async fn imitate(aws: &LocalAws, vpc: &str, like: &str, name: &str, described: bool, tagged: bool) -> String {
@@ -66,6 +66,6 @@ async fn forged_lost_and_surplus_groups_are_reported_and_never_touched() {
     assert_eq!(owned_groups(&aws).await.unwrap(), owned);
     assert_eq!(rules_of(&aws, &second[0]).await.unwrap(), surplus);
     assert_eq!(interface_groups(&aws, &bystander.interface).await.unwrap(), worn.into());
+    assert_settled(&aws, vpc).await;
     assert_untouched(&aws, &before).await;
-    joined.end().await;
 }

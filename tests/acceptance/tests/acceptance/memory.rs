@@ -25,6 +25,11 @@ async fn without_its_table_nothing_counted_is_removed_and_all_else_goes_on() {
     let expiry = aws.dynamodb().describe_time_to_live().table_name(table).send().await.unwrap();
     let expiry = expiry.time_to_live_description().and_then(|expiry| expiry.attribute_name().map(str::to_owned));
     assert_eq!(expiry.as_deref(), Some("expires"));
+    let backups = aws.dynamodb().describe_continuous_backups().table_name(table).send().await.unwrap();
+    let recovery =
+        backups.continuous_backups_description().and_then(|backups| backups.point_in_time_recovery_description());
+    let recovery = recovery.and_then(|recovery| recovery.point_in_time_recovery_status());
+    assert_eq!(recovery, Some(&dynamodb::PointInTimeRecoveryStatus::Enabled));
 
     let joined = Joined::<3>::make(&aws).await;
     let [untagged, blocked, stays] = &joined.instances;

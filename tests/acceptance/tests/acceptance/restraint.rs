@@ -4,11 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 use tagwire_acceptance::{Site, connection, foreign, interface_groups, owned_groups, store_groups};
-use tagwire_local_aws::LeaseOptions;
 
 use crate::support::{
-    assert_connected, assert_settled, assert_untouched, findings, instance_event, lease, outcomes, sqs_event, verdicts,
-    writes,
+    assert_connected, assert_settled, assert_untouched, findings, instance_event, lease, sqs_event, verdicts, writes,
 };
 
 #[tokio::test]
@@ -116,18 +114,4 @@ async fn a_full_interface_and_a_full_store_are_reported_and_nothing_is_made() {
     assert_eq!(connection(&aws, &full_instance, &roomy).await.unwrap(), None);
     assert_eq!(owned_groups(&aws).await.unwrap(), BTreeSet::new());
     assert_settled(&aws, &site.vpc).await;
-}
-
-#[tokio::test]
-async fn a_dry_run_reads_plans_and_changes_nothing() {
-    let options = LeaseOptions::default().parameter("SweepMinutes", "60").parameter("Mode", "dry-run");
-    let aws = tagwire_local_aws::LocalAws::lease_with(options).await.unwrap();
-    let site = Site::create(&aws, 1).await.unwrap();
-    site.aurora("orders", "orders").await.unwrap();
-    let instance = site.launch(Some("orders")).await.unwrap();
-    aws.settle().await.unwrap();
-    assert_eq!(verdicts(&aws, &instance).await, BTreeSet::from(["connecting".to_owned()]));
-    assert!(outcomes(&aws, &site.vpc).await.contains("dry-run"));
-    assert_eq!(writes(&aws).len(), 0);
-    assert_eq!(owned_groups(&aws).await.unwrap(), BTreeSet::new());
 }

@@ -51,6 +51,8 @@ async fn connections_outlive_the_stack_and_the_next_one_takes_them_over() {
 async fn a_second_installation_is_refused_and_the_first_goes_on() {
     let aws = lease().await;
     let refused = aws.deploy_beside("second", &parameters(&[("TagKey", "team:connect")])).await.unwrap_err();
-    assert!(format!("{refused:#}").contains("/tagwire/installation"), "{refused:#}");
+    let refused = format!("{refused:#}");
+    let because = refused.lines().find(|line| line.contains("CREATE_FAILED")).unwrap();
+    assert!(because.contains("Installation") && because.contains("ParameterAlreadyExists"), "{refused}");
     Joined::<1>::make(&aws).await.end().await;
 }
