@@ -1,6 +1,7 @@
 //! `tagwire`: looks at an account as the functions do and says what they would do, and why.
 
 mod plan;
+mod show;
 
 use std::process::ExitCode;
 

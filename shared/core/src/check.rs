@@ -11,7 +11,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::{
-    group::{GroupList, GroupName, Owned, Ownership, SecurityGroup},
+    group::{GroupList, GroupName, Owned, OwnedGroup, Ownership, SecurityGroup},
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId},
     model::{DataStore, Form, Instance, Interface},
     observation::{Bearer, Observation, Scope, Sighting},
@@ -159,8 +159,9 @@ pub fn check(plan: Plan, seen: &Observation, policy: &Policy) -> Result<CheckedP
     checker.stores(&mut violations);
     checker.interfaces(&mut violations);
     checker.window(&mut violations);
+    let named = checker.named_afterwards();
     for (store, teardown) in &plan.teardowns {
-        checker.teardown(store, teardown, &mut violations);
+        checker.teardown(store, teardown, &named, &mut violations);
     }
     checker.decisions(&mut violations);
     if violations.is_empty() { Ok(CheckedPlan(plan)) } else { Err(violations.into_iter().collect()) }
@@ -539,7 +540,13 @@ impl<'plan> Checker<'plan> {
 
     /// A group is deleted only when it is owned, nothing wears or names it, and its store needs it no
     /// more or nobody has used it for long.
-    fn teardown(&self, id: &StoreId, teardown: &Teardown, violations: &mut BTreeSet<Violation>) {
+    fn teardown(
+        &self,
+        id: &StoreId,
+        teardown: &Teardown,
+        named: &BTreeSet<&SecurityGroupId>,
+        violations: &mut BTreeSet<Violation>,
+    ) {
         let store = self.stores.get(id).copied();
         for group in &teardown.delete {
             let Some((owned, _)) = self.owned.get(group.id()).filter(|(owned, _)| owned.store == *id) else {
@@ -576,7 +583,7 @@ impl<'plan> Checker<'plan> {
             if listed || attached || self.plan.pairs.contains_key(id) {
                 refuse("a data store uses it");
             }
-            if self.is_named(group.id()) {
+            if named.contains(group.id()) {
                 refuse("a rule of another group names it");
             }
             let templates = self.seen.launch_templates.as_ref().filter(|reading| reading.is_complete());
@@ -595,8 +602,8 @@ impl<'plan> Checker<'plan> {
                     let age = since.and_then(|since| Duration::try_from(self.seen.at.duration_since(*since)).ok());
                     let asked_for = store.is_some_and(|store| {
                         let here = store.vpc.as_ref() == Some(&self.seen.vpc);
-                        let mut names = store.wishes.connect.names();
-                        here && (store.wishes.held || names.any(|name| self.by_name.contains_key(name)))
+                        let shares = || store.wishes.connect.names().any(|name| self.by_name.contains_key(name));
+                        here && (store.wishes.held || shares())
                     });
                     self.seen.scope == Scope::Vpc
                         && self.seen.stores.is_complete()
@@ -616,20 +623,21 @@ impl<'plan> Checker<'plan> {
         }
     }
 
-    /// Whether a rule of a group that stays goes on naming a group.
-    fn is_named(&self, group: &SecurityGroupId) -> bool {
-        let peer = Peer::Group(group.clone());
-        let stays = |id: &SecurityGroupId| {
-            self.plan.teardowns.values().all(|teardown| teardown.delete.iter().all(|gone| gone.id() != id))
-        };
-        let revoked = |id: &SecurityGroupId, rule: &Rule| {
-            let mut works = self.plan.pairs.values().flat_map(|work| &work.revoke);
-            works.any(|(of, gone)| of.id() == id && gone == rule)
-        };
-        let others = self.seen.groups.found.iter().filter(|other| stays(&other.id));
-        others
-            .flat_map(|other| other.rules.iter().map(|rule| (&other.id, rule)))
-            .any(|(id, rule)| rule.peer == peer && !revoked(id, rule))
+    /// The groups that rules name which are there once the plan is carried out.
+    fn named_afterwards(&self) -> BTreeSet<&'plan SecurityGroupId> {
+        let deleted: BTreeSet<_> =
+            self.plan.teardowns.values().flat_map(|teardown| teardown.delete.iter().map(OwnedGroup::id)).collect();
+        let works = self.plan.pairs.values().flat_map(|work| &work.revoke);
+        let revoked: BTreeSet<_> = works.map(|(group, rule)| (group.id(), rule)).collect();
+        let staying = self.seen.groups.found.iter().filter(|group| !deleted.contains(&group.id));
+        let rules = staying.flat_map(|group| group.rules.iter().map(move |rule| (&group.id, rule)));
+        rules
+            .filter(|rule| !revoked.contains(rule))
+            .filter_map(|(_, rule)| match &rule.peer {
+                Peer::Group(peer) => Some(peer),
+                Peer::GroupOfAccount { .. } | Peer::Ipv4(_) | Peer::Ipv6(_) | Peer::PrefixList(_) => None,
+            })
+            .collect()
     }
 
     /// The grounds on which a connection may be made, all of them.

@@ -713,7 +713,8 @@ impl<C: Change, K: Clock> Pair<'_, C, K> {
         }
         let name = spec.name.to_string();
         // A name that is taken and not found is somebody's who writes it otherwise, or that of a
-        // group of our own that an interrupted run has just created and that cannot be read yet.
+        // group of our own that an interrupted run has just created and that cannot be read yet. What was
+        // created without an answer shows as late; left unseen, its name would go to another store.
         let mut there = Vec::new();
         let begun = self.clock.now();
         for delay in VISIBILITY {
@@ -723,7 +724,7 @@ impl<C: Change, K: Clock> Pair<'_, C, K> {
                 return Err(Failure::Unread { gap });
             }
             there = reading.found;
-            if !there.is_empty() || error.kind != ErrorKind::AlreadyThere {
+            if !there.is_empty() {
                 break;
             }
         }

@@ -52,10 +52,6 @@ fn wishes(wishes: &Wishes) -> String {
     text
 }
 
-fn minutes(at: Timestamp) -> i64 {
-    -at.as_second() / 60
-}
-
 /// What is remembered, as lines. Identities are written as the names of the stores that have them.
 fn memory(seen: &Observation) -> Vec<String> {
     let memory = match &seen.memory {
@@ -67,6 +63,7 @@ fn memory(seen: &Observation) -> Vec<String> {
         let store = present.values().find(|store| store.id == *id);
         store.map_or_else(|| id.as_str().trim_start_matches("db-").to_owned(), |store| store.arn.name().to_owned())
     };
+    let minutes = |at: Timestamp| (seen.at.as_second() - at.as_second()) / 60;
     let mut lines: Vec<String> = Vec::new();
     lines.extend(memory.window.removals.iter().map(|(at, count)| format!("removed {count} ago={}", minutes(*at))));
     lines.extend(memory.wanted.iter().map(|(connection, at)| {

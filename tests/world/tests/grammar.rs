@@ -1,10 +1,13 @@
 //! The grammar of worlds.
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
 
+use jiff::Timestamp;
 use tagwire_core::{
     group::Ownership,
+    id::StoreId,
+    memory::{Attached, Recall},
     model::Membership,
-    observation::{Scope, Sighting},
+    observation::{Bearer, Scope, Sighting},
 };
 use tagwire_world::{BadWorld, Unread, World, reaches};
 
@@ -47,6 +50,55 @@ fn a_scope_names_instances_and_stores() {
         stores.iter().map(|arn| format!("{:?} {}", arn.kind(), arn.name())).collect::<Vec<_>>(),
         ["DbCluster orders", "DbInstance billing"]
     );
+}
+
+#[test]
+fn what_is_remembered_lies_so_many_minutes_back() {
+    let world = read(
+        "instance i-1
+         cluster orders
+         removed 8 ago=5
+         removed 1 ago=20
+         wanted i-1 orders ago=7
+         unused ec2-rds-1 ago=9
+         attached i-1 ec2-rds-1 tag=\"a b\" ago=60 again=30,10 contested
+         attached orders rds-ec2-1",
+    );
+    let at = |minutes: i64| Timestamp::from_second(-60 * minutes).unwrap();
+    let Recall::Known(memory) = &world.seen.memory else { panic!("a memory") };
+    assert_eq!((memory.window.version, memory.window.removals.as_slice()), (2, &[(at(5), 8), (at(20), 1)][..]));
+    let wanted: Vec<_> = memory.wanted.iter().map(|(one, since)| (one.store.as_str(), *since)).collect();
+    assert_eq!(wanted, [("cluster-orders", at(7))]);
+    assert_eq!(memory.unused.values().copied().collect::<Vec<_>>(), [at(9)]);
+    let attached: Vec<&Attached> = memory.attached.values().collect();
+    let first = Attached { tag: "a b".into(), since: at(60), again: vec![at(30), at(10)], contested: true };
+    let second = Attached { tag: String::new(), since: at(0), again: Vec::new(), contested: false };
+    assert_eq!(attached, [&first, &second]);
+}
+
+#[test]
+fn a_store_that_is_gone_is_listed_nowhere_unless_that_is_not_sure() {
+    let world = read("gone orders\ngone billing unsure");
+    assert_eq!(world.seen.absent.iter().map(StoreId::as_str).collect::<Vec<_>>(), ["db-orders"]);
+    assert_eq!(world.seen.stores.found.len(), 2);
+}
+
+#[test]
+fn other_interfaces_belong_to_an_instance_or_to_something_else() {
+    let world = read("interface eni-8 wears=a,b of=i-1 primary\ninterface eni-9 wears=a of=\"a function\"");
+    let [of_instance, of_other] = world.seen.wearing.by.found.as_slice() else { panic!("two interfaces") };
+    assert!(matches!(&of_instance.bearer, Bearer::Instance { primary: true, .. }));
+    assert_eq!(of_instance.groups.len(), 2);
+    assert_eq!(of_other.bearer, Bearer::Other { description: "a function".into() });
+}
+
+#[test]
+fn every_gap_is_in_the_reading_it_names() {
+    for what in ["instances", "stores", "groups", "wearers", "templates", "memory"] {
+        let world = read(&format!("gap {what} lasting"));
+        let gaps: Vec<bool> = world.seen.gaps().map(|gap| gap.passing).collect();
+        assert_eq!(gaps, [false], "{what}");
+    }
 }
 
 #[test]

@@ -139,7 +139,8 @@ impl<'view> Departures<'view> {
             }
             if self.is_settled(connection) {
                 self.notes.push(Note::Wanted(connection.clone(), None));
-            } else {
+            } else if self.seen.scope != Scope::Vpc {
+                // Another run's turn. A look at everything is every turn, also of what it could not see.
                 queue.insert(connection.clone(), *since);
             }
         }
@@ -166,13 +167,16 @@ impl<'view> Departures<'view> {
 
     /// Whether a removal that was wanted once is not wanted any more, as far as can be seen.
     fn is_settled(&self, connection: &Connection) -> bool {
-        let seen = self.seen;
-        let everything = seen.scope == Scope::Vpc && seen.instances.is_complete() && seen.stores.is_complete();
+        let scope = &self.seen.scope;
         let store = self.view.store(&connection.store);
-        let both = self.view.instance(&connection.instance).is_some() && store.is_some();
-        let named = seen.scope.has_instance(&connection.instance)
-            || store.is_some_and(|store| seen.scope.has_store(&store.arn));
-        everything || (seen.instances.is_complete() && seen.stores.is_complete() && both && named)
+        let looked_at =
+            scope.has_instance(&connection.instance) || store.is_some_and(|store| scope.has_store(&store.arn));
+        let everything = *scope == Scope::Vpc;
+        match (self.view.instance(&connection.instance), store) {
+            (Some(_), Some(_)) => looked_at,
+            (None, _) => everything && self.seen.instances.is_complete(),
+            (Some(_), None) => everything && self.seen.stores.is_complete(),
+        }
     }
 
     /// Puts the departures into the plan.

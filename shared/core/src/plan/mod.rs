@@ -392,13 +392,15 @@ fn settle(view: &View<'_>) -> Plan {
     let standings: Standings<'_> = view.stores().map(|store| (&store.id, Standing::of(view, store))).collect();
     let plan = decide(view, &standings, &BTreeSet::new());
     // What kept its last group for want of another may lose it after all when it gets one.
-    let keeps_last = |change: &InterfaceChange| {
-        let instance = Subject::Instance(change.instance.clone());
-        plan.findings
-            .iter()
-            .any(|finding| finding.subject == instance && matches!(finding.reason, Reason::LastGroup { .. }))
-    };
-    let gains = plan.interfaces.iter().filter(|(_, change)| !change.attach.is_empty() && keeps_last(change));
+    let keep_last: BTreeSet<&Subject> = plan
+        .findings
+        .iter()
+        .filter(|finding| matches!(finding.reason, Reason::LastGroup { .. }))
+        .map(|finding| &finding.subject)
+        .collect();
+    let gains = plan.interfaces.iter().filter(|(_, change)| {
+        !change.attach.is_empty() && keep_last.contains(&Subject::Instance(change.instance.clone()))
+    });
     let gaining: BTreeSet<InterfaceId> = gains.map(|(interface, _)| interface.clone()).collect();
     if gaining.is_empty() { plan } else { decide(view, &standings, &gaining) }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Decision, Plan, Verdict, view::View};
 use crate::{
-    finding::{Finding, Reason, Subject},
+    finding::{Reason, Subject},
     id::{InstanceId, StoreArn},
     tag::{ConnectTag, Wishes},
 };
@@ -42,32 +42,40 @@ const MOST_NAMED: usize = 8;
 /// is what is decided once the plan has been carried out.
 pub(super) fn changes(plan: &Plan, then: &Plan, view: &View<'_>) -> Vec<StatusChange> {
     let seen = view.seen;
-    let changing = plan
-        .decisions
-        .iter()
-        .filter(|decision| matches!(decision.verdict, Verdict::Connecting | Verdict::Disconnecting(_)));
-    let changing: BTreeSet<(InstanceId, StoreArn)> =
-        changing.map(|decision| (decision.instance.clone(), decision.store.clone())).collect();
-    let mut of_instances = BTreeMap::<&InstanceId, Vec<&Decision>>::new();
-    let mut of_stores = BTreeMap::<&StoreArn, Vec<&Decision>>::new();
+    let mut awaited_by_instances = BTreeMap::<_, BTreeSet<_>>::new();
+    let mut awaited_by_stores = BTreeMap::<_, BTreeSet<_>>::new();
+    for decision in &plan.decisions {
+        if matches!(decision.verdict, Verdict::Connecting | Verdict::Disconnecting(_)) {
+            let both = (decision.instance.clone(), decision.store.clone());
+            awaited_by_instances.entry(&decision.instance).or_default().insert(both.clone());
+            awaited_by_stores.entry(&decision.store).or_default().insert(both);
+        }
+    }
+    let mut of_instances = BTreeMap::<_, Vec<_>>::new();
+    let mut of_stores = BTreeMap::<_, Vec<_>>::new();
     for decision in &then.decisions {
         of_instances.entry(&decision.instance).or_default().push(decision);
         of_stores.entry(&decision.store).or_default().push(decision);
     }
+    let mut said = BTreeMap::<_, Vec<_>>::new();
+    for finding in &then.findings {
+        said.entry(&finding.subject).or_default().push(&finding.reason);
+    }
+    let unmatched = |subject: &Subject| unmatched(said.get(subject).into_iter().flatten().copied());
     let instances = view.instances().filter(|instance| instance.interface.is_some());
     let instances = instances.filter(|instance| seen.scope.has_instance(&instance.id)).filter_map(|instance| {
         let decisions = of_instances.remove(&instance.id).unwrap_or_default();
-        let unmatched = unmatched(&then.findings, &Subject::Instance(instance.id.clone()));
+        let unmatched = unmatched(&Subject::Instance(instance.id.clone()));
         let words = words(&decisions, unmatched, |decision| decision.store.name().to_owned());
-        let awaits = changing.iter().filter(|(of, _)| *of == instance.id).cloned().collect();
+        let awaits = awaited_by_instances.remove(&instance.id).unwrap_or_default();
         change(StatusOf::Instance(instance.id.clone()), &instance.wishes, &decisions, &words, awaits)
     });
     let stores = view.stores_here().map(|(_, store)| store).filter(|store| store.service.row().takes_status_tag);
     let stores = stores.filter(|store| seen.scope.has_store(&store.arn)).filter_map(|store| {
         let decisions = of_stores.remove(&store.arn).unwrap_or_default();
-        let unmatched = unmatched(&then.findings, &Subject::Store(store.arn.clone()));
+        let unmatched = unmatched(&Subject::Store(store.arn.clone()));
         let words = words(&decisions, unmatched, |decision| decision.instance.to_string());
-        let awaits = changing.iter().filter(|(_, of)| *of == store.arn).cloned().collect();
+        let awaits = awaited_by_stores.remove(&store.arn).unwrap_or_default();
         change(StatusOf::Store(store.arn.clone()), &store.wishes, &decisions, &words, awaits)
     });
     instances.chain(stores).collect()
@@ -93,9 +101,9 @@ fn change(
 }
 
 /// What the findings say of names that nothing in the VPC shares.
-fn unmatched(findings: &[Finding], subject: &Subject) -> Words {
+fn unmatched<'said>(reasons: impl Iterator<Item = &'said Reason>) -> Words {
     let mut words = Words::new();
-    for reason in findings.iter().filter(|finding| finding.subject == *subject).map(|finding| &finding.reason) {
+    for reason in reasons {
         let names: BTreeSet<String> = if let Reason::NoMatch { names } = reason {
             names.iter().map(ToString::to_string).collect()
         } else if let Reason::DifferentVpc { name, .. } = reason {

@@ -51,11 +51,15 @@ pub(super) fn tear_down(plan: &mut Plan, view: &View<'_>, departures: &Departure
             ends.insert(store.clone(), (because, groups));
         }
     }
-    while let Some((store, finding)) = ends.iter().find_map(|(store, (_, groups))| {
-        named_elsewhere(plan, view, groups, &ends).map(|finding| (store.clone(), finding))
-    }) {
-        plan.findings.push(finding);
-        ends.remove(&store);
+    loop {
+        let named = named_elsewhere(plan, view, &ends);
+        if named.is_empty() {
+            break;
+        }
+        for (store, finding) in named {
+            ends.remove(&store);
+            plan.findings.push(finding);
+        }
     }
     for (store, (because, groups)) in ends {
         plan.pairs.remove(&store);
@@ -72,25 +76,30 @@ fn is_unasked(view: &View<'_>, store: &StoreId) -> bool {
     here.is_none_or(|store| !store.wishes.held && view.sharing(store).is_empty())
 }
 
-/// AWS deletes no group that a rule of another one names: the finding, when such a rule outlives the
-/// plan.
-fn named_elsewhere(plan: &Plan, view: &View<'_>, groups: &[&Owned], ends: &Ends<'_>) -> Option<Finding> {
-    let goes = |id: &SecurityGroupId| {
-        let ids = |groups: &[&Owned]| groups.iter().any(|owned| owned.group.id() == id);
-        ends.values().any(|(_, groups)| ids(groups))
-    };
+/// AWS deletes no group that a rule of another one names: the pairs named by a rule that outlives the
+/// plan, each with the finding.
+fn named_elsewhere(plan: &Plan, view: &View<'_>, ends: &Ends<'_>) -> BTreeMap<StoreId, Finding> {
+    let going: BTreeMap<&SecurityGroupId, &StoreId> = ends
+        .iter()
+        .flat_map(|(store, (_, groups))| groups.iter().map(move |owned| (owned.group.id(), store)))
+        .collect();
     let is_revoked = |id: &SecurityGroupId, rule: &Rule| {
-        let mut works = plan.pairs.values().flat_map(|work| &work.revoke);
-        works.any(|(group, revoked)| group.id() == id && revoked == rule)
+        let work = view.owned(id).and_then(|owned| plan.pairs.get(&owned.store));
+        work.is_some_and(|work| work.revoke.iter().any(|(group, revoked)| group.id() == id && revoked == rule))
     };
-    view.seen.groups.found.iter().filter(|group| !goes(&group.id)).find_map(|namer| {
-        let named = groups.iter().find(|owned| {
-            let peer = Peer::Group(owned.group.id().clone());
-            namer.rules.iter().any(|rule| rule.peer == peer && !is_revoked(&namer.id, rule))
-        })?;
-        let reason = Reason::GroupInRule { group: namer.id.clone() };
-        Some(Finding { subject: Subject::Group(named.group.id().clone()), reason })
-    })
+    let mut named = BTreeMap::new();
+    for namer in view.seen.groups.found.iter().filter(|group| !going.contains_key(&group.id)) {
+        for rule in &namer.rules {
+            let Peer::Group(peer) = &rule.peer else { continue };
+            if let Some(store) = going.get(peer)
+                && !is_revoked(&namer.id, rule)
+            {
+                let reason = Reason::GroupInRule { group: namer.id.clone() };
+                named.insert((*store).clone(), Finding { subject: Subject::Group(peer.clone()), reason });
+            }
+        }
+    }
+    named
 }
 
 fn wears_in_scope(view: &View<'_>, owned: &Owned) -> bool {

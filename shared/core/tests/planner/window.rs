@@ -3,10 +3,15 @@
 use std::fmt::Write as _;
 
 use jiff::SignedDuration;
-use tagwire_core::{id::InstanceId, memory::Connection, observation::Scope, plan::Plan};
+use tagwire_core::{
+    id::InstanceId,
+    memory::{Connection, Note},
+    observation::Scope,
+    plan::Plan,
+};
 use tagwire_world::World;
 
-use crate::case::{after, case, holds};
+use crate::case::{after, case, holds, step};
 
 /// A store with a pair that `count` instances wear. Their tags, and the store's, are what is given.
 fn fleet(count: usize, instance: &str, store: &str) -> String {
@@ -34,8 +39,9 @@ fn leaving(plan: &Plan) -> Vec<String> {
 fn sweeps(world: &mut World, times: usize, minutes: i64) -> Vec<usize> {
     let mut removed = Vec::new();
     for _ in 0..times {
-        removed.push(leaving(&holds(world).unwrap()).len());
-        *world = after(world, minutes).unwrap();
+        let (plan, after) = step(world, minutes).unwrap();
+        removed.push(leaving(&plan).len());
+        *world = after;
     }
     removed
 }
@@ -126,11 +132,11 @@ fn a_hundred_stores_that_lose_their_tags_cut_ten_connections_a_window() {
     }
     let mut world = read(&text);
     for window in 0..11 {
-        let plan = holds(&world).unwrap();
+        let (plan, after) = step(&world, 15).unwrap();
         let expected = if window < 10 { 10 } else { 0 };
         let (stores, pairs) = (plan.stores.len(), plan.teardowns.len());
         assert_eq!((leaving(&plan).len(), stores, pairs), (expected, expected, expected), "{plan}");
-        world = after(&world, 15).unwrap();
+        world = after;
     }
     assert!(world.seen.groups.found.is_empty());
 }
@@ -146,9 +152,9 @@ fn a_hundred_stores_whose_instances_wear_nothing_else_cut_ten_connections_a_wind
     }
     let mut world = read(&text);
     for window in 0..11 {
-        let plan = holds(&world).unwrap();
+        let (plan, after) = step(&world, 15).unwrap();
         assert_eq!((leaving(&plan).len(), plan.stores.len()), (0, if window < 10 { 10 } else { 0 }), "{plan}");
-        world = after(&world, 15).unwrap();
+        world = after;
     }
 }
 
@@ -293,4 +299,29 @@ fn the_window_goes_up_by_one_version_with_every_plan_that_uses_it() {
             .plan;
     let window = plan.window.unwrap();
     assert_eq!((window.version, window.removals.len()), (3, 2));
+}
+
+#[test]
+fn a_store_that_cannot_be_read_for_long_holds_nothing_else_back() {
+    let plan = case(
+        "instance i-1
+         instance i-9
+         db orders connect=orders
+         pair orders 1 worn-by=i-1
+         wanted i-9 unread ago=20
+         max 1
+         gap stores lasting",
+    )
+    .changes("detach sg-ec2-rds-1 from eni-1 of i-1: the instance has no connect tag (db/orders)")
+    .plan;
+    // It keeps its place in the order all the same.
+    assert_eq!(plan.notes, []);
+}
+
+#[test]
+fn an_instance_that_is_gone_is_waited_for_no_longer_whatever_else_could_not_be_read() {
+    let plan = case("wanted i-9 unread ago=20\ngap stores").changes_nothing().plan;
+    assert!(matches!(plan.notes.as_slice(), [Note::Wanted(_, None)]), "{:?}", plan.notes);
+    let plan = case("wanted i-9 unread ago=20\ngap instances").changes_nothing().plan;
+    assert_eq!(plan.notes, []);
 }

@@ -43,6 +43,8 @@ mod pieces;
 #[cfg(test)]
 mod restraint;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod statuses;
 #[cfg(test)]
 mod sweeps;

@@ -95,6 +95,9 @@ impl World {
 
     /// Somebody takes a group of ours off a list.
     pub(crate) fn they_take_off(&mut self, target: &str, group: &SecurityGroupId) {
+        if self.list_of(target).contains(group) {
+            *self.taken_off.entry(target.to_owned()).or_default() += 1;
+        }
         for store in self.stores.values_mut().filter(|store| store.arn.as_str() == target) {
             store.groups.remove(group);
         }

@@ -144,6 +144,8 @@ pub(crate) struct World {
     pub(crate) table: BTreeMap<VpcId, Memory>,
     /// What others have attached, by target, for as long as they want it there.
     pub(super) theirs: BTreeMap<String, BTreeSet<SecurityGroupId>>,
+    /// How often others took a group of ours off a list.
+    pub(crate) taken_off: BTreeMap<String, usize>,
     /// The groups of others as they made them.
     pub(crate) their_groups: BTreeMap<SecurityGroupId, SecurityGroup>,
     pub(crate) calls: Vec<Call>,
@@ -153,8 +155,8 @@ pub(crate) struct World {
     crashed: bool,
     pub(crate) work: Vec<WorkItem>,
     pub(crate) again: Vec<(Line, Again, Duration)>,
-    /// When connections were cut that have to be counted.
-    pub(crate) cuts: Vec<Timestamp>,
+    /// Where and when connections were cut that have to be counted.
+    pub(crate) cuts: Vec<(VpcId, Timestamp)>,
     /// What AWS or its owner would never forgive.
     pub(crate) wrongs: Vec<String>,
     born: u32,
@@ -325,6 +327,11 @@ impl World {
     pub(crate) fn heal(&mut self) {
         self.faults.clear();
         self.crashed = false;
+    }
+
+    /// Nobody does anything any more while calls are made.
+    pub(crate) fn everybody_rests(&mut self) {
+        self.hooks.clear();
     }
 
     /// Right before a call of this name, after so many have passed, something else happens.
@@ -677,7 +684,7 @@ impl World {
         let store = self.stores.values().find(|store| of.map(String::as_str) == Some(store.id.as_str()));
         let mut instances = self.instances.values();
         let instance = instances.find(|instance| instance.interface.as_ref().is_some_and(|own| own.id == *interface));
-        let blocked = instance.is_some_and(|instance| instance.wishes.blocked);
+        let blocked = instance.is_some_and(|instance| instance.wishes.blocked || instance.wears(&sg("quarantine")));
         store.is_some_and(|store| !store.wishes.blocked) && !blocked
     }
 
@@ -803,8 +810,9 @@ impl Change for Simulated {
         self.write("set_interface_groups", of.to_string(), |world| {
             let list = world.replaced(of.as_str(), to, GROUPS_IN_A_LIST)?;
             let gone: Vec<_> = world.list_of(of.as_str()).difference(&list).cloned().collect();
-            let cuts = gone.iter().filter(|group| world.has_to_be_counted(of, group)).count();
-            world.cuts.extend(vec![self.clock.now(); cuts]);
+            for group in gone.iter().filter(|group| world.has_to_be_counted(of, group)).collect::<Vec<_>>() {
+                world.cuts.push((world.groups[group].group.vpc.clone(), self.clock.now()));
+            }
             let interface = world.interfaces_mut().find(|interface| interface.id == *of).ok_or(ErrorKind::NotFound)?;
             interface.groups = list;
             Ok(())
@@ -826,8 +834,11 @@ impl Change for Simulated {
             let list = world.replaced(of.as_str(), to, GROUPS_IN_A_LIST)?;
             let gone: Vec<_> = world.stores[of].lasting_groups().filter(|group| !list.contains(*group)).collect();
             let carried: Vec<_> = gone.into_iter().flat_map(|group| world.carried_by(group)).collect();
-            let cuts = carried.iter().filter(|(interface, group)| world.has_to_be_counted(interface, group)).count();
-            world.cuts.extend(vec![self.clock.now(); cuts]);
+            for (interface, group) in &carried {
+                if world.has_to_be_counted(interface, group) {
+                    world.cuts.push((world.groups[group].group.vpc.clone(), self.clock.now()));
+                }
+            }
             let store = world.stores.get_mut(of).ok_or(ErrorKind::NotFound)?;
             for (group, membership) in &mut store.groups {
                 if !list.contains(group) {

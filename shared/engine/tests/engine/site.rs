@@ -290,9 +290,9 @@ impl Site {
     #[track_caller]
     pub(crate) fn holds_the_window(&self) {
         let cuts = self.look(|world| world.cuts.clone());
-        for start in &cuts {
+        for (vpc, start) in &cuts {
             let end = *start + self.policy.disconnect_window;
-            let count = cuts.iter().filter(|at| (*start..end).contains(at)).count();
+            let count = cuts.iter().filter(|(of, at)| of == vpc && (*start..end).contains(at)).count();
             assert!(count <= self.policy.max_disconnects, "{count} connections were cut from {start} on: {cuts:?}");
         }
     }

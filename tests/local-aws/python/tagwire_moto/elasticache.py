@@ -46,15 +46,16 @@ _SERVERLESS_PER_PAGE = 50
 _PENDING_FIELDS = ("NumCacheNodes", "CacheNodeType", "EngineVersion")
 
 
-class _Cache(lifecycle.Store):
+class _Cache:
     """What the three kinds of caches have in common."""
 
     kind = ""
     state_error = ""
+    status = lifecycle.status
 
     def __init__(self, backend: Any, name: str, engine: str, group_ids: list[str], subnet_ids: list[str]):
-        super().__init__()
         self.backend, self.name, self.engine = backend, name, engine
+        self.status = "available"
         self.group_ids, self.subnet_ids = group_ids, subnet_ids
         self.created = utcnow()
         self.token = "".join(random.choices(string.ascii_lowercase + string.digits, k=6))

@@ -31,44 +31,21 @@ delays = Delays()
 _under_way: WeakKeyDictionary[Any, _Passage] = WeakKeyDictionary()
 
 
-def created(store: Any, status: str = "creating") -> None:
+def created(store: Any) -> None:
     """Notes that a store begins to be made."""
-    _begin(store, _Passage(status, time.monotonic() + delays.creating), delays.creating)
+    _begin(store, _Passage("creating", time.monotonic() + delays.creating), delays.creating)
 
 
-def changed(store: Any, before: Iterable[str], after: Iterable[str], status: str = "modifying") -> None:
+def changed(store: Any, before: Iterable[str], after: Iterable[str]) -> None:
     """Notes that a store begins to change its security groups."""
     old, new = frozenset(before), frozenset(after)
     if old != new:
-        _begin(store, _Passage(status, time.monotonic() + delays.changing, new - old, old - new), delays.changing)
+        _begin(store, _Passage("modifying", time.monotonic() + delays.changing, new - old, old - new), delays.changing)
 
 
-def busy(store: Any, status: str = "modifying") -> None:
+def busy(store: Any) -> None:
     """Notes that a store is at something else than its security groups."""
-    _begin(store, _Passage(status, time.monotonic() + delays.changing), delays.changing)
-
-
-class Store:
-    """A data store whose state is what it was set to, or what it passes through."""
-
-    def __init__(self) -> None:
-        self._status = "available"
-
-    @property
-    def status(self) -> str:
-        """The state as it is told; setting it ends what the store is at."""
-        return passing_status(self) or self._status
-
-    @status.setter
-    def status(self, status: str) -> None:
-        arrived(self)
-        self._status = status
-
-
-def passing_status(store: Any) -> str | None:
-    """The state that a store is in until it has done what it is at; None when it is at nothing."""
-    passage = _current(store)
-    return passage.status if passage else None
+    _begin(store, _Passage("modifying", time.monotonic() + delays.changing), delays.changing)
 
 
 def arrived(store: Any) -> None:
@@ -97,3 +74,17 @@ def _begin(store: Any, passage: _Passage, seconds: float) -> None:
 def _current(store: Any) -> _Passage | None:
     passage = _under_way.get(store)
     return passage if passage and passage.ends > time.monotonic() else None
+
+
+def _told_status(store: Any) -> str:
+    passage = _current(store)
+    return passage.status if passage else store._status
+
+
+def _set_status(store: Any, status: str) -> None:
+    arrived(store)
+    store._status = status
+
+
+# A store's state is what it was set to, or what it passes through; setting it ends what the store is at.
+status = property(_told_status, _set_status)

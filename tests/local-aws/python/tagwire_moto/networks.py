@@ -1,5 +1,6 @@
 """Where a data store lies, and whether it can carry the security groups that are asked for."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from moto.ec2.models import ec2_backends
@@ -7,6 +8,15 @@ from moto.ec2.models import ec2_backends
 from .errors import AwsError, invalid_parameter
 
 GROUPS_PER_STORE = 5
+
+
+@dataclass(frozen=True)
+class Words:
+    """How a service refuses groups. Of these only RDS's are known to be AWS's; the codes are alike."""
+
+    unknown: str
+    foreign: str
+    many: str
 
 
 def ec2_of(backend: Any) -> Any:
@@ -20,7 +30,7 @@ def default_subnets(backend: Any) -> list[Any]:
     return [subnet for subnet in ec2.describe_subnets() if subnet.vpc_id == ec2.default_vpc.id]
 
 
-def groups_for(backend: Any, group_ids: list[str] | None, vpc_id: str, words: "Words") -> list[str]:
+def groups_for(backend: Any, group_ids: list[str] | None, vpc_id: str, words: Words) -> list[str]:
     """The groups that a store in ``vpc_id`` is to carry, or the refusal in its service's words."""
     ec2 = ec2_of(backend)
     if not group_ids:
@@ -32,16 +42,8 @@ def groups_for(backend: Any, group_ids: list[str] | None, vpc_id: str, words: "W
             raise invalid_parameter(words.unknown.format(group=group_id))
         if group.vpc_id != vpc_id:
             raise AwsError(
-                "InvalidParameterCombination",
-                words.foreign.format(group=group_id, vpc=group.vpc_id, own=vpc_id),
+                "InvalidParameterCombination", words.foreign.format(group=group_id, vpc=group.vpc_id, own=vpc_id)
             )
     if len(unique) > GROUPS_PER_STORE:
         raise invalid_parameter(words.many)
     return unique
-
-
-class Words:
-    """How a service refuses groups. Of these only RDS's are known to be AWS's; the codes are alike."""
-
-    def __init__(self, unknown: str, foreign: str, many: str):
-        self.unknown, self.foreign, self.many = unknown, foreign, many

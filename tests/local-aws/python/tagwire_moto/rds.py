@@ -98,13 +98,8 @@ def _install_engines() -> None:
 def _install_states() -> None:
     # moto's clusters leave `creating` by being looked at, which is one look too early or too late
     # for any test that cares. Here a state is what it was set to, or what the store passes through.
-    def set_status(store: Any, status: str) -> None:
-        lifecycle.arrived(store)
-        store._status = status
-
-    status = property(lambda store: lifecycle.passing_status(store) or store._status, set_status)
-    DBCluster.status = status  # type: ignore[assignment, method-assign]
-    DBInstance.status = status  # type: ignore[assignment]
+    DBCluster.status = lifecycle.status  # type: ignore[assignment, method-assign]
+    DBInstance.status = lifecycle.status  # type: ignore[assignment]
 
     def shown_groups(store: Any) -> list[dict[str, str]]:
         holder = store.cluster if isinstance(store, DBInstanceClustered) else store

@@ -71,13 +71,7 @@ def _subnet_group(backend: Any, name: str | None) -> Any:
 
 
 def _install_shape() -> None:
-    def set_status(cluster: Any, status: str) -> None:
-        lifecycle.arrived(cluster)
-        cluster._status = status
-
-    Cluster.status = property(  # type: ignore[assignment, attr-defined]
-        lambda cluster: lifecycle.passing_status(cluster) or cluster._status, set_status
-    )
+    Cluster.status = lifecycle.status  # type: ignore[assignment, attr-defined]
     Cluster.vpc_security_group_membership_list = property(  # type: ignore[assignment, method-assign]
         lambda cluster: [
             {"VpcSecurityGroupId": group_id, "Status": status}

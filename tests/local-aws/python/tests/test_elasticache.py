@@ -296,22 +296,20 @@ def test_cache_that_is_not_available_refuses_everything_but_to_be_described(cach
         assert caches.tags(f"{ARN}:{arn}") == [TAG]
 
 
-def test_cache_is_being_created_and_changed_for_as_long_as_a_test_says(caches, delays):
-    delays(creating=0.4)
+def test_cache_is_at_something_until_it_has_arrived(caches, delays, set_status):
+    group, arn, serverless = caches.network.group(), f"{ARN}:replicationgroup:slow", f"{ARN}:serverlesscache:slow-s"
+    delays(creating=600, changing=600)
     caches.group("slow")
     caches.serverless("slow-s")
     seen = caches.seen_group("slow")
     assert (seen["Status"], "PrimaryEndpoint" in seen["NodeGroups"][0]) == ("creating", False)
     assert "Endpoint" not in caches.seen_serverless("slow-s")
-    eventually(lambda: caches.seen_group("slow")["Status"], "available")
-    eventually(lambda: caches.seen_serverless("slow-s")["Status"], "available")
+    set_status(arn, "available")
+    set_status(serverless, "available")
     assert caches.seen_group("slow")["NodeGroups"][0]["PrimaryEndpoint"]["Port"] == 6379
+    assert caches.seen_serverless("slow-s")["Endpoint"]["Port"] == 6379
 
-    delays(creating=0, changing=0.6)
-    group = caches.network.group()
-    caches.api.modify_replication_group(
-        ReplicationGroupId="slow", SecurityGroupIds=[group], ApplyImmediately=True
-    )
+    caches.api.modify_replication_group(ReplicationGroupId="slow", SecurityGroupIds=[group], ApplyImmediately=True)
 
     def memberships():
         seen = caches.seen_cluster("slow-001")["SecurityGroups"]
@@ -319,15 +317,23 @@ def test_cache_is_being_created_and_changed_for_as_long_as_a_test_says(caches, d
 
     assert memberships() == {group: "adding", caches.network.default_group: "removing"}
     assert caches.seen_group("slow")["Status"] == "modifying"
-    eventually(memberships, {group: "active"})
+    set_status(arn, "available")
+    assert memberships() == {group: "active"}
+
     # A tag alone keeps a replication group busy.
-    arn = f"{ARN}:replicationgroup:slow"
-    eventually(lambda: caches.seen_group("slow")["Status"], "available")
     caches.api.add_tags_to_resource(ResourceName=arn, Tags=[TAG])
     assert caches.seen_group("slow")["Status"] == "modifying"
     assert refusal(caches.api.list_tags_for_resource, ResourceName=arn) == "InvalidReplicationGroupState"
-    eventually(lambda: caches.seen_group("slow")["Status"], "available")
+    set_status(arn, "available")
     assert caches.tags(arn) == [TAG]
+
+
+def test_caches_arrive_by_themselves(caches, delays):
+    delays(creating=0.2)
+    caches.group("arrives")
+    caches.serverless("arrives-s")
+    eventually(lambda: caches.seen_group("arrives")["Status"], "available")
+    eventually(lambda: caches.seen_serverless("arrives-s")["Status"], "available")
 
 
 def test_caches_are_found_by_tag_and_nodes_carry_the_tags_of_their_group(caches, tag_index, name):

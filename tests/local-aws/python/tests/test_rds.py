@@ -347,11 +347,11 @@ def test_tags_of_a_store_are_told_everywhere(network, tag_index, name):
         assert (tags(), indexed()) == ([], [[]])
 
 
-def test_groups_are_on_their_way_for_as_long_as_a_test_says(network, name, delays):
+def test_groups_are_on_their_way_until_the_store_has_arrived(network, name, delays, set_status):
     old, stays, new = network.groups(3)
     network.cluster(f"c-{name}", old, stays)
     network.database(f"d-{name}", old, stays)
-    delays(changing=1)
+    delays(changing=600)
     network.rds.modify_db_cluster(DBClusterIdentifier=f"c-{name}", VpcSecurityGroupIds=[stays, new])
     network.rds.modify_db_instance(DBInstanceIdentifier=f"d-{name}", VpcSecurityGroupIds=[stays, new])
 
@@ -368,24 +368,34 @@ def test_groups_are_on_their_way_for_as_long_as_a_test_says(network, name, delay
     assert code == "InvalidDBClusterStateFault"
     assert refusal(network.ec2.delete_security_group, GroupId=old) == "DependencyViolation"
 
+    set_status(f"c-{name}", "available")
+    set_status(f"d-{name}", "available")
     arrived = {stays: "active", new: "active"}
-    eventually(lambda: statuses(cluster(network, f"c-{name}")), arrived)
-    eventually(lambda: statuses(database(network, f"d-{name}")), arrived)
-    eventually(lambda: cluster(network, f"c-{name}")["Status"], "available")
-    eventually(lambda: database(network, f"d-{name}")["DBInstanceStatus"], "available")
+    assert statuses(cluster(network, f"c-{name}")) == statuses(database(network, f"d-{name}")) == arrived
     network.ec2.delete_security_group(GroupId=old)
 
 
-def test_store_is_being_created_for_as_long_as_a_test_says(network, name, delays):
-    delays(creating=0.5)
+def test_store_that_is_being_created_has_no_endpoint_and_takes_no_change(network, name, delays, set_status):
+    delays(creating=600)
     network.database(name)
     seen = database(network, name)
     assert (seen["DBInstanceStatus"], "Endpoint" in seen) == ("creating", False)
     call = network.rds.modify_db_instance
     code = refusal(call, DBInstanceIdentifier=name, VpcSecurityGroupIds=[network.default_group])
     assert code == "InvalidDBInstanceState"
-    eventually(lambda: database(network, name)["DBInstanceStatus"], "available")
+    set_status(name, "available")
     assert database(network, name)["Endpoint"]["Port"] == 5432
+
+
+def test_stores_arrive_by_themselves(network, name, delays):
+    delays(creating=0.2, changing=0.2)
+    group = network.group()
+    network.cluster(name)
+    eventually(lambda: cluster(network, name)["Status"], "available")
+    network.rds.modify_db_cluster(DBClusterIdentifier=name, VpcSecurityGroupIds=[group])
+    active = [{"VpcSecurityGroupId": group, "Status": "active"}]
+    eventually(lambda: cluster(network, name)["VpcSecurityGroups"], active)
+    assert cluster(network, name)["Status"] == "available"
 
 
 def test_unknown_delay_is_refused(control):
