@@ -201,7 +201,7 @@ async fn a_renamed_warehouse_keeps_its_connection() {
     request.new_cluster_identifier("warehouse-new").send().await.unwrap();
     aws.settle().await.unwrap();
     let arn = store.arn.replace(":warehouse", ":warehouse-new");
-    let renamed = Store { arn, name: "warehouse-new".to_owned(), kind: Kind::Warehouse };
+    let renamed = Store { arn, name: "warehouse-new".to_owned(), ..store };
     assert!(outcomes(&aws, &renamed.arn).await.contains("work-sent"));
     assert_all_connected(&aws, &instance, std::slice::from_ref(&renamed)).await;
     aws.sweep().await.unwrap();
