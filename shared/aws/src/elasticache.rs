@@ -287,21 +287,22 @@ impl ElastiCache {
 
     /// What the tags of some caches ask for, each with its state.
     ///
-    /// ElastiCache lists the tags of a cache only while it is available, and only that list says
-    /// that a tag is not there. Otherwise the tag index is asked: when it knows the connect tag,
-    /// that stands, for what follows from it is confirmed before the store's own list is touched,
-    /// which cannot be changed in that state either; when it does not, nothing is known until the
-    /// cache is available. A cache that will never be is taken as the index has it.
+    /// ElastiCache lists the tags of a cache only while it is available, and only that list proves
+    /// that a tag is not there. In every other state the tag index is asked. If it knows the connect
+    /// tag, that will do: the cache's own list of groups cannot be changed before it is available,
+    /// and its tags are listed before that. If it does not, the cache may have been tagged a moment
+    /// ago, and nothing is decided until it is available. A cache that never will be is taken as the
+    /// index has it.
     async fn wishes(&self, index: &TagIndex, caches: &[(&StoreArn, &str)]) -> BTreeMap<StoreArn, Result<Wishes, Gap>> {
         let readiness = |state: &str| Service::ElastiCache.row().readiness(state);
         let (ready, mut busy): (Vec<_>, Vec<_>) =
             caches.iter().copied().partition(|(_, state)| readiness(state) == Readiness::Ready);
-        let lists = at_once(ready.into_iter().map(|(arn, state)| async move { (arn, state, self.tags(arn).await) }));
+        let lists = at_once(ready.into_iter().map(|(arn, _)| async move { (arn, self.tags(arn).await) }));
         let mut wishes = BTreeMap::new();
-        for (arn, state, listed) in lists.await {
+        for (arn, listed) in lists.await {
             match listed {
                 // Its state has changed since it was described.
-                Err(error) if error.kind == ErrorKind::NotReady => busy.push((arn, state)),
+                Err(error) if error.kind == ErrorKind::NotReady => busy.push((arn, "no longer available")),
                 listed => {
                     wishes.insert(arn.clone(), listed.map_err(Gap::from));
                 }
