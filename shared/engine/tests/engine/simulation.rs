@@ -65,7 +65,7 @@ impl Story {
                 world.with_ipv6.insert(vpc("1"));
             }
         });
-        site.policy.max_disconnects = 1 + random.below(6);
+        site.policy.max_disconnects = 1 + random.below(3);
         site.policy.status_tags = random.chance(40);
         site.policy.isolation_groups.insert(sg("quarantine"));
         let mut story = Self { site, random, events: Vec::new(), told: Vec::new(), born: 0 };
@@ -90,7 +90,7 @@ impl Story {
     }
 
     fn some_vpc(&mut self) -> VpcId {
-        vpc(if self.random.chance(75) { "1" } else { "2" })
+        vpc(if self.random.chance(65) { "1" } else { "2" })
     }
 
     fn some_instance(&mut self) -> Option<String> {
@@ -297,6 +297,13 @@ impl Story {
             let ahead = self.random.below(30);
             self.tell(&format!("call {ahead} from now: {fault:?}"));
             self.site.change(|world| world.fail(When::Index(world.calls.len() + ahead), fault));
+        }
+        if self.random.chance(15) {
+            let name = self.random.of(&["reserve", "recall", "holders", "delete_group"]).unwrap();
+            let kind = self.random.of(&kinds).unwrap();
+            let with_effect = kind == ErrorKind::EffectUnknown;
+            self.tell(&format!("the next {name}: {kind:?}"));
+            self.site.change(|world| world.fail_next(name, 1, Fault::Fails { kind, with_effect }));
         }
         if self.random.chance(15)
             && let Some(word) = self.some_instance()
@@ -590,7 +597,7 @@ fn run(seed: u64) {
 }
 
 fn seeds() -> std::ops::Range<u64> {
-    let Some(text) = std::env::var_os("TAGWIRE_SIMULATION_SEEDS") else { return 0..40 };
+    let Some(text) = std::env::var_os("TAGWIRE_SIMULATION_SEEDS") else { return 0..100 };
     let text = text.into_string().unwrap();
     let (first, last) = text.split_once('-').unwrap();
     first.parse().unwrap()..last.parse().unwrap()
