@@ -15,11 +15,13 @@ def matches(pattern, event):
         if field.startswith("$"):
             raise UnknownOperator(field)
         if isinstance(wanted, dict):
-            if not isinstance(event.get(field), dict) or not matches(wanted, event[field]):
+            if not _matches_any(wanted, event.get(field)):
                 return False
         elif isinstance(wanted, list):
             if field not in event:
-                return False
+                if not any(alternative == {"exists": False} for alternative in wanted):
+                    return False
+                continue
             # An array in the event matches when any of its elements does.
             values = event[field] if isinstance(event[field], list) else [event[field]]
             if not any(_holds(alternative, value) for alternative in wanted for value in values):
@@ -29,9 +31,20 @@ def matches(pattern, event):
     return True
 
 
+def _matches_any(pattern, value):
+    """A list of objects matches when any of them does; what is not there has none of the fields, as has a text."""
+    objects = value if isinstance(value, list) else [value]
+    return any(matches(pattern, item if isinstance(item, dict) else {}) for item in objects)
+
+
 def _holds(alternative, value):
     if isinstance(alternative, dict):
-        if set(alternative) != {"prefix"}:
-            raise UnknownOperator(alternative)
-        return isinstance(value, str) and value.startswith(alternative["prefix"])
+        [(operator, operand)] = alternative.items()
+        if operator == "prefix":
+            return isinstance(value, str) and value.startswith(operand)
+        if operator == "anything-but":
+            return value not in operand
+        if operator == "exists":
+            return operand is True
+        raise UnknownOperator(alternative)
     return type(alternative) is type(value) and alternative == value

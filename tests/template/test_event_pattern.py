@@ -35,9 +35,37 @@ def test_prefix():
     assert not matches({"Message": [{"prefix": "x"}]}, {"Message": None})
 
 
+def test_anything_but():
+    assert matches({"a": [{"anything-but": ["x"]}]}, {"a": "y"})
+    assert not matches({"a": [{"anything-but": ["x"]}]}, {"a": "x"})
+    assert not matches({"a": [{"anything-but": ["x"]}]}, {})
+
+
+def test_absence_and_presence():
+    assert matches({"a": [{"exists": False}]}, {"b": 1})
+    assert not matches({"a": [{"exists": False}]}, {"a": None})
+    assert matches({"a": [{"exists": True}]}, {"a": None})
+    assert not matches({"a": [{"exists": True}]}, {"b": 1})
+
+
+def test_absent_or_something_else():
+    pattern = {"user": {"issuer": {"arn": [{"exists": False}, {"anything-but": ["own"]}]}}}
+    assert matches(pattern, {"user": {"issuer": {"arn": "other"}}})
+    assert matches(pattern, {"user": {"name": "someone"}})
+    assert matches(pattern, {})
+    assert not matches(pattern, {"user": {"issuer": {"arn": "own"}}})
+
+
+def test_a_list_of_objects_matches_by_any_of_them():
+    pattern = {"tags": {"key": ["x"]}}
+    assert matches(pattern, {"tags": [{"key": "y"}, {"key": "x"}]})
+    assert not matches(pattern, {"tags": [{"key": "y"}]})
+    assert not matches(pattern, {"tags": []})
+
+
 @pytest.mark.parametrize(
     "pattern",
-    [{"a": [{"suffix": "x"}]}, {"a": [{"exists": False}]}, {"$or": [{"a": ["x"]}]}, {"a": "x"}],
+    [{"a": [{"suffix": "x"}]}, {"a": [{"wildcard": "x*"}]}, {"$or": [{"a": ["x"]}]}, {"a": "x"}],
 )
 def test_what_is_not_understood_is_an_error(pattern):
     with pytest.raises(UnknownOperator):

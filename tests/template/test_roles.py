@@ -14,10 +14,23 @@ def arn(service, resource):
 
 GROUPS = arn("ec2", "security-group/*")
 DATABASES = [arn("rds", "cluster:*"), arn("rds", "db:*")]
-READ_DATABASES = (
-    "rds:DescribeDBClusters rds:DescribeDBInstances rds:DescribeDBSubnetGroups",
-    [*DATABASES, arn("rds", "subgrp:*")],
-)
+CACHES = [arn("elasticache", f"{kind}:*") for kind in ("cluster", "replicationgroup", "serverlesscache")]
+WAREHOUSES = [arn("redshift", "cluster:*")]
+READ_STORES = [
+    (
+        "rds:DescribeDBClusters rds:DescribeDBInstances rds:DescribeDBSubnetGroups",
+        [*DATABASES, arn("rds", "subgrp:*")],
+        {},
+    ),
+    (
+        "elasticache:DescribeCacheClusters elasticache:DescribeCacheSubnetGroups elasticache:DescribeReplicationGroups"
+        " elasticache:DescribeServerlessCaches elasticache:ListTagsForResource",
+        [*CACHES, arn("elasticache", "subnetgroup:*")],
+        {},
+    ),
+    ("redshift:DescribeClusters", ["*"], {}),
+]
+FOR_A_SERVICE = {"Bool": {"aws:ViaAWSService": "true"}}
 OUR_KEYS = {
     "ForAllValues:StringEquals": {
         "aws:TagKeys": ["tagwire:managed-by", "tagwire:data-store-id", "tagwire:data-store", "tagwire:side"]
@@ -60,7 +73,7 @@ CONNECT_READS = [
         "DescribeSecurityGroups",
     ),
     ("ec2:GetManagedPrefixListEntries", [arn("ec2", "prefix-list/*")], {}),
-    (*READ_DATABASES, {}),
+    *READ_STORES,
     ("tag:GetResources", ["*"], {}),
     ("dynamodb:BatchGetItem dynamodb:Query", STATE, {}),
     takes("ConnectQueue"),
@@ -96,11 +109,32 @@ CONNECT_CHANGES = [
         DATABASES,
         {"BoolIfExists": {"rds:ManageMasterUserPassword": "false"}},
     ),
+    (
+        "elasticache:ModifyCacheCluster elasticache:ModifyReplicationGroup elasticache:ModifyServerlessCache",
+        CACHES,
+        {},
+    ),
+    (
+        "ec2:DescribeNetworkInterfaces ec2:DescribeSubnets ec2:DescribeTags ec2:DescribeVpcs",
+        ["*"],
+        FOR_A_SERVICE,
+    ),
+    (
+        "ec2:CreateNetworkInterface ec2:DeleteNetworkInterface",
+        [
+            arn("ec2", "network-interface/*"),
+            "arn:aws:ec2:${AWS::Region}:*:security-group/*",
+            "arn:aws:ec2:${AWS::Region}:*:subnet/*",
+        ],
+        FOR_A_SERVICE,
+    ),
+    ("redshift:ModifyCluster", WAREHOUSES, {}),
     ("dynamodb:DeleteItem dynamodb:PutItem dynamodb:UpdateItem", STATE, {}),
 ]
 CONNECT_TAGS = [
     ("ec2:CreateTags ec2:DeleteTags", [arn("ec2", "instance/*")], ONLY_STATUS),
     ("rds:AddTagsToResource rds:RemoveTagsFromResource", DATABASES, ONLY_STATUS),
+    ("redshift:CreateTags redshift:DeleteTags", WAREHOUSES, ONLY_STATUS),
 ]
 ROLES = {
     "InstanceEventsRole": [
@@ -111,7 +145,8 @@ ROLES = {
     ],
     "DataStoreEventsRole": [
         reads("DescribeSecurityGroups"),
-        (*READ_DATABASES, {}),
+        *READ_STORES,
+        ("tag:GetResources", ["*"], {}),
         takes("StoreQueue"),
         sends("ConnectQueue", "StoreQueue"),
         *common("DataStoreEvents"),
@@ -119,7 +154,7 @@ ROLES = {
     "ConnectRole": CONNECT_READS + CONNECT_CHANGES,
     "SweepRole": [
         reads("DescribeInstances", "DescribeSecurityGroups"),
-        (*READ_DATABASES, {}),
+        *READ_STORES,
         ("tag:GetResources", ["*"], {}),
         sends("ConnectQueue"),
         *common("Sweep"),

@@ -14,7 +14,10 @@ FUNCTIONS = {
 }
 RULES_OF_QUEUE = {
     "InstanceQueue": {"InstanceStateRule", "InstanceTagRule"},
-    "StoreQueue": {"DatabaseClusterRule", "DatabaseInstanceRule", "DatabaseMovedRule", "StoreTagRule"},
+    "StoreQueue": {
+        "DatabaseClusterRule", "DatabaseInstanceRule", "DatabaseMovedRule", "ServerlessCacheRule", "StoreCallRule",
+        "StoreTagRule", "StoreTaggedCallRule", "StoreUntaggedCallRule",
+    },
 }
 SETTINGS = {
     "TAGWIRE_TAG_KEY": "tagwire:connect",
@@ -32,6 +35,7 @@ SETTINGS = {
     "TAGWIRE_WIDEST_IPV4": 16,
     "TAGWIRE_WIDEST_IPV6": 48,
     "TAGWIRE_STATUS_TAGS": "off",
+    "TAGWIRE_GIVE_UP_AFTER": 86400,
 }
 WORK_QUEUES = [queue for _, queue in FUNCTIONS.values() if queue]
 
@@ -83,10 +87,13 @@ def test_a_function_has_all_its_settings(stack, name):
 
 
 def test_parameters_reach_the_functions(build):
-    assert settings_with(build, MaxDisconnects=0, StatusTags="on", SweepMinutes=60) == SETTINGS | {
+    assert settings_with(
+        build, MaxDisconnects=0, StatusTags="on", SweepMinutes=60, GiveUpAfterSeconds=3600
+    ) == SETTINGS | {
         "TAGWIRE_MAX_DISCONNECTS": 0,
         "TAGWIRE_STATUS_TAGS": "on",
         "TAGWIRE_SWEEP_PERIOD": "3600",
+        "TAGWIRE_GIVE_UP_AFTER": 3600,
     }
     clients = settings_with(build, AllowCidr="on", WidestIpv4=24, WidestIpv6=56)
     assert clients == SETTINGS | {
@@ -276,7 +283,7 @@ def test_a_sweep_that_has_not_run_for_four_periods_rings(build, minutes):
     assert alarm["TreatMissingData"] == "breaching"
 
 
-# The records in which connect logs a code. A reason about an instance and a data store that share a name is the decision
+# The records in which a code is logged. A reason about an instance and a data store that share a name is the decision
 # about the two, any other is a finding.
 REASON = '$.record = "finding" || $.record = "decision"'
 OUTCOME = '$.record = "outcome"'
@@ -289,17 +296,24 @@ RECORDS_OF = {
 }
 
 
-def test_what_has_to_be_looked_at_is_counted_in_connects_log(stack):
+# Connect says them all. What is waited for is given up where its events arrive, too.
+LOGS_OF = {"gave-up": {"ConnectLogs", "DataStoreEventsLogs", "InstanceEventsLogs"}}
+
+
+def test_what_has_to_be_looked_at_is_counted_in_the_log_of_who_says_it(stack):
     counted = {}
     for metric in stack.of_type("AWS::Logs::MetricFilter").values():
-        assert metric["LogGroupName"] == "ConnectLogs"
         [transformation] = metric["MetricTransformations"]
         code = transformation["MetricName"]
         assert transformation == {
             "MetricNamespace": "tagwire", "MetricName": code, "MetricValue": "1", "DefaultValue": 0, "Unit": "Count",
         }
-        counted[code] = metric["FilterPattern"]
-    assert counted == {code: f'{{ ({records}) && ($.code = "{code}") }}' for code, records in RECORDS_OF.items()}
+        counted[metric["LogGroupName"], code] = metric["FilterPattern"]
+    assert counted == {
+        (log, code): f'{{ ({records}) && ($.code = "{code}") }}'
+        for code, records in RECORDS_OF.items()
+        for log in LOGS_OF.get(code, {"ConnectLogs"})
+    }
 
 
 def test_what_is_counted_is_a_code_that_the_functions_log():

@@ -1,5 +1,5 @@
-//! The main job, end to end: the stack is deployed from `template.yaml` into a local AWS, an Aurora
-//! cluster and two instances appear, and what EC2 and RDS say afterwards is read back and judged.
+//! The main job, end to end: the stack is deployed from `template.yaml` into a local AWS, an application
+//! with databases, a warehouse and caches appears, and what AWS says afterwards is read back and judged.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,14 +10,16 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use tagwire_acceptance::{
-    Connection, Launched, Site, Store, connection, foreign_rules, interface_groups, is_write, owned_groups,
-    store_groups,
+    CONNECT, Connection, Foreign, Kind, Launched, Site, Store, connection, foreign, interface_groups, is_write,
+    owned_groups,
 };
 use tagwire_local_aws::{LeaseOptions, LocalAws};
 
-/// How long the stack may take to act. It takes about a second; a loaded machine takes longer.
+/// How long the stack may take to act. It takes a few seconds; a loaded machine takes longer.
 const PATIENCE: Duration = Duration::from_mins(1);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Groups that an interface takes unless the quota was raised.
+const INTERFACE_GROUPS: usize = 5;
 
 pub(crate) async fn run() -> ExitCode {
     say("Building the functions and starting a local AWS (the first time takes minutes) ...");
@@ -49,54 +51,93 @@ fn say(line: &str) {
     println!("{line}");
 }
 
+/// An instance and the stores that its tag asks for.
+struct Asking<'stores> {
+    instance: Launched,
+    stores: Vec<&'stores Store>,
+}
+
 async fn show(aws: &LocalAws) -> Result<usize> {
     let functions = aws.stack().resources().values().filter(|resource| resource.kind == "AWS::Lambda::Function");
     say(&format!("Deployed template.yaml: {} functions.", functions.count()));
     let site = Site::create(aws, 1).await?;
-    let foreign = foreign_rules(aws).await?;
-    let store = site.aurora("orders", "orders").await?;
+    let before = foreign(aws).await?;
+    let stores = [
+        site.aurora("orders", "orders").await?,
+        site.postgres("orders-archive", "orders").await?,
+        site.store(Kind::Warehouse, "orders-warehouse", "orders").await?,
+        site.store(Kind::ReplicationGroup, "orders-valkey", "orders-cache").await?,
+        site.store(Kind::CacheCluster, "orders-memcached", "orders-cache").await?,
+        site.store(Kind::ServerlessCache, "orders-serverless", "orders-cache").await?,
+    ];
+    let (databases, caches) = stores.split_at(3);
     aws.settle().await?;
     ensure!(owned_groups(aws).await?.is_empty(), "a pair was made although no instance needs one");
-    say(&format!("Made {} with its default group, and the Aurora PostgreSQL cluster \"orders\",", site.vpc));
-    say("tagged tagwire:connect=orders.");
+    say(&format!("Made {} and in it, each with the default group only:", site.vpc));
+    say("  tagwire:connect=orders         an Aurora cluster, a PostgreSQL instance, a Redshift cluster");
+    say("  tagwire:connect=orders-cache   a Valkey replication group, a Memcached cluster, a serverless cache");
 
     aws.forget_calls();
     let launched_at = Instant::now();
-    let tagged = site.launch(Some("orders")).await?;
+    let app = Asking { instance: site.launch(Some("orders")).await?, stores: databases.iter().collect() };
+    let web = Asking { instance: site.launch(Some("orders-cache")).await?, stores: caches.iter().collect() };
+    let all = Asking { instance: site.launch(Some("orders orders-cache")).await?, stores: stores.iter().collect() };
     let untagged = site.launch(None).await?;
-    say(&format!("Launched {} with the same tag and {} without.", tagged.id, untagged.id));
+    say("Launched four instances: one asks for orders, one for orders-cache, one for both, one for nothing.");
 
-    let (found, took) = wait_for(aws, &tagged, &store, launched_at).await?;
+    let mut rows =
+        vec![["instance", "data store", "instance side", "store side", "port", "from launch"].map(str::to_owned)];
+    let mut connected = 0;
+    for asking in [&app, &web] {
+        for store in &asking.stores {
+            let (found, took) = wait_for(aws, &asking.instance, store, launched_at).await?;
+            rows.push(row(&asking.instance, store, &found, Some(took)));
+            connected += 1;
+        }
+    }
     aws.settle().await?;
-    let first_calls = calls(aws);
+    let calls = calls(aws);
+    let (fits, refused) = what_fits(aws, &all).await?;
+    connected += fits.len();
+    rows.extend(fits.iter().map(|(store, found)| row(&all.instance, store, found, None)));
+    rows.extend(refused.iter().map(|store| {
+        let refusal = "interface-group-limit".to_owned();
+        [all.instance.id.clone(), store.name.clone(), refusal, String::new(), String::new(), String::new()]
+    }));
     let reason = why_left_alone(aws, &untagged).await?;
-    verify(aws, &site, &store, &tagged, &untagged, &foreign).await?;
+    let none = ["-", "-", "-", "-", "left alone"].map(str::to_owned);
+    let [store, instance_side, store_side, port, took] = none;
+    rows.push([untagged.id.clone(), store, instance_side, store_side, port, took]);
+    verify(aws, &site, &untagged, &stores, &before).await?;
 
     say("");
-    table(&[
-        ["instance", "data store", "instance side", "store side", "port", "from launch"],
-        [
-            &tagged.id,
-            "cluster orders",
-            &found.instance_side,
-            &found.store_side,
-            &found.port.to_string(),
-            &format!("{:.1} s", took.as_secs_f64()),
-        ],
-        [&untagged.id, "-", "-", "-", "-", "left alone"],
-    ]);
+    table(&rows);
     say("");
+    say(&format!(
+        "An interface takes {INTERFACE_GROUPS} groups: of six stores, the third instance reaches {}.",
+        fits.len()
+    ));
     say(&format!("{} was left alone: {reason}.", untagged.id));
-    let total: usize = first_calls.values().sum();
-    say(&format!("AWS calls for the two launches: {total}"));
-    for (call, count) in &first_calls {
+    let total: usize = calls.values().sum();
+    say(&format!("AWS calls for the four launches: {total}"));
+    for (call, count) in &calls {
         say(&format!("  {count:>3}  {call}"));
     }
     say("The default group and its rules are untouched.");
-
     again(aws, &site).await?;
     say("A sweep over the whole VPC changed nothing.");
-    Ok(1)
+
+    take_away(aws, &site, &web, &before).await?;
+    say(&format!("Took the tag off {}: it reaches no cache any more, and nothing else changed.", web.instance.id));
+    again(aws, &site).await?;
+    say("Another sweep changed nothing.");
+    Ok(connected)
+}
+
+fn row(instance: &Launched, store: &Store, found: &Connection, took: Option<Duration>) -> [String; 6] {
+    let took = took.map_or_else(String::new, |took| format!("{:.1} s", took.as_secs_f64()));
+    let (instance_side, store_side) = (found.instance_side.clone(), found.store_side.clone());
+    [instance.id.clone(), store.name.clone(), instance_side, store_side, found.port.to_string(), took]
 }
 
 async fn wait_for(
@@ -111,15 +152,39 @@ async fn wait_for(
         }
         if since.elapsed() > PATIENCE {
             let on_instance = interface_groups(aws, &instance.interface).await?;
-            let on_store = store_groups(aws, store).await?;
-            bail!(
-                "{} does not reach {} after {PATIENCE:?}: the instance wears {on_instance:?}, the cluster {on_store:?}",
-                instance.id,
-                store.arn
-            );
+            bail!("{} does not reach {} after {PATIENCE:?}: it wears {on_instance:?}", instance.id, store.arn);
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+/// The stores that an instance reaches, as many as its interface has room for, and those that it was
+/// refused for want of room.
+async fn what_fits<'stores>(
+    aws: &LocalAws,
+    asking: &Asking<'stores>,
+) -> Result<(Vec<(&'stores Store, Connection)>, Vec<&'stores Store>)> {
+    let (mut fits, mut refused) = (Vec::new(), Vec::new());
+    for store in &asking.stores {
+        match connection(aws, &asking.instance, store).await? {
+            Some(found) => fits.push((*store, found)),
+            None => refused.push(*store),
+        }
+    }
+    let worn = interface_groups(aws, &asking.instance.interface).await?;
+    ensure!(worn.len() == INTERFACE_GROUPS, "{} wears {worn:?}", asking.instance.id);
+    ensure!(fits.len() == INTERFACE_GROUPS - 1, "{} reaches {} stores", asking.instance.id, fits.len());
+    let records = aws.records().await?;
+    for store in &refused {
+        let said = records.iter().any(|line| {
+            line["record"] == "decision"
+                && line["instance"] == asking.instance.id.as_str()
+                && line["store"] == store.arn.as_str()
+                && line["code"] == "interface-group-limit"
+        });
+        ensure!(said, "nobody says why {} does not reach {}", asking.instance.id, store.arn);
+    }
+    Ok((fits, refused))
 }
 
 /// What the instance's own function logged about it.
@@ -134,7 +199,7 @@ async fn why_left_alone(aws: &LocalAws, instance: &Launched) -> Result<String> {
     Ok(format!("{} ({})", text("message"), text("code")))
 }
 
-/// The calls that the functions made, by function and action.
+/// The calls that the functions made, by service and action.
 fn calls(aws: &LocalAws) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for call in aws.calls() {
@@ -147,36 +212,46 @@ fn calls(aws: &LocalAws) -> BTreeMap<String, usize> {
 async fn verify(
     aws: &LocalAws,
     site: &Site<'_>,
-    store: &Store,
-    tagged: &Launched,
     untagged: &Launched,
-    foreign: &BTreeMap<String, BTreeSet<String>>,
+    stores: &[Store],
+    before: &Foreign,
 ) -> Result<()> {
-    ensure!(foreign_rules(aws).await? == *foreign, "the rules of a group that is not tagwire's were changed");
+    unchanged(aws, before).await?;
     let owned = owned_groups(aws).await?;
-    let expected: BTreeSet<String> = ["ec2-rds-1", "rds-ec2-1"].map(str::to_owned).into();
+    let sides = |store: &str, instance: &str| {
+        (1..=3).map(|n| [format!("{store}-{n}"), format!("{instance}-{n}")]).collect::<Vec<_>>()
+    };
+    let mut expected: BTreeSet<String> = sides("elasticache-ec2", "ec2-elasticache").into_iter().flatten().collect();
+    expected.extend(["rds-ec2-1", "ec2-rds-1", "rds-ec2-2", "ec2-rds-2"].map(str::to_owned));
+    expected.extend(["redshift-ec2-1", "ec2-redshift-1"].map(str::to_owned));
     ensure!(owned == expected, "tagwire owns the groups {owned:?}, not {expected:?}");
-    let on_tagged = interface_groups(aws, &tagged.interface).await?;
-    ensure!(
-        on_tagged.len() == 2 && on_tagged.contains(&site.default_group),
-        "{} wears {on_tagged:?}, not the default group and one more",
-        tagged.id
-    );
-    let on_store = store_groups(aws, store).await?;
-    ensure!(
-        on_store.len() == 2 && on_store.contains(&site.default_group),
-        "the cluster wears {on_store:?}, not the default group and one more"
-    );
     let on_untagged = interface_groups(aws, &untagged.interface).await?;
     ensure!(on_untagged == [site.default_group.clone()].into(), "{} wears {on_untagged:?}", untagged.id);
-    ensure!(connection(aws, untagged, store).await?.is_none(), "{} reaches the cluster", untagged.id);
+    for store in stores {
+        ensure!(connection(aws, untagged, store).await?.is_none(), "{} reaches {}", untagged.id, store.arn);
+    }
     Ok(())
+}
+
+async fn unchanged(aws: &LocalAws, before: &Foreign) -> Result<()> {
+    let differences = before.differences(&foreign(aws).await?);
+    ensure!(differences.is_empty(), "something that is not tagwire's was changed: {differences:?}");
+    Ok(())
+}
+
+/// Takes an instance's tag off and waits until it reaches nothing any more.
+async fn take_away(aws: &LocalAws, site: &Site<'_>, asking: &Asking<'_>, before: &Foreign) -> Result<()> {
+    aws.untag(&asking.instance.arn(), CONNECT).await?;
+    aws.settle().await?;
+    let worn = interface_groups(aws, &asking.instance.interface).await?;
+    ensure!(worn == [site.default_group.clone()].into(), "{} still wears {worn:?}", asking.instance.id);
+    unchanged(aws, before).await
 }
 
 /// A sweep that finds nothing to do.
 async fn again(aws: &LocalAws, site: &Site<'_>) -> Result<()> {
     aws.forget_calls();
-    let swept = aws.invoke("SweepFunction", &serde_json::json!({})).await?;
+    let swept = aws.sweep().await?;
     let vpcs = swept.get("vpcs").and_then(Value::as_array);
     ensure!(
         vpcs.is_some_and(|vpcs| vpcs.contains(&Value::from(site.vpc.as_str()))),
@@ -185,13 +260,13 @@ async fn again(aws: &LocalAws, site: &Site<'_>) -> Result<()> {
     );
     aws.settle().await?;
     let writes: Vec<String> = aws.calls().into_iter().filter(is_write).map(|call| call.action).collect();
-    ensure!(writes.is_empty(), "a sweep after everything was connected made the calls {writes:?}");
+    ensure!(writes.is_empty(), "a sweep with nothing to do made the calls {writes:?}");
     Ok(())
 }
 
-fn table<const COLUMNS: usize>(rows: &[[&str; COLUMNS]]) {
+fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) {
     let widths: Vec<usize> = (0..COLUMNS)
-        .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.len()).max().unwrap_or_default())
+        .map(|column| rows.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or_default())
         .collect();
     for row in rows {
         let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();

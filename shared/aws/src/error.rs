@@ -51,6 +51,13 @@ const TABLE: &[Row] = &[
     row("ResourceNotFoundException", ErrorKind::NotFound),
     row("DBInstanceNotFoundFault", ErrorKind::NotFound),
     row("DBSubnetGroupNotFoundFault", ErrorKind::NotFound),
+    row("ReplicationGroupNotFoundFault", ErrorKind::NotFound),
+    row("CacheClusterNotFound", ErrorKind::NotFound),
+    row("CacheClusterNotFoundFault", ErrorKind::NotFound),
+    row("ServerlessCacheNotFoundFault", ErrorKind::NotFound),
+    row("CacheSubnetGroupNotFoundFault", ErrorKind::NotFound),
+    row("ClusterNotFound", ErrorKind::NotFound),
+    row("ClusterNotFoundFault", ErrorKind::NotFound),
     row("AWS.SimpleQueueService.NonExistentQueue", ErrorKind::NotFound),
     row("QueueDoesNotExist", ErrorKind::NotFound),
     row("IncorrectInstanceState", ErrorKind::NotReady),
@@ -58,6 +65,15 @@ const TABLE: &[Row] = &[
     row("InvalidDBInstanceState", ErrorKind::NotReady),
     row("InvalidDBInstanceStateFault", ErrorKind::NotReady),
     row("InvalidDBClusterStateFault", ErrorKind::NotReady),
+    row("InvalidReplicationGroupState", ErrorKind::NotReady),
+    row("InvalidReplicationGroupStateFault", ErrorKind::NotReady),
+    row("InvalidCacheClusterState", ErrorKind::NotReady),
+    row("InvalidCacheClusterStateFault", ErrorKind::NotReady),
+    row("InvalidServerlessCacheStateFault", ErrorKind::NotReady),
+    row("InvalidCacheSecurityGroupState", ErrorKind::NotReady),
+    row("InvalidUserGroupState", ErrorKind::NotReady),
+    row("InvalidClusterState", ErrorKind::NotReady),
+    row("InvalidClusterStateFault", ErrorKind::NotReady),
     row("DependencyViolation", ErrorKind::InUse),
     row("InvalidGroup.InUse", ErrorKind::InUse),
     row("SecurityGroupsPerInterfaceLimitExceeded", ErrorKind::Limit),
@@ -65,9 +81,11 @@ const TABLE: &[Row] = &[
     row("RulesPerSecurityGroupLimitExceeded", ErrorKind::Limit),
     row("SecurityGroupLimitExceeded", ErrorKind::Limit),
     row("TagLimitExceeded", ErrorKind::Limit),
+    row("LimitExceededFault", ErrorKind::Limit),
     row("UnauthorizedOperation", ErrorKind::Denied),
     row("AccessDenied", ErrorKind::Denied),
     row("AccessDeniedException", ErrorKind::Denied),
+    row("DependentServiceAccessDeniedFault", ErrorKind::Denied),
     row("KMS.AccessDeniedException", ErrorKind::Denied),
     row("AuthFailure", ErrorKind::Denied),
     row("ExpiredToken", ErrorKind::Denied),
@@ -85,6 +103,7 @@ const TABLE: &[Row] = &[
     row("RequestThrottled", ErrorKind::Throttled),
     row("ProvisionedThroughputExceededException", ErrorKind::Throttled),
     row("KMS.ThrottlingException", ErrorKind::Throttled),
+    row("DependentServiceRequestThrottlingFault", ErrorKind::Throttled),
     row("TooManyRequestsException", ErrorKind::Throttled),
     // The next reading begins with a fresh token.
     row("PaginationTokenExpiredException", ErrorKind::Unavailable),
@@ -220,6 +239,7 @@ impl Call {
             reading: format!("{} on {resource}", self.name),
             said: format!("the answer cannot be used: {}", odd.what),
             passing: odd.passing,
+            soon: odd.soon,
         }
     }
 }
@@ -229,17 +249,23 @@ impl Call {
 pub(crate) struct Odd {
     what: String,
     passing: bool,
+    soon: bool,
 }
 
 impl Odd {
     /// Something that will be no different next time.
     pub(crate) fn lasting(what: impl Into<String>) -> Self {
-        Self { what: what.into(), passing: false }
+        Self { what: what.into(), passing: false, soon: false }
     }
 
-    /// Something that AWS is expected to fill in by itself.
+    /// Something that AWS is expected to fill in by itself within seconds.
     pub(crate) fn passing(what: impl Into<String>) -> Self {
-        Self { what: what.into(), passing: true }
+        Self { what: what.into(), passing: true, soon: true }
+    }
+
+    /// Something that AWS fills in when the resource is done with what it is doing.
+    pub(crate) fn later(what: impl Into<String>) -> Self {
+        Self { what: what.into(), passing: true, soon: false }
     }
 }
 
@@ -353,6 +379,16 @@ mod tests {
             ("InvalidDBInstanceState", 400, NotReady),
             ("InvalidDBClusterStateFault", 400, NotReady),
             ("IncorrectInstanceState", 400, NotReady),
+            ("ReplicationGroupNotFoundFault", 404, NotFound),
+            ("CacheClusterNotFound", 404, NotFound),
+            ("ServerlessCacheNotFoundFault", 404, NotFound),
+            ("ClusterNotFound", 404, NotFound),
+            ("InvalidReplicationGroupState", 400, NotReady),
+            ("InvalidCacheClusterState", 400, NotReady),
+            ("InvalidServerlessCacheStateFault", 400, NotReady),
+            ("InvalidClusterState", 400, NotReady),
+            ("LimitExceededFault", 400, Limit),
+            ("DependentServiceRequestThrottlingFault", 400, Throttled),
             ("UnauthorizedOperation", 403, Denied),
             ("AccessDenied", 403, Denied),
             ("AccessDeniedException", 400, Denied),

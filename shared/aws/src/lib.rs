@@ -7,10 +7,13 @@
 mod clock;
 mod dynamodb;
 mod ec2;
+mod elasticache;
 mod error;
 mod rds;
 mod reading;
+mod redshift;
 mod sqs;
+mod stores;
 mod tagging;
 #[cfg(test)]
 mod testing;
@@ -38,7 +41,10 @@ use tagwire_core::{
 use tagwire_engine::cloud::{Change, CloudError, ErrorKind, Groups, Instances, Line, Observe, Queues, TaggedStore};
 
 pub use crate::clock::SystemClock;
-use crate::{dynamodb::StateTable, ec2::Ec2, error::Call, rds::Rds, sqs::Sender, tagging::TagIndex};
+use crate::{
+    dynamodb::StateTable, ec2::Ec2, elasticache::ElastiCache, error::Call, rds::Rds, redshift::Redshift, sqs::Sender,
+    tagging::TagIndex,
+};
 
 /// Until a connection is made. AWS's endpoints are near; one that does not answer by then is
 /// better tried again.
@@ -100,13 +106,15 @@ pub async fn load_config() -> SdkConfig {
 }
 
 /// One account and Region of AWS. Made once for a process: connections and what never changes
-/// (the VPC of a DB cluster) are kept across the invocations of a function.
+/// (the VPC of a DB cluster or a cache) are kept across the invocations of a function.
 #[derive(Debug)]
 pub struct Aws {
     region: Option<String>,
     connect_key: String,
     ec2: Ec2,
     rds: Rds,
+    elasticache: ElastiCache,
+    redshift: Redshift,
     tag_index: TagIndex,
     sender: Sender,
     state: StateTable,
@@ -121,6 +129,8 @@ impl Aws {
             region: config.region().map(|region| region.as_ref().to_owned()),
             ec2: Ec2::new(config, connect_key.clone()),
             rds: Rds::new(config, connect_key.clone()),
+            elasticache: ElastiCache::new(config, connect_key.clone()),
+            redshift: Redshift::new(config, connect_key.clone()),
             tag_index: TagIndex::new(config),
             sender: Sender::new(config, queues),
             state: StateTable::new(config, state_table),
@@ -179,6 +189,12 @@ impl Observe for Aws {
             match kind {
                 StoreKind::DbCluster => self.rds.clusters(&arns).await,
                 StoreKind::DbInstance => self.rds.instances(&arns).await,
+                StoreKind::ReplicationGroup => self.elasticache.replication_groups(&self.tag_index, &arns).await,
+                StoreKind::CacheCluster => self.elasticache.cache_clusters(&self.tag_index, &arns).await,
+                StoreKind::ServerlessCache => {
+                    self.elasticache.serverless_caches(&self.ec2, &self.tag_index, &arns).await
+                }
+                StoreKind::Warehouse => self.redshift.clusters(&arns).await,
             }
         }))
         .await;
@@ -192,6 +208,11 @@ impl Observe for Aws {
             match kind {
                 StoreKind::DbCluster => self.rds.clusters_by_identity(&ids).await,
                 StoreKind::DbInstance => self.rds.instances_by_identity(&ids).await,
+                // Their ARN is their identity, so who asks for it has asked for all there can be.
+                StoreKind::ReplicationGroup | StoreKind::CacheCluster | StoreKind::ServerlessCache => {
+                    Reading::default()
+                }
+                StoreKind::Warehouse => self.redshift.by_identity(&ids).await,
             }
         }))
         .await;
@@ -242,6 +263,10 @@ impl Change for Aws {
         match of.kind() {
             StoreKind::DbCluster => self.rds.set_cluster_groups(of, to).await,
             StoreKind::DbInstance => self.rds.set_instance_groups(of, to).await,
+            StoreKind::ReplicationGroup => self.elasticache.set_replication_group_groups(of, to).await,
+            StoreKind::CacheCluster => self.elasticache.set_cache_cluster_groups(of, to).await,
+            StoreKind::ServerlessCache => self.elasticache.set_serverless_cache_groups(of, to).await,
+            StoreKind::Warehouse => self.redshift.set_groups(of, to).await,
         }
     }
 
@@ -253,9 +278,15 @@ impl Change for Aws {
         match of {
             StatusOf::Instance(instance) => self.ec2.set_status(instance, text).await,
             StatusOf::Store(store) => {
-                self.in_region(store, &Call::writing("tagwire:SetStatus", store.as_str()))?;
+                let call = Call::writing("tagwire:SetStatus", store.as_str());
+                self.in_region(store, &call)?;
                 match store.kind() {
                     StoreKind::DbCluster | StoreKind::DbInstance => self.rds.set_status(store, text).await,
+                    StoreKind::Warehouse => self.redshift.set_status(store, text).await,
+                    StoreKind::ReplicationGroup | StoreKind::CacheCluster | StoreKind::ServerlessCache => {
+                        let message = "a change of its tags would take it out of its available state";
+                        Err(call.error(ErrorKind::Rejected, "no-status", message))
+                    }
                 }
             }
         }

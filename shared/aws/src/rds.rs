@@ -1,34 +1,27 @@
 //! RDS: DB clusters and DB instances. Its API also describes and modifies DocumentDB and Neptune
 //! clusters, which only the engine's name tells apart.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    error::Error,
-    sync::{Mutex, PoisonError},
-};
-
 use aws_config::SdkConfig;
 use aws_sdk_rds::{
     Client,
-    error::ProvideErrorMetadata,
     operation::{describe_db_clusters::DescribeDBClustersError, describe_db_instances::DescribeDBInstancesError},
     types::{DbCluster, DbInstance, Endpoint, Filter, Tag, VpcSecurityGroupMembership},
 };
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use tagwire_core::{
     group::GroupList,
-    id::{SecurityGroupId, StoreArn, StoreId, VpcId, ZoneName},
-    model::{DataStore, Form, Membership},
+    id::{StoreArn, StoreId, VpcId},
+    model::{DataStore, Form},
     observation::{Gap, Reading, Sighting},
-    rule::PortRange,
     service::Service,
     tag::{STATUS_KEY, Wishes},
 };
-use tagwire_engine::cloud::{CloudError, ErrorKind};
+use tagwire_engine::cloud::CloudError;
 
 use crate::{
     error::{Call, Odd, required},
-    reading::{Page, at_once, pages, sample, together},
+    reading::{Page, at_once},
+    stores::{Answer, KnownVpcs, Shape, ask, find, group_ids, memberships, ports, zones},
 };
 
 /// Most records a page may hold, and therefore most identifiers that are asked for at once.
@@ -38,20 +31,22 @@ const AT_A_TIME: usize = 100;
 const DESCRIBE_CLUSTERS: &str = "rds:DescribeDBClusters";
 const DESCRIBE_INSTANCES: &str = "rds:DescribeDBInstances";
 
+const CLUSTERS: Shape<DbCluster> =
+    Shape { call: DESCRIBE_CLUSTERS, arn: |raw| required(raw.db_cluster_arn(), "DBClusterArn").map(str::to_owned) };
+const INSTANCES: Shape<DbInstance> =
+    Shape { call: DESCRIBE_INSTANCES, arn: |raw| required(raw.db_instance_arn(), "DBInstanceArn").map(str::to_owned) };
+
 /// RDS.
 #[derive(Debug)]
 pub(crate) struct Rds {
     client: Client,
     connect_key: String,
-    /// The VPCs of clusters, which name only their subnet group. A subnet group cannot be deleted
-    /// while a cluster uses it, so what was read for one cluster never changes; but its name can
-    /// be taken again in another VPC afterwards, which is why the cluster is part of the key.
-    vpcs: Mutex<BTreeMap<(StoreId, String), VpcId>>,
+    vpcs: KnownVpcs,
 }
 
 impl Rds {
     pub(crate) fn new(config: &SdkConfig, connect_key: String) -> Self {
-        Self { client: Client::new(config), connect_key, vpcs: Mutex::default() }
+        Self { client: Client::new(config), connect_key, vpcs: KnownVpcs::default() }
     }
 
     /// Asks for DB clusters, of all engines.
@@ -70,8 +65,7 @@ impl Rds {
                     }
                     Err(error) => Err(error),
                 };
-            let shape = Shape { call: DESCRIBE_CLUSTERS, arn: DbCluster::db_cluster_arn };
-            ask(shape, chunk, list, single)
+            ask(&CLUSTERS, chunk, list, single)
         }))
         .await;
         let mut answer = Answer::merged(answers);
@@ -80,7 +74,11 @@ impl Rds {
     }
 
     async fn understand_clusters(&self, clusters: Vec<(StoreArn, DbCluster)>) -> Reading<DataStore> {
-        let vpcs = self.vpcs_of(&clusters).await;
+        let named: Vec<_> = clusters
+            .iter()
+            .filter_map(|(_, raw)| Some((raw.db_cluster_resource_id().map(str::to_owned), subnet_group(raw)?)))
+            .collect();
+        let vpcs = self.vpcs.of(&named, async |name| self.vpc_of(name).await).await;
         let mut stores = Reading::default();
         for (arn, raw) in clusters {
             let call = Call::reading(DESCRIBE_CLUSTERS, arn.as_str());
@@ -93,10 +91,7 @@ impl Rds {
                 }
             };
             match cluster(&raw, arn, vpc, &self.connect_key) {
-                Ok(store) => {
-                    self.remember(&store, subnet_group(&raw));
-                    stores.found.push(store);
-                }
+                Ok(store) => stores.found.push(store),
                 Err(odd) => stores.gaps.push(call.odd(raw.db_cluster_arn(), &odd)),
             }
         }
@@ -136,8 +131,7 @@ impl Rds {
                 }
                 Err(error) => Err(error),
             };
-            let shape = Shape { call: DESCRIBE_INSTANCES, arn: DbInstance::db_instance_arn };
-            ask(shape, chunk, list, single)
+            ask(&INSTANCES, chunk, list, single)
         }))
         .await;
         let mut answer = Answer::merged(answers);
@@ -147,9 +141,8 @@ impl Rds {
 
     /// The DB clusters that have these identities, whatever they are called now.
     pub(crate) async fn clusters_by_identity(&self, which: &[&StoreId]) -> Reading<DataStore> {
-        let shape = Shape { call: DESCRIBE_CLUSTERS, arn: DbCluster::db_cluster_arn };
         let list = async |ids, marker| self.list_clusters("db-cluster-resource-id", ids, marker).await;
-        let named = find(shape, which, list).await;
+        let named = find(&CLUSTERS, which, AT_A_TIME, list).await;
         let mut stores = self.understand_clusters(named.found).await;
         stores.gaps.extend(named.gaps);
         stores
@@ -157,9 +150,8 @@ impl Rds {
 
     /// Likewise for DB instances.
     pub(crate) async fn instances_by_identity(&self, which: &[&StoreId]) -> Reading<DataStore> {
-        let shape = Shape { call: DESCRIBE_INSTANCES, arn: DbInstance::db_instance_arn };
         let list = async |ids, marker| self.list_instances("dbi-resource-id", ids, marker).await;
-        let named = find(shape, which, list).await;
+        let named = find(&INSTANCES, which, AT_A_TIME, list).await;
         let mut stores = self.understand_instances(named.found);
         stores.gaps.extend(named.gaps);
         stores
@@ -220,34 +212,6 @@ impl Rds {
         answer.map(drop).map_err(|error| call.failed(&error))
     }
 
-    /// The VPCs of the clusters' subnet groups, by name, every one of them: from memory where it is
-    /// known for these clusters, else read once for all that share the group.
-    async fn vpcs_of(&self, clusters: &[(StoreArn, DbCluster)]) -> BTreeMap<String, Result<VpcId, Gap>> {
-        let mut vpcs = BTreeMap::new();
-        let mut unknown = BTreeSet::new();
-        {
-            let known = self.vpcs.lock().unwrap_or_else(PoisonError::into_inner);
-            for (_, cluster) in clusters {
-                let Some(name) = subnet_group(cluster) else { continue };
-                let id = StoreId::parse(cluster.db_cluster_resource_id().unwrap_or_default()).ok();
-                match id.and_then(|id| known.get(&(id, name.to_owned())).cloned()) {
-                    Some(vpc) => {
-                        vpcs.insert(name.to_owned(), Ok(vpc));
-                    }
-                    None => {
-                        unknown.insert(name.to_owned());
-                    }
-                }
-            }
-        }
-        let read = at_once(unknown.into_iter().map(|name| async move {
-            let vpc = self.vpc_of(&name).await;
-            (name, vpc)
-        }));
-        vpcs.extend(read.await);
-        vpcs
-    }
-
     async fn vpc_of(&self, subnet_group: &str) -> Result<VpcId, Gap> {
         let call = Call::reading("rds:DescribeDBSubnetGroups", subnet_group);
         let request = self.client.describe_db_subnet_groups().db_subnet_group_name(subnet_group);
@@ -256,133 +220,11 @@ impl Rds {
         let vpc = required(vpc, "VpcId of the subnet group").and_then(|vpc| Ok(VpcId::parse(vpc)?));
         vpc.map_err(|odd| call.odd(Some(subnet_group), &odd))
     }
-
-    fn remember(&self, store: &DataStore, subnet_group: Option<&str>) {
-        if let (Some(vpc), Some(name)) = (&store.vpc, subnet_group) {
-            let mut known = self.vpcs.lock().unwrap_or_else(PoisonError::into_inner);
-            known.insert((store.id.clone(), name.to_owned()), vpc.clone());
-        }
-    }
 }
 
 /// None for a cluster outside any VPC.
 fn subnet_group(raw: &DbCluster) -> Option<&str> {
     raw.db_subnet_group().filter(|name| !name.is_empty())
-}
-
-fn group_ids(list: &GroupList) -> Vec<String> {
-    list.iter().map(|group| group.as_str().to_owned()).collect()
-}
-
-/// In what descriptions of different kinds of store differ here.
-#[derive(Clone, Copy)]
-struct Shape<Raw> {
-    call: &'static str,
-    arn: fn(&Raw) -> Option<&str>,
-}
-
-/// What the service said of some ARNs.
-struct Answer<Raw> {
-    there: Vec<(StoreArn, Raw)>,
-    gone: Vec<StoreArn>,
-    gaps: Vec<Gap>,
-}
-
-impl<Raw> Answer<Raw> {
-    fn merged(answers: Vec<Self>) -> Self {
-        let mut all = Self { there: Vec::new(), gone: Vec::new(), gaps: Vec::new() };
-        for answer in answers {
-            all.there.extend(answer.there);
-            all.gone.extend(answer.gone);
-            all.gaps.extend(answer.gaps);
-        }
-        all
-    }
-
-    fn into_reading(self, stores: Reading<DataStore>) -> Reading<Sighting> {
-        let there = stores.found.into_iter().map(|store| Sighting::Present(Box::new(store)));
-        let found = there.chain(self.gone.into_iter().map(Sighting::Gone)).collect();
-        Reading { found, gaps: [self.gaps, stores.gaps].concat() }
-    }
-}
-
-/// Asks for many stores in one list, and singly for each that the list leaves out: to be left out
-/// of a list is no evidence that a store is gone. Identifiers are asked for, and what comes back
-/// counts only under the very ARN that was asked for.
-async fn ask<Raw, E>(
-    shape: Shape<Raw>,
-    which: &[&StoreArn],
-    list: impl AsyncFn(Vec<String>, Option<String>) -> Result<Page<Raw>, SdkError<E, HttpResponse>>,
-    single: impl AsyncFn(&str) -> Result<Option<Vec<Raw>>, SdkError<E, HttpResponse>>,
-) -> Answer<Raw>
-where
-    E: ProvideErrorMetadata + Error + 'static,
-{
-    let mut missing: BTreeMap<&str, &StoreArn> = which.iter().map(|arn| (arn.as_str(), *arn)).collect();
-    let names: BTreeSet<String> = which.iter().map(|arn| arn.name().to_owned()).collect();
-    let names: Vec<String> = names.into_iter().collect();
-    let what = match which {
-        [only] => only.to_string(),
-        _ => format!("{} stores", which.len()),
-    };
-    let call = Call::reading(shape.call, what.as_str());
-    let listed = pages(&call, &what, async |token| list(names.clone(), token).await).await;
-    let list_is_whole = listed.is_complete();
-    let mut answer = Answer { there: Vec::new(), gone: Vec::new(), gaps: listed.gaps };
-    for raw in listed.found {
-        match (shape.arn)(&raw).map(|arn| missing.remove(arn)) {
-            Some(Some(arn)) => answer.there.push((arn.clone(), raw)),
-            // Of another account, or not asked for.
-            Some(None) => {}
-            None => answer.gaps.push(call.odd(None, &Odd::lasting("its ARN is missing"))),
-        }
-    }
-    if !list_is_whole {
-        // The rest lies in the gap that stopped the list; asking for each would be a storm of
-        // calls at a service that just refused one.
-        return answer;
-    }
-    let singles = at_once(missing.into_values().map(|arn| {
-        let single = &single;
-        async move { (arn, single(arn.name()).await) }
-    }));
-    for (arn, result) in singles.await {
-        let call = Call::reading(shape.call, arn.as_str());
-        match result {
-            Ok(None) => answer.gone.push(arn.clone()),
-            Ok(Some(found)) => {
-                if let Some(raw) = found.into_iter().find(|raw| (shape.arn)(raw) == Some(arn.as_str())) {
-                    answer.there.push((arn.clone(), raw));
-                } else {
-                    let message = "the identifier belongs to a store with another ARN";
-                    answer.gaps.push(call.error(ErrorKind::Rejected, "other-store", message).into());
-                }
-            }
-            Err(error) => answer.gaps.push(call.failed(&error).into()),
-        }
-    }
-    answer
-}
-
-/// Asks which stores have some identities. `list` is given the identities; nothing is asked singly,
-/// for an identity has no name that could be looked up.
-async fn find<Raw: Clone, E>(
-    shape: Shape<Raw>,
-    which: &[&StoreId],
-    list: impl AsyncFn(Vec<String>, Option<String>) -> Result<Page<Raw>, SdkError<E, HttpResponse>>,
-) -> Reading<(StoreArn, Raw)>
-where
-    E: ProvideErrorMetadata + Error + 'static,
-{
-    let with_arn = |raw: &Raw| Ok((StoreArn::parse(required((shape.arn)(raw), "its ARN")?)?, raw.clone()));
-    together(which.chunks(AT_A_TIME).map(async |chunk| {
-        let ids: Vec<String> = chunk.iter().map(ToString::to_string).collect();
-        let what = format!("stores with the identity {}", sample(&ids));
-        let call = Call::reading(shape.call, what.as_str());
-        let listed = pages(&call, &what, async |marker| list(ids.clone(), marker).await).await;
-        call.understand(listed, shape.arn, with_arn)
-    }))
-    .await
 }
 
 fn cluster(raw: &DbCluster, arn: StoreArn, vpc: Option<VpcId>, connect_key: &str) -> Result<DataStore, Odd> {
@@ -395,7 +237,7 @@ fn cluster(raw: &DbCluster, arn: StoreArn, vpc: Option<VpcId>, connect_key: &str
         ports: ports(raw.port())?,
         state: required(raw.status(), "Status")?.to_owned(),
         form: cluster_form(raw),
-        groups: memberships(raw.vpc_security_groups())?,
+        groups: memberships(groups(raw.vpc_security_groups()))?,
         wishes: wishes(raw.tag_list(), connect_key),
     })
 }
@@ -413,7 +255,7 @@ fn instance(raw: &DbInstance, arn: StoreArn, connect_key: &str) -> Result<DataSt
         ports: ports(port)?,
         state: required(raw.db_instance_status(), "DBInstanceStatus")?.to_owned(),
         form: member_of.map_or(Form::Plain, |cluster| Form::ClusterMember { cluster: cluster.to_owned() }),
-        groups: memberships(raw.vpc_security_groups())?,
+        groups: memberships(groups(raw.vpc_security_groups()))?,
         wishes: wishes(raw.tag_list(), connect_key),
     })
 }
@@ -441,35 +283,8 @@ fn cluster_form(raw: &DbCluster) -> Form {
     }
 }
 
-/// No port, or port 0, is what a store shows that is still being created.
-fn ports(port: Option<i32>) -> Result<Option<PortRange>, Odd> {
-    let Some(port) = port.filter(|port| *port != 0) else { return Ok(None) };
-    let range = u16::try_from(port).ok().and_then(PortRange::single);
-    range.map(Some).ok_or_else(|| Odd::lasting(format!("{port} is not a port")))
-}
-
-fn zones<'zone>(names: impl Iterator<Item = &'zone str>) -> Result<BTreeSet<ZoneName>, Odd> {
-    names.filter(|name| !name.is_empty()).map(|name| Ok(ZoneName::parse(name)?)).collect()
-}
-
-fn memberships(raw: &[VpcSecurityGroupMembership]) -> Result<BTreeMap<SecurityGroupId, Membership>, Odd> {
-    raw.iter()
-        .map(|group| {
-            let id = SecurityGroupId::parse(required(group.vpc_security_group_id(), "VpcSecurityGroupId")?)?;
-            Ok((id, membership(group.status())))
-        })
-        .collect()
-}
-
-/// AWS documents only `active`; the other two are seen. A word that nobody knows is taken for
-/// `adding`: the group then counts as there, but nothing is written while it stays so, and a word
-/// for being taken away can at worst delay a change, never make one of a list that is not real.
-fn membership(status: Option<&str>) -> Membership {
-    match status.map(str::to_ascii_lowercase).as_deref() {
-        None | Some("" | "active") => Membership::Active,
-        Some("removing") => Membership::Removing,
-        Some(_) => Membership::Adding,
-    }
+fn groups(raw: &[VpcSecurityGroupMembership]) -> impl Iterator<Item = (Option<&str>, Option<&str>)> {
+    raw.iter().map(|group| (group.vpc_security_group_id(), group.status()))
 }
 
 fn wishes(tags: &[Tag], connect_key: &str) -> Wishes {
@@ -483,7 +298,11 @@ mod tests {
         DbSubnetGroup,
         builders::{DbClusterBuilder, DbInstanceBuilder},
     };
-    use tagwire_core::tag::{ConnectTag, HOLD_KEY};
+    use tagwire_core::{
+        id::ZoneName,
+        rule::PortRange,
+        tag::{ConnectTag, HOLD_KEY},
+    };
 
     use super::*;
 
@@ -585,24 +404,6 @@ mod tests {
         assert_eq!((store.id.as_str(), store.vpc), ("db-A", Some(VpcId::parse("vpc-1").unwrap())));
         assert_eq!(store.zones.len(), 2);
         assert_eq!(read_db(a_db().set_db_subnet_group(None)).unwrap().vpc, None);
-    }
-
-    #[test]
-    fn removing_is_never_taken_for_active_and_a_new_word_stops_writing() {
-        let groups = [
-            member("sg-1", "active"),
-            member("sg-2", "adding"),
-            member("sg-3", "removing"),
-            member("sg-4", "Removing"),
-            member("sg-5", "resyncing"),
-        ];
-        let read: Vec<Membership> = memberships(&groups).unwrap().into_values().collect();
-        assert_eq!(
-            read,
-            [Membership::Active, Membership::Adding, Membership::Removing, Membership::Removing, Membership::Adding]
-        );
-        let silent = VpcSecurityGroupMembership::builder().vpc_security_group_id("sg-1").build();
-        assert_eq!(memberships(&[silent]).unwrap().into_values().collect::<Vec<_>>(), [Membership::Active]);
     }
 
     #[test]

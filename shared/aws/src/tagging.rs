@@ -5,16 +5,32 @@ use aws_sdk_resourcegroupstagging::{
     Client,
     types::{ResourceTagMapping, TagFilter},
 };
-use tagwire_core::{id::StoreArn, observation::Reading, tag::ConnectTag};
+use tagwire_core::{
+    id::StoreArn,
+    observation::Reading,
+    tag::{ConnectTag, Wishes},
+};
 use tagwire_engine::cloud::TaggedStore;
 
-use crate::{error::Call, reading::pages};
+use crate::{
+    error::Call,
+    reading::{pages, together},
+};
 
 /// The resource types of stores, as the index names them. DocumentDB and Neptune clusters have
 /// ARNs of RDS and stand under its types.
-const STORE_TYPES: [&str; 2] = ["rds:cluster", "rds:db"];
+const STORE_TYPES: [&str; 6] = [
+    "rds:cluster",
+    "rds:db",
+    "elasticache:replicationgroup",
+    "elasticache:cluster",
+    "elasticache:serverlesscache",
+    "redshift:cluster",
+];
 /// Most resources a page may hold.
 const PAGE_SIZE: i32 = 100;
+/// Most resources that can be asked for at once.
+const AT_A_TIME: usize = 100;
 
 /// The tag index.
 #[derive(Debug)]
@@ -47,6 +63,31 @@ impl TagIndex {
         let found = answer.found.iter().filter_map(|mapping| tagged_store(mapping, connect_key)).collect();
         Reading { found, gaps: answer.gaps }
     }
+
+    /// What the tags of these stores ask for, as the index has them. A store that it leaves out was
+    /// never tagged, is too new for it, or does not exist, which is to say that nothing follows.
+    pub(crate) async fn wishes(&self, which: &[&StoreArn], connect_key: &str) -> Reading<(StoreArn, Wishes)> {
+        together(which.chunks(AT_A_TIME).map(async |chunk| {
+            let what = format!("{} stores", chunk.len());
+            let call = Call::reading("tag:GetResources", what);
+            let arns = chunk.iter().map(|arn| arn.as_str().to_owned()).collect();
+            match self.client.get_resources().set_resource_arn_list(Some(arns)).send().await {
+                Ok(answer) => {
+                    let mappings = answer.resource_tag_mapping_list().iter();
+                    let found = mappings.filter_map(|mapping| wishes(mapping, connect_key)).collect();
+                    Reading { found, gaps: Vec::new() }
+                }
+                Err(error) => Reading { found: Vec::new(), gaps: vec![call.failed(&error).into()] },
+            }
+        }))
+        .await
+    }
+}
+
+fn wishes(mapping: &ResourceTagMapping, connect_key: &str) -> Option<(StoreArn, Wishes)> {
+    let arn = StoreArn::parse(mapping.resource_arn()?).ok()?;
+    let tags = mapping.tags().iter().map(|tag| (tag.key(), tag.value()));
+    Some((arn, Wishes::read(connect_key, tags)))
 }
 
 /// None for what is no supported store, and for what lost the key: the index goes on listing

@@ -390,7 +390,7 @@ async fn the_tag_index_is_read_to_the_end() {
     let script = Script::default().then(200, page("t", &arn("cluster:a"))).then(200, page("", &arn("db:b")));
     let reading = script.aws().candidates().await;
     assert_eq!((reading.found.len(), reading.gaps.len()), (2, 0));
-    assert!(script.asked()[0].contains(r#""ResourceTypeFilters":["rds:cluster","rds:db"]"#), "{:?}", script.asked());
+    assert!(script.asked()[0].contains(r#""ResourceTypeFilters":["rds:cluster","rds:db","elasticache:replicationgroup","elasticache:cluster","elasticache:serverlesscache","redshift:cluster"]"#), "{:?}", script.asked());
 }
 
 #[tokio::test]
@@ -422,4 +422,21 @@ async fn an_answer_that_cannot_be_read_leaves_the_effect_unknown() {
     let error = script.aws().revoke(&owned(), &rule(Direction::Inbound)).await.unwrap_err();
     assert_eq!((error.kind, error.code.as_str()), (ErrorKind::EffectUnknown, "http-200"));
     assert!(!error.message.is_empty(), "{error}");
+}
+
+#[tokio::test]
+async fn groups_beside_ours_are_asked_for_by_tag_and_by_rules_of_either_direction() {
+    let answer = "<DescribeSecurityGroupsResponse><securityGroupInfo/></DescribeSecurityGroupsResponse>";
+    let script = Script::default().then(200, answer).then(200, answer).then(200, answer);
+    let named = [SecurityGroupId::parse("sg-1").unwrap()].into();
+    assert!(script.aws().groups(Groups::Beside { vpc: &vpc(), named: &named }).await.is_complete());
+    let asked = script.asked();
+    for (call, what) in asked.iter().zip([
+        "Filter.2.Name=tag:tagwire:managed-by&Filter.2.Value.1=tagwire",
+        "Filter.2.Name=ip-permission.group-id&Filter.2.Value.1=sg-1",
+        "Filter.2.Name=egress.ip-permission.group-id&Filter.2.Value.1=sg-1",
+    ]) {
+        assert!(call.contains("Filter.1.Name=vpc-id") && call.contains(what), "{call}");
+    }
+    assert_eq!(asked.len(), 3);
 }

@@ -624,7 +624,8 @@ impl<'plan> Checker<'plan> {
                         && matches!(theirs, ConnectTag::Names(_))
                         && mine.shared_with(theirs).is_empty()
                 };
-                !held && here && tags.is_some_and(|(mine, theirs)| both(mine, theirs))
+                let certain = store.is_some_and(DataStore::tags_are_certain);
+                !held && here && certain && tags.is_some_and(|(mine, theirs)| both(mine, theirs))
             }
         };
         if !holds {

@@ -1,13 +1,15 @@
 //! Events, read into hints. An event only says where to look; what is done depends on what is
 //! there, so nothing of an event but the resource's name is believed.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
 use crate::{
-    id::{InstanceId, StoreArn},
+    id::{InstanceId, StoreArn, StoreKind},
     work::{Again, Cause, VERSION},
 };
 
@@ -26,8 +28,8 @@ pub enum Hint {
 pub struct Event {
     /// The id that EventBridge gave it.
     pub id: String,
-    /// Where to look.
-    pub hint: Hint,
+    /// Where to look. A rename says two places, everything else one.
+    pub hints: BTreeSet<Hint>,
     /// What kind of event it was.
     pub cause: Cause,
     /// When it happened, none when it does not say or says it wrongly.
@@ -69,6 +71,14 @@ pub enum BadEvent {
         /// `detail-type`.
         detail_type: String,
     },
+    /// A call of an API that was refused, which the rules leave out.
+    #[error("the call {call} failed with {said:?}, so that it changed nothing")]
+    FailedCall {
+        /// `detail.eventName`.
+        call: String,
+        /// `detail.errorCode`.
+        said: String,
+    },
     /// It is about something that is neither an instance nor a supported data store.
     #[error("it is about {resource:?}, which is neither an instance nor a supported data store")]
     Resource {
@@ -91,6 +101,7 @@ impl BadEvent {
             Self::NotJson { .. } => "event-not-json",
             Self::Field { .. } => "event-field-missing",
             Self::Kind { .. } => "event-kind-unknown",
+            Self::FailedCall { .. } => "event-call-failed",
             Self::Resource { .. } => "event-resource-unknown",
             Self::Own { .. } => "message-unreadable",
         }
@@ -129,39 +140,90 @@ pub fn read(body: &str) -> Result<Incoming, BadEvent> {
 
     let source = text(&message, "/source", "source")?;
     let detail_type = text(&message, "/detail-type", "detail-type")?;
-    let (hint, cause) = match (source, detail_type) {
+    let (hints, cause) = match (source, detail_type) {
         ("aws.ec2", "EC2 Instance State-change Notification") => {
-            (instance(text(&message, "/detail/instance-id", "detail.instance-id")?)?, Cause::InstanceState)
+            (instance(text(&message, "/detail/instance-id", "detail.instance-id")?)?.into(), Cause::InstanceState)
         }
         ("aws.tag", "Tag Change on Resource") => {
-            (resource(text(&message, "/resources/0", "resources[0]")?)?, Cause::TagChange)
+            (resource(text(&message, "/resources/0", "resources[0]")?)?.into(), Cause::TagChange)
         }
         // The identifier beside the ARN is not reliable: AWS's own samples prefix it.
-        ("aws.rds", "RDS DB Instance Event" | "RDS DB Cluster Event") => {
+        ("aws.rds", "RDS DB Instance Event" | "RDS DB Cluster Event")
+        | ("aws.elasticache", "Cache Created" | "Cache Updated" | "Cache Deleted") => {
             let arn = text(&message, "/detail/SourceArn", "detail.SourceArn")
                 .or_else(|error| text(&message, "/resources/0", "resources[0]").map_err(|_| error))?;
-            (store(arn)?, Cause::StoreEvent)
+            (store(arn)?.into(), Cause::StoreEvent)
         }
+        ("aws.elasticache" | "aws.redshift", "AWS API Call via CloudTrail") => call(&message, source, detail_type)?,
         _ => return Err(BadEvent::Kind { source_name: quote(source), detail_type: quote(detail_type) }),
     };
     Ok(Incoming::Event(Event {
         id: message.get("id").and_then(Value::as_str).map(quote).unwrap_or_default(),
-        hint,
+        hints,
         cause,
         time: message.get("time").and_then(Value::as_str).and_then(|time| time.parse().ok()),
     }))
 }
 
-fn instance(id: &str) -> Result<Hint, BadEvent> {
-    InstanceId::parse(id).map(Hint::Instance).map_err(|_| BadEvent::Resource { resource: quote(id) })
+/// One or two hints at once.
+type Hints = BTreeSet<Hint>;
+
+/// Reads a call of an API as CloudTrail reports it. ElastiCache's node-based caches and Redshift's
+/// clusters have no events of their own. A call names its store by the identifier that its caller
+/// wrote, which both services turn into small letters.
+fn call(message: &Value, source: &str, detail_type: &str) -> Result<(Hints, Cause), BadEvent> {
+    const REQUEST: &str = "/detail/requestParameters";
+    let name = text(message, "/detail/eventName", "detail.eventName")?;
+    if let Some(code) = message.pointer("/detail/errorCode").and_then(Value::as_str) {
+        return Err(BadEvent::FailedCall { call: quote(name), said: quote(code) });
+    }
+    let (kind, field) = match (source, name) {
+        ("aws.elasticache", "AddTagsToResource" | "RemoveTagsFromResource")
+        | ("aws.redshift", "CreateTags" | "DeleteTags") => {
+            let arn = text(message, &format!("{REQUEST}/resourceName"), "detail.requestParameters.resourceName")?;
+            return Ok((store(arn)?.into(), Cause::TagChange));
+        }
+        ("aws.elasticache", "CreateReplicationGroup" | "DeleteReplicationGroup" | "ModifyReplicationGroup") => {
+            (StoreKind::ReplicationGroup, "replicationGroupId")
+        }
+        ("aws.elasticache", "CreateCacheCluster" | "DeleteCacheCluster" | "ModifyCacheCluster") => {
+            (StoreKind::CacheCluster, "cacheClusterId")
+        }
+        (
+            "aws.redshift",
+            "CreateCluster" | "DeleteCluster" | "ModifyCluster" | "RestoreFromClusterSnapshot" | "ResumeCluster",
+        ) => (StoreKind::Warehouse, "clusterIdentifier"),
+        _ => {
+            let detail_type = quote(&format!("{detail_type}: {name}"));
+            return Err(BadEvent::Kind { source_name: quote(source), detail_type });
+        }
+    };
+    let region = text(message, "/region", "region")?;
+    let account = text(message, "/account", "account")?;
+    let named = |name: &str| {
+        StoreArn::of(kind, region, account, &name.to_ascii_lowercase())
+            .map(Hint::Store)
+            .map_err(|_| BadEvent::Resource { resource: quote(name) })
+    };
+    let identifier =
+        text(message, &format!("{REQUEST}/{field}"), "the store's identifier in detail.requestParameters")?;
+    let mut hints = Hints::from([named(identifier)?]);
+    if let Some(new) = message.pointer("/detail/requestParameters/newClusterIdentifier").and_then(Value::as_str) {
+        hints.insert(named(new)?);
+    }
+    Ok((hints, Cause::StoreEvent))
 }
 
-fn store(arn: &str) -> Result<Hint, BadEvent> {
-    StoreArn::parse(arn).map(Hint::Store).map_err(|_| BadEvent::Resource { resource: quote(arn) })
+fn instance(id: &str) -> Result<[Hint; 1], BadEvent> {
+    InstanceId::parse(id).map(|id| [Hint::Instance(id)]).map_err(|_| BadEvent::Resource { resource: quote(id) })
+}
+
+fn store(arn: &str) -> Result<[Hint; 1], BadEvent> {
+    StoreArn::parse(arn).map(|arn| [Hint::Store(arn)]).map_err(|_| BadEvent::Resource { resource: quote(arn) })
 }
 
 /// `arn:aws:ec2:REGION:ACCOUNT:instance/ID`, or a data store's ARN.
-fn resource(arn: &str) -> Result<Hint, BadEvent> {
+fn resource(arn: &str) -> Result<[Hint; 1], BadEvent> {
     match arn.splitn(6, ':').collect::<Vec<_>>().as_slice() {
         ["arn", _, "ec2", _, _, resource] => {
             instance(resource.strip_prefix("instance/").ok_or_else(|| BadEvent::Resource { resource: quote(arn) })?)

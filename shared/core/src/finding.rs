@@ -107,9 +107,9 @@ pub enum Reason {
         /// The global cluster.
         global: String,
     },
-    /// A DB instance that belongs to a DB cluster.
+    /// A DB instance that belongs to a DB cluster, or a cache to a replication group.
     ClusterMember {
-        /// The cluster.
+        /// The cluster or replication group.
         cluster: String,
     },
     /// Outside any VPC.
@@ -382,7 +382,7 @@ impl fmt::Display for Reason {
                 write!(out, "it is a member of the Aurora global database {global}, which cannot be connected")
             }
             Self::ClusterMember { cluster } => {
-                write!(out, "it belongs to the DB cluster {cluster}: put the tag on the cluster")
+                write!(out, "it belongs to {cluster}, which is connected as a whole: put the tag there")
             }
             Self::Ec2Classic => {
                 out.write_str("it is not in a VPC (EC2-Classic was retired in 2022): restore it into a VPC")

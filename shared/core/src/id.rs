@@ -114,7 +114,8 @@ text_id!(
 );
 text_id!(
     /// The identity of a data store: the id that survives a rename (`DbClusterResourceId`,
-    /// `DbiResourceId`). Unlike the ARN it is never reused for another store.
+    /// `DbiResourceId`, `ClusterNamespaceArn`). Unlike the ARN it is never reused for another
+    /// store, but for caches: they cannot be renamed, and their ARN is all that they have.
     StoreId, "a data store's resource id such as cluster-ABCDEFG or db-ABCDEFG",
     |text| !text.is_empty() && text.len() <= 256 && text.bytes().all(|byte| byte.is_ascii_graphic())
 );
@@ -132,9 +133,42 @@ pub enum StoreKind {
     DbCluster,
     /// A DB instance: `arn:…:rds:…:db:NAME`.
     DbInstance,
+    /// An ElastiCache replication group: `arn:…:elasticache:…:replicationgroup:NAME`.
+    ReplicationGroup,
+    /// An ElastiCache cache cluster, alone or a member of a replication group:
+    /// `arn:…:elasticache:…:cluster:NAME`.
+    CacheCluster,
+    /// An ElastiCache serverless cache: `arn:…:elasticache:…:serverlesscache:NAME`.
+    ServerlessCache,
+    /// A Redshift cluster: `arn:…:redshift:…:cluster:NAME`.
+    Warehouse,
 }
 
+/// The partitions other than `aws`, by what the names of their Regions begin with.
+const PARTITIONS: [(&str, &str); 2] = [("cn-", "aws-cn"), ("us-gov-", "aws-us-gov")];
+
 impl StoreKind {
+    const ALL: [Self; 6] = [
+        Self::DbCluster,
+        Self::DbInstance,
+        Self::ReplicationGroup,
+        Self::CacheCluster,
+        Self::ServerlessCache,
+        Self::Warehouse,
+    ];
+
+    /// The service and the resource type that its ARNs have.
+    fn fields(self) -> (&'static str, &'static str) {
+        match self {
+            Self::DbCluster => ("rds", "cluster"),
+            Self::DbInstance => ("rds", "db"),
+            Self::ReplicationGroup => ("elasticache", "replicationgroup"),
+            Self::CacheCluster => ("elasticache", "cluster"),
+            Self::ServerlessCache => ("elasticache", "serverlesscache"),
+            Self::Warehouse => ("redshift", "cluster"),
+        }
+    }
+
     /// The kind an ARN names, or none for anything that is not a supported data store.
     fn of(arn: &str) -> Option<Self> {
         let mut parts = arn.splitn(7, ':');
@@ -148,22 +182,26 @@ impl StoreKind {
             && is_word(region)
             && AccountId::parse(account).is_ok()
             && is_word(name);
-        match (service, resource) {
-            ("rds", "cluster") if well_formed => Some(Self::DbCluster),
-            ("rds", "db") if well_formed => Some(Self::DbInstance),
-            _ => None,
-        }
+        Self::ALL.into_iter().find(|kind| well_formed && kind.fields() == (service, resource))
     }
 }
 
 impl StoreArn {
+    /// The ARN of a store that an event or another store names without its ARN.
+    ///
+    /// # Errors
+    /// [`InvalidId`] when one of the parts has another form.
+    pub fn of(kind: StoreKind, region: &str, account: &str, name: &str) -> Result<Self, InvalidId> {
+        let partition =
+            PARTITIONS.iter().find_map(|(prefix, partition)| region.starts_with(prefix).then_some(*partition));
+        let (partition, (service, resource)) = (partition.unwrap_or("aws"), kind.fields());
+        Self::parse(format!("arn:{partition}:{service}:{region}:{account}:{resource}:{name}"))
+    }
+
     /// What kind of store the ARN names.
     #[must_use]
     pub fn kind(&self) -> StoreKind {
-        match self.field(5) {
-            "db" => StoreKind::DbInstance,
-            _ => StoreKind::DbCluster,
-        }
+        StoreKind::of(&self.0).unwrap_or_else(|| unreachable!("a text that names no kind is no StoreArn"))
     }
 
     /// The store's name: the identifier that the service's own calls take.
@@ -178,7 +216,7 @@ impl StoreArn {
         self.field(3)
     }
 
-    /// The account it is in.
+    /// The account it belongs to.
     #[must_use]
     pub fn account(&self) -> &str {
         self.field(4)
@@ -199,6 +237,30 @@ mod tests {
         assert_eq!((arn.kind(), arn.name(), arn.region()), (StoreKind::DbCluster, "orders", "cn-north-1"));
         let arn = StoreArn::parse("arn:aws:rds:us-east-1:123456789012:db:orders-1").unwrap();
         assert_eq!((arn.kind(), arn.name()), (StoreKind::DbInstance, "orders-1"));
+        for (text, kind) in [
+            ("elasticache:us-east-1:123456789012:replicationgroup:orders", StoreKind::ReplicationGroup),
+            ("elasticache:us-east-1:123456789012:cluster:orders", StoreKind::CacheCluster),
+            ("elasticache:us-east-1:123456789012:serverlesscache:orders", StoreKind::ServerlessCache),
+            ("redshift:us-east-1:123456789012:cluster:orders", StoreKind::Warehouse),
+        ] {
+            let arn = StoreArn::parse(format!("arn:aws:{text}")).unwrap();
+            assert_eq!((arn.kind(), arn.name(), arn.account()), (kind, "orders", "123456789012"), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_arn_is_put_together_in_the_partition_of_its_region() {
+        for (region, partition) in
+            [("eu-west-1", "aws"), ("us-east-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")]
+        {
+            for kind in StoreKind::ALL {
+                let arn = StoreArn::of(kind, region, "123456789012", "orders").unwrap();
+                assert!(arn.as_str().starts_with(&format!("arn:{partition}:")), "{arn}");
+                assert_eq!((arn.kind(), arn.region(), arn.name()), (kind, region, "orders"));
+            }
+        }
+        assert!(StoreArn::of(StoreKind::Warehouse, "eu-west-1", "12345", "orders").is_err());
+        assert!(StoreArn::of(StoreKind::Warehouse, "eu-west-1", "123456789012", "a:b").is_err());
     }
 
     #[test]
@@ -212,6 +274,10 @@ mod tests {
             "arn:aws:rds:us-east-1:12345:cluster:orders",
             "arn:aws:rds::123456789012:cluster:orders",
             "arn:aws:rds:us-east-1:123456789012:cluster:orders:extra",
+            "arn:aws:elasticache:us-east-1:123456789012:db:orders",
+            "arn:aws:elasticache:us-east-1:123456789012:snapshot:orders",
+            "arn:aws:redshift:us-east-1:123456789012:namespace:orders",
+            "arn:aws:redshift:us-east-1:123456789012:snapshot:orders/nightly",
         ] {
             assert_eq!(StoreArn::parse(text).unwrap_err().text, text, "{text:?}");
         }

@@ -69,9 +69,10 @@ pub enum Form {
         /// The global cluster's identifier.
         global: String,
     },
-    /// A DB instance that belongs to a DB cluster, which is the unit that has the group list.
+    /// A DB instance that belongs to a DB cluster, or a cache cluster that belongs to a replication
+    /// group, which is the unit that has the group list.
     ClusterMember {
-        /// The cluster's identifier.
+        /// The identifier of the cluster or replication group.
         cluster: String,
     },
 }
@@ -106,6 +107,13 @@ impl DataStore {
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         self.service.row().readiness(&self.state)
+    }
+
+    /// Whether its own service has said what its tags are. The tag index may be stale: it is good
+    /// enough to find what may be connected, and never a ground for taking something away.
+    #[must_use]
+    pub fn tags_are_certain(&self) -> bool {
+        !self.service.row().lists_tags_only_when_ready || self.readiness() == Readiness::Ready
     }
 
     /// Whether a group is in its list or on its way in.

@@ -103,6 +103,9 @@ pub struct Gap {
     pub said: String,
     /// Whether the same call may succeed later.
     pub passing: bool,
+    /// Whether that may be within seconds, so that it is worth to ask again at once. A resource
+    /// that is being created or changed passes too, but takes its time.
+    pub soon: bool,
 }
 
 impl fmt::Display for Gap {

@@ -13,6 +13,10 @@ pub enum Service {
     DocumentDb,
     /// Neptune clusters, likewise.
     Neptune,
+    /// ElastiCache replication groups, cache clusters and serverless caches.
+    ElastiCache,
+    /// Provisioned Redshift clusters.
+    Redshift,
 }
 
 /// Which of the two groups of a pair.
@@ -77,6 +81,9 @@ pub struct ServiceRow {
     /// Whether a status tag may be written on its stores: where a tag change takes a store out of
     /// service for a while, it may not.
     pub takes_status_tag: bool,
+    /// Whether its stores' tags can be listed only in the states in which their groups can be changed.
+    /// In the others they are known from the tag index alone, which may be stale.
+    pub lists_tags_only_when_ready: bool,
     /// States in which the list of groups may be changed.
     ready: &'static [&'static str],
     /// States that never come back to one of those.
@@ -92,8 +99,12 @@ const RDS_STORE_GROUP_LIMIT: usize = 5;
 const RDS_READY: &[&str] = &["available", "backing-up", "storage-optimization", "storage-full"];
 const RDS_NEVER: &[&str] = &["deleting", "deleted", "failed", "restore-error", "cloning-failed", "migration-failed"];
 
+/// No document names a limit for ElastiCache or Redshift. Their nodes wear the list on network
+/// interfaces, which take five groups by default; a store with more than that is left alone.
+const INTERFACE_STORE_GROUP_LIMIT: usize = 5;
+
 /// The table.
-pub const SERVICES: [ServiceRow; 3] = [
+pub const SERVICES: [ServiceRow; 5] = [
     ServiceRow {
         service: Service::Rds,
         title: "RDS",
@@ -101,6 +112,7 @@ pub const SERVICES: [ServiceRow; 3] = [
         instance_side: "ec2-rds",
         store_group_limit: RDS_STORE_GROUP_LIMIT,
         takes_status_tag: true,
+        lists_tags_only_when_ready: false,
         ready: RDS_READY,
         never: RDS_NEVER,
     },
@@ -111,6 +123,7 @@ pub const SERVICES: [ServiceRow; 3] = [
         instance_side: "ec2-docdb",
         store_group_limit: RDS_STORE_GROUP_LIMIT,
         takes_status_tag: true,
+        lists_tags_only_when_ready: false,
         ready: RDS_READY,
         never: RDS_NEVER,
     },
@@ -121,8 +134,31 @@ pub const SERVICES: [ServiceRow; 3] = [
         instance_side: "ec2-neptune",
         store_group_limit: RDS_STORE_GROUP_LIMIT,
         takes_status_tag: true,
+        lists_tags_only_when_ready: false,
         ready: RDS_READY,
         never: RDS_NEVER,
+    },
+    ServiceRow {
+        service: Service::ElastiCache,
+        title: "ElastiCache",
+        store_side: "elasticache-ec2",
+        instance_side: "ec2-elasticache",
+        store_group_limit: INTERFACE_STORE_GROUP_LIMIT,
+        takes_status_tag: false,
+        lists_tags_only_when_ready: true,
+        ready: &["available"],
+        never: &["deleting", "deleted", "create-failed", "restore-failed"],
+    },
+    ServiceRow {
+        service: Service::Redshift,
+        title: "Redshift",
+        store_side: "redshift-ec2",
+        instance_side: "ec2-redshift",
+        store_group_limit: INTERFACE_STORE_GROUP_LIMIT,
+        takes_status_tag: true,
+        lists_tags_only_when_ready: false,
+        ready: &["available", "available, prep-for-resize", "available, resize-cleanup"],
+        never: &["deleting", "final-snapshot"],
     },
 ];
 
@@ -130,11 +166,13 @@ impl Service {
     /// The service's row.
     #[must_use]
     pub fn row(self) -> &'static ServiceRow {
-        let [rds, document_db, neptune] = &SERVICES;
+        let [rds, document_db, neptune, elasticache, redshift] = &SERVICES;
         match self {
             Self::Rds => rds,
             Self::DocumentDb => document_db,
             Self::Neptune => neptune,
+            Self::ElastiCache => elasticache,
+            Self::Redshift => redshift,
         }
     }
 }
@@ -155,12 +193,14 @@ impl ServiceRow {
         format!("{}-cidr", self.store_side.trim_end_matches("-ec2"))
     }
 
-    /// Whether a store in `state` (as the service names it) lets its groups be changed.
+    /// Whether a store in `state` (as the service names it, capital letters or not: serverless
+    /// caches are `AVAILABLE`, all others `available`) lets its groups be changed.
     #[must_use]
     pub fn readiness(&self, state: &str) -> Readiness {
-        if self.ready.contains(&state) {
+        let among = |states: &[&str]| states.iter().any(|other| other.eq_ignore_ascii_case(state));
+        if among(self.ready) {
             Readiness::Ready
-        } else if self.never.contains(&state) {
+        } else if among(self.never) {
             Readiness::Never
         } else {
             Readiness::Later
@@ -196,5 +236,27 @@ mod tests {
         assert_eq!(row.readiness("modifying"), Readiness::Later);
         assert_eq!(row.readiness("a-state-of-next-year"), Readiness::Later);
         assert_eq!(row.readiness("deleting"), Readiness::Never);
+    }
+
+    #[test]
+    fn every_service_says_in_which_states_it_can_be_changed() {
+        let states = [
+            (Service::ElastiCache, "available", Readiness::Ready),
+            (Service::ElastiCache, "AVAILABLE", Readiness::Ready),
+            (Service::ElastiCache, "snapshotting", Readiness::Later),
+            (Service::ElastiCache, "MODIFYING", Readiness::Later),
+            (Service::ElastiCache, "CREATE-FAILED", Readiness::Never),
+            (Service::ElastiCache, "deleting", Readiness::Never),
+            (Service::Redshift, "available", Readiness::Ready),
+            (Service::Redshift, "available, prep-for-resize", Readiness::Ready),
+            (Service::Redshift, "paused", Readiness::Later),
+            (Service::Redshift, "creating", Readiness::Later),
+            (Service::Redshift, "final-snapshot", Readiness::Never),
+            (Service::DocumentDb, "creating", Readiness::Later),
+            (Service::Neptune, "available", Readiness::Ready),
+        ];
+        for (service, state, readiness) in states {
+            assert_eq!(service.row().readiness(state), readiness, "{service:?} {state}");
+        }
     }
 }

@@ -52,7 +52,8 @@ const FIRST_DELAY: Duration = Duration::from_secs(5);
 /// Longest delay: what SQS takes for a single message.
 const LONGEST_DELAY: Duration = Duration::from_mins(15);
 /// For how long something is looked at again before it is left to the sweep, which finds it
-/// anyway. The longest restores of large databases take hours.
+/// anyway, unless the installation says otherwise. The longest restores of large databases take
+/// hours.
 pub const GIVE_UP_AFTER: Duration = Duration::from_hours(24);
 
 impl Tries {

@@ -33,16 +33,54 @@ fn instance() -> Hint {
     Hint::Instance(InstanceId::parse("i-0a1b2c3d4e5f60718").unwrap_or_else(|_| unreachable!("an instance id")))
 }
 
-fn store(resource: &str) -> Hint {
-    let arn = format!("arn:aws:rds:us-east-1:123456789012:{resource}");
+fn store(service: &str, resource: &str) -> Hint {
+    let arn = format!("arn:aws:{service}:us-east-1:123456789012:{resource}");
     Hint::Store(StoreArn::parse(arn).unwrap_or_else(|_| unreachable!("a store's ARN")))
 }
 
-fn wanted(file: &str) -> Option<(Hint, Cause)> {
-    let aurora = || store("cluster:orders-aurora");
-    let postgres = || store("db:orders-postgres");
-    let restored = || store("db:orders-restored");
-    Some(match file.strip_suffix(".json")? {
+fn rds(resource: &str) -> Hint {
+    store("rds", resource)
+}
+
+fn wanted(file: &str) -> Option<(Vec<Hint>, Cause)> {
+    let file = file.strip_suffix(".json")?;
+    if file == "redshift-cluster-renamed" {
+        let names = ["orders-warehouse", "orders-warehouse-new"];
+        return Some((names.map(|name| store("redshift", &format!("cluster:{name}"))).into(), Cause::StoreEvent));
+    }
+    let (hint, cause) = one_wanted(file)?;
+    Some((vec![hint], cause))
+}
+
+fn one_wanted(file: &str) -> Option<(Hint, Cause)> {
+    let aurora = || rds("cluster:orders-aurora");
+    let postgres = || rds("db:orders-postgres");
+    let restored = || rds("db:orders-restored");
+    let cache = |kind: &str| {
+        Some(match kind {
+            "replication-group" => store("elasticache", "replicationgroup:orders-cache"),
+            "cache-cluster" => store("elasticache", "cluster:orders-memcached"),
+            "serverless-cache" => store("elasticache", "serverlesscache:orders-serverless"),
+            _ => return None,
+        })
+    };
+    if let Some((kind, what)) = file.strip_prefix("elasticache-").and_then(|rest| rest.rsplit_once('-')) {
+        return Some(match what {
+            "tagged" | "untagged" => (cache(kind)?, Cause::TagChange),
+            "changed" => (cache(kind.strip_suffix("-tag")?)?, Cause::TagChange),
+            "created" | "modified" | "updated" | "deleted" => (cache(kind)?, Cause::StoreEvent),
+            _ => return None,
+        });
+    }
+    if let Some(what) = file.strip_prefix("redshift-cluster-") {
+        let warehouse = store("redshift", "cluster:orders-warehouse");
+        return Some(match what {
+            "tagged" | "untagged" | "tag-changed" => (warehouse, Cause::TagChange),
+            "created" | "restored" | "modified" | "resumed" | "deleted" => (warehouse, Cause::StoreEvent),
+            _ => return None,
+        });
+    }
+    Some(match file {
         "ec2-instance-pending" | "ec2-instance-running" => (instance(), Cause::InstanceState),
         "ec2-instance-blocked" | "ec2-instance-tagged" | "ec2-instance-untagged" => (instance(), Cause::TagChange),
         "rds-cluster-tagged" => (aurora(), Cause::TagChange),
@@ -51,8 +89,8 @@ fn wanted(file: &str) -> Option<(Hint, Cause)> {
         | "rds-cluster-deleted"
         | "rds-cluster-started"
         | "rds-cluster-starting-after-seven-days" => (aurora(), Cause::StoreEvent),
-        "rds-cluster-renamed" => (store("cluster:orders-aurora-new"), Cause::StoreEvent),
-        "rds-db-created-cluster-member" => (store("db:orders-aurora-instance-1"), Cause::StoreEvent),
+        "rds-cluster-renamed" => (rds("cluster:orders-aurora-new"), Cause::StoreEvent),
+        "rds-db-created-cluster-member" => (rds("db:orders-aurora-instance-1"), Cause::StoreEvent),
         "rds-db-created"
         | "rds-db-deleted"
         | "rds-db-moved-to-another-vpc"
@@ -66,11 +104,11 @@ fn wanted(file: &str) -> Option<(Hint, Cause)> {
 #[test]
 fn every_sample_event_says_where_to_look_and_when_it_happened() {
     let files = files("");
-    assert!(files.len() >= 21, "only {} samples were found", files.len());
+    assert!(files.len() >= 44, "only {} samples were found", files.len());
     for (file, body) in files {
         let event = read(&body).unwrap_or_else(|| unreachable!("{file}: {:?}", event::read(&body)));
-        let (hint, cause) = wanted(&file).unwrap_or_else(|| unreachable!("{file}: say here what it should lead to"));
-        assert_eq!((event.hint, event.cause), (hint, cause), "{file}");
+        let (hints, cause) = wanted(&file).unwrap_or_else(|| unreachable!("{file}: say here what it should lead to"));
+        assert_eq!((Vec::from_iter(event.hints), event.cause), (hints, cause), "{file}");
         assert!(event.time.is_some() && !event.id.is_empty(), "{file}");
     }
 }
@@ -80,27 +118,70 @@ fn every_sample_event_says_where_to_look_and_when_it_happened() {
 #[test]
 fn an_ignored_event_is_unreadable_or_a_hint_that_does_no_harm() {
     let harmless = |file: &str| {
-        ["ec2-instance-", "rds-db-", "rds-cluster-"].iter().any(|kind| file.starts_with(kind))
-            && !file.contains("snapshot")
+        let ours = ["ec2-instance-", "rds-db-", "rds-cluster-"].iter().any(|kind| file.starts_with(kind))
+            && !file.contains("snapshot");
+        ours || ["-own-cache-cluster-modify-call", "-own-replication-group-modify-call", "shift-own-modify-call"]
+            .iter()
+            .any(|what| file.contains(what))
+            || (["elasticache-", "redshift-"].iter().any(|kind| file.starts_with(kind)) && file.contains("-other-tag"))
     };
+    let known = [
+        instance(),
+        rds("cluster:orders-aurora"),
+        store("elasticache", "replicationgroup:orders-cache"),
+        store("elasticache", "cluster:orders-memcached"),
+        store("redshift", "cluster:orders-warehouse"),
+    ];
     let files = files("ignored");
-    assert!(files.len() >= 23, "only {} samples were found", files.len());
+    assert!(files.len() >= 41, "only {} samples were found", files.len());
     for (file, body) in files {
         match event::read(&body) {
             Ok(Incoming::Event(event)) => {
                 assert!(harmless(&file), "{file} leads to {event:?}");
-                assert!(
-                    [instance(), store("cluster:orders-aurora")].contains(&event.hint) || file.starts_with("rds-db-")
-                );
+                assert!(event.hints.iter().all(|hint| known.contains(hint)) || file.starts_with("rds-db-"));
             }
             Ok(Incoming::Again(again)) => unreachable!("{file} was taken for {again:?}"),
             Err(problem) => {
                 assert!(!harmless(&file), "{file}: {problem}");
                 let codes = ["event-resource-unknown", "event-kind-unknown", "event-field-missing"];
-                assert!(codes.contains(&problem.code()), "{file}: {problem}");
+                let refused = file.ends_with("-refused.json");
+                assert_eq!(refused, problem.code() == "event-call-failed", "{file}: {problem}");
+                assert!(refused || codes.contains(&problem.code()), "{file}: {problem}");
             }
         }
     }
+}
+
+/// What CloudTrail reports of a call, as short as it can be.
+fn called(region: &str, source: &str, name: &str, parameters: &serde_json::Value) -> String {
+    serde_json::json!({
+        "source": source, "detail-type": "AWS API Call via CloudTrail", "region": region, "account": "123456789012",
+        "detail": {"eventName": name, "requestParameters": parameters},
+    })
+    .to_string()
+}
+
+#[test]
+fn a_call_names_its_store_in_the_partition_of_its_region_and_in_small_letters() {
+    let parameters = serde_json::json!({"clusterIdentifier": "Orders"});
+    for (region, partition) in [("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov"), ("eu-west-1", "aws")] {
+        let event = read(&called(region, "aws.redshift", "CreateCluster", &parameters));
+        let arn = StoreArn::parse(format!("arn:{partition}:redshift:{region}:123456789012:cluster:orders"));
+        assert_eq!(event.map(|event| event.hints), arn.ok().map(|arn| [Hint::Store(arn)].into()), "{region}");
+    }
+}
+
+#[test]
+fn a_call_that_does_not_say_which_store_is_refused() {
+    let code = |name: &str, parameters: serde_json::Value| {
+        event::read(&called("us-east-1", "aws.elasticache", name, &parameters)).map_err(|problem| problem.code())
+    };
+    assert_eq!(code("CreateCacheCluster", serde_json::json!({})), Err("event-field-missing"));
+    assert_eq!(code("CreateCacheCluster", serde_json::Value::Null), Err("event-field-missing"));
+    let odd = serde_json::json!({"cacheClusterId": "a:b"});
+    assert_eq!(code("CreateCacheCluster", odd), Err("event-resource-unknown"));
+    assert_eq!(code("AddTagsToResource", serde_json::json!({"tags": []})), Err("event-field-missing"));
+    assert_eq!(code("CreateCluster", serde_json::json!({"clusterIdentifier": "a"})), Err("event-kind-unknown"));
 }
 
 proptest! {

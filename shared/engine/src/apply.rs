@@ -215,6 +215,7 @@ impl Failure {
                 ErrorKind::AlreadyThere => "already-there",
                 ErrorKind::NotFound => "not-found",
                 ErrorKind::NotReady => "not-ready",
+                ErrorKind::PendingChanges => "pending-changes",
                 ErrorKind::InUse => "in-use",
                 ErrorKind::Limit => "limit",
                 ErrorKind::Denied => "denied",
@@ -419,7 +420,7 @@ impl<C: Change, K: Clock> Run<'_, C, K> {
                 if results.last().is_some_and(Result::is_ok) {
                     let target = Target::Store((*id).clone());
                     for group in attached {
-                        self.outcome.notes.push(self.seen.attached(target.clone(), group));
+                        self.attached(target.clone(), group);
                     }
                     for group in change.detached() {
                         self.forget(Note::Attached(target.clone(), group.id().clone(), None));
@@ -485,7 +486,7 @@ impl<C: Change, K: Clock> Run<'_, C, K> {
                 if results.last().is_some_and(Result::is_ok) {
                     let target = Target::Interface((*id).clone());
                     for group in attached {
-                        self.outcome.notes.push(self.seen.attached(target.clone(), group));
+                        self.attached(target.clone(), group);
                     }
                     for (group, detachment) in &change.detach {
                         let (instance, store) = (change.instance.clone(), detachment.store.clone());
@@ -589,6 +590,14 @@ impl<C: Change, K: Clock> Run<'_, C, K> {
             });
             let steps = join_all(steps).await;
             self.outcome.steps.extend(steps);
+        }
+    }
+
+    /// Notes an attachment, unless it is not known how often there was one before: a first one in its place
+    /// would end no fight.
+    fn attached(&mut self, target: Target, group: SecurityGroupId) {
+        if self.seen.memory.known().is_some() {
+            self.outcome.notes.push(self.seen.attached(target, group));
         }
     }
 

@@ -35,6 +35,8 @@ pub enum ErrorKind {
     NotFound,
     /// What the call is about is in a state that does not accept it yet.
     NotReady,
+    /// The call would also carry out changes of the owner's that wait for a maintenance window.
+    PendingChanges,
     /// What is to be removed is still in use.
     InUse,
     /// A quota is used up.
@@ -56,7 +58,12 @@ impl ErrorKind {
     #[must_use]
     pub fn passes(self) -> bool {
         match self {
-            Self::NotReady | Self::InUse | Self::Throttled | Self::Unavailable | Self::EffectUnknown => true,
+            Self::NotReady
+            | Self::PendingChanges
+            | Self::InUse
+            | Self::Throttled
+            | Self::Unavailable
+            | Self::EffectUnknown => true,
             Self::AlreadyThere | Self::NotFound | Self::Limit | Self::Denied | Self::Rejected => false,
         }
     }
@@ -82,13 +89,14 @@ pub struct CloudError {
 
 impl From<CloudError> for Gap {
     fn from(error: CloudError) -> Self {
-        let passing = error.kind.passes();
-        let CloudError { call, resource, code, message, request_id, .. } = error;
+        let CloudError { kind, call, resource, code, message, request_id } = error;
+        let passing = kind.passes();
         let request_id = request_id.unwrap_or_else(|| "none".to_owned());
         Self {
             reading: format!("{call} on {resource}"),
             said: format!("{code}: {message} (request id {request_id})"),
             passing,
+            soon: matches!(kind, ErrorKind::Throttled | ErrorKind::Unavailable | ErrorKind::EffectUnknown),
         }
     }
 }
@@ -122,6 +130,13 @@ pub enum Instances<'which> {
 pub enum Groups<'which> {
     /// Those of a VPC whose names fit a pattern of the service table, whoever made them.
     InVpc(&'which VpcId),
+    /// Those of a VPC, whatever their names, that carry our tag or have a rule that names one of these.
+    Beside {
+        /// The VPC.
+        vpc: &'which VpcId,
+        /// The groups that may be named.
+        named: &'which BTreeSet<SecurityGroupId>,
+    },
     /// These. Ids that do not exist are simply not found.
     Ids(&'which BTreeSet<SecurityGroupId>),
     /// The one of this name in a VPC.

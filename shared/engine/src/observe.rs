@@ -30,7 +30,7 @@ pub async fn observe<C: Observe>(
     at: Timestamp,
     taken_names: BTreeSet<String>,
 ) -> Observation {
-    let (mut instances, groups, index, mut stores) = join!(
+    let (mut instances, mut groups, index, mut stores) = join!(
         scoped_instances(cloud, vpc, &scope),
         cloud.groups(Groups::InVpc(vpc)),
         tag_index(cloud, &scope),
@@ -62,13 +62,17 @@ pub async fn observe<C: Observe>(
         Scope::Some { .. } => Some(lists_of(&instances.found, &stores.found)),
     };
     let lists_named = prefix_lists_of(&stores.found, &groups.found, &owned, vpc, &scope);
-    let (wearing, by, launch_templates, prefix_lists, memory) = join!(
+    let (beside, wearing, by, launch_templates, prefix_lists, memory) = join!(
+        groups_beside(cloud, vpc, &scope, &of),
         instances_wearing(cloud, vpc, &of),
         async { if of.is_empty() { Reading::default() } else { cloud.wearers(vpc, &of).await } },
         async { if of.is_empty() { None } else { Some(cloud.launch_template_groups().await) } },
         async { if lists_named.is_empty() { Reading::default() } else { cloud.prefix_lists(&lists_named).await } },
         cloud.recall(vpc, lists.as_ref()),
     );
+    groups.extend(beside);
+    groups.found.sort_by(|one, other| one.id.cmp(&other.id));
+    groups.found.dedup_by(|one, other| one.id == other.id);
     instances.extend(wearing);
     instances.found.sort_by(|one, other| one.id.cmp(&other.id));
     instances.found.dedup_by(|one, other| one.id == other.id);
@@ -238,6 +242,21 @@ async fn instances_sharing<C: Observe>(
         return Reading::default();
     }
     cloud.instances(Instances::OptedIn { vpc, names: Some(names) }).await
+}
+
+/// The groups that may be anybody's and matter all the same: forged ones, and those that keep a pair from
+/// being deleted because a rule of theirs names it.
+async fn groups_beside<C: Observe>(
+    cloud: &C,
+    vpc: &VpcId,
+    scope: &Scope,
+    named: &BTreeSet<SecurityGroupId>,
+) -> Reading<SecurityGroup> {
+    if *scope == Scope::Vpc || !named.is_empty() {
+        cloud.groups(Groups::Beside { vpc, named }).await
+    } else {
+        Reading::default()
+    }
 }
 
 async fn instances_wearing<C: Observe>(

@@ -116,7 +116,7 @@ impl<'run, C, K: Clock> Paced<'run, C, K> {
     async fn read<T>(&self, read: impl AsyncFn() -> Reading<T>) -> Reading<T> {
         let mut reading = read().await;
         for delay in BACKOFF {
-            if !reading.gaps.iter().any(|gap| gap.passing) || !self.may_wait(delay).await {
+            if !reading.gaps.iter().any(|gap| gap.soon) || !self.may_wait(delay).await {
                 break;
             }
             reading = read().await;

@@ -100,6 +100,7 @@ impl Process {
             clock: &self.clock,
             pacing: &self.pacing,
             deadline,
+            give_up_after: self.settings.give_up_after,
         }
     }
 }

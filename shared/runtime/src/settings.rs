@@ -11,6 +11,7 @@ use tagwire_core::{
         HIGHEST_INTERFACE_GROUP_LIMIT, Mode, Policy,
     },
     tag::DEFAULT_CONNECT_KEY,
+    work::GIVE_UP_AFTER,
 };
 use tagwire_engine::handlers;
 use thiserror::Error;
@@ -28,6 +29,8 @@ pub struct Settings {
     pub store_queue: String,
     /// The name of the table that holds what is remembered: `TAGWIRE_STATE_TABLE`.
     pub state_table: String,
+    /// For how long something is looked at again: `TAGWIRE_GIVE_UP_AFTER`.
+    pub give_up_after: Duration,
     /// What the handlers need: `TAGWIRE_MODE`, `TAGWIRE_INTERFACE_GROUP_LIMIT`,
     /// `TAGWIRE_MAX_DISCONNECTS`, `TAGWIRE_DISCONNECT_WINDOW`, `TAGWIRE_SWEEP_PERIOD`,
     /// `TAGWIRE_ISOLATION_GROUPS`, `TAGWIRE_STATUS_TAGS`, `TAGWIRE_ALLOW_CIDR`, `TAGWIRE_WIDEST_IPV4`,
@@ -75,6 +78,8 @@ impl Settings {
             connect_queue: queue("TAGWIRE_CONNECT_QUEUE_URL")?,
             instance_queue: queue("TAGWIRE_INSTANCE_QUEUE_URL")?,
             store_queue: queue("TAGWIRE_STORE_QUEUE_URL")?,
+            give_up_after: optional("TAGWIRE_GIVE_UP_AFTER")
+                .map_or(Ok(GIVE_UP_AFTER), |value| seconds("TAGWIRE_GIVE_UP_AFTER", value))?,
             state_table: required("TAGWIRE_STATE_TABLE")?,
             handlers: handlers::Settings {
                 mode: mode(required("TAGWIRE_MODE")?)?,
@@ -193,6 +198,7 @@ mod tests {
         assert_eq!(settings.connect_key, "tagwire:connect");
         assert_eq!(settings.handlers.policy.interface_group_limit, 5);
         assert_eq!(settings.handlers.mode, Mode::Enforce);
+        assert_eq!(settings.give_up_after, Duration::from_hours(24));
     }
 
     #[test]
@@ -201,6 +207,7 @@ mod tests {
             ("TAGWIRE_MODE", Some("dry-run")),
             ("TAGWIRE_INTERFACE_GROUP_LIMIT", Some("16")),
             ("TAGWIRE_TAG_KEY", Some("team:db")),
+            ("TAGWIRE_GIVE_UP_AFTER", Some("3600")),
             ("TAGWIRE_MAX_DISCONNECTS", Some("0")),
             ("TAGWIRE_DISCONNECT_WINDOW", Some("60")),
             ("TAGWIRE_SWEEP_PERIOD", Some("300")),
@@ -220,6 +227,7 @@ mod tests {
         assert_eq!(settings.handlers.mode, Mode::DryRun);
         assert_eq!(settings.handlers.policy.interface_group_limit, 16);
         assert_eq!(settings.connect_key, "team:db");
+        assert_eq!(settings.give_up_after, Duration::from_hours(1));
     }
 
     #[test]
@@ -245,6 +253,8 @@ mod tests {
             ("TAGWIRE_INTERFACE_GROUP_LIMIT", "17"),
             ("TAGWIRE_INTERFACE_GROUP_LIMIT", "five"),
             ("TAGWIRE_STORE_QUEUE_URL", "stores"),
+            ("TAGWIRE_GIVE_UP_AFTER", "0"),
+            ("TAGWIRE_GIVE_UP_AFTER", "24h"),
             ("TAGWIRE_MAX_DISCONNECTS", "-1"),
             ("TAGWIRE_DISCONNECT_WINDOW", "0"),
             ("TAGWIRE_SWEEP_PERIOD", "a while"),

@@ -6,8 +6,11 @@ mod read_back;
 mod site;
 
 pub use crate::{
-    read_back::{Connection, Rules, connection, foreign_rules, interface_groups, is_write, owned_groups, store_groups},
-    site::{Launched, Site, Store},
+    read_back::{
+        Connection, Foreign, Pair, Rules, connection, foreign, interface_groups, is_note, is_write, owned_groups, pair,
+        rules_of, store_groups,
+    },
+    site::{Kind, Launched, Place, Site, Store},
 };
 
 /// The tag key of an unchanged installation.

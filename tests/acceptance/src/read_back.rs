@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use aws_sdk_ec2::types as ec2;
 use tagwire_local_aws::{Call, LocalAws};
 
-use crate::site::{Launched, PORT, Store};
+use crate::site::{Kind, Launched, Store};
 
 /// The rules of a group, each as a line: direction, protocol, ports, peer.
 pub type Rules = BTreeSet<String>;
@@ -18,7 +18,7 @@ pub struct Connection {
     pub store_side: String,
     /// Name of the group on the instance.
     pub instance_side: String,
-    /// The port.
+    /// The port; of several the first.
     pub port: i32,
 }
 
@@ -37,24 +37,42 @@ pub async fn interface_groups(aws: &LocalAws, interface: &str) -> Result<BTreeSe
 /// # Errors
 /// When the local AWS does not know the store.
 pub async fn store_groups(aws: &LocalAws, store: &Store) -> Result<BTreeSet<String>> {
-    let groups = if store.is_cluster {
-        let found = aws.rds().describe_db_clusters().db_cluster_identifier(&store.name).send().await?;
-        found
-            .db_clusters()
-            .first()
-            .with_context(|| format!("{} is not there", store.arn))?
-            .vpc_security_groups()
-            .to_vec()
-    } else {
-        let found = aws.rds().describe_db_instances().db_instance_identifier(&store.name).send().await?;
-        found
-            .db_instances()
-            .first()
-            .with_context(|| format!("{} is not there", store.arn))?
-            .vpc_security_groups()
-            .to_vec()
-    };
-    Ok(groups.iter().filter_map(|group| group.vpc_security_group_id().map(str::to_owned)).collect())
+    let gone = || format!("{} is not there", store.arn);
+    let named = |ids: Vec<Option<&str>>| ids.into_iter().flatten().map(str::to_owned).collect();
+    Ok(match store.kind {
+        Kind::DbCluster => {
+            let found = aws.rds().describe_db_clusters().db_cluster_identifier(&store.name).send().await?;
+            let groups = found.db_clusters().first().with_context(gone)?.vpc_security_groups();
+            named(groups.iter().map(|group| group.vpc_security_group_id()).collect())
+        }
+        Kind::DbInstance => {
+            let found = aws.rds().describe_db_instances().db_instance_identifier(&store.name).send().await?;
+            let groups = found.db_instances().first().with_context(gone)?.vpc_security_groups();
+            named(groups.iter().map(|group| group.vpc_security_group_id()).collect())
+        }
+        Kind::ReplicationGroup | Kind::CacheCluster => {
+            let found = aws.elasticache().describe_cache_clusters().send().await?;
+            let mut nodes = found.cache_clusters().iter().filter(|node| {
+                let of_group = store.kind == Kind::ReplicationGroup;
+                let id = if of_group { node.replication_group_id() } else { node.cache_cluster_id() };
+                id == Some(store.name.as_str())
+            });
+            let groups = nodes.next().with_context(gone)?.security_groups();
+            ensure!(nodes.all(|node| node.security_groups() == groups), "the members of {} differ", store.name);
+            named(groups.iter().map(|group| group.security_group_id()).collect())
+        }
+        Kind::ServerlessCache => {
+            let request = aws.elasticache().describe_serverless_caches().serverless_cache_name(&store.name);
+            let found = request.send().await?;
+            let groups = found.serverless_caches().first().with_context(gone)?.security_group_ids();
+            groups.iter().cloned().collect()
+        }
+        Kind::Warehouse => {
+            let found = aws.redshift().describe_clusters().cluster_identifier(&store.name).send().await?;
+            let groups = found.clusters().first().with_context(gone)?.vpc_security_groups();
+            named(groups.iter().map(|group| group.vpc_security_group_id()).collect())
+        }
+    })
 }
 
 async fn groups(aws: &LocalAws) -> Result<BTreeMap<String, ec2::SecurityGroup>> {
@@ -88,8 +106,14 @@ fn rules(group: &ec2::SecurityGroup) -> Rules {
     lines
 }
 
+/// Anybody can write tagwire's tags on a group, and nobody can change a group's description.
 fn is_ours(group: &ec2::SecurityGroup) -> bool {
-    group.tags().iter().any(|tag| tag.key() == Some("tagwire:managed-by") && tag.value() == Some("tagwire"))
+    let described = group.description().is_some_and(|text| text.starts_with("Made by tagwire for "));
+    described && tag_of(group, "tagwire:managed-by") == Some("tagwire")
+}
+
+fn tag_of<'group>(group: &'group ec2::SecurityGroup, key: &str) -> Option<&'group str> {
+    group.tags().iter().find(|tag| tag.key() == Some(key)).and_then(ec2::Tag::value)
 }
 
 /// The pair through which an instance reaches a store: one group on each, with nothing in either
@@ -102,13 +126,14 @@ pub async fn connection(aws: &LocalAws, instance: &Launched, store: &Store) -> R
     let (on_instance, on_store) = (interface_groups(aws, &instance.interface).await?, store_groups(aws, store).await?);
     for (store_side, store_group) in on_store.iter().filter_map(|id| Some((id, groups.get(id)?))) {
         for (instance_side, instance_group) in on_instance.iter().filter_map(|id| Some((id, groups.get(id)?))) {
-            let lets_in = Rules::from([format!("in tcp {PORT}..{PORT} {instance_side}")]);
-            let lets_out = Rules::from([format!("out tcp {PORT}..{PORT} {store_side}")]);
+            let (first, last) = store.ports;
+            let lets_in = Rules::from([format!("in tcp {first}..{last} {instance_side}")]);
+            let lets_out = Rules::from([format!("out tcp {first}..{last} {store_side}")]);
             if rules(store_group) == lets_in && rules(instance_group) == lets_out {
                 return Ok(Some(Connection {
                     store_side: store_group.group_name().unwrap_or_default().to_owned(),
                     instance_side: instance_group.group_name().unwrap_or_default().to_owned(),
-                    port: PORT,
+                    port: first,
                 }));
             }
         }
@@ -129,18 +154,106 @@ pub async fn owned_groups(aws: &LocalAws) -> Result<BTreeSet<String>> {
         .collect())
 }
 
-/// The rules of every group that is not tagwire's, by id, to compare before and after.
+/// The groups of a store's pair, by id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pair {
+    /// The group for the store.
+    pub store_side: String,
+    /// The group for its instances.
+    pub instance_side: String,
+}
+
+/// A store's pair, found by its tags, whoever wears it; none when one of its groups is missing.
+///
+/// # Errors
+/// When the local AWS cannot be read, or the store has more than one pair.
+pub async fn pair(aws: &LocalAws, store: &Store) -> Result<Option<Pair>> {
+    let groups = groups(aws).await?;
+    let of_store = |side| {
+        let mut found = groups.iter().filter(move |(_, group)| {
+            is_ours(group)
+                && tag_of(group, "tagwire:data-store") == Some(store.arn.as_str())
+                && tag_of(group, "tagwire:side") == Some(side)
+        });
+        let first = found.next().map(|(id, _)| id.clone());
+        ensure!(found.next().is_none(), "{} has several groups for the {side} side", store.arn);
+        Ok(first)
+    };
+    let sides = of_store("store")?.zip(of_store("instance")?);
+    Ok(sides.map(|(store_side, instance_side)| Pair { store_side, instance_side }))
+}
+
+/// The rules of one group.
+///
+/// # Errors
+/// When there is no such group.
+pub async fn rules_of(aws: &LocalAws, group: &str) -> Result<Rules> {
+    groups(aws).await?.get(group).map(rules).with_context(|| format!("{group} is not there"))
+}
+
+/// What others have: the rules of their groups, and which of these every interface and database wears.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Foreign {
+    rules: BTreeMap<String, Rules>,
+    worn: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Foreign {
+    /// What is different now. Something new is no difference, and neither is an interface or database
+    /// that is gone, for tagwire can delete none.
+    #[must_use]
+    pub fn differences(&self, now: &Self) -> Vec<String> {
+        let of_groups = self.rules.iter().filter_map(|(group, before)| match now.rules.get(group) {
+            Some(rules) if rules == before => None,
+            rules => Some(format!("{group} held {before:?} and holds {rules:?}")),
+        });
+        let of_lists = self.worn.iter().filter_map(|(holder, before)| match now.worn.get(holder) {
+            Some(worn) if worn != before => Some(format!("{holder} wore {before:?} and wears {worn:?}")),
+            _ => None,
+        });
+        of_groups.chain(of_lists).collect()
+    }
+}
+
+/// Everything that is not tagwire's, to compare before and after.
 ///
 /// # Errors
 /// When the local AWS cannot be read.
-pub async fn foreign_rules(aws: &LocalAws) -> Result<BTreeMap<String, Rules>> {
+pub async fn foreign(aws: &LocalAws) -> Result<Foreign> {
     let groups = groups(aws).await?;
-    Ok(groups.iter().filter(|(_, group)| !is_ours(group)).map(|(id, group)| (id.clone(), rules(group))).collect())
+    let is_foreign = |id: &str| groups.get(id).is_none_or(|group| !is_ours(group));
+    let theirs = |ids: Vec<&str>| ids.into_iter().filter(|id| is_foreign(id)).map(str::to_owned).collect();
+    let mut worn = BTreeMap::new();
+    let mut interfaces = aws.ec2().describe_network_interfaces().into_paginator().items().send();
+    while let Some(interface) = interfaces.next().await {
+        let interface = interface?;
+        let ids = interface.groups().iter().filter_map(|group| group.group_id()).collect();
+        worn.insert(interface.network_interface_id().unwrap_or_default().to_owned(), theirs(ids));
+    }
+    for database in aws.rds().describe_db_instances().send().await?.db_instances() {
+        let ids = database.vpc_security_groups().iter().filter_map(|group| group.vpc_security_group_id()).collect();
+        worn.insert(database.dbi_resource_id().unwrap_or_default().to_owned(), theirs(ids));
+    }
+    for cluster in aws.rds().describe_db_clusters().send().await?.db_clusters() {
+        let ids = cluster.vpc_security_groups().iter().filter_map(|group| group.vpc_security_group_id()).collect();
+        worn.insert(cluster.db_cluster_resource_id().unwrap_or_default().to_owned(), theirs(ids));
+    }
+    let rules = groups.iter().filter(|(_, group)| !is_ours(group)).map(|(id, group)| (id.clone(), rules(group)));
+    Ok(Foreign { rules: rules.collect(), worn })
+}
+
+fn reads(call: &Call) -> bool {
+    ["Describe", "Get", "List", "Query", "Scan", "BatchGet"].iter().any(|verb| call.action.starts_with(verb))
 }
 
 /// Whether a call changes something in EC2 or a data store.
 #[must_use]
 pub fn is_write(call: &Call) -> bool {
-    let reads = ["Describe", "Get", "List"].iter().any(|verb| call.action.starts_with(verb));
-    !reads && ["ec2", "rds", "tagging"].contains(&call.service.as_str())
+    !reads(call) && ["ec2", "rds", "elasticache", "redshift", "tagging"].contains(&call.service.as_str())
+}
+
+/// Whether a call changes what is remembered.
+#[must_use]
+pub fn is_note(call: &Call) -> bool {
+    !reads(call) && call.service == "dynamodb"
 }

@@ -1,27 +1,53 @@
 //! VPCs, instances and data stores.
 
-use anyhow::{Context, Result, ensure};
+use std::{collections::BTreeSet, ops::Deref};
+
+use anyhow::{Context, Result, bail, ensure};
 use aws_sdk_ec2::types as ec2;
 use aws_sdk_rds::types as rds;
-use tagwire_local_aws::{ACCOUNT_ID, LocalAws};
+use tagwire_local_aws::{ACCOUNT_ID, LocalAws, Placement};
 
 use crate::CONNECT;
 
 /// The machine image of every instance; nothing boots, so any id serves.
 const IMAGE: &str = "ami-12345678";
-/// The port of every store.
-pub(crate) const PORT: i32 = 5432;
+/// The port with which every database is made.
+const PORT: i32 = 5432;
 
 /// A VPC with a subnet in each of two zones.
-#[derive(Debug)]
-pub struct Site<'aws> {
-    aws: &'aws LocalAws,
+#[derive(Debug, Clone)]
+pub struct Place {
     /// The VPC's id.
     pub vpc: String,
     /// Its default group, which every instance and store made here wears.
     pub default_group: String,
-    subnets: Vec<String>,
-    subnet_group: String,
+    /// Its subnets.
+    pub subnets: Vec<String>,
+    /// The name of its subnet group for databases.
+    pub subnet_group: String,
+}
+
+/// A place and the AWS that it is in.
+#[derive(Debug)]
+pub struct Site<'aws> {
+    aws: &'aws LocalAws,
+    place: Place,
+}
+
+impl Deref for Site<'_> {
+    type Target = Place;
+
+    fn deref(&self) -> &Place {
+        &self.place
+    }
+}
+
+impl Place {
+    /// The place once more, as its stack may have been deployed anew.
+    #[must_use]
+    pub fn on(self, aws: &LocalAws) -> Site<'_> {
+        Site { aws, place: self }
+    }
 }
 
 /// An instance.
@@ -33,6 +59,14 @@ pub struct Launched {
     pub interface: String,
 }
 
+impl Launched {
+    /// Its ARN.
+    #[must_use]
+    pub fn arn(&self) -> String {
+        format!("arn:aws:ec2:us-east-1:{ACCOUNT_ID}:instance/{}", self.id)
+    }
+}
+
 /// A data store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
@@ -40,8 +74,50 @@ pub struct Store {
     pub arn: String,
     /// Its identifier.
     pub name: String,
-    /// Whether it is a DB cluster, or else a DB instance.
-    pub is_cluster: bool,
+    /// What it is.
+    pub kind: Kind,
+    /// The first and the last port that it listens on.
+    pub ports: (i32, i32),
+}
+
+/// A kind of data store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A DB cluster of any engine.
+    DbCluster,
+    /// A DB instance.
+    DbInstance,
+    /// A Valkey replication group with a primary and a replica.
+    ReplicationGroup,
+    /// A Memcached cluster.
+    CacheCluster,
+    /// A serverless Valkey cache.
+    ServerlessCache,
+    /// A Redshift cluster.
+    Warehouse,
+}
+
+impl Kind {
+    /// The kinds that come without events of RDS.
+    pub const CACHES_AND_WAREHOUSES: [Self; 4] =
+        [Self::ReplicationGroup, Self::CacheCluster, Self::ServerlessCache, Self::Warehouse];
+
+    /// The first and the last port that a store is made with.
+    fn ports(self) -> (i32, i32) {
+        match self {
+            Self::DbCluster | Self::DbInstance => (PORT, PORT),
+            Self::ReplicationGroup => (6379, 6379),
+            Self::CacheCluster => (11211, 11211),
+            Self::ServerlessCache => (6379, 6380),
+            Self::Warehouse => (5439, 5439),
+        }
+    }
+}
+
+impl Store {
+    fn new(kind: Kind, arn: &str, name: &str) -> Self {
+        Self { arn: arn.to_owned(), name: name.to_owned(), kind, ports: kind.ports() }
+    }
 }
 
 impl<'aws> Site<'aws> {
@@ -82,7 +158,13 @@ impl<'aws> Site<'aws> {
             .set_subnet_ids(Some(subnets.clone()))
             .send()
             .await?;
-        Ok(Self { aws, vpc, default_group, subnets, subnet_group })
+        Ok(Place { vpc, default_group, subnets, subnet_group }.on(aws))
+    }
+
+    /// What is left of it when the AWS is needed for something else.
+    #[must_use]
+    pub fn place(self) -> Place {
+        self.place
     }
 
     /// Launches an instance; `connect` is the value of its connect tag.
@@ -98,14 +180,22 @@ impl<'aws> Site<'aws> {
     /// # Errors
     /// When the local AWS refuses.
     pub async fn launch_with(&self, connect: Option<&str>, groups: &[String]) -> Result<Launched> {
+        self.launch_many(1, connect, groups).await?.pop().context("RunInstances answered no instance")
+    }
+
+    /// Launches instances that wear these groups, in one call.
+    ///
+    /// # Errors
+    /// When the local AWS refuses.
+    pub async fn launch_many(&self, number: i32, connect: Option<&str>, groups: &[String]) -> Result<Vec<Launched>> {
         let subnet = self.subnets.first().context("the site has no subnet")?;
         let mut request = self
             .aws
             .ec2()
             .run_instances()
             .image_id(IMAGE)
-            .min_count(1)
-            .max_count(1)
+            .min_count(number)
+            .max_count(number)
             .subnet_id(subnet)
             .set_security_group_ids(Some(groups.to_vec()));
         if let Some(value) = connect {
@@ -115,13 +205,15 @@ impl<'aws> Site<'aws> {
             );
         }
         let launched = request.send().await?;
-        let instance = launched.instances().first().context("RunInstances answered no instance")?;
-        let interface =
-            instance.network_interfaces().first().and_then(ec2::InstanceNetworkInterface::network_interface_id);
-        Ok(Launched {
-            id: instance.instance_id().context("the instance has no id")?.to_owned(),
-            interface: interface.context("the instance has no interface")?.to_owned(),
-        })
+        let read = |instance: &ec2::Instance| {
+            let interface =
+                instance.network_interfaces().first().and_then(ec2::InstanceNetworkInterface::network_interface_id);
+            Ok(Launched {
+                id: instance.instance_id().context("the instance has no id")?.to_owned(),
+                interface: interface.context("the instance has no interface")?.to_owned(),
+            })
+        };
+        launched.instances().iter().map(read).collect()
     }
 
     /// Writes an instance's connect tag and says so on the event bus, as AWS does.
@@ -129,9 +221,20 @@ impl<'aws> Site<'aws> {
     /// # Errors
     /// When the local AWS refuses.
     pub async fn tag(&self, instance: &Launched, connect: &str) -> Result<()> {
-        self.tag_silently(instance, connect).await?;
-        let arn = format!("arn:aws:ec2:us-east-1:{ACCOUNT_ID}:instance/{}", instance.id);
-        self.aws.tag_changed(&arn, &[CONNECT], &[(CONNECT, connect)]).await?;
+        self.aws.tag(&instance.arn(), CONNECT, connect).await
+    }
+
+    /// Takes the connect tag off an instance or a store, of which no event tells.
+    ///
+    /// # Errors
+    /// When the local AWS refuses.
+    pub async fn untag_silently(&self, arn: &str) -> Result<()> {
+        if let Some((_, instance)) = arn.split_once("instance/") {
+            let tag = ec2::Tag::builder().key(CONNECT).build();
+            self.aws.ec2().delete_tags().resources(instance).tags(tag).send().await?;
+        } else {
+            self.aws.rds().remove_tags_from_resource().resource_name(arn).tag_keys(CONNECT).send().await?;
+        }
         Ok(())
     }
 
@@ -185,7 +288,7 @@ impl<'aws> Site<'aws> {
             .await?;
         let arn = made.db_cluster().and_then(rds::DbCluster::db_cluster_arn).context("the cluster has no ARN")?;
         ensure!(made.db_cluster().and_then(rds::DbCluster::port) == Some(PORT), "the cluster has another port");
-        Ok(Store { arn: arn.to_owned(), name: name.to_owned(), is_cluster: true })
+        Ok(Store::new(Kind::DbCluster, arn, name))
     }
 
     /// Makes a stand-alone PostgreSQL instance and says so on the event bus, as RDS does.
@@ -210,9 +313,58 @@ impl<'aws> Site<'aws> {
             .send()
             .await?;
         let arn = made.db_instance().and_then(rds::DbInstance::db_instance_arn).context("the instance has no ARN")?;
-        let store = Store { arn: arn.to_owned(), name: name.to_owned(), is_cluster: false };
+        let store = Store::new(Kind::DbInstance, arn, name);
         self.aws.rds_event(&store.arn, "RDS-EVENT-0005").await?;
         Ok(store)
+    }
+
+    /// Makes a cache or a Redshift cluster. The local AWS tells of it as AWS does.
+    ///
+    /// # Errors
+    /// For a database, and when the local AWS refuses.
+    pub async fn store(&self, kind: Kind, name: &str, connect: &str) -> Result<Store> {
+        let groups = [self.default_group.clone()];
+        let at = Placement { subnets: &self.subnets, groups: &groups, tags: &[(CONNECT, connect)] };
+        let arn = match kind {
+            Kind::ReplicationGroup => self.aws.replication_group(name, at).await?,
+            Kind::CacheCluster => self.aws.cache_cluster(name, at).await?,
+            Kind::ServerlessCache => self.aws.serverless_cache(name, at).await?,
+            Kind::Warehouse => self.aws.warehouse(name, at).await?,
+            Kind::DbCluster | Kind::DbInstance => bail!("a database comes with an event that says more of it"),
+        };
+        Ok(Store::new(kind, &arn, name))
+    }
+
+    /// Deletes a store. The local AWS tells of it as AWS does, but of a database: no event tells of that.
+    ///
+    /// # Errors
+    /// When the local AWS refuses.
+    pub async fn delete(&self, store: &Store) -> Result<()> {
+        let (caches, name) = (self.aws.elasticache(), store.name.as_str());
+        match store.kind {
+            Kind::ReplicationGroup => {
+                caches.delete_replication_group().replication_group_id(name).send().await?;
+            }
+            Kind::CacheCluster => {
+                caches.delete_cache_cluster().cache_cluster_id(name).send().await?;
+            }
+            Kind::ServerlessCache => {
+                caches.delete_serverless_cache().serverless_cache_name(name).send().await?;
+            }
+            Kind::Warehouse => {
+                let request = self.aws.redshift().delete_cluster().cluster_identifier(name);
+                request.skip_final_cluster_snapshot(true).send().await?;
+            }
+            Kind::DbCluster => {
+                let request = self.aws.rds().delete_db_cluster().db_cluster_identifier(name);
+                request.skip_final_snapshot(true).send().await?;
+            }
+            Kind::DbInstance => {
+                let request = self.aws.rds().delete_db_instance().db_instance_identifier(name);
+                request.skip_final_snapshot(true).send().await?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes a group of somebody else, with the default outbound rule and no inbound one.
@@ -272,19 +424,44 @@ impl<'aws> Site<'aws> {
                 .build();
             client.revoke_security_group_egress().group_id(group).ip_permissions(everything).send().await?;
         }
-        let mut groups: Vec<String> =
-            crate::interface_groups(self.aws, &instance.interface).await?.into_iter().collect();
-        groups.push(instance_side.clone());
-        client
-            .modify_network_interface_attribute()
-            .network_interface_id(&instance.interface)
-            .set_groups(Some(groups))
-            .send()
-            .await?;
+        let mut groups = crate::interface_groups(self.aws, &instance.interface).await?;
+        groups.insert(instance_side.clone());
+        self.set_interface_groups(&instance.interface, groups).await?;
         let mut groups: Vec<String> = crate::store_groups(self.aws, store).await?.into_iter().collect();
         groups.push(store_side.clone());
         self.set_store_groups(store, groups).await?;
         Ok((store_side, instance_side))
+    }
+
+    /// Replaces an interface's list of groups.
+    ///
+    /// # Errors
+    /// When the local AWS refuses.
+    pub async fn set_interface_groups(&self, interface: &str, groups: BTreeSet<String>) -> Result<()> {
+        let request = self.aws.ec2().modify_network_interface_attribute().network_interface_id(interface);
+        request.set_groups(Some(groups.into_iter().collect())).send().await?;
+        Ok(())
+    }
+
+    /// Takes a group off an interface, as people and other tools do.
+    ///
+    /// # Errors
+    /// When the local AWS refuses.
+    pub async fn detach(&self, interface: &str, group: &str) -> Result<()> {
+        let mut groups = crate::interface_groups(self.aws, interface).await?;
+        groups.remove(group);
+        self.set_interface_groups(interface, groups).await
+    }
+
+    /// Lets everybody from a CIDR block in through a group.
+    ///
+    /// # Errors
+    /// When the local AWS refuses.
+    pub async fn open(&self, group: &str, cidr: &str) -> Result<()> {
+        let rule = ec2::IpPermission::builder().ip_protocol("tcp").from_port(PORT).to_port(PORT);
+        let rule = rule.ip_ranges(ec2::IpRange::builder().cidr_ip(cidr).build()).build();
+        self.aws.ec2().authorize_security_group_ingress().group_id(group).ip_permissions(rule).send().await?;
+        Ok(())
     }
 
     /// Replaces a store's list of groups.
@@ -292,12 +469,18 @@ impl<'aws> Site<'aws> {
     /// # Errors
     /// When the local AWS refuses.
     pub async fn set_store_groups(&self, store: &Store, groups: Vec<String>) -> Result<()> {
-        if store.is_cluster {
-            let request = self.aws.rds().modify_db_cluster().db_cluster_identifier(&store.name);
-            request.set_vpc_security_group_ids(Some(groups)).send().await?;
-        } else {
-            let request = self.aws.rds().modify_db_instance().db_instance_identifier(&store.name);
-            request.set_vpc_security_group_ids(Some(groups)).send().await?;
+        match store.kind {
+            Kind::DbCluster => {
+                let request = self.aws.rds().modify_db_cluster().db_cluster_identifier(&store.name);
+                request.set_vpc_security_group_ids(Some(groups)).send().await?;
+            }
+            Kind::DbInstance => {
+                let request = self.aws.rds().modify_db_instance().db_instance_identifier(&store.name);
+                request.set_vpc_security_group_ids(Some(groups)).send().await?;
+            }
+            Kind::ReplicationGroup | Kind::CacheCluster | Kind::ServerlessCache | Kind::Warehouse => {
+                bail!("the list of a cache or a warehouse is left to tagwire")
+            }
         }
         Ok(())
     }

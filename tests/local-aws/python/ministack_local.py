@@ -77,6 +77,7 @@ def _mend(function_log: Path) -> None:
     _take_events_of_aws(eventbridge)
     _watch_functions(lambda_svc, function_log)
     _name_functions(lambda_svc, lambda_runtime)
+    _wait_for_lines(lambda_runtime.ProvidedWorker)
 
 
 def _make_tables_whole(provisioners: Any, dynamodb: Any) -> None:
@@ -199,6 +200,17 @@ def _name_functions(lambda_svc: Any, lambda_runtime: Any) -> None:
     lambda_svc._provided_worker_env = named
     if getattr(lambda_runtime, "_provided_worker_env", None) is worker_environment:
         lambda_runtime._provided_worker_env = named
+
+
+def _wait_for_lines(worker: Any) -> None:
+    # What a function writes comes through a pipe and a thread of its own: on a busy machine its last
+    # lines are later than its answer by more than the few milliseconds that are waited for.
+    drain = worker._drain_stderr_bounded
+
+    def drain_to_the_end(self: Any, **waits: float) -> str:
+        return drain(self, **waits, idle_confirm=0.05, hard_cap=1.0)
+
+    worker._drain_stderr_bounded = drain_to_the_end
 
 
 def _state() -> dict[str, Any]:

@@ -291,6 +291,17 @@ impl LocalAws {
         Ok(())
     }
 
+    /// Deploys the same template once more as another stack.
+    ///
+    /// # Errors
+    ///
+    /// When it does not come up; the error has the stack's events.
+    pub async fn deploy_beside(&self, stack: &str, parameters: &BTreeMap<String, String>) -> Result<Stack> {
+        let deployment = Deployment { stack: stack.to_owned(), ..self.deployment.clone() };
+        let parameters = parameters.clone();
+        tokio::task::spawn_blocking(move || deployment.create(&parameters)).await.context("deploying the stack")?
+    }
+
     /// The folder of the servers' and functions' logs.
     #[must_use]
     pub fn log_dir(&self) -> &Path {

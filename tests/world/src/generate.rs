@@ -50,7 +50,8 @@ fn instances() -> impl Strategy<Value = Vec<String>> {
 }
 
 fn stores() -> impl Strategy<Value = Vec<(String, String)>> {
-    let kind = mostly("db", &["cluster", "docdb", "neptune"]);
+    let others = &["cluster", "docdb", "neptune", "replicationgroup", "cache", "serverlesscache", "warehouse"];
+    let kind = mostly("db", others);
     let groups = mostly(
         "groups=default",
         &[

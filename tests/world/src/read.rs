@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tagwire_core::{
     cidr::{Block, CidrLimits, CidrTag, Family, PrefixList},
     group::{self, GroupName, MANAGED_BY, OwnTags, Role, SecurityGroup},
-    id::{InstanceId, InterfaceId, PrefixListId, SecurityGroupId, StoreArn, StoreId, VpcId, ZoneName},
+    id::{InstanceId, InterfaceId, PrefixListId, SecurityGroupId, StoreArn, StoreId, StoreKind, VpcId, ZoneName},
     memory::{Attached, Connection, Memory, Note, Recall, Target},
     model::{DataStore, Form, Instance, Interface, Membership},
     observation::{Bearer, Gap, Observation, Reading, Scope, Sighting, Wearer, Wearing},
@@ -35,8 +35,26 @@ pub struct BadWorld {
 
 pub(crate) const VPC: &str = "vpc-1";
 pub(crate) const ZONE_PREFIX: &str = "eu-central-1";
-pub(crate) const ACCOUNT: &str = "123456789012";
-pub(crate) const ARN_PREFIX: &str = "arn:aws:rds:eu-central-1:123456789012:";
+const REGION: &str = "eu-central-1";
+const ACCOUNT: &str = "123456789012";
+
+/// What a line that begins with a word is about, and the port it listens on unless it says another.
+pub(crate) const STORES: [(&str, Service, StoreKind, &str); 8] = [
+    ("db", Service::Rds, StoreKind::DbInstance, "5432"),
+    ("cluster", Service::Rds, StoreKind::DbCluster, "5432"),
+    ("docdb", Service::DocumentDb, StoreKind::DbCluster, "27017"),
+    ("neptune", Service::Neptune, StoreKind::DbCluster, "8182"),
+    ("replicationgroup", Service::ElastiCache, StoreKind::ReplicationGroup, "6379"),
+    ("cache", Service::ElastiCache, StoreKind::CacheCluster, "11211"),
+    ("serverlesscache", Service::ElastiCache, StoreKind::ServerlessCache, "6379-6380"),
+    ("warehouse", Service::Redshift, StoreKind::Warehouse, "5439"),
+];
+
+/// The identity of a store whose line names none.
+pub(crate) fn identity(kind: StoreKind, name: &str) -> String {
+    let word = STORES.iter().find(|(_, _, of, _)| *of == kind).map_or("store", |(word, ..)| word);
+    format!("{word}-{name}")
+}
 
 impl World {
     /// Reads a world; the grammar is in the crate's documentation.
@@ -83,7 +101,8 @@ impl World {
     }
 }
 
-const THINGS: [&str; 5] = ["instance", "db", "cluster", "docdb", "neptune"];
+const THINGS: [&str; 9] =
+    ["instance", "db", "cluster", "docdb", "neptune", "replicationgroup", "cache", "serverlesscache", "warehouse"];
 const GROUPS: [&str; 2] = ["pair", "group"];
 const REST: [&str; 17] = [
     "gone",
@@ -255,8 +274,8 @@ fn sides(text: &str) -> Outcome<Vec<Side>> {
     words(text).iter().map(|word| side(word)).collect()
 }
 
-fn arn(kind: &str, name: &str) -> Outcome<StoreArn> {
-    said(StoreArn::parse(format!("{ARN_PREFIX}{kind}:{name}")))
+fn arn(kind: StoreKind, name: &str) -> Outcome<StoreArn> {
+    said(StoreArn::of(kind, REGION, ACCOUNT, name))
 }
 
 /// What a pair or a group needs to know of its store, which may be one that is no longer there.
@@ -297,15 +316,11 @@ impl Reader {
     fn line(&mut self, line: &mut Line) -> Outcome<()> {
         match line.head.as_str() {
             "instance" => self.instance(line),
-            "db" => self.store(line, Service::Rds, "db", 5432),
-            "cluster" => self.store(line, Service::Rds, "cluster", 5432),
-            "docdb" => self.store(line, Service::DocumentDb, "cluster", 27017),
-            "neptune" => self.store(line, Service::Neptune, "cluster", 8182),
             "pair" => self.pair(line),
             "group" => self.group(line),
             "gone" => {
                 let name = line.name()?;
-                self.world.seen.stores.found.push(Sighting::Gone(arn("db", &name)?));
+                self.world.seen.stores.found.push(Sighting::Gone(arn(StoreKind::DbInstance, &name)?));
                 if !line.flag("unsure") {
                     self.world.seen.absent.insert(said(StoreId::parse(format!("db-{name}")))?);
                 }
@@ -356,7 +371,10 @@ impl Reader {
                 self.world.policy.interface_group_limit = said(line.name()?.parse())?;
                 Ok(())
             }
-            other => Err(format!("there is no line that begins with {other:?}")),
+            other => match STORES.iter().find(|(word, ..)| *word == other) {
+                Some((_, service, kind, port)) => self.store(line, *service, *kind, port),
+                None => Err(format!("there is no line that begins with {other:?}")),
+            },
         }
     }
 
@@ -381,7 +399,7 @@ impl Reader {
         Ok(())
     }
 
-    fn store(&mut self, line: &mut Line, service: Service, kind: &str, port: u16) -> Outcome<()> {
+    fn store(&mut self, line: &mut Line, service: Service, kind: StoreKind, port: &str) -> Outcome<()> {
         let name = line.name()?;
         let arn = arn(kind, &name)?;
         let form = if line.flag("serverless-v1") {
@@ -393,10 +411,9 @@ impl Reader {
         } else {
             Form::Plain
         };
-        let ports = match line.text("port")?.as_deref() {
-            None => PortRange::single(port),
-            Some("none") => None,
-            Some(text) => Some(rule::ports(text).ok_or_else(|| format!("{text:?} is not a port"))?),
+        let ports = match line.text("port")?.as_deref().unwrap_or(port) {
+            "none" => None,
+            text => Some(rule::ports(text).ok_or_else(|| format!("{text:?} is not a port"))?),
         };
         let mut groups = BTreeMap::new();
         for word in line.list("groups")?.unwrap_or_else(|| vec!["default".to_owned()]) {
@@ -410,7 +427,7 @@ impl Reader {
         }
         let number = line.text("vpc")?.unwrap_or_else(|| "1".to_owned());
         let vpc = said(VpcId::parse(format!("vpc-{number}")))?;
-        let id = line.text("id")?.unwrap_or_else(|| format!("{kind}-{name}"));
+        let id = line.text("id")?.unwrap_or_else(|| identity(kind, &name));
         let store = DataStore {
             id: said(StoreId::parse(id))?,
             arn: arn.clone(),
@@ -445,7 +462,7 @@ impl Reader {
         }
         Ok(Home {
             id: said(StoreId::parse(format!("db-{name}")))?,
-            arn: arn("db", name)?,
+            arn: arn(StoreKind::DbInstance, name)?,
             service: Service::Rds,
             ports: PortRange::single(5432),
         })
@@ -489,7 +506,8 @@ impl Reader {
             Some(text) => Some(rule::ports(&text).ok_or_else(|| format!("{text:?} is not a port"))?),
             None => home.ports.or_else(|| PortRange::single(5432)),
         };
-        let tag_arn = line.text("arn")?.map_or_else(|| Ok(home.arn.clone()), |name| arn("db", &name))?;
+        let tag_arn =
+            line.text("arn")?.map_or_else(|| Ok(home.arn.clone()), |name| arn(StoreKind::DbInstance, &name))?;
         let maker = line.text("made-by")?.unwrap_or_else(|| MANAGED_BY.to_owned());
         let mut extra =
             BTreeMap::from([(Side::Store, line.rules("store-rule")?), (Side::Instance, line.rules("instance-rule")?)]);
@@ -680,7 +698,7 @@ impl Reader {
             if name.starts_with("i-") {
                 instances.insert(said(InstanceId::parse(name))?);
             } else {
-                stores.insert(self.stores.get(&name).cloned().map_or_else(|| arn("db", &name), Ok)?);
+                stores.insert(self.stores.get(&name).cloned().map_or_else(|| arn(StoreKind::DbInstance, &name), Ok)?);
             }
         }
         self.world.seen.scope = Scope::Some { instances, stores };
@@ -691,7 +709,7 @@ impl Reader {
         let what = line.name()?;
         let passing = !line.flag("lasting");
         let said = if passing { "Throttling" } else { "AccessDenied" };
-        let gap = |reading: &str| Gap { reading: reading.to_owned(), said: said.to_owned(), passing };
+        let gap = |reading: &str| Gap { reading: reading.to_owned(), said: said.to_owned(), passing, soon: passing };
         let seen = &mut self.world.seen;
         let (gaps, reading) = match what.as_str() {
             "memory" => {

@@ -7,16 +7,18 @@ use jiff::Timestamp;
 use tagwire_core::{
     cidr::{CidrTag, Family, InvalidCidr, PrefixList},
     group::SecurityGroup,
-    id::{InstanceId, SecurityGroupId, StoreArn, StoreId, StoreKind, ZoneName},
+    id::{InstanceId, SecurityGroupId, StoreArn, StoreId, ZoneName},
     memory::{Recall, Target},
     model::{DataStore, Form, Instance, Membership},
     observation::{Bearer, Gap, Observation, Scope, Sighting, Wearer},
     policy::Policy,
-    service::Service,
     tag::{ConnectTag, InvalidTag, Wishes},
 };
 
-use crate::{World, read::ZONE_PREFIX};
+use crate::{
+    World,
+    read::{STORES, ZONE_PREFIX, identity},
+};
 
 fn joined<T>(items: impl IntoIterator<Item = T>, text: impl Fn(T) -> String) -> String {
     let words: Vec<String> = items.into_iter().map(text).collect();
@@ -118,15 +120,12 @@ fn instance(instance: &Instance) -> String {
 }
 
 fn store(store: &DataStore) -> String {
-    let kind = if store.arn.kind() == StoreKind::DbInstance { "db" } else { "cluster" };
-    let head = match store.service {
-        Service::Rds => kind,
-        Service::DocumentDb => "docdb",
-        Service::Neptune => "neptune",
-    };
+    let kind = store.arn.kind();
+    let head = STORES.iter().find(|(_, service, of, _)| (*service, *of) == (store.service, kind));
+    let head = head.map_or("db", |(head, ..)| head);
     let port = store.ports.map_or_else(|| "none".to_owned(), |ports| ports.to_string());
     let mut line = format!("{head} {}{} port={port}", store.arn.name(), wishes(&store.wishes));
-    if store.id.as_str() != format!("{kind}-{}", store.arn.name()) {
+    if store.id.as_str() != identity(kind, store.arn.name()) {
         let _ = write!(line, " id={}", store.id);
     }
     let groups = joined(&store.groups, |(id, membership)| match membership {
@@ -134,7 +133,7 @@ fn store(store: &DataStore) -> String {
         Membership::Adding => format!("{}:adding", group(id)),
         Membership::Removing => format!("{}:removing", group(id)),
     });
-    let _ = write!(line, " state={} groups={groups}", store.state);
+    let _ = write!(line, " state=\"{}\" groups={groups}", store.state);
     if !store.zones.is_empty() {
         let _ = write!(line, " zone={}", joined(&store.zones, zone));
     }

@@ -146,6 +146,19 @@ impl Ec2 {
                 let filters = vec![filter("vpc-id", [vpc.as_str()]), filter("group-name", patterns)];
                 vec![(format!("groups of {vpc}"), filters)]
             }
+            Groups::Beside { vpc, named } => {
+                let of_vpc = || filter("vpc-id", [vpc.as_str()]);
+                let naming = chunks(named.iter().map(|id| id.as_str().to_owned())).flat_map(|ids| {
+                    ["ip-permission.group-id", "egress.ip-permission.group-id"].map(|direction| {
+                        let what = format!("groups of {vpc} whose rules name {}", sample(&ids));
+                        (what, vec![of_vpc(), filter(direction, ids.clone())])
+                    })
+                });
+                [(format!("groups of {vpc} that carry tagwire's tag"), vec![of_vpc(), owned()])]
+                    .into_iter()
+                    .chain(naming)
+                    .collect()
+            }
             Groups::Ids(ids) => chunks(ids.iter().map(|id| id.as_str().to_owned()))
                 .map(|ids| (sample(&ids), vec![filter("group-id", ids)]))
                 .collect(),

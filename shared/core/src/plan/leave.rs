@@ -395,7 +395,14 @@ fn fate(view: &View<'_>, instance: &Instance, owned: &Owned) -> Fate {
         (_, ConnectTag::Invalid(problem)) => return unreadable(Subject::Store(store.arn.clone()), problem),
         (_, ConnectTag::Absent) => Ground::StoreOptedOut,
         (ConnectTag::Absent, ConnectTag::Names(_)) => Ground::NotAskedFor,
-        (ConnectTag::Names(mine), ConnectTag::Names(theirs)) if mine.is_disjoint(theirs) => Ground::NamesNotShared,
+        (ConnectTag::Names(mine), ConnectTag::Names(theirs)) if mine.is_disjoint(theirs) => {
+            if !store.tags_are_certain() {
+                let reason = Reason::NotAvailable { state: store.state.clone(), passing: true };
+                let finding = Finding { subject: Subject::Store(store.arn.clone()), reason };
+                return Fate::Stays(Some(finding));
+            }
+            Ground::NamesNotShared
+        }
         (ConnectTag::Names(_), ConnectTag::Names(_)) => return Fate::Stays(None),
     };
     if instance.wishes.held {

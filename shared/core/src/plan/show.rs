@@ -16,6 +16,10 @@ pub(crate) fn short(store: &StoreArn) -> String {
     let kind = match store.kind() {
         StoreKind::DbCluster => "cluster",
         StoreKind::DbInstance => "db",
+        StoreKind::ReplicationGroup => "replicationgroup",
+        StoreKind::CacheCluster => "cache",
+        StoreKind::ServerlessCache => "serverlesscache",
+        StoreKind::Warehouse => "warehouse",
     };
     format!("{kind}/{}", store.name())
 }

@@ -80,9 +80,9 @@ pub(super) fn tear_down(plan: &mut Plan, view: &View<'_>, departures: &Departure
         if named.is_empty() {
             break;
         }
-        for (key, finding) in named {
+        for (key, findings) in named {
             ends.remove(&key);
-            plan.findings.push(finding);
+            plan.findings.extend(findings);
         }
     }
     for ((kind, store), end) in ends {
@@ -109,8 +109,8 @@ fn is_unasked(view: &View<'_>, store: &StoreId) -> bool {
 }
 
 /// AWS deletes no group that a rule of another one names: the ends named by a rule that outlives the
-/// plan, each with the finding.
-fn named_elsewhere(plan: &Plan, view: &View<'_>, ends: &Ends<'_>) -> BTreeMap<(Kind, StoreId), Finding> {
+/// plan, each with the findings.
+fn named_elsewhere(plan: &Plan, view: &View<'_>, ends: &Ends<'_>) -> BTreeMap<(Kind, StoreId), Vec<Finding>> {
     let going: BTreeMap<&SecurityGroupId, &(Kind, StoreId)> =
         ends.iter().flat_map(|(key, end)| end.groups.iter().map(move |group| (group.id(), key))).collect();
     let is_revoked = |id: &SecurityGroupId, rule: &Rule| {
@@ -119,7 +119,7 @@ fn named_elsewhere(plan: &Plan, view: &View<'_>, ends: &Ends<'_>) -> BTreeMap<(K
         let mut revoked = of_pair.chain(plan.cidrs.get(store).into_iter().flat_map(|work| &work.revoke));
         revoked.any(|(group, revoked)| group.id() == id && revoked == rule)
     };
-    let mut named = BTreeMap::new();
+    let mut named = BTreeMap::<_, Vec<Finding>>::new();
     for namer in view.seen.groups.found.iter().filter(|group| !going.contains_key(&group.id)) {
         for rule in &namer.rules {
             let Peer::Group(peer) = &rule.peer else { continue };
@@ -127,7 +127,8 @@ fn named_elsewhere(plan: &Plan, view: &View<'_>, ends: &Ends<'_>) -> BTreeMap<(K
                 && !is_revoked(&namer.id, rule)
             {
                 let reason = Reason::GroupInRule { group: namer.id.clone() };
-                named.insert((*key).clone(), Finding { subject: Subject::Group(peer.clone()), reason });
+                let finding = Finding { subject: Subject::Group(peer.clone()), reason };
+                named.entry((*key).clone()).or_default().push(finding);
             }
         }
     }

@@ -12,7 +12,7 @@ use tagwire_core::{
     observation::{Observation, Scope},
     plan::plan,
     rule::Peer,
-    service::Readiness,
+    service::{Readiness, Side},
     tag::{ConnectTag, Wishes},
 };
 use tagwire_world::{Unread, World, reaches, shuffled, worlds};
@@ -86,14 +86,14 @@ pub(crate) fn eligible(seen: &Observation, instance: &Instance, store: &DataStor
         && store.ports.is_some()
 }
 
-/// Whether a store has two groups of one side, by the oracle's own reading of the tags.
-fn has_several_pairs(seen: &Observation, store: &DataStore) -> bool {
+/// Whether a store has at most one pair, by the oracle's own reading of the tags.
+fn has_one_pair(seen: &Observation, store: &DataStore) -> bool {
     let sides = seen.groups.found.iter().filter_map(|group| match group.ownership() {
         Ownership::Owned(owned) => (owned.store == store.id).then_some(owned.name.side),
         Ownership::OwnedCidr(_) | Ownership::Foreign | Ownership::Forged(_) => None,
     });
-    let sides: Vec<_> = sides.collect();
-    sides.len() > sides.iter().collect::<BTreeSet<_>>().len()
+    let sides: Vec<Side> = sides.collect();
+    Side::BOTH.iter().all(|side| sides.iter().filter(|other| *other == side).count() < 2)
 }
 
 fn wears_side_of(seen: &Observation, instance: &Instance, store: &DataStore) -> bool {
@@ -154,7 +154,7 @@ pub(crate) fn roomy(world: &World, instance: &Instance, store: &DataStore) -> bo
     let groups = instance.interface.as_ref().map_or(0, |interface| interface.groups.len());
     groups + stores <= world.policy.interface_group_limit
         && store.lasting_groups().count() < store.service.row().store_group_limit
-        && !has_several_pairs(&world.seen, store)
+        && has_one_pair(&world.seen, store)
 }
 
 proptest! {

@@ -6,10 +6,11 @@ use jiff::SignedDuration;
 use tagwire_core::{
     check::check,
     expected::expected,
+    finding::Reason,
     group::SecurityGroup,
     id::{InstanceId, SecurityGroupId, StoreArn},
     observation::Observation,
-    plan::{Plan, Verdict, plan},
+    plan::{Decision, Plan, Verdict, plan},
 };
 use tagwire_world::World;
 
@@ -62,7 +63,7 @@ impl Case {
 }
 
 /// Every reason in a plan: those of the verdicts, then those of the findings.
-pub(crate) fn reasons(plan: &Plan) -> Vec<&tagwire_core::finding::Reason> {
+pub(crate) fn reasons(plan: &Plan) -> Vec<&Reason> {
     let verdicts = plan.decisions.iter().filter_map(|decision| match &decision.verdict {
         Verdict::Waiting(reason) | Verdict::Refused(reason) => Some(reason),
         Verdict::Connected(_) | Verdict::Connecting | Verdict::Disconnecting(_) | Verdict::HeldBack(_) => None,
@@ -84,7 +85,10 @@ pub(crate) fn holds(world: &World) -> Result<Plan, String> {
     };
     let after = expected(seen, &checked);
     let second = plan(&after, policy);
-    if !second.is_empty() {
+    // A name that a deletion sets free lets a pair be finished that nothing could be done about before.
+    let stuck = |decision: &Decision| matches!(decision.verdict, Verdict::Refused(Reason::AmbiguousPair { .. }));
+    let frees_a_name = !first.teardowns.is_empty() && first.decisions.iter().any(stuck);
+    if !second.is_empty() && !frees_a_name {
         return fail(format!("once it is carried out, there is still something to do:\n{second}"));
     }
     if let Err(violations) = check(second.clone(), &after, policy) {
@@ -98,6 +102,9 @@ pub(crate) fn holds(world: &World) -> Result<Plan, String> {
     }
     if let Some((target, _)) = lists(&after).into_iter().find(|(_, list)| list.is_empty()) {
         return fail(format!("the list of {target} is empty"));
+    }
+    if !second.is_empty() {
+        return Ok(first);
     }
     if let Some(contradiction) = contradiction(seen, &first, &second) {
         return fail(contradiction);

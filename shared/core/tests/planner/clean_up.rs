@@ -101,9 +101,12 @@ fn a_pair_that_a_launch_template_names_is_kept_and_said_to_be() {
 
 #[test]
 fn a_pair_that_a_rule_of_others_names_is_kept_and_said_to_be() {
-    case(&format!("{}group rds-ec2-7 rule=\"tcp 22 from sg-ec2-rds-1\"", unused(20)))
-        .changes_nothing()
-        .codes(&["no-match", "group-in-rule"]);
+    let rule = "rule=\"tcp 22 from sg-ec2-rds-1\"";
+    case(&format!("{}group rds-ec2-7 {rule}\ngroup rds-ec2-8 {rule}", unused(20))).changes_nothing().codes(&[
+        "no-match",
+        "group-in-rule",
+        "group-in-rule",
+    ]);
 }
 
 #[test]

@@ -248,6 +248,23 @@ fn a_store_that_opts_out_keeps_its_side_while_an_instance_holds_still() {
 }
 
 #[test]
+fn a_store_that_opts_out_keeps_its_side_while_an_instance_out_of_scope_has_its_own() {
+    case(
+        "instance i-1
+         instance i-2
+         db orders
+         pair orders 1 worn-by=i-1,i-2
+         scope i-1",
+    )
+    .changes("detach sg-ec2-rds-1 from eni-1 of i-1: the data store has no connect tag (db/orders)");
+}
+
+#[test]
+fn a_store_that_moved_to_another_vpc_has_not_opted_out_here() {
+    case("db orders vpc=2\npair orders 1 loose").changes_nothing();
+}
+
+#[test]
 fn a_store_that_opts_out_cuts_those_off_whose_last_group_is_ours_and_counts_them() {
     let world = "instance i-1 wears=none
          instance i-2

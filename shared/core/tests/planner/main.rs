@@ -18,6 +18,7 @@ mod pair_table;
 mod reasons;
 mod restraint;
 mod scope;
+mod services;
 mod several_stores;
 mod status;
 mod store_table;

@@ -99,7 +99,7 @@ fn with_gaps(world: &World, gaps: &BTreeSet<&str>, unseen: &[bool]) -> World {
     }
     let mut world = world.clone();
     let seen = &mut world.seen;
-    let gap = Gap { reading: "a call".into(), said: "Throttling".into(), passing: true };
+    let gap = Gap { reading: "a call".into(), said: "Throttling".into(), passing: true, soon: true };
     for what in gaps {
         match *what {
             "instances" => {

@@ -15,7 +15,7 @@ use tagwire_core::{
     observation::{Observation, Scope},
     plan::{Plan, Verdict, plan},
     policy::Mode,
-    work::{Again, Cause, GIVE_UP_AFTER, Tries, VERSION, WorkItem},
+    work::{Again, Cause, Tries, VERSION, WorkItem},
 };
 
 use super::{Context, Failed, INSTANCE_MAY_BE_MISSING, Message, Settings, outcome, younger};
@@ -192,6 +192,7 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
             let scope = self.batch.scope.clone();
             let mut seen = Box::pin(observe(&self.cloud, self.vpc, scope, at, taken_names.clone())).await;
             let Some(mut checked) = self.decide(&seen) else { return rejected() };
+            let mut may_be_counted_later = false;
             if self.settings.mode == Mode::Enforce
                 && let Err(error) = self.reserve(checked.plan()).await
             {
@@ -199,13 +200,20 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
                     record = "finding", function = self.context.function, vpc = %self.vpc, code = "window-not-reserved",
                     "the removals could not be counted, so none is made that has to be: {error}"
                 );
-                seen.memory = Recall::Unknown(error.into());
+                if let Recall::Known(memory) = &mut seen.memory {
+                    let policy = &self.settings.policy;
+                    memory.window = memory.window.with(policy.max_disconnects, at, policy);
+                }
+                may_be_counted_later = error.kind.passes();
                 let Some(without) = self.decide(&seen) else { return rejected() };
                 checked = without;
             }
             let plan = checked.plan();
             self.report_plan(plan);
-            let unsettled = Unsettled::of(&seen, plan, at, self.batch);
+            let mut unsettled = Unsettled::of(&seen, plan, at, self.batch);
+            if may_be_counted_later {
+                unsettled = unsettled.with_all(self.batch);
+            }
             if self.settings.mode == Mode::DryRun {
                 if plan.is_empty() {
                     return self.settle(unsettled, "unchanged", "nothing had to be changed".to_owned());
@@ -314,7 +322,7 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
             return self.settle(unsettled, "changed", format!("{changes} changes were made"));
         }
         // With nothing done, going on would stand where this run did.
-        let young = self.batch.tries.age(self.context.clock.now()) < GIVE_UP_AFTER;
+        let young = self.batch.tries.age(self.context.clock.now()) < self.context.give_up_after;
         if outcome.is_unfinished() && changes > 0 && young && self.batch.tries.attempt < MOST_CONTINUATIONS {
             return (Code::GoesOn, format!("{changes} changes were made before the time ran out; it goes on"));
         }
@@ -337,7 +345,7 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
         if !self.batch.is_asked() {
             return (Code::Done(code), format!("{said}; the next sweep looks again, because {because}"));
         }
-        if self.batch.tries.age(self.context.clock.now()) >= GIVE_UP_AFTER {
+        if self.batch.tries.age(self.context.clock.now()) >= self.context.give_up_after {
             return (
                 Code::Done("gave-up"),
                 format!("{said}; it has been tried for too long and is left to the sweep: {because}"),

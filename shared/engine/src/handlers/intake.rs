@@ -5,6 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    time::Duration,
 };
 
 use futures_util::join;
@@ -14,10 +15,11 @@ use tagwire_core::{
     finding::Reason,
     group::SecurityGroup,
     id::{InstanceId, StoreArn, VpcId},
-    model::Instance,
-    observation::{Reading, Scope, Sighting},
+    model::{DataStore, Form, Instance},
+    observation::{Gap, Reading, Scope, Sighting},
+    service::Readiness,
     tag::{ConnectTag, Wishes},
-    work::{Again, Cause, GIVE_UP_AFTER, Tries, VERSION, WorkItem},
+    work::{Again, Cause, Tries, VERSION, WorkItem},
 };
 
 use super::{Context, Failed, INSTANCE_MAY_BE_MISSING, Message, outcome, younger};
@@ -28,6 +30,7 @@ use crate::cloud::{Clock, Groups, Instances, Line, Observe, Queues};
 pub async fn take_in<C: Observe, Q: Queues, K: Clock>(context: &Context<'_, C, Q, K>, messages: &[Message]) -> Failed {
     let now = context.clock.now();
     let hints = read(context.function, messages, now);
+    let patience = Patience { now, give_up_after: context.give_up_after };
     let cloud = context.paced(context.deadline);
     let instance_ids: BTreeSet<InstanceId> = hints.keys().filter_map(instance_of).cloned().collect();
     let store_arns: BTreeSet<StoreArn> = hints.keys().filter_map(store_of).cloned().collect();
@@ -47,8 +50,8 @@ pub async fn take_in<C: Observe, Q: Queues, K: Clock>(context: &Context<'_, C, Q
     let mut next: BTreeMap<Next, Vec<(&Hint, &Heard)>> = BTreeMap::new();
     for (hint, heard) in &hints {
         let step = match hint {
-            Hint::Instance(id) => about_instance(id, heard, &instances, now),
-            Hint::Store(arn) => about_store(arn, heard, &stores, &groups, now),
+            Hint::Instance(id) => about_instance(id, heard, &instances, &patience),
+            Hint::Store(arn) => about_store(arn, heard, &stores, &groups, &patience),
         };
         next.entry(step).or_default().push((hint, heard));
     }
@@ -67,7 +70,18 @@ pub async fn take_in<C: Observe, Q: Queues, K: Clock>(context: &Context<'_, C, Q
             let about = about(hint);
             for message in &heard.messages {
                 match &result {
-                    Ok(()) => outcome(context.function, &message.event, step.code(), about, &step.to_string()),
+                    Ok(()) => {
+                        outcome(context.function, &message.event, step.code(), about, &step.to_string());
+                        if step.code() == GAVE_UP {
+                            tracing::warn!(
+                                record = "finding",
+                                function = context.function,
+                                about,
+                                code = GAVE_UP,
+                                "{step}"
+                            );
+                        }
+                    }
                     Err(error) => {
                         tracing::error!(
                             record = "outcome",
@@ -128,7 +142,9 @@ fn read(function: &str, messages: &[Message], now: Timestamp) -> BTreeMap<Hint, 
             Ok(Incoming::Event(event)) => {
                 // A clock that is wrong must not make an event of today look a year old.
                 let since = event.time.filter(|time| *time <= now).unwrap_or(now);
-                hear(event.hint, event.cause, Tries { attempt: 0, since }, message, &event.id);
+                for hint in event.hints {
+                    hear(hint, event.cause, Tries { attempt: 0, since }, message, &event.id);
+                }
             }
             Ok(Incoming::Again(again)) => {
                 if again.hints.is_empty() {
@@ -153,6 +169,9 @@ fn read(function: &str, messages: &[Message], now: Timestamp) -> BTreeMap<Hint, 
     }
     hints
 }
+
+/// The code of what was looked at again for too long.
+const GAVE_UP: &str = "gave-up";
 
 /// What happens next with a hint. Ordered, so that hints with the same next step travel together.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -225,9 +244,29 @@ fn about(hint: &Hint) -> &str {
     }
 }
 
-fn about_instance(id: &InstanceId, heard: &Heard, reading: &Reading<Instance>, now: Timestamp) -> Next {
+/// For how long something is looked at again, and what time it is.
+struct Patience {
+    now: Timestamp,
+    give_up_after: Duration,
+}
+
+impl Patience {
+    /// One look more, unless there have been looks for too long.
+    fn again_because(&self, queue: Queue, heard: &Heard, why: &str) -> Next {
+        if heard.tries.age(self.now) < self.give_up_after {
+            return Next::Again(queue, heard.tries.attempt);
+        }
+        let age = self.now.duration_since(heard.tries.since);
+        Next::Done {
+            code: GAVE_UP,
+            said: format!("{why}; it has been looked at for {age:#}, and is left to the sweep"),
+        }
+    }
+}
+
+fn about_instance(id: &InstanceId, heard: &Heard, reading: &Reading<Instance>, patience: &Patience) -> Next {
     let Some(instance) = reading.found.iter().find(|instance| instance.id == *id) else {
-        return unseen(Queue::Instances, heard, reading.gaps.first(), now);
+        return unseen(Queue::Instances, id.as_str(), heard, &reading.gaps, patience);
     };
     match &instance.interface {
         None => Next::found(&Reason::InstanceGone),
@@ -242,7 +281,7 @@ fn about_store(
     heard: &Heard,
     reading: &Reading<Sighting>,
     groups: &Reading<SecurityGroup>,
-    now: Timestamp,
+    patience: &Patience,
 ) -> Next {
     let sighting = reading.found.iter().find_map(|sighting| match sighting {
         Sighting::Present(store) if store.arn == *arn => Some(Some(store)),
@@ -250,21 +289,44 @@ fn about_store(
         Sighting::Present(_) | Sighting::Gone(_) => None,
     });
     match sighting {
-        None => unseen(Queue::Stores, heard, reading.gaps.first(), now),
-        Some(None) => gone(arn, heard, groups, now),
+        None => unseen(Queue::Stores, arn.as_str(), heard, &reading.gaps, patience),
+        Some(None) => gone(arn, heard, groups, patience),
         Some(Some(store)) => uninterested(&store.wishes, heard.cause)
+            .or_else(|| member(store))
+            .or_else(|| not_ready(store, heard, patience))
             .unwrap_or_else(|| store.vpc.clone().map_or_else(|| Next::found(&Reason::Ec2Classic), Next::Work)),
     }
 }
 
+/// A part of a larger store is told of its whole, whatever its tags say: it never has a connection
+/// of its own, and a cache carries copies of its replication group's tags.
+fn member(store: &DataStore) -> Option<Next> {
+    match &store.form {
+        Form::ClusterMember { cluster } => Some(Next::found(&Reason::ClusterMember { cluster: cluster.clone() })),
+        Form::Plain | Form::ServerlessV1 | Form::GlobalMember { .. } => None,
+    }
+}
+
+/// A store that is still being created, without an endpoint: there is nothing that `connect` could
+/// do for it, so its observation is saved. And any store that has not become ready for too long.
+/// What may take something away is not kept waiting.
+fn not_ready(store: &DataStore, heard: &Heard, patience: &Patience) -> Option<Next> {
+    if store.readiness() != Readiness::Later || heard.cause == Cause::TagChange || store.wishes.blocked {
+        return None;
+    }
+    let again = patience.again_because(Queue::Stores, heard, &format!("its state is {:?}", store.state));
+    let gives_up = again.code() == GAVE_UP && heard.tries.attempt > 0;
+    (store.ports.is_none() || gives_up).then_some(again)
+}
+
 /// A store that is gone may have left its groups behind, in one VPC as a rule; a sweep finds the
 /// others.
-fn gone(arn: &StoreArn, heard: &Heard, groups: &Reading<SecurityGroup>, now: Timestamp) -> Next {
+fn gone(arn: &StoreArn, heard: &Heard, groups: &Reading<SecurityGroup>, patience: &Patience) -> Next {
     let left_behind =
         groups.found.iter().find(|group| group.ownership().ours().is_some_and(|owned| owned.arn.as_ref() == Some(arn)));
     match (left_behind, groups.gaps.first()) {
         (Some(group), _) => Next::Work(group.vpc.clone()),
-        (None, Some(gap)) => unseen(Queue::Stores, heard, Some(gap), now),
+        (None, Some(gap)) => unseen(Queue::Stores, arn.as_str(), heard, std::slice::from_ref(gap), patience),
         (None, None) => Next::found(&Reason::StoreGone),
     }
 }
@@ -284,14 +346,15 @@ fn uninterested(wishes: &Wishes, cause: Cause) -> Option<Next> {
 }
 
 /// What was asked for and not seen: too new, unreadable for the moment, or never to be seen.
-fn unseen(queue: Queue, heard: &Heard, gap: Option<&tagwire_core::observation::Gap>, now: Timestamp) -> Next {
-    let age = heard.tries.age(now);
-    let again = Next::Again(queue, heard.tries.attempt);
-    match gap {
-        None if queue == Queue::Instances && age < INSTANCE_MAY_BE_MISSING => again,
+fn unseen(queue: Queue, about: &str, heard: &Heard, gaps: &[Gap], patience: &Patience) -> Next {
+    // Other things of the same batch may lie in gaps that last.
+    match gaps.iter().find(|gap| gap.reading.ends_with(about)).or(gaps.first()) {
+        None if queue == Queue::Instances && heard.tries.age(patience.now) < INSTANCE_MAY_BE_MISSING => {
+            Next::Again(queue, heard.tries.attempt)
+        }
         None if queue == Queue::Instances => Next::found(&Reason::InstanceGone),
         None => Next::found(&Reason::StoreGone),
-        Some(gap) if gap.passing && age < GIVE_UP_AFTER => again,
+        Some(gap) if gap.passing => patience.again_because(queue, heard, &gap.to_string()),
         Some(gap) => Next::found(&Reason::Unread { gap: gap.clone() }),
     }
 }
@@ -306,7 +369,7 @@ fn work(vpc: &VpcId, hints: &[(&Hint, &Heard)]) -> WorkItem {
     WorkItem { version: VERSION, vpc: vpc.clone(), scope: Scope::Some { instances, stores }, cause, tries }
 }
 
-fn again(hints: &[(&Hint, &Heard)]) -> (Again, std::time::Duration) {
+fn again(hints: &[(&Hint, &Heard)]) -> (Again, Duration) {
     let (cause, tries) = merged(hints);
     let (tries, delay) = tries.next();
     (Again { version: VERSION, hints: hints.iter().map(|(hint, _)| (*hint).clone()).collect(), cause, tries }, delay)

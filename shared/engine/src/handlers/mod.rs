@@ -61,6 +61,8 @@ pub struct Context<'run, C, Q, K> {
     pub pacing: &'run Pacing,
     /// When the function has to be done.
     pub deadline: Timestamp,
+    /// For how long something is looked at again before it is left to the sweep.
+    pub give_up_after: Duration,
 }
 
 impl<'run, C, Q, K: crate::cloud::Clock> Context<'run, C, Q, K> {

@@ -83,9 +83,9 @@ fn a_table_that_is_lost_in_between_delays_it() {
 #[test]
 fn a_launch_template_keeps_an_unused_pair() {
     let site = site();
-    let side = site.look(|world| world.side(&identity("orders"), "instance")).unwrap();
+    let ours = site.look(|world| world.side(&identity("orders"), "instance")).unwrap();
     site.change(|world| {
-        world.templates.insert(side);
+        world.templates.insert(ours);
     });
     for _ in 0..4 {
         site.next_sweep();
@@ -103,8 +103,8 @@ fn a_launch_template_keeps_an_unused_pair() {
 #[test]
 fn an_unused_pair_that_something_else_wears_stays() {
     let site = site();
-    let side = site.look(|world| world.side(&identity("orders"), "instance")).unwrap();
-    let task = site.cloud.world.borrow_mut().other_interface("task", &vpc("1"), &[side]);
+    let ours = site.look(|world| world.side(&identity("orders"), "instance")).unwrap();
+    let task = site.cloud.world.borrow_mut().other_interface("task", &vpc("1"), &[ours]);
     for _ in 0..4 {
         site.next_sweep();
     }

@@ -46,16 +46,19 @@ fn renamed_with_statuses() -> Site {
     site
 }
 
+type Build = fn() -> Site;
+type About = fn(&Site) -> WorkItem;
+
 #[test]
 fn a_dry_run_is_the_same_run_up_to_the_first_write() {
-    let stories: [(&str, fn() -> Site); 5] = [
+    let stories: [(&str, Build); 5] = [
         ("to connect", to_connect),
         ("leaving", leaving),
         ("held back", held_back),
         ("unused", unused),
         ("renamed", renamed_with_statuses),
     ];
-    let scopes: [(&str, fn(&Site) -> WorkItem); 3] = [
+    let scopes: [(&str, About); 3] = [
         ("all", |site| site.whole(&vpc("1"))),
         ("instance", |site| site.about_instance(&vpc("1"), &instance("1"))),
         ("store", |site| site.about_store(&vpc("1"), &cluster("orders"))),

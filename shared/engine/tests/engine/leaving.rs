@@ -295,13 +295,13 @@ fn a_deletion_that_aws_refuses_during_a_sweep_is_left_to_the_next() {
 #[test]
 fn a_pair_that_a_launch_template_names_is_not_deleted() {
     let site = site();
-    let side = site.look(|world| world.side(&identity("orders"), "instance")).unwrap();
+    let ours = site.look(|world| world.side(&identity("orders"), "instance")).unwrap();
     site.change(|world| {
-        world.templates.insert(side.clone());
+        world.templates.insert(ours.clone());
     });
     site.retag_store("orders", None);
     assert_eq!(reaching(&site, &cluster("orders")), Vec::<&str>::new());
-    assert!(site.look(|world| world.groups.contains_key(&side) && world.calls_named("delete_group").count() == 0));
+    assert!(site.look(|world| world.groups.contains_key(&ours) && world.calls_named("delete_group").count() == 0));
     let ran = site.connect(&[site.whole(&vpc("1"))]);
     assert!(ran.codes("finding").contains(&"group-in-launch-template"), "{:#?}", ran.log);
     site.is_at_rest();
@@ -314,9 +314,9 @@ fn a_pair_that_a_launch_template_names_is_not_deleted() {
 #[test]
 fn a_pair_that_somebody_elses_rule_names_is_not_deleted() {
     let site = site();
-    let side = site.look(|world| world.side(&identity("orders"), "instance")).unwrap();
-    let theirs = site.cloud.world.borrow_mut().foreign_group("theirs", &vpc("1"), "rds-ec2-77");
-    let rule = Rule { direction: Direction::Inbound, traffic: Traffic::All, peer: Peer::Group(side.clone()) };
+    let ours = site.look(|world| world.side(&identity("orders"), "instance")).unwrap();
+    let theirs = site.cloud.world.borrow_mut().foreign_group("theirs", &vpc("1"), "their-shop");
+    let rule = Rule { direction: Direction::Inbound, traffic: Traffic::All, peer: Peer::Group(ours.clone()) };
     site.change(|world| world.they_add_rule(&theirs, rule));
     site.retag_store("orders", None);
     assert!(has_pair(&site, "orders"));
@@ -334,9 +334,10 @@ fn a_pair_that_somebody_elses_rule_names_is_not_deleted() {
 #[test]
 fn a_group_that_a_rule_out_of_sight_names_is_refused_and_tried_again_without_an_error() {
     let site = site();
-    let side = site.look(|world| world.side(&identity("orders"), "instance")).unwrap();
-    let theirs = site.cloud.world.borrow_mut().foreign_group("theirs", &vpc("1"), "a-name-like-no-pair");
-    let rule = Rule { direction: Direction::Inbound, traffic: Traffic::All, peer: Peer::Group(side.clone()) };
+    let ours = site.look(|world| world.side(&identity("orders"), "instance")).unwrap();
+    // The VPCs are peered.
+    let theirs = site.cloud.world.borrow_mut().foreign_group("theirs", &vpc("2"), "their-shop");
+    let rule = Rule { direction: Direction::Inbound, traffic: Traffic::All, peer: Peer::Group(ours.clone()) };
     site.change(|world| {
         world.they_add_rule(&theirs, rule);
         world.tag_store("orders", None);
@@ -345,7 +346,7 @@ fn a_group_that_a_rule_out_of_sight_names_is_refused_and_tried_again_without_an_
     site.next_sweep();
     let refused = site.connect(&[site.whole(&vpc("1"))]);
     assert_eq!((refused.count("delete_group"), refused.count("send_again")), (1, 0), "{:#?}", refused.log);
-    assert!(site.look(|world| world.groups.contains_key(&side)));
+    assert!(site.look(|world| world.groups.contains_key(&ours)));
     site.change(|world| world.they_delete_group(&theirs));
     site.next_sweep();
     assert!(!has_pair(&site, "orders"));

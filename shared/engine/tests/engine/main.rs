@@ -39,6 +39,8 @@ mod names;
 #[cfg(test)]
 mod neighbours;
 #[cfg(test)]
+mod patience;
+#[cfg(test)]
 mod pieces;
 #[cfg(test)]
 mod restraint;

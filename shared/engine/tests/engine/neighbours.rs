@@ -8,8 +8,10 @@ use tagwire_core::{
     rule::{Direction, Peer, Rule, Traffic},
 };
 
+use tagwire_engine::cloud::ErrorKind;
+
 use crate::{
-    simulated::{World, cluster, identity, instance, sg, vpc},
+    simulated::{Fault, World, cluster, identity, instance, sg, vpc},
     site::Site,
 };
 
@@ -140,8 +142,8 @@ fn connected() -> Site {
     })
 }
 
-fn side(site: &Site, side: &str) -> SecurityGroupId {
-    site.look(|world| world.side(&identity("orders"), side)).unwrap()
+fn ours(site: &Site, of: &str) -> SecurityGroupId {
+    site.look(|world| world.side(&identity("orders"), of)).unwrap()
 }
 
 #[test]
@@ -176,7 +178,7 @@ fn what_they_do_to_a_list_while_ours_leaves_it_is_not_undone() {
 #[test]
 fn a_group_that_somebody_else_takes_off_first_is_no_failure() {
     let site = connected();
-    let ours = side(&site, "instance");
+    let ours = ours(&site, "instance");
     site.change(|world| {
         world.tag_instance("1", None);
         world.before("interfaces", 0, move |world| world.they_take_off("eni-1", &ours));
@@ -196,7 +198,7 @@ fn the_last_group_of_a_list_stays_until_there_is_another() {
     site.next_sweep();
     let ran = site.connect(&[site.whole(&vpc("1"))]);
     assert!(ran.codes("finding").contains(&"last-group"), "{:#?}", ran.log);
-    assert_eq!(site.look(|world| world.list_of("eni-2")), [side(&site, "instance")].into());
+    assert_eq!(site.look(|world| world.list_of("eni-2")), [ours(&site, "instance")].into());
     site.is_at_rest();
     site.change(|world| world.they_attach("eni-2", &sg("web")));
     site.next_sweep();
@@ -213,7 +215,7 @@ fn a_list_that_is_about_to_lose_its_last_group_is_left_as_it_is() {
     });
     let ran = site.connect(&[site.whole(&vpc("1"))]);
     assert_eq!((ran.codes("outcome"), ran.count("set_interface_groups")), (vec!["failed"], 0));
-    assert_eq!(site.look(|world| world.list_of("eni-2")), [side(&site, "instance")].into());
+    assert_eq!(site.look(|world| world.list_of("eni-2")), [ours(&site, "instance")].into());
     site.is_at_rest();
 }
 
@@ -232,7 +234,7 @@ fn fight(site: &Site, target: &str, ours: &SecurityGroupId, times: usize, every:
 #[test]
 fn what_is_taken_off_an_interface_is_attached_three_times_again_and_then_left_until_the_tag_changes() {
     let site = connected();
-    let ours = side(&site, "instance");
+    let ours = ours(&site, "instance");
     assert_eq!(fight(&site, "eni-1", &ours, 6, Duration::from_mins(30)), 3);
     let ran = site.connect(&[site.whole(&vpc("1"))]);
     assert!(ran.codes("finding").contains(&"contested"), "{:#?}", ran.log);
@@ -250,7 +252,7 @@ fn what_is_taken_off_an_interface_is_attached_three_times_again_and_then_left_un
 #[test]
 fn what_is_taken_off_a_store_is_attached_three_times_again_and_then_left_until_the_tag_changes() {
     let site = connected();
-    let ours = side(&site, "store");
+    let ours = ours(&site, "store");
     assert_eq!(fight(&site, cluster("orders").as_str(), &ours, 6, Duration::from_mins(30)), 3);
     let ran = site.connect(&[site.whole(&vpc("1"))]);
     assert!(ran.codes("finding").contains(&"contested"), "{:#?}", ran.log);
@@ -263,8 +265,38 @@ fn what_is_taken_off_a_store_is_attached_three_times_again_and_then_left_until_t
 #[test]
 fn what_is_taken_off_twice_a_day_always_comes_back() {
     let site = connected();
-    let ours = side(&site, "instance");
+    let ours = ours(&site, "instance");
     assert_eq!(fight(&site, "eni-1", &ours, 8, Duration::from_hours(12)), 8);
+    site.is_at_rest();
+}
+
+#[test]
+fn a_fight_is_not_forgotten_because_the_state_table_fails_for_a_while() {
+    let site = connected();
+    let ours = ours(&site, "instance");
+    assert_eq!(fight(&site, "eni-1", &ours, 2, Duration::from_mins(30)), 2);
+    let fault = Fault::Fails { kind: ErrorKind::Denied, with_effect: false };
+    site.change(|world| world.fail_next("recall", 2, fault));
+    assert_eq!(fight(&site, "eni-1", &ours, 1, Duration::from_mins(30)), 1, "it is attached without being counted");
+    site.change(World::heal);
+    assert_eq!(fight(&site, "eni-1", &ours, 3, Duration::from_mins(30)), 1);
+    site.is_at_rest();
+}
+
+#[test]
+fn what_is_left_alone_stays_so_in_a_run_that_could_not_count_its_removals() {
+    let site = connected();
+    let ours = ours(&site, "instance");
+    assert_eq!(fight(&site, "eni-1", &ours, 4, Duration::from_mins(30)), 3);
+    site.change(|world| {
+        world.tag_instance("2", None);
+        world.fail_next("reserve", 1, Fault::Fails { kind: ErrorKind::Denied, with_effect: false });
+    });
+    let ran = site.connect(&[site.whole(&vpc("1"))]);
+    assert_eq!((ran.count("reserve"), ran.writes()), (1, 0), "{:#?}", ran.calls);
+    assert!(ran.codes("finding").contains(&"contested"), "{:#?}", ran.log);
+    site.next_sweep();
+    assert!(!site.look(|world| world.reaches(&instance("2"), &cluster("orders"))));
     site.is_at_rest();
 }
 
@@ -283,7 +315,7 @@ fn untagging_and_tagging_again_is_no_fight() {
 #[test]
 fn something_else_that_wears_an_instance_side_is_reported_and_left_alone() {
     let site = connected();
-    let ours = side(&site, "instance");
+    let ours = ours(&site, "instance");
     let function = site.cloud.world.borrow_mut().other_interface("function", &vpc("1"), &[sg("web"), ours.clone()]);
     site.next_sweep();
     let ran = site.connect(&[site.whole(&vpc("1"))]);

@@ -102,6 +102,35 @@ fn removals_that_need_no_counting_go_on_in_the_next_run_too() {
 }
 
 #[test]
+fn the_pairs_of_sixty_deleted_stores_go_in_several_runs_without_a_sweep_in_between() {
+    let site = Site::new(|world| {
+        for number in 0..60 {
+            world.store(&format!("s{number}"), &vpc("1"), Some(&format!("n{number}")));
+        }
+        world.launch("1", &vpc("1"), Some("n0 n1"));
+        for number in 0..60 {
+            world.launch(&format!("1{number:02}"), &vpc("1"), Some(&format!("n{number}")));
+        }
+    });
+    site.budget.set(Duration::from_mins(10));
+    site.swept();
+    assert_eq!(site.look(|world| world.ours().len()), 120);
+    site.budget.set(Duration::from_secs(40));
+    site.change(|world| {
+        (0..60).for_each(|number| world.delete_store(&format!("s{number}")));
+        world.latency = Duration::from_millis(300);
+    });
+    site.sweep();
+    let mut codes = Vec::new();
+    let runs = run_one_by_one(&site, |_, _, ran| codes.extend(ran.codes("outcome").into_iter().map(str::to_owned)));
+    assert!(runs > 1, "{codes:?}");
+    assert_eq!(codes.pop().as_deref(), Some("changed"));
+    assert!(codes.iter().all(|code| code == "goes-on"), "{codes:?}");
+    assert!(site.look(|world| world.ours().is_empty()));
+    settled(&site);
+}
+
+#[test]
 fn what_makes_no_progress_is_left_to_the_next_sweep() {
     let site = fleet(60);
     site.change(|world| world.latency = Duration::ZERO);
@@ -180,7 +209,7 @@ fn what_is_left_of_an_event_goes_on_as_what_it_was() {
     site.take_in(&[site.created(&store)]);
     let mut scopes = Vec::new();
     run_one_by_one(&site, |site, _, _| {
-        scopes.extend(site.look(|world| world.work.first().map(|item| item.scope.clone())))
+        scopes.extend(site.look(|world| world.work.first().map(|item| item.scope.clone())));
     });
     assert!(!scopes.is_empty());
     assert!(scopes.iter().all(|scope| *scope == Scope::of_stores([store.clone()].into())));

@@ -260,10 +260,13 @@ fn a_store_that_becomes_ineligible_keeps_what_it_has() {
     site.is_at_rest();
 }
 
+type Event = fn(&Site) -> String;
+type Readings = &'static [&'static str];
+
 #[test]
 fn events_too_remove_nothing_that_rests_on_what_was_not_read() {
     // Each event, and the readings that its removal rests on.
-    let stories: [(&str, fn(&Site) -> String, &[&'static str]); 3] = [
+    let stories: [(&str, Event, Readings); 3] = [
         ("an instance", |site| site.instance_tagged("1"), &["groups", "stores", "recall"]),
         ("a store", |site| site.tagged(cluster("audit").as_str()), &["groups", "instances", "wearers", "recall"]),
         ("a store gone", |site| site.deleted(&cluster("legacy")), &["groups", "instances", "holders", "wearers"]),

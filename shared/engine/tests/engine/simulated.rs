@@ -126,6 +126,8 @@ pub(crate) struct World {
     pub(crate) unseen: BTreeSet<InstanceId>,
     pub(crate) groups: BTreeMap<SecurityGroupId, SimulatedGroup>,
     pub(crate) stores: BTreeMap<StoreArn, DataStore>,
+    /// Stores that cannot be described, and why not.
+    pub(crate) dark: BTreeMap<StoreArn, ErrorKind>,
     /// The tag index, which may say something else than the stores do.
     pub(crate) index: BTreeMap<StoreArn, ConnectTag>,
     /// VPCs with IPv6, whose groups are born with one rule more.
@@ -605,6 +607,11 @@ impl Observe for Simulated {
                 Groups::InVpc(vpc) => {
                     group.vpc == *vpc && PATTERNS.iter().any(|pattern| group.name.starts_with(pattern))
                 }
+                Groups::Beside { vpc, named } => {
+                    let names = |rule: &Rule| matches!(&rule.peer, Peer::Group(peer) if named.contains(peer));
+                    let is_tagged = group.tags.get(MANAGED_BY_KEY).map(String::as_str) == Some(MANAGED_BY);
+                    group.vpc == *vpc && (is_tagged || group.rules.iter().any(names))
+                }
                 Groups::Ids(ids) => ids.contains(&group.id),
                 // A filter by name minds the case; the rule that names are unique does not.
                 Groups::Named { vpc, name } => group.vpc == *vpc && group.name == name,
@@ -629,14 +636,19 @@ impl Observe for Simulated {
     }
 
     async fn stores(&self, which: &BTreeSet<StoreArn>) -> Reading<Sighting> {
-        self.read("stores", format!("{which:?}"), |world| {
-            let sighting = |arn: &StoreArn| match world.stores.get(arn) {
-                Some(store) => Sighting::Present(Box::new(store.clone())),
-                None => Sighting::Gone(arn.clone()),
-            };
-            which.iter().map(sighting).collect()
-        })
-        .await
+        let mut reading = self
+            .read("stores", format!("{which:?}"), |world| {
+                let sighting = |arn: &StoreArn| match world.stores.get(arn) {
+                    Some(store) => Sighting::Present(Box::new(store.clone())),
+                    None => Sighting::Gone(arn.clone()),
+                };
+                which.iter().filter(|arn| !world.dark.contains_key(arn)).map(sighting).collect()
+            })
+            .await;
+        let dark = self.world.borrow().dark.clone();
+        let gaps = dark.iter().filter(|(arn, _)| which.contains(arn));
+        reading.gaps.extend(gaps.map(|(arn, kind)| Gap::from(error(*kind, "stores", arn.as_str()))));
+        reading
     }
 
     async fn holders(&self, which: &BTreeMap<StoreId, StoreArn>) -> Reading<DataStore> {
@@ -695,8 +707,8 @@ impl World {
             return Err(ErrorKind::Limit);
         }
         let ours = |group: &SecurityGroupId| self.groups.get(group).is_some_and(|there| Self::is_ours(&there.group));
-        let lost: Vec<_> = self.list_of(target).difference(&list).filter(|group| !ours(group)).cloned().collect();
-        self.wrongs.extend(lost.iter().map(|group| format!("{group} was detached from {target}")));
+        let taken: Vec<_> = self.list_of(target).difference(&list).filter(|group| !ours(group)).cloned().collect();
+        self.wrongs.extend(taken.iter().map(|group| format!("{group} was detached from {target}")));
         if list.is_empty() { Err(ErrorKind::Rejected) } else { Ok(list) }
     }
 
@@ -709,6 +721,28 @@ impl World {
         let instance = instances.find(|instance| instance.interface.as_ref().is_some_and(|own| own.id == *interface));
         let blocked = instance.is_some_and(|instance| instance.wishes.blocked || instance.wears(&sg("quarantine")));
         store.is_some_and(|store| !store.wishes.blocked) && !blocked
+    }
+
+    /// Whether there is a ground for taking a group of ours off an interface, as things really are.
+    fn may_leave(&self, interface: &InterfaceId, group: &SecurityGroupId) -> bool {
+        let Some(there) = self.groups.get(group) else { return true };
+        let of = there.group.tags.get(STORE_ID_KEY);
+        let mut instances = self.instances.values();
+        let instance = instances.find(|instance| instance.interface.as_ref().is_some_and(|own| own.id == *interface));
+        let Some(instance) = instance else { return false };
+        let isolated = instance.wishes.blocked || instance.wears(&sg("quarantine"));
+        let Some(store) = self.stores.values().find(|store| of.map(String::as_str) == Some(store.id.as_str())) else {
+            let sides = of.and_then(|of| self.ours().remove(&(of.clone(), Side::Store.tag_value().to_owned())));
+            let sides: Vec<_> = sides.into_iter().flatten().map(|group| group.id.clone()).collect();
+            let carried =
+                self.all_interfaces().iter().any(|(_, wearer)| sides.iter().any(|side| wearer.groups.contains(side)));
+            return isolated || !(carried || instance.wishes.held);
+        };
+        let here = store.vpc.as_ref() == Some(&there.group.vpc);
+        let (mine, theirs) = (&instance.wishes.connect, &store.wishes.connect);
+        let readable = [mine, theirs].iter().all(|connect| !matches!(connect, ConnectTag::Invalid(_)));
+        let free = !instance.wishes.held && !store.wishes.held;
+        isolated || (here && (store.wishes.blocked || (free && readable && mine.shared_with(theirs).is_empty())))
     }
 
     /// The interfaces that wear the other group of a store side's pair, and that group.
@@ -838,6 +872,8 @@ impl Change for Simulated {
         self.write("set_interface_groups", of.to_string(), |world| {
             let list = world.replaced(of.as_str(), to, GROUPS_IN_A_LIST)?;
             let gone: Vec<_> = world.list_of(of.as_str()).difference(&list).cloned().collect();
+            let unjust: Vec<_> = gone.iter().filter(|group| !world.may_leave(of, group)).cloned().collect();
+            world.wrongs.extend(unjust.iter().map(|group| format!("{group} left {of} without a ground")));
             for group in gone.iter().filter(|group| world.has_to_be_counted(of, group)).collect::<Vec<_>>() {
                 world.cuts.push((world.groups[group].group.vpc.clone(), self.clock.now()));
             }
@@ -860,8 +896,22 @@ impl Change for Simulated {
                 world.wrongs.push(format!("the list of {of} was replaced while it was changing"));
             }
             let list = world.replaced(of.as_str(), to, GROUPS_IN_A_LIST)?;
-            let gone: Vec<_> = world.stores[of].lasting_groups().filter(|group| !list.contains(*group)).collect();
-            let carried: Vec<_> = gone.into_iter().flat_map(|group| world.carried_by(group)).collect();
+            let gone: Vec<_> =
+                world.stores[of].lasting_groups().filter(|group| !list.contains(*group)).cloned().collect();
+            let carried: Vec<_> = gone.iter().flat_map(|group| world.carried_by(group)).collect();
+            let wishes = &world.stores[of].wishes;
+            let opted_out = wishes.connect == ConnectTag::Absent;
+            let may_go = |group: &SecurityGroupId| {
+                let lets_clients_in = world
+                    .groups
+                    .get(group)
+                    .and_then(|there| there.group.tags.get(SIDE_KEY))
+                    .is_some_and(|side| side == "cidr");
+                opted_out || (lets_clients_in && wishes.allow_cidr.asks_for_none())
+            };
+            if !gone.is_empty() && !wishes.blocked && (wishes.held || !gone.iter().all(may_go)) {
+                world.wrongs.push(format!("{gone:?} left {of} without a ground"));
+            }
             for (interface, group) in &carried {
                 if world.has_to_be_counted(interface, group) {
                     world.cuts.push((world.groups[group].group.vpc.clone(), self.clock.now()));

@@ -65,7 +65,7 @@ impl Story {
                 world.with_ipv6.insert(vpc("1"));
             }
         });
-        site.policy.max_disconnects = 1 + random.below(6);
+        site.policy.max_disconnects = 1 + random.below(3);
         site.policy.status_tags = random.chance(40);
         site.policy.isolation_groups.insert(sg("quarantine"));
         let mut story = Self { site, random, events: Vec::new(), told: Vec::new(), born: 0 };
@@ -76,7 +76,7 @@ impl Story {
         story
     }
 
-    fn tell(&mut self, what: String) {
+    fn tell(&mut self, what: &str) {
         self.told.push(format!("{}: {what}", self.site.now()));
     }
 
@@ -90,7 +90,7 @@ impl Story {
     }
 
     fn some_vpc(&mut self) -> VpcId {
-        vpc(if self.random.chance(75) { "1" } else { "2" })
+        vpc(if self.random.chance(65) { "1" } else { "2" })
     }
 
     fn some_instance(&mut self) -> Option<String> {
@@ -117,7 +117,7 @@ impl Story {
         }
         self.born += 1;
         let (word, of, names) = (self.born.to_string(), self.some_vpc(), self.some_names());
-        self.tell(format!("launch {word} in {of} with {names:?}"));
+        self.tell(&format!("launch {word} in {of} with {names:?}"));
         self.site.change(|world| {
             world.launch(&word, &of, names);
         });
@@ -131,7 +131,7 @@ impl Story {
         }
         self.born += 1;
         let (name, of, names) = (format!("s{}", self.born), self.some_vpc(), self.some_names());
-        self.tell(format!("create {name} in {of} with {names:?}"));
+        self.tell(&format!("create {name} in {of} with {names:?}"));
         self.site.change(|world| {
             world.store(&name, &of, names);
         });
@@ -144,7 +144,7 @@ impl Story {
         let interface = format!("eni-{word}");
         let what = self.random.below(12);
         let names = self.some_names();
-        self.tell(format!("at instance {word}: {what} {names:?}"));
+        self.tell(&format!("at instance {word}: {what} {names:?}"));
         self.site.change(|world| match what {
             0..=4 => world.tag_instance(&word, names),
             5 => world.instance_mut(&word).wishes.blocked ^= true,
@@ -168,7 +168,7 @@ impl Story {
         self.born += 1;
         let new_name = format!("s{}", self.born);
         let (store, renamed) = (cluster(&name), cluster(&new_name));
-        self.tell(format!("at store {name}: {what} {names:?} {of} {new_name}"));
+        self.tell(&format!("at store {name}: {what} {names:?} {of} {new_name}"));
         let identity = StoreId::parse(format!("cluster-IDENTITY{}", self.born)).unwrap();
         self.site.change(|world| match what {
             0..=3 => world.tag_store(&name, names),
@@ -219,7 +219,7 @@ impl Story {
         };
         let Some(target) = target else { return };
         let what = self.random.below(5);
-        self.tell(format!("by hand: {what} {group} {target}"));
+        self.tell(&format!("by hand: {what} {group} {target}"));
         let port = 1000 + u16::try_from(self.random.below(3)).unwrap();
         self.site.change(|world| match what {
             0 | 1 => world.they_take_off(&target, &group),
@@ -252,7 +252,7 @@ impl Story {
     fn in_the_background(&mut self) {
         let what = self.random.below(8);
         let span = Duration::from_secs(u64::try_from(1 + self.random.below(600)).unwrap());
-        self.tell(format!("in the background: {what} {span:?}"));
+        self.tell(&format!("in the background: {what} {span:?}"));
         match what {
             0 => self.site.change(|world| {
                 world.table.clear();
@@ -263,7 +263,9 @@ impl Story {
             2 => self.site.change(World::interfaces_follow),
             3 => self.site.change(|world| {
                 let stores: Vec<StoreArn> = world.stores.keys().cloned().collect();
-                stores.iter().for_each(|store| world.set_state(store, "available"));
+                for store in &stores {
+                    world.set_state(store, "available");
+                }
             }),
             4 | 5 => self.site.change(World::lists_settle),
             _ => self.site.clock.advance(span),
@@ -293,8 +295,15 @@ impl Story {
                 _ => Fault::Fails { kind, with_effect },
             };
             let ahead = self.random.below(30);
-            self.tell(format!("call {ahead} from now: {fault:?}"));
+            self.tell(&format!("call {ahead} from now: {fault:?}"));
             self.site.change(|world| world.fail(When::Index(world.calls.len() + ahead), fault));
+        }
+        if self.random.chance(15) {
+            let name = self.random.of(&["reserve", "recall", "holders", "delete_group"]).unwrap();
+            let kind = self.random.of(&kinds).unwrap();
+            let with_effect = kind == ErrorKind::EffectUnknown;
+            self.tell(&format!("the next {name}: {kind:?}"));
+            self.site.change(|world| world.fail_next(name, 1, Fault::Fails { kind, with_effect }));
         }
         if self.random.chance(15)
             && let Some(word) = self.some_instance()
@@ -339,7 +348,7 @@ impl Story {
             return;
         }
         self.trouble();
-        self.tell(format!("take in {batch:?}"));
+        self.tell(&format!("take in {batch:?}"));
         let ran = self.site.take_in(&batch);
         self.calm();
         let failed = ran.returned.unwrap_or_else(|| (0..batch.len()).map(|index| format!("m{index}")).collect());
@@ -360,7 +369,7 @@ impl Story {
         }
         self.trouble();
         let scopes: Vec<String> = batch.iter().map(|item| format!("{}: {}", item.vpc, item.scope)).collect();
-        self.tell(format!("connect {scopes:?}"));
+        self.tell(&format!("connect {scopes:?}"));
         let ran = self.site.connect(&batch);
         self.told.extend(ran.calls.iter().map(|call| format!("    {} {}", call.name, call.about)));
         self.calm();
@@ -389,7 +398,7 @@ impl Story {
             10..=13 => self.take_in(),
             14 => {
                 self.trouble();
-                self.tell("sweep".to_owned());
+                self.tell("sweep");
                 self.site.sweep();
                 self.calm();
             }
@@ -402,7 +411,7 @@ impl Story {
     /// What is removed in a run counts from the run's beginning, which may be a minute earlier.
     fn holds_the_window(&mut self) {
         let window = self.site.policy.disconnect_window;
-        self.site.policy.disconnect_window = window - Duration::from_mins(1);
+        self.site.policy.disconnect_window = window.checked_sub(Duration::from_mins(1)).unwrap();
         self.site.holds_the_window();
         self.site.policy.disconnect_window = window;
     }
@@ -410,7 +419,7 @@ impl Story {
     /// Everything is quiet, and sweeps come by until one of them has nothing to do.
     fn come_to_rest(&mut self) {
         self.calm();
-        self.tell("quiet".to_owned());
+        self.tell("quiet");
         self.site.change(|world| {
             world.work.clear();
             world.again.clear();
@@ -560,13 +569,13 @@ fn judge(world: &World) {
 fn describe(world: &World) {
     for instance in world.instances.values() {
         let groups = instance.interface.as_ref().map(|interface| (&interface.vpc, &interface.groups));
-        println!("{}: {groups:?} {:?}", instance.id, instance.wishes);
+        eprintln!("{}: {groups:?} {:?}", instance.id, instance.wishes);
     }
     for store in world.stores.values() {
-        println!("{} {} in {:?}: {:?} {:?}", store.arn.name(), store.id, store.vpc, store.groups, store.wishes);
+        eprintln!("{} {} in {:?}: {:?} {:?}", store.arn.name(), store.id, store.vpc, store.groups, store.wishes);
     }
     for there in world.groups.values() {
-        println!("{:?}", there.group);
+        eprintln!("{:?}", there.group);
     }
 }
 
@@ -580,15 +589,15 @@ fn run(seed: u64) {
         story.come_to_rest();
     }));
     if let Err(cause) = told {
-        println!("{}", story.told.join("\n"));
+        eprintln!("{}", story.told.join("\n"));
         story.site.look(describe);
-        println!("the seed is {seed}");
+        eprintln!("the seed is {seed}");
         std::panic::resume_unwind(cause);
     }
 }
 
 fn seeds() -> std::ops::Range<u64> {
-    let Some(text) = std::env::var_os("TAGWIRE_SIMULATION_SEEDS") else { return 0..40 };
+    let Some(text) = std::env::var_os("TAGWIRE_SIMULATION_SEEDS") else { return 0..100 };
     let text = text.into_string().unwrap();
     let (first, last) = text.split_once('-').unwrap();
     first.parse().unwrap()..last.parse().unwrap()

@@ -14,7 +14,7 @@ use tagwire_core::{
     id::{InstanceId, StoreArn, VpcId},
     observation::Scope,
     policy::{Mode, Policy},
-    work::{Cause, Tries, VERSION, WorkItem},
+    work::{Cause, GIVE_UP_AFTER, Tries, VERSION, WorkItem},
 };
 use tagwire_engine::{
     cloud::{Clock, CloudError},
@@ -167,6 +167,7 @@ impl Site {
             clock: self.clock.as_ref(),
             pacing: &self.pacing,
             deadline: self.now() + self.budget.get(),
+            give_up_after: GIVE_UP_AFTER,
         };
         let returned =
             tracing::subscriber::with_default(Collector(Arc::clone(&log)), || run(&self.clock, function(&context)));

@@ -99,8 +99,9 @@ fn a_store_that_is_being_created_is_joined_as_soon_as_it_listens() {
         store.ports = None;
         "creating".clone_into(&mut store.state);
     });
-    site.take_in(&[site.created(&cluster("orders"))]);
-    let ran = site.connect_sent();
+    let ran = site.take_in(&[site.created(&cluster("orders"))]);
+    assert_eq!((ran.count("send_work"), ran.codes("outcome")), (0, vec!["looked-at-again"]));
+    let ran = site.connect(&[site.about_instance(&vpc("1"), &instance("1"))]);
     assert_eq!((ran.writes(), ran.codes("outcome")), (0, vec!["looked-at-again"]));
     site.change(|world| {
         let store = world.stores.get_mut(&cluster("orders")).unwrap();

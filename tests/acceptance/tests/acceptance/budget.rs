@@ -38,6 +38,10 @@ async fn a_connection_costs_these_calls_and_no_more() {
     assert_eq!(
         first_of_the_store,
         counts(&[
+            // What is remembered is read in two calls, and each of the two attachments is noted.
+            ("dynamodb:BatchGetItem", 1),
+            ("dynamodb:Query", 1),
+            ("dynamodb:UpdateItem", 2),
             ("ec2:AuthorizeSecurityGroupEgress", 1),
             ("ec2:AuthorizeSecurityGroupIngress", 1),
             ("ec2:CreateSecurityGroup", 2),
@@ -59,6 +63,9 @@ async fn a_connection_costs_these_calls_and_no_more() {
     assert_eq!(
         with_a_pair,
         counts(&[
+            ("dynamodb:BatchGetItem", 1),
+            ("dynamodb:Query", 1),
+            ("dynamodb:UpdateItem", 1),
             ("ec2:DescribeInstances", 2),
             ("ec2:DescribeNetworkInterfaces", 1),
             ("ec2:DescribeSecurityGroups", 1),

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use tagwire_acceptance::{Site, connection, foreign_rules, interface_groups, owned_groups, store_groups};
+use tagwire_acceptance::{Site, connection, foreign, interface_groups, owned_groups, store_groups};
 
-use crate::support::{assert_connected, assert_settled, lease, outcomes};
+use crate::support::{assert_connected, assert_settled, assert_untouched, lease, outcomes};
 
 #[tokio::test]
 async fn an_instance_launched_beside_a_cluster_is_connected() {
@@ -116,13 +116,13 @@ async fn a_name_that_belongs_to_somebody_else_is_passed_over() {
     // but only the refusal tells, when the other side of number 2 is made already. It is kept.
     site.group("rds-ec2-1").await.unwrap();
     site.group("EC2-RDS-2").await.unwrap();
-    let foreign = foreign_rules(&aws).await.unwrap();
+    let before = foreign(&aws).await.unwrap();
     let store = site.aurora("orders", "orders").await.unwrap();
     let instance = site.launch(Some("orders")).await.unwrap();
     aws.settle().await.unwrap();
     let found = connection(&aws, &instance, &store).await.unwrap().unwrap();
     assert_eq!((found.store_side.as_str(), found.instance_side.as_str()), ("rds-ec2-2", "ec2-rds-3"));
-    assert_eq!(foreign_rules(&aws).await.unwrap(), foreign);
+    assert_untouched(&aws, &before).await;
     assert_settled(&aws, &site.vpc).await;
 }
 

@@ -3,8 +3,21 @@
 #![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a helper of tests fails its test")]
 
 mod bad_input;
+mod blocking;
 mod budget;
+mod caches_and_warehouses;
+mod clean_up;
 mod command_line;
 mod connecting;
+mod disconnecting;
+mod dry_run;
+mod forgeries;
+mod gaps;
+mod memory;
+mod repair;
 mod restraint;
+mod status_tags;
+mod stories;
 mod support;
+mod sweeps;
+mod window;

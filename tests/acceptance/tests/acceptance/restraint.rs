@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
-use tagwire_acceptance::{Site, connection, foreign_rules, interface_groups, owned_groups, store_groups};
-use tagwire_local_aws::LeaseOptions;
+use tagwire_acceptance::{Site, connection, foreign, interface_groups, owned_groups, store_groups};
 
 use crate::support::{
-    assert_connected, assert_settled, findings, instance_event, lease, outcomes, sqs_event, verdicts, writes,
+    assert_connected, assert_settled, assert_untouched, findings, instance_event, lease, sqs_event, verdicts, writes,
 };
 
 #[tokio::test]
@@ -17,7 +16,7 @@ async fn groups_of_others_stay_attached_and_unchanged() {
     let (on_instance, on_store) = (site.group("web").await.unwrap(), site.group("backup").await.unwrap());
     let store = site.silent_aurora("orders", "orders").await.unwrap();
     site.set_store_groups(&store, vec![site.default_group.clone(), on_store.clone()]).await.unwrap();
-    let foreign = foreign_rules(&aws).await.unwrap();
+    let before = foreign(&aws).await.unwrap();
     let instance = site.launch_with(Some("orders"), &[site.default_group.clone(), on_instance.clone()]).await.unwrap();
     aws.settle().await.unwrap();
     assert_connected(&aws, &instance, &store, 1).await;
@@ -26,7 +25,7 @@ async fn groups_of_others_stay_attached_and_unchanged() {
     assert!(interface.is_superset(&[site.default_group.clone(), on_instance].into()), "{interface:?}");
     assert!(list.is_superset(&[site.default_group.clone(), on_store].into()), "{list:?}");
     assert_eq!((interface.len(), list.len()), (3, 3));
-    assert_eq!(foreign_rules(&aws).await.unwrap(), foreign);
+    assert_untouched(&aws, &before).await;
     assert_settled(&aws, &site.vpc).await;
 }
 
@@ -37,7 +36,7 @@ async fn a_pair_made_by_the_console_is_left_exactly_as_it_is() {
     let store = site.silent_aurora("orders", "orders").await.unwrap();
     let by_console = site.launch(None).await.unwrap();
     let (store_side, instance_side) = site.connect_as_the_console(&by_console, &store, 1).await.unwrap();
-    let foreign = foreign_rules(&aws).await.unwrap();
+    let before = foreign(&aws).await.unwrap();
     let groups = interface_groups(&aws, &by_console.interface).await.unwrap();
 
     site.tag_silently(&by_console, "orders").await.unwrap();
@@ -54,7 +53,7 @@ async fn a_pair_made_by_the_console_is_left_exactly_as_it_is() {
     assert!(!interface_groups(&aws, &second.interface).await.unwrap().contains(&instance_side));
     assert!(store_groups(&aws, &store).await.unwrap().contains(&store_side));
     assert_eq!(interface_groups(&aws, &by_console.interface).await.unwrap(), groups);
-    assert_eq!(foreign_rules(&aws).await.unwrap(), foreign);
+    assert_untouched(&aws, &before).await;
     assert_settled(&aws, &site.vpc).await;
 }
 
@@ -115,18 +114,4 @@ async fn a_full_interface_and_a_full_store_are_reported_and_nothing_is_made() {
     assert_eq!(connection(&aws, &full_instance, &roomy).await.unwrap(), None);
     assert_eq!(owned_groups(&aws).await.unwrap(), BTreeSet::new());
     assert_settled(&aws, &site.vpc).await;
-}
-
-#[tokio::test]
-async fn a_dry_run_reads_plans_and_changes_nothing() {
-    let options = LeaseOptions::default().parameter("SweepMinutes", "60").parameter("Mode", "dry-run");
-    let aws = tagwire_local_aws::LocalAws::lease_with(options).await.unwrap();
-    let site = Site::create(&aws, 1).await.unwrap();
-    site.aurora("orders", "orders").await.unwrap();
-    let instance = site.launch(Some("orders")).await.unwrap();
-    aws.settle().await.unwrap();
-    assert_eq!(verdicts(&aws, &instance).await, BTreeSet::from(["connecting".to_owned()]));
-    assert!(outcomes(&aws, &site.vpc).await.contains("dry-run"));
-    assert_eq!(writes(&aws).len(), 0);
-    assert_eq!(owned_groups(&aws).await.unwrap(), BTreeSet::new());
 }

@@ -1,14 +1,128 @@
 //! What most tests do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use tagwire_acceptance::{Launched, Store, connection, is_write};
+use tagwire_acceptance::{Foreign, Launched, Pair, Place, Site, Store, connection, foreign, is_write, pair};
 use tagwire_local_aws::{Call, LeaseOptions, LocalAws};
 
 /// A local AWS whose own schedule does not fire while a test runs.
 pub(crate) async fn lease() -> LocalAws {
-    LocalAws::lease_with(LeaseOptions::default().parameter("SweepMinutes", "60")).await.unwrap()
+    lease_with(&[]).await
+}
+
+/// The same with parameters that do not have their default.
+pub(crate) async fn lease_with(changed: &[(&str, &str)]) -> LocalAws {
+    let options = LeaseOptions { parameters: parameters(changed), ..LeaseOptions::default() };
+    LocalAws::lease_with(options).await.unwrap()
+}
+
+/// The parameters of a stack whose own schedule does not fire while a test runs.
+pub(crate) fn parameters(changed: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let quiet = ("SweepMinutes", "60");
+    changed.iter().chain([&quiet]).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+/// A VPC in which a cluster named `orders` is joined to `N` instances; both sides wear groups of others as well.
+pub(crate) struct Joined<'aws, const N: usize> {
+    aws: &'aws LocalAws,
+    pub(crate) site: Site<'aws>,
+    pub(crate) store: Store,
+    pub(crate) instances: [Launched; N],
+    pub(crate) before: Foreign,
+}
+
+impl<'aws, const N: usize> Joined<'aws, N> {
+    pub(crate) async fn make(aws: &'aws LocalAws) -> Self {
+        Self::at(aws, Site::create(aws, 1).await.unwrap().place()).await
+    }
+
+    pub(crate) async fn at(aws: &'aws LocalAws, place: Place) -> Self {
+        let site = place.on(aws);
+        let (web, backup) = (site.group("web").await.unwrap(), site.group("backup").await.unwrap());
+        site.open(&web, "10.0.0.0/8").await.unwrap();
+        let store = site.silent_aurora("orders", "orders").await.unwrap();
+        site.set_store_groups(&store, vec![site.default_group.clone(), backup]).await.unwrap();
+        let number = i32::try_from(N).unwrap();
+        let groups = [site.default_group.clone(), web];
+        let instances = site.launch_many(number, Some("orders"), &groups).await.unwrap().try_into().unwrap();
+        let before = foreign(aws).await.unwrap();
+        let joined = Self { aws, site, store, instances, before };
+        aws.settle().await.unwrap();
+        for instance in &joined.instances {
+            assert_connected(aws, instance, &joined.store, 1).await;
+        }
+        aws.forget_calls();
+        joined
+    }
+
+    /// The pair, which is there.
+    pub(crate) async fn pair(&self) -> Pair {
+        pair(self.aws, &self.store).await.unwrap().unwrap()
+    }
+
+    /// The instances that are connected.
+    pub(crate) async fn connected(&self) -> Vec<&Launched> {
+        let mut connected = Vec::new();
+        for instance in &self.instances {
+            if connection(self.aws, instance, &self.store).await.unwrap().is_some() {
+                connected.push(instance);
+            }
+        }
+        connected
+    }
+
+    /// Nothing is left to do, and nothing of others was touched.
+    pub(crate) async fn end(&self) {
+        assert_settled(self.aws, &self.site.vpc).await;
+        assert_untouched(self.aws, &self.before).await;
+    }
+}
+
+/// Has everything looked at, and waits until all work is done.
+pub(crate) async fn sweep(aws: &LocalAws) {
+    aws.sweep().await.unwrap();
+    aws.settle().await.unwrap();
+}
+
+/// Makes everything that is remembered older, as if that time had passed.
+pub(crate) async fn let_pass(aws: &LocalAws, minutes: i64) {
+    let older = |at: &Value| {
+        let at: Timestamp = at.as_str().unwrap().parse().unwrap();
+        json!((at - SignedDuration::from_mins(minutes)).to_string())
+    };
+    for mut item in aws.state_items().await.unwrap() {
+        if let Some(since) = item.get_mut("since") {
+            *since = older(since);
+        }
+        for removal in item.get_mut("removals").and_then(Value::as_array_mut).into_iter().flatten() {
+            removal[0] = older(&removal[0]);
+        }
+        aws.put_state_item(&item).await.unwrap();
+    }
+}
+
+/// What was logged under a code, about anything.
+pub(crate) async fn said(aws: &LocalAws, code: &str) -> Vec<String> {
+    let records = aws.records().await.unwrap();
+    let of_code = records.iter().filter(|line| line["code"] == code);
+    of_code.filter_map(|line| line["message"].as_str().map(str::to_owned)).collect()
+}
+
+pub(crate) async fn assert_apart(aws: &LocalAws, instance: &Launched, store: &Store) {
+    let found = connection(aws, instance, store).await.unwrap();
+    assert_eq!(found, None, "{} reaches {}", instance.id, store.arn);
+}
+
+/// What is not tagwire's is as it was.
+pub(crate) async fn assert_untouched(aws: &LocalAws, before: &Foreign) {
+    assert_eq!(before.differences(&foreign(aws).await.unwrap()), Vec::<String>::new());
+}
+
+/// The actions of calls.
+pub(crate) fn actions(calls: &[Call]) -> Vec<&str> {
+    calls.iter().map(|call| call.action.as_str()).collect()
 }
 
 /// The outcome codes that were logged about a message, an instance, a store or a VPC.
@@ -45,11 +159,11 @@ pub(crate) async fn assert_connected(aws: &LocalAws, instance: &Launched, store:
     });
     assert_eq!(
         (found.store_side.as_str(), found.instance_side.as_str(), found.port),
-        (format!("rds-ec2-{number}").as_str(), format!("ec2-rds-{number}").as_str(), 5432)
+        (format!("rds-ec2-{number}").as_str(), format!("ec2-rds-{number}").as_str(), store.ports.0)
     );
 }
 
-/// Whether the text of a log line tells that a function changed something.
+/// The calls that changed something.
 pub(crate) fn writes(aws: &LocalAws) -> Vec<Call> {
     aws.calls().into_iter().filter(is_write).collect()
 }
@@ -70,7 +184,7 @@ pub(crate) async fn assert_settled(aws: &LocalAws, vpc: &str) {
         .find(|line| line["record"] == "outcome" && line["logical_id"] == "ConnectFunction" && line["about"] == vpc);
     let outcome = outcome.unwrap_or_else(|| panic!("connect did not look at {vpc}: {records:#?}"));
     assert_eq!(outcome["code"], "unchanged", "{outcome}");
-    assert_eq!(writes(aws).iter().map(|call| &call.action).collect::<Vec<_>>(), Vec::<&String>::new());
+    assert_eq!(actions(&writes(aws)), Vec::<&str>::new());
 }
 
 /// An SQS event with these bodies, as Lambda hands it to a function.

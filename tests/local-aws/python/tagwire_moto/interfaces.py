@@ -163,9 +163,17 @@ def _install_describe() -> None:
 
 def _install_managed() -> None:
     @mend(NetworkInterfaceBackend)
-    def get_all_network_interfaces(original: Callable[..., Any], self: Any, *arguments: Any, **named: Any) -> Any:
+    def get_all_network_interfaces(
+        original: Callable[..., Any], self: Any, eni_ids: list[str] | None = None, filters: Any = None
+    ) -> list[NetworkInterface]:
         _follow_stores(self)
-        return original(self, *arguments, **named)
+        # moto wants all of the groups that a filter names, where AWS wants any of them.
+        others = {name: values for name, values in (filters or {}).items() if name != "group-id"}
+        found = original(self, eni_ids, others)
+        if "group-id" not in (filters or {}):
+            return found
+        wanted = set(filters["group-id"])
+        return [interface for interface in found if wanted & {group.id for group in interface.group_set}]
 
     @mend(ElasticNetworkInterfaces)
     def delete_network_interface(original: Callable[..., Any], self: Any) -> Any:

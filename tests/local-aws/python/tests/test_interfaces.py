@@ -146,3 +146,11 @@ def test_groups_of_an_instance_with_two_interfaces_are_set_by_interface(network)
     assert ids(described["SecurityGroups"]) == {network.default_group, group}
     call = network.ec2.modify_instance_attribute
     assert refusal(call, InstanceId=instance["InstanceId"], Groups=[group]) == "InvalidInstanceID"
+
+
+def test_interfaces_that_wear_any_of_several_groups_are_found(network):
+    groups = [network.group(), network.group(), network.group()]
+    one, two = network.instance(groups[0]), network.instance(groups[1])
+    filters = [{"Name": "vpc-id", "Values": [network.vpc]}, {"Name": "group-id", "Values": groups}]
+    answer = network.ec2.describe_network_interfaces(Filters=filters)
+    assert {interface["NetworkInterfaceId"] for interface in answer["NetworkInterfaces"]} == {primary(one), primary(two)}

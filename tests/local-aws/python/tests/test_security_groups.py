@@ -213,3 +213,17 @@ def test_filters_of_groups(network):
 def test_unknown_filter_is_refused(network):
     call = network.ec2.describe_security_groups
     assert refusal(call, Filters=[{"Name": "colour", "Values": ["red"]}]) == "InvalidParameterValue"
+
+
+def test_groups_whose_rules_name_a_group_are_found_in_either_direction(network):
+    named, inbound, outbound = network.group(), network.group(), network.group()
+    network.group()
+    network.ec2.authorize_security_group_ingress(GroupId=inbound, IpPermissions=[tcp(named)])
+    network.ec2.authorize_security_group_egress(GroupId=outbound, IpPermissions=[tcp(named)])
+
+    def naming(name):
+        filters = [{"Name": "vpc-id", "Values": [network.vpc]}, {"Name": name, "Values": [named, "sg-00000000000000000"]}]
+        return [group["GroupId"] for group in network.ec2.describe_security_groups(Filters=filters)["SecurityGroups"]]
+
+    assert naming("ip-permission.group-id") == [inbound]
+    assert naming("egress.ip-permission.group-id") == [outbound]

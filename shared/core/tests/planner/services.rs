@@ -1,0 +1,148 @@
+//! Every kind of data store goes through the same planner; what differs is its row.
+
+use tagwire_core::service::SERVICES;
+use tagwire_world::World;
+
+use crate::case::{case, holds};
+
+/// The kinds of store, the words of their services in names, and the ports they listen on.
+const KINDS: [(&str, &str, &str, &str); 8] = [
+    ("db", "db", "rds", "5432"),
+    ("cluster", "cluster", "rds", "5432"),
+    ("docdb", "cluster", "docdb", "27017"),
+    ("neptune", "cluster", "neptune", "8182"),
+    ("replicationgroup", "replicationgroup", "elasticache", "6379"),
+    ("cache", "cache", "elasticache", "11211"),
+    ("serverlesscache", "serverlesscache", "elasticache", "6379-6380"),
+    ("warehouse", "warehouse", "redshift", "5439"),
+];
+
+#[test]
+fn every_service_has_a_kind_here() {
+    for row in &SERVICES {
+        assert!(KINDS.iter().any(|(_, _, word, _)| row.store_side == format!("{word}-ec2")), "{}", row.title);
+    }
+}
+
+#[test]
+fn every_kind_of_store_gets_a_pair_with_its_service_s_names_and_its_own_ports() {
+    for (kind, shown, word, ports) in KINDS {
+        case(&format!("instance i-1 connect=orders\n{kind} orders connect=orders")).changes(&format!(
+            "create {word}-ec2-1 for {shown}/orders
+             create ec2-{word}-1 for {shown}/orders
+             allow in {word}-ec2-1: tcp {ports} from ec2-{word}-1
+             allow in ec2-{word}-1: tcp {ports} to {word}-ec2-1
+             attach {word}-ec2-1 to {shown}/orders
+             attach ec2-{word}-1 to eni-1 of i-1: shares orders with {shown}/orders"
+        ));
+    }
+}
+
+#[test]
+fn every_kind_of_store_is_connected_once_its_pair_is_there() {
+    for (kind, ..) in KINDS {
+        case(&format!("instance i-1 connect=orders\n{kind} orders connect=orders\npair orders 1 worn-by=i-1"))
+            .changes_nothing()
+            .codes(&[]);
+    }
+}
+
+#[test]
+fn every_kind_of_store_is_refused_for_the_same_reasons() {
+    for (kind, ..) in KINDS {
+        for (option, code) in [
+            ("classic", "ec2-classic"),
+            ("state=deleting", "not-available"),
+            ("port=none state=creating", "not-available"),
+            ("groups=a,b,c,d,e", "store-group-limit"),
+            ("block", "blocked"),
+            ("hold", "held"),
+            ("member-of=big", "cluster-member"),
+        ] {
+            let case = case(&format!("instance i-1 connect=orders\n{kind} orders connect=orders {option}"));
+            case.changes_nothing().codes(&[code]);
+        }
+        case(&format!("instance i-1 connect=orders wears=a,b,c,d,e\n{kind} orders connect=orders"))
+            .changes_nothing()
+            .codes(&["interface-group-limit"]);
+    }
+}
+
+#[test]
+fn a_state_that_holds_a_store_back_is_its_service_s_own() {
+    let waits = |line: &str| {
+        let case = case(&format!("instance i-1 connect=orders\n{line} connect=orders\npair orders 1 loose"));
+        !case.plan.changes().iter().any(|change| change.starts_with("attach") && !change.contains("to eni-1"))
+    };
+    for (line, expected) in [
+        ("replicationgroup orders state=snapshotting", true),
+        ("replicationgroup orders state=modifying", true),
+        ("cache orders state=\"rebooting cluster nodes\"", true),
+        ("serverlesscache orders state=MODIFYING", true),
+        ("serverlesscache orders state=AVAILABLE", false),
+        ("warehouse orders state=paused", true),
+        ("warehouse orders state=\"available, prep-for-resize\"", false),
+        // RDS takes a change while it backs up, Redshift names no such state.
+        ("db orders state=backing-up", false),
+        ("warehouse orders state=backing-up", true),
+    ] {
+        assert_eq!(waits(line), expected, "{line}");
+    }
+}
+
+#[test]
+fn numbers_are_counted_for_each_service_alone() {
+    case(
+        "instance i-1 connect=orders
+         replicationgroup orders connect=orders
+         warehouse other connect=other
+         pair other 1",
+    )
+    .changes(
+        "create elasticache-ec2-1 for replicationgroup/orders
+         create ec2-elasticache-1 for replicationgroup/orders
+         allow in elasticache-ec2-1: tcp 6379 from ec2-elasticache-1
+         allow in ec2-elasticache-1: tcp 6379 to elasticache-ec2-1
+         attach elasticache-ec2-1 to replicationgroup/orders
+         attach ec2-elasticache-1 to eni-1 of i-1: shares orders with replicationgroup/orders",
+    );
+}
+
+#[test]
+fn an_application_s_stores_fill_an_interface_and_what_does_not_fit_is_the_same_every_time() {
+    let lines = [
+        "instance i-1 connect=orders,cache wears=web",
+        "cluster aurora connect=orders",
+        "db postgres connect=orders",
+        "replicationgroup valkey connect=cache",
+        "cache memcached connect=cache",
+        "serverlesscache serverless connect=cache",
+        "warehouse warehouse connect=orders",
+    ];
+    let forwards = case(&lines.join("\n")).codes(&["interface-group-limit", "interface-group-limit"]);
+    let backwards = case(&lines.iter().rev().copied().collect::<Vec<_>>().join("\n"));
+    assert_eq!(forwards.plan.to_string(), backwards.plan.to_string());
+    let said = forwards.plan.to_string();
+    for refused in ["serverlesscache/serverless", "warehouse/warehouse"] {
+        assert!(said.contains(&format!("i-1 and {refused}: not connected")), "{said}");
+    }
+}
+
+#[test]
+fn nothing_is_taken_away_on_the_word_of_the_tag_index_alone() {
+    for (kind, state, leaves) in [
+        ("replicationgroup", "modifying", false),
+        ("cache", "modifying", false),
+        ("serverlesscache", "MODIFYING", false),
+        ("replicationgroup", "available", true),
+        ("db", "modifying", true),
+        ("warehouse", "modifying", true),
+    ] {
+        let world = format!(
+            "instance i-1 connect=orders\n{kind} billing connect=billing state={state}\npair billing 1 worn-by=i-1"
+        );
+        let plan = holds(&World::read(&world).unwrap()).unwrap();
+        assert_eq!(!plan.interfaces.is_empty(), leaves, "{world}\n{plan}");
+        assert!(leaves || !plan.stores_to_revisit().is_empty(), "it is looked at again: {world}\n{plan}");
+    }
+}

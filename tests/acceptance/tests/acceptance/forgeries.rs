@@ -1,0 +1,71 @@
+//! Groups that look like tagwire's and are not, and pairs of which there are too many.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_ec2::types as ec2;
+use tagwire_acceptance::{CONNECT, Foreign, foreign, interface_groups, owned_groups, rules_of, store_groups};
+use tagwire_local_aws::LocalAws;
+
+use crate::support::{Joined, actions, assert_settled, assert_untouched, findings, lease, sweep, writes};
+
+/// Makes a group with the description and tags of another one.
+async fn imitate(aws: &LocalAws, vpc: &str, like: &str, name: &str, described: bool, tagged: bool) -> String {
+    let model = aws.ec2().describe_security_groups().group_ids(like).send().await.unwrap();
+    let model = &model.security_groups()[0];
+    let description = if described { model.description().unwrap() } else { "a group of the web shop" };
+    let mut request = aws.ec2().create_security_group().vpc_id(vpc).group_name(name).description(description);
+    if tagged {
+        let tags = ec2::TagSpecification::builder().resource_type(ec2::ResourceType::SecurityGroup);
+        request = request.tag_specifications(tags.set_tags(Some(model.tags().to_vec())).build());
+    }
+    request.send().await.unwrap().group_id().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn forged_lost_and_surplus_groups_are_reported_and_never_touched() {
+    let aws = lease().await;
+    let joined = Joined::<1>::make(&aws).await;
+    let [instance] = &joined.instances;
+    let (pair, vpc) = (joined.pair().await, joined.site.vpc.as_str());
+    let forged = imitate(&aws, vpc, &pair.instance_side, "web-shop", false, true).await;
+    let named_like_ours = joined.site.group("ec2-rds-7").await.unwrap();
+    let lost = imitate(&aws, vpc, &pair.store_side, "rds-ec2-8", true, false).await;
+    let second = [
+        imitate(&aws, vpc, &pair.store_side, "rds-ec2-9", true, true).await,
+        imitate(&aws, vpc, &pair.instance_side, "ec2-rds-9", true, true).await,
+    ];
+    for group in [&forged, &named_like_ours, &lost, &second[0]] {
+        joined.site.open(group, "198.51.100.0/24").await.unwrap();
+    }
+    let worn = [joined.site.default_group.clone(), forged.clone(), named_like_ours];
+    let bystander = joined.site.launch_with(None, &worn).await.unwrap();
+    let mut groups: Vec<String> = store_groups(&aws, &joined.store).await.unwrap().into_iter().collect();
+    groups.push(lost.clone());
+    joined.site.set_store_groups(&joined.store, groups).await.unwrap();
+    aws.settle().await.unwrap();
+    let before: Foreign = foreign(&aws).await.unwrap();
+    let surplus = rules_of(&aws, &second[0]).await.unwrap();
+    let owned = owned_groups(&aws).await.unwrap();
+    assert_eq!(owned.len(), 4);
+
+    sweep(&aws).await;
+    for (about, code) in
+        [(&forged, "ownership-forged"), (&lost, "ownership-lost"), (&joined.store.arn, "ambiguous-pair")]
+    {
+        assert_eq!(findings(&aws, about).await, BTreeSet::from([code.to_owned()]), "{about}");
+    }
+    assert_eq!(actions(&writes(&aws)), Vec::<&str>::new());
+
+    // Also when the store takes no part any more: its connections go, and a person looks at the groups.
+    aws.untag(&joined.store.arn, CONNECT).await.unwrap();
+    aws.settle().await.unwrap();
+    sweep(&aws).await;
+    assert!(!interface_groups(&aws, &instance.interface).await.unwrap().contains(&pair.instance_side));
+    assert!(!store_groups(&aws, &joined.store).await.unwrap().contains(&pair.store_side));
+    assert!(store_groups(&aws, &joined.store).await.unwrap().contains(&lost));
+    assert_eq!(owned_groups(&aws).await.unwrap(), owned);
+    assert_eq!(rules_of(&aws, &second[0]).await.unwrap(), surplus);
+    assert_eq!(interface_groups(&aws, &bystander.interface).await.unwrap(), worn.into());
+    assert_settled(&aws, vpc).await;
+    assert_untouched(&aws, &before).await;
+}
