@@ -62,7 +62,11 @@ fn excuses(plan: &Plan, instance: &Instance, store: &DataStore) -> bool {
             Subject::Store(arn) => *arn == store.arn,
             Subject::Group(_) => false,
         };
-        about && matches!(finding.reason.code(), "held" | "invalid-tag" | "last-group" | "disconnects-held-back")
+        about
+            && matches!(
+                finding.reason.code(),
+                "held" | "invalid-tag" | "last-group" | "not-available" | "disconnects-held-back"
+            )
     })
 }
 

@@ -106,7 +106,7 @@ impl World {
         }
     }
 
-    /// Somebody adds a rule to a group, whose ever it is.
+    /// Somebody adds a rule to a group, ours or theirs.
     pub(crate) fn they_add_rule(&mut self, group: &SecurityGroupId, rule: Rule) {
         self.groups.get_mut(group).unwrap().group.rules.insert(rule.clone());
         if let Some(made) = self.their_groups.get_mut(group) {

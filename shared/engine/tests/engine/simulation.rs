@@ -436,7 +436,6 @@ impl Story {
                 }
             }
         });
-        // Hours in which whatever was taken off by hand too often is forgotten by nobody.
         let due = self.site.look(due_at_once);
         for sweeps in 0.. {
             assert!(sweeps < 40, "the sweeps never end");
