@@ -290,6 +290,9 @@ impl<'plan> Checker<'plan> {
         if !takes_part || store.wishes.blocked || store.wishes.held {
             refuse(store.arn.to_string(), "the data store takes no part, is blocked or held");
         }
+        if !store.tags_are_certain() {
+            refuse(store.arn.to_string(), "it is not certain what its tags are");
+        }
         let CidrTag::Peers(asked_for) = &store.wishes.allow_cidr else {
             return refuse(store.arn.to_string(), "its tag asks for nothing or cannot be read");
         };
@@ -787,7 +790,9 @@ impl<'plan> Checker<'plan> {
             if templates.is_none_or(|templates| templates.found.contains(group.id())) {
                 refuse("a launch template names it, or not all were read");
             }
+            let uncertain = store.is_some_and(|store| of_cidr && !store.tags_are_certain());
             let holds = match teardown.because {
+                _ if uncertain => false,
                 Because::StoreGone => self.is_gone(owned),
                 Because::StoreOptedOut => store.is_some_and(|store| {
                     store.vpc.as_ref() == Some(&self.seen.vpc)

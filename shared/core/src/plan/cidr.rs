@@ -33,7 +33,8 @@ fn stores<'view>(view: &'view View<'_>) -> impl Iterator<Item = &'view DataStore
 pub(super) fn leave<'view>(plan: &mut Plan, view: &'view View<'_>, departures: &mut Departures<'_>) -> Last<'view> {
     let mut last = Last::new();
     for store in stores(view) {
-        if let Wish::Leaves(ground) = wish(store)
+        if store.tags_are_certain()
+            && let Wish::Leaves(ground) = wish(store)
             && Clients::of(view, store).leave(plan, departures, ground).is_err()
         {
             last.insert(&store.id);
@@ -52,6 +53,14 @@ pub(super) fn decide(plan: &mut Plan, view: &View<'_>, departures: &mut Departur
     for store in stores(view) {
         let clients = Clients::of(view, store);
         plan.findings.extend(clients.ambiguity());
+        // What may be stale is no ground to let anybody in, nor to keep anybody out.
+        if !store.tags_are_certain() {
+            let concerned = !clients.groups.is_empty() || !store.wishes.allow_cidr.asks_for_none();
+            if let Some(reason) = refuse::list_waits(store).filter(|_| concerned) {
+                clients.say(plan, reason);
+            }
+            continue;
+        }
         match wish(store) {
             Wish::Nothing => {}
             Wish::Unreadable(reason) => clients.say(plan, reason),

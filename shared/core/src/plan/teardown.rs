@@ -13,7 +13,7 @@ use crate::{
     group::{Owned, OwnedGroup, Role},
     id::{InterfaceId, SecurityGroupId, StoreArn, StoreId},
     memory::{Attached, Memory, Note, Target},
-    model::Instance,
+    model::{DataStore, Instance},
     observation::{Bearer, Scope},
     rule::{Peer, Rule},
     service::Side,
@@ -146,7 +146,9 @@ fn end_cidr_groups<'view>(plan: &mut Plan, view: &'view View<'_>, departures: &D
         }
         let unasked = cidr_unasked(view, store);
         let because = ended(view, store, &groups).or_else(|| unasked.then_some(Because::CidrNotAskedFor));
-        let because = because.filter(|_| groups.len() == 1 && is_off(plan, view, departures, store, &groups));
+        let certain = view.store(store).is_none_or(DataStore::tags_are_certain);
+        let because =
+            because.filter(|_| certain && groups.len() == 1 && is_off(plan, view, departures, store, &groups));
         if let Some(because) = because.filter(|_| may_be_deleted(plan, view, &groups)) {
             ends.insert((Kind::Cidr, store.clone()), End::of(view, because, &groups));
         }

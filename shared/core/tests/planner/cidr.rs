@@ -640,3 +640,34 @@ fn clients_that_leave_make_room_for_the_pair() {
     assert!(change.attach.is_some() && matches!(change.cidr, Some(CidrChange::Detach { .. })), "{plan}");
     case(&format!("{world}\nmax 0")).changes_nothing().codes(&["store-group-limit", "disconnects-held-back"]);
 }
+
+#[test]
+fn the_tags_of_a_cache_that_is_not_available_decide_nothing() {
+    let group = "group elasticache-cidr-1 tagged=orders/cidr ours=cidr rule=\"tcp 6379 from 203.0.113.0/24\"";
+    for (tags, worn) in
+        [("connect=orders allow-cidr=198.51.100.0/24", ""), ("connect=orders", ""), ("connect=orders", "on=orders")]
+    {
+        let plan = case(&format!("replicationgroup orders {tags} state=modifying\nallow-cidr\n{group} {worn}"))
+            .changes_nothing();
+        assert_eq!(plan.plan.stores_to_revisit().len(), 1, "{tags}");
+        let ready = format!("replicationgroup orders {tags}\nallow-cidr\n{group} {worn}");
+        assert!(!case(&ready).plan.is_empty(), "{tags}");
+    }
+    let certain = format!("replicationgroup orders connect=orders allow-cidr=198.51.100.0/24\nallow-cidr\n{group}");
+    let is_it = |violation: &Violation| matches!(violation, Violation::NotAllowed { .. });
+    refused(&certain, |_| {}, &certain.replace("connect=orders", "connect=orders state=modifying"), is_it);
+}
+
+#[test]
+fn every_kind_of_store_has_a_name_for_the_group_and_its_own_ports() {
+    for (kind, name, ports) in [
+        ("warehouse", "redshift-cidr-1", "5439"),
+        ("serverlesscache", "elasticache-cidr-1", "6379-6380"),
+        ("docdb", "docdb-cidr-1", "27017"),
+        ("neptune", "neptune-cidr-1", "8182"),
+    ] {
+        let plan = case(&format!("{kind} orders connect=orders allow-cidr=203.0.113.0/24\nallow-cidr")).plan;
+        let rule = format!("allow in {name}: tcp {ports} from 203.0.113.0/24");
+        assert!(plan.changes().contains(&rule), "{plan}");
+    }
+}
