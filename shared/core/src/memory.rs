@@ -54,7 +54,8 @@ impl Window {
         policy.max_disconnects.saturating_sub(usize::try_from(used).unwrap_or(usize::MAX))
     }
 
-    /// The window after `count` more removals at `now`; what lies further back is forgotten.
+    /// The window after `count` more removals at `now`, the moment from which their run decided: they
+    /// are made within the run, a minute later at most. What lies further back is forgotten.
     #[must_use]
     pub fn with(&self, count: usize, now: Timestamp, policy: &Policy) -> Self {
         let added = (now, u32::try_from(count).unwrap_or(u32::MAX));

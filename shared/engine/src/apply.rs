@@ -1022,8 +1022,9 @@ async fn change_store<C: Change>(
         return Err(Failure::Changed { what, passing: store.readiness() == Readiness::Later });
     }
     let list = store.lasting_groups().filter(|group| !leaves(group)).chain(attach).cloned().collect();
-    let list =
-        GroupList::new(list, store.service.row().store_group_limit).map_err(|problem| Failure::List { problem })?;
+    // A list that only gets shorter is never too long, whatever the limit is taken to be.
+    let limit = if attach.is_some() { store.service.row().store_group_limit } else { usize::MAX };
+    let list = GroupList::new(list, limit).map_err(|problem| Failure::List { problem })?;
     cloud.set_store_groups(&store.arn, &list).await.map(|()| Ensure::Done).map_err(fresh)
 }
 
@@ -1038,6 +1039,7 @@ async fn change_interface<C: Change>(
     if list == interface.groups {
         return Ok(Ensure::NotNeeded);
     }
-    let list = GroupList::new(list, policy.interface_group_limit).map_err(|problem| Failure::List { problem })?;
+    let limit = if groups.is_empty() { usize::MAX } else { policy.interface_group_limit };
+    let list = GroupList::new(list, limit).map_err(|problem| Failure::List { problem })?;
     cloud.set_interface_groups(&interface.id, &list).await.map(|()| Ensure::Done).map_err(fresh)
 }

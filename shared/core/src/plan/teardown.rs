@@ -69,6 +69,9 @@ pub(super) fn tear_down(plan: &mut Plan, view: &View<'_>, departures: &Departure
         // Two pairs of one store are left to a person.
         let is_one_pair =
             Side::BOTH.iter().all(|side| groups.iter().filter(|owned| owned.name.side == *side).count() < 2);
+        if ended == Some(Because::StoreGone) && !is_one_pair {
+            plan.findings.extend(ambiguity(view, &groups));
+        }
         let Some(because) = because.filter(|_| is_one_pair) else { continue };
         if may_be_deleted(plan, view, &groups) {
             ends.insert((Kind::Pair, store.clone()), End::of(view, because, &groups));
@@ -99,6 +102,13 @@ pub(super) fn tear_down(plan: &mut Plan, view: &View<'_>, departures: &Departure
     }
     follow_tags(plan, view);
     forget_deleted(plan, view);
+}
+
+/// Says so of a store that is gone; of one that is there it is said where its pair is chosen.
+fn ambiguity(view: &View<'_>, groups: &[&Owned]) -> Option<Finding> {
+    let arn = groups.iter().find_map(|owned| view.arn_of(owned))?;
+    let all = groups.iter().map(|owned| owned.group.id().clone()).collect();
+    Some(Finding { subject: Subject::Store(arn), reason: Reason::AmbiguousPair { groups: all } })
 }
 
 /// Whether no tags ask for a store's pair. One that is asked for and cannot be attached at present is

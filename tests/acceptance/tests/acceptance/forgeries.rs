@@ -39,9 +39,9 @@ async fn forged_lost_and_surplus_groups_are_reported_and_never_touched() {
     }
     let worn = [joined.site.default_group.clone(), forged.clone(), named_like_ours];
     let bystander = joined.site.launch_with(None, &worn).await.unwrap();
-    let mut groups: Vec<String> = store_groups(&aws, &joined.store).await.unwrap().into_iter().collect();
-    groups.push(lost.clone());
-    joined.site.set_store_groups(&joined.store, groups).await.unwrap();
+    let mut of_store: Vec<String> = store_groups(&aws, &joined.store).await.unwrap().into_iter().collect();
+    of_store.push(lost.clone());
+    joined.site.set_store_groups(&joined.store, of_store).await.unwrap();
     aws.settle().await.unwrap();
     let before: Foreign = foreign(&aws).await.unwrap();
     let surplus = rules_of(&aws, &second[0]).await.unwrap();
