@@ -1023,7 +1023,7 @@ async fn change_store<C: Change>(
     }
     let list = store.lasting_groups().filter(|group| !leaves(group)).chain(attach).cloned().collect();
     // A list that only gets shorter is never too long, whatever the limit is taken to be.
-    let limit = if attach.is_some() { store.service.row().store_group_limit } else { usize::MAX };
+    let limit = if attach.is_empty() { usize::MAX } else { store.service.row().store_group_limit };
     let list = GroupList::new(list, limit).map_err(|problem| Failure::List { problem })?;
     cloud.set_store_groups(&store.arn, &list).await.map(|()| Ensure::Done).map_err(fresh)
 }
