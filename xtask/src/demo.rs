@@ -10,8 +10,8 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use tagwire_acceptance::{
-    CONNECT, Connection, Foreign, Kind, Launched, Site, Store, connection, foreign, interface_groups, is_write,
-    owned_groups,
+    CONNECT, Connection, Foreign, Kind, Launched, Rules, Site, Store, connection, foreign, interface_groups, is_write,
+    owned_groups, rules_of, store_groups,
 };
 use tagwire_local_aws::{LeaseOptions, LocalAws};
 
@@ -20,10 +20,13 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Groups that an interface takes unless the quota was raised.
 const INTERFACE_GROUPS: usize = 5;
+/// Where the laptop is: an address of those that are kept for documents.
+const LAPTOP: &str = "203.0.113.7/32";
 
 pub(crate) async fn run() -> ExitCode {
     say("Building the functions and starting a local AWS (the first time takes minutes) ...");
-    let aws = match Box::pin(LocalAws::lease_with(LeaseOptions::default().parameter("SweepMinutes", "60"))).await {
+    let options = LeaseOptions::default().parameter("SweepMinutes", "60").parameter("AllowCidr", "on");
+    let aws = match Box::pin(LocalAws::lease_with(options)).await {
         Ok(aws) => aws,
         Err(error) => {
             eprintln!("demo: failed: {error:#}");
@@ -62,10 +65,11 @@ async fn show(aws: &LocalAws) -> Result<usize> {
     say(&format!("Deployed template.yaml: {} functions.", functions.count()));
     let site = Site::create(aws, 1).await?;
     let before = foreign(aws).await?;
+    let warehouse = site.store(Kind::Warehouse, "orders-warehouse", "orders").await?;
     let stores = [
         site.aurora("orders", "orders").await?,
         site.postgres("orders-archive", "orders").await?,
-        site.store(Kind::Warehouse, "orders-warehouse", "orders").await?,
+        warehouse.clone(),
         site.store(Kind::ReplicationGroup, "orders-valkey", "orders-cache").await?,
         site.store(Kind::CacheCluster, "orders-memcached", "orders-cache").await?,
         site.store(Kind::ServerlessCache, "orders-serverless", "orders-cache").await?,
@@ -127,6 +131,10 @@ async fn show(aws: &LocalAws) -> Result<usize> {
     again(aws, &site).await?;
     say("A sweep over the whole VPC changed nothing.");
 
+    let group = let_laptop_in(aws, &warehouse).await?;
+    say(&format!(
+        "Tagged the warehouse tagwire:allow-cidr={LAPTOP}: the group {group} lets the laptop in, and nobody else."
+    ));
     take_away(aws, &site, &web, &before).await?;
     say(&format!("Took the tag off {}: it reaches no cache any more, and nothing else changed.", web.instance.id));
     again(aws, &site).await?;
@@ -237,6 +245,26 @@ async fn unchanged(aws: &LocalAws, before: &Foreign) -> Result<()> {
     let differences = before.differences(&foreign(aws).await?);
     ensure!(differences.is_empty(), "something that is not tagwire's was changed: {differences:?}");
     Ok(())
+}
+
+/// Tags a store for a client that is no instance; the name of the group that lets it in.
+async fn let_laptop_in(aws: &LocalAws, store: &Store) -> Result<String> {
+    aws.tag(&store.arn, "tagwire:allow-cidr", LAPTOP).await?;
+    aws.settle().await?;
+    let (first, last) = store.ports;
+    let wanted: Rules = [format!("in tcp {first}..{last} {LAPTOP}")].into();
+    for group in store_groups(aws, store).await? {
+        if rules_of(aws, &group).await? == wanted {
+            return name_of(aws, &group).await;
+        }
+    }
+    bail!("no group of {} lets in {LAPTOP} alone", store.arn)
+}
+
+async fn name_of(aws: &LocalAws, group: &str) -> Result<String> {
+    let found = aws.ec2().describe_security_groups().group_ids(group).send().await?;
+    let name = found.security_groups().first().and_then(|group| group.group_name()).context("the group has no name")?;
+    Ok(name.to_owned())
 }
 
 /// Takes an instance's tag off and waits until it reaches nothing any more.
