@@ -309,8 +309,8 @@ async fn prefix_lists_are_read_with_every_entry_and_those_of_aws_without() {
 
 #[tokio::test]
 async fn a_prefix_list_of_which_an_entry_was_not_read_is_a_gap() {
-    for bad in ["<a/>".to_owned(), entries("everybody", "")] {
-        let script = Script::default().then(200, LISTS).then(200, entries("203.0.113.0/24", "more")).then(400, bad);
+    for (status, bad) in [(400, "<a/>".to_owned()), (200, entries("everybody", ""))] {
+        let script = Script::default().then(200, LISTS).then(200, entries("203.0.113.0/24", "more")).then(status, bad);
         let reading = script.aws().prefix_lists(&[list_id("pl-1")].into()).await;
         let found: Vec<&str> = reading.found.iter().map(|list| list.id.as_str()).collect();
         assert_eq!((found, reading.gaps.len()), (vec!["pl-2"], 1));

@@ -254,7 +254,7 @@ impl Ec2 {
         let chunks = chunks(which.iter().map(|id| id.as_str().to_owned()));
         let listed = together(chunks.map(|ids| self.describe_prefix_lists(ids))).await;
         let mut reading = Reading { found: Vec::new(), gaps: listed.gaps };
-        let with_entries = listed.found.into_iter().map(async |list| {
+        let with_entries = listed.found.into_iter().map(|list| async move {
             // What AWS owns is not let in whatever it holds.
             if list.owner == mapping::AWS_OWNER { Reading::complete(vec![list]) } else { self.with_entries(list).await }
         });
