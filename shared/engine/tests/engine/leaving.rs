@@ -182,6 +182,28 @@ fn a_store_that_was_replaced_under_its_name_gets_a_pair_of_its_own_and_the_old_o
     site.is_at_rest();
 }
 
+/// A blue/green switch-over: the old database gets another name and keeps its identity, and one with
+/// another identity, which was made with the old one's groups, gets its name.
+#[test]
+fn a_switch_over_to_another_database_cuts_nobody_off() {
+    let site = site();
+    site.change(|world| {
+        world.rename_store("orders", "orders-old1");
+        world.store_like("orders-green", "orders-old1");
+        world.rename_store("orders-green", "orders");
+    });
+    site.hear(&[site.created(&cluster("orders")), site.created(&cluster("orders-old1"))]);
+    assert_eq!(reaching(&site, &cluster("orders")), ["1", "2", "3"]);
+    assert_eq!(reaching(&site, &cluster("orders-old1")), ["1", "2", "3"]);
+    site.next_sweep();
+    // The old one goes a while later. Its groups are still what joins the new one.
+    site.change(|world| world.delete_store("orders-old1"));
+    site.hear(&[site.deleted(&cluster("orders-old1"))]);
+    site.next_sweep();
+    assert_eq!(reaching(&site, &cluster("orders")), ["1", "2", "3"]);
+    site.is_at_rest();
+}
+
 #[test]
 fn a_store_that_was_replaced_without_a_tag_leaves_nothing_behind() {
     let site = site();

@@ -75,6 +75,16 @@ impl World {
         self.stores.get_mut(&cluster(name)).unwrap().id = identity;
     }
 
+    /// A store with an identity of its own and the tags and groups of another.
+    pub(crate) fn store_like(&mut self, name: &str, other: &str) {
+        let mut store = self.stores[&cluster(other)].clone();
+        store.arn = cluster(name);
+        store.id = StoreId::parse(format!("cluster-{}", name.to_uppercase())).unwrap();
+        self.theirs.insert(cluster(name).to_string(), self.theirs[cluster(other).as_str()].clone());
+        self.index.insert(cluster(name), store.wishes.connect.clone());
+        self.stores.insert(cluster(name), store);
+    }
+
     /// From now on the stores' own interfaces keep what they wear, whatever their lists say.
     pub(crate) fn interfaces_stay(&mut self) {
         self.lagging = self.store_interfaces();

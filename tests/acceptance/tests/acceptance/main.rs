@@ -6,6 +6,7 @@ mod bad_input;
 mod blocking;
 mod budget;
 mod caches_and_warehouses;
+mod cidr;
 mod clean_up;
 mod command_line;
 mod connecting;
