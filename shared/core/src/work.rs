@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{event::Hint, id::VpcId, observation::Scope};
 
-/// What made tagwire look. It is for logs only: what is done depends on what is there.
+/// What made tagwire look. What is done depends on what is there; the cause only decides whether
+/// something without a connect tag is worth a look, which it is when its tags have just changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {

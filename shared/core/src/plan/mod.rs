@@ -386,7 +386,8 @@ impl fmt::Display for Because {
     }
 }
 
-/// The end of a store's pair, or of its group for clients that are not instances. It is carried out last, when nothing wears it any more.
+/// The end of a store's pair, or of its group for clients that are not instances. It is carried out last,
+/// when nothing wears it any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Teardown {
     /// The store it belonged to; none when its groups have lost the tag that says it.
