@@ -193,14 +193,18 @@ vpc-1
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn exactly_what_the_plan_takes_away_has_the_sign_of_it(world in worlds()) {
             let planned = planned(&world);
             let plan = planned.1.plan();
-            let revoked = plan.pairs.values().map(|work| work.revoke.len());
-            let detached = plan.stores.values().map(|change| change.detach.len());
+            let of_clients = plan.cidrs.values().map(|work| work.revoke.len());
+            let revoked = plan.pairs.values().map(|work| work.revoke.len()).chain(of_clients);
+            let detached = plan.stores.values().map(|change| change.detached().count());
             let left = plan.interfaces.values().map(|change| change.detach.len());
-            let ended = plan.teardowns.values().map(|teardown| teardown.revoke.len() + teardown.delete.len());
+            let ends = plan.teardowns.values().chain(plan.cidr_teardowns.values());
+            let ended = ends.map(|teardown| teardown.revoke.len() + teardown.delete.len());
             let silenced = plan.statuses.iter().filter(|status| status.text.is_none()).count();
             let away: usize = revoked.chain(detached).chain(left).chain(ended).sum::<usize>() + silenced;
             let said = text(std::slice::from_ref(&planned), true);

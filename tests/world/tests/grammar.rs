@@ -126,6 +126,6 @@ fn an_error_names_its_line_and_what_is_wrong_with_it() {
     assert_eq!(refused("pair a 1 store-rule=\"tcp\""), "line 1: \"tcp\" is not a rule");
     assert_eq!(
         refused("gap tags"),
-        "line 1: \"tags\" is none of instances, stores, groups, wearers, templates, memory"
+        "line 1: \"tags\" is none of instances, stores, groups, wearers, templates, prefix-lists, memory"
     );
 }
