@@ -419,7 +419,8 @@ impl fmt::Display for Reason {
             ),
             Self::DisconnectsHeldBack { waiting, limit, window } => write!(
                 out,
-                "{waiting} more connections are to be removed, but at most {limit} of a VPC are in {window} seconds; the oldest go first in the next sweeps: if the tags were taken away by mistake, put them back and nothing more is lost"
+                "{} to be removed, but at most {limit} of a VPC are in {window} seconds; the oldest go first in the next sweeps: if the tags were taken away by mistake, put them back and nothing more is lost",
+                if *waiting == 1 { "1 connection more is".to_owned() } else { format!("{waiting} more connections are") }
             ),
             Self::Contested { group } => write!(
                 out,

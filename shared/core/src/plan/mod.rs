@@ -27,6 +27,7 @@ use self::{
 };
 pub use self::{
     rows::{PairRow, StoreRow},
+    show::{Action, Effect},
     status::{StatusChange, StatusOf},
 };
 use crate::{

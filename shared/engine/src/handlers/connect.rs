@@ -305,7 +305,7 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
     }
 
     fn item(&self, scope: Scope, tries: Tries) -> WorkItem {
-        WorkItem { version: VERSION, vpc: self.vpc.clone(), scope, cause: self.batch.cause, tries }
+        WorkItem { version: VERSION, vpc: self.vpc.clone(), scope, cause: self.batch.cause, tries, request: None }
     }
 
     /// Sends the same work to the end of the VPC's line: what came in meanwhile is looked at first, so
