@@ -1,6 +1,8 @@
 //! `tagwire`: looks at an account as the functions do, says what they would do and why, and has it done
 //! by them.
 
+mod apply;
+mod carry_out;
 mod installation;
 mod manual;
 mod output;
@@ -8,6 +10,7 @@ mod plan;
 mod progress;
 mod session;
 mod show;
+mod uninstall;
 
 use std::process::ExitCode;
 
@@ -41,6 +44,10 @@ struct Arguments {
 enum Command {
     /// Show what would change now, and why; change nothing.
     Plan(plan::Arguments),
+    /// Show what would change now, ask, and have it done by the stack.
+    Apply(apply::Arguments),
+    /// Have everything taken away that tagwire owns, before its stack is deleted.
+    Uninstall(uninstall::Arguments),
     /// Print a script that completes commands and options in a shell.
     Completions(manual::Completions),
     /// Print the manual page.
@@ -61,6 +68,8 @@ async fn main() -> ExitCode {
     let run = async {
         match command {
             Command::Plan(arguments) => plan::run(&global, arguments).await,
+            Command::Apply(arguments) => apply::run(&global, arguments).await,
+            Command::Uninstall(arguments) => uninstall::run(&global, arguments).await,
             Command::Completions(arguments) => manual::completions(&arguments, Arguments::command()),
             Command::Man => manual::man(&Arguments::command()),
         }
