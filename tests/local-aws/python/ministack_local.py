@@ -15,6 +15,7 @@ What differs from plain ministack:
   metric filters of its log group.
 - A function's name is in the user agent of the AWS calls that it makes, the ARN of its role in their
   session token, so that the other server can tell who called.
+- ``DescribeStackResources`` finds a stack by the physical id of one of its resources.
 - A table of a stack has the expiry, recovery and encryption that its template asks for, and a stack
   that is made again gets a new table: one that was retained keeps its name and its items.
 - ``GET /tagwire/state`` tells, as of one moment, what lies in each queue and what is running.
@@ -70,14 +71,39 @@ def main() -> None:
 def _mend(function_log: Path) -> None:
     from ministack.core import lambda_runtime
     from ministack.services import dynamodb, eventbridge, lambda_svc
-    from ministack.services.cloudformation import provisioners
+    from ministack.services import cloudformation
+    from ministack.services.cloudformation import handlers, provisioners
 
+    _find_stacks_by_resource(cloudformation, handlers)
     _make_tables_whole(provisioners, dynamodb)
     _refuse_unknown_patterns(provisioners)
     _take_events_of_aws(eventbridge)
     _watch_functions(lambda_svc, function_log)
     _name_functions(lambda_svc, lambda_runtime)
     _wait_for_lines(lambda_runtime.ProvidedWorker)
+
+
+def _find_stacks_by_resource(cloudformation: Any, handlers: Any) -> None:
+    describe = handlers._ACTION_HANDLERS["DescribeStackResources"]
+
+    def describe_by_either(params: dict[str, Any]) -> Any:
+        name, resource = (handlers._p(params, key) for key in ("StackName", "PhysicalResourceId"))
+        if name and resource:
+            return handlers._error("ValidationError", "StackName and PhysicalResourceId cannot both be given")
+        if not resource:
+            return describe(params)
+        for stack in cloudformation._stacks.values():
+            if any(_is_there(resource, held) for held in stack.get("_resources", {}).values()):
+                return describe({**params, "StackName": [stack["StackName"]]})
+        return handlers._error("ValidationError", f"Stack for {resource} does not exist")
+
+    handlers._ACTION_HANDLERS["DescribeStackResources"] = describe_by_either
+
+
+def _is_there(physical_id: str, resource: dict[str, Any]) -> bool:
+    # A stack that was refused a resource has a record of it, which names what another stack holds.
+    gone = resource.get("ResourceStatus") in ("CREATE_FAILED", "DELETE_COMPLETE")
+    return resource.get("PhysicalResourceId") == physical_id and not gone
 
 
 def _make_tables_whole(provisioners: Any, dynamodb: Any) -> None:

@@ -286,7 +286,13 @@ def name(request: pytest.FixtureRequest) -> str:
 
 def refusal(call: Callable[..., Any], **arguments: Any) -> str:
     """The error code with which a call is refused."""
+    return refusal_and_text(call, **arguments)[0]
+
+
+def refusal_and_text(call: Callable[..., Any], **arguments: Any) -> tuple[str, str]:
+    """The error code and message with which a call is refused."""
     with pytest.raises(ClientError) as caught:
         call(**arguments)
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] in (400, 401, 404), caught.value.response
-    return caught.value.response["Error"]["Code"]
+    error = caught.value.response["Error"]
+    return error["Code"], error["Message"]

@@ -1,4 +1,4 @@
-"""What the events and compute server makes of a stack's state table."""
+"""What the events and compute server makes of a stack."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import PYTHON, client, refusal
+from conftest import PYTHON, client, refusal, refusal_and_text
 
 TEMPLATE = {
     "Resources": {
@@ -60,15 +60,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
+def cloudformation(server: str) -> Any:
+    """CloudFormation."""
+    return client("cloudformation", server)
+
+
+@pytest.fixture
 def tables(server: str) -> Any:
     """DynamoDB."""
     return client("dynamodb", server)
 
 
 @pytest.fixture
-def deploy(server: str, name: str) -> Any:
-    """Makes the test's own stack, and answers the name of its table."""
-    cloudformation = client("cloudformation", server)
+def deploy(cloudformation: Any, name: str) -> Any:
+    """Makes the test's own stack, and answers its first output."""
 
     def make(template: dict[str, Any] = TEMPLATE) -> str:
         cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(template))
@@ -92,6 +97,45 @@ def deploy(server: str, name: str) -> Any:
 
     make.delete = delete
     return make
+
+
+INSTALLATION = {
+    "Resources": {
+        "Installation": {"Type": "AWS::SSM::Parameter", "Properties": {"Name": "/here", "Type": "String", "Value": "a"}},
+        "Queue": {"Type": "AWS::SQS::Queue"},
+    },
+    "Outputs": {"Name": {"Value": {"Ref": "Installation"}}},
+}
+
+
+def test_stack_is_found_by_one_of_its_resources_and_not_by_those_of_nobody(cloudformation, deploy, name):
+    assert refusal_and_text(cloudformation.describe_stack_resources, PhysicalResourceId="/here") == (
+        "ValidationError",
+        "Stack for /here does not exist",
+    )
+    assert deploy(INSTALLATION) == "/here"
+    found = cloudformation.describe_stack_resources(PhysicalResourceId="/here")["StackResources"]
+    assert {resource["LogicalResourceId"] for resource in found} == {"Installation", "Queue"}
+    assert {resource["StackName"] for resource in found} == {name}
+    both = {"PhysicalResourceId": "/here", "StackName": name}
+    assert refusal(cloudformation.describe_stack_resources, **both) == "ValidationError"
+    deploy.delete()
+    assert refusal(cloudformation.describe_stack_resources, PhysicalResourceId="/here") == "ValidationError"
+
+
+def test_stack_that_was_refused_a_resource_is_not_found_by_it(cloudformation, deploy, name):
+    deploy(INSTALLATION)
+    second = f"{name[:40]}-second"
+    cloudformation.create_stack(StackName=second, TemplateBody=json.dumps(INSTALLATION))
+    while (stack := cloudformation.describe_stacks(StackName=second)["Stacks"][0])["StackStatus"].endswith(
+        "IN_PROGRESS"
+    ):
+        time.sleep(0.02)
+    assert stack["StackStatus"] == "ROLLBACK_COMPLETE", stack
+    found = cloudformation.describe_stack_resources(PhysicalResourceId="/here")["StackResources"]
+    assert {resource["StackName"] for resource in found} == {name}
+    deploy.delete()
+    assert refusal(cloudformation.describe_stack_resources, PhysicalResourceId="/here") == "ValidationError"
 
 
 def item(entry, version, **more):
