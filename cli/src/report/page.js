@@ -874,7 +874,12 @@ function drawNode(item, columns) {
   return node;
 }
 
-function drawEdge(edge) {
+// The parts of an edge at which its sign may stand. Not the middle, where edges cross.
+const SIGN_PLACES = [0.34, 0.24, 0.44, 0.16];
+const SIGN_SIZE = 18;
+
+/** `signs` are where those of the plot stand already: one must not cover another. */
+function drawEdge(edge, signs) {
   const [startX, endX] = [edge.from.x + edge.from.width, edge.to.x];
   const bend = (endX - startX) * 0.5;
   const d = `M${startX} ${edge.fromY}C${startX + bend} ${edge.fromY} ${endX - bend} ${edge.toY} ${endX} ${edge.toY}`;
@@ -896,12 +901,15 @@ function drawEdge(edge) {
     svg("path", { class: "hit", d }),
   );
   if (edge.state !== "connected") {
-    // Not in the middle, where edges cross. These are the curve's own coordinates at that part of it.
-    const part = 0.34;
-    const rest = 1 - part;
-    const along = (a, b, c, e) => rest ** 3 * a + 3 * rest * rest * part * b + 3 * rest * part * part * c + part ** 3 * e;
-    const x = along(startX, startX + bend, endX - bend, endX);
-    const y = along(edge.fromY, edge.fromY, edge.toY, edge.toY);
+    const along = (part, a, b, c, e) => (1 - part) ** 3 * a + 3 * (1 - part) ** 2 * part * b + 3 * (1 - part) * part ** 2 * c + part ** 3 * e;
+    const places = SIGN_PLACES.map((part) => ({
+      x: along(part, startX, startX + bend, endX - bend, endX),
+      y: along(part, edge.fromY, edge.fromY, edge.toY, edge.toY),
+    }));
+    const isFree = (at) => signs.every((other) => Math.hypot(at.x - other.x, at.y - other.y) >= SIGN_SIZE);
+    const at = places.find(isFree) ?? places[0];
+    signs.push(at);
+    const { x, y } = at;
     element.append(svg("circle", { class: "seat", cx: x, cy: y, r: 9 }), svg("g", { class: "sign", transform: `translate(${x - 7} ${y - 7}) scale(.875)` }, ...stateSign(edge.state)));
   }
   return element;
@@ -948,7 +956,8 @@ function drawCluster(cluster, columns) {
     itemOfElement.set(tail, pair);
     element.append(tail);
   }
-  for (const edge of arranged.edges) keep(edge, drawEdge(edge));
+  const signs = [];
+  for (const edge of arranged.edges) keep(edge, drawEdge(edge, signs));
   for (const item of [...arranged.left, ...arranged.middle, ...arranged.right]) keep(item, drawNode(item, columns));
   plot.element = element;
   stopAt(plot, plot.order.find((column) => column.length > 0)[0]);
