@@ -1,11 +1,12 @@
 """How it looks: contrast, room, paper, small windows, and a picture of it."""
 
 import os
+from statistics import correlation
 
 import data as samples
 import pytest
 from conftest import TOP
-from PIL import Image, ImageChops, ImageFilter, ImageStat
+from PIL import Image, ImageFilter, ImageStat
 
 # Every text that can be seen, with its colour and what is behind it. Colours are read from a canvas, which takes any
 # form that a browser writes them in.
@@ -231,8 +232,12 @@ def test_the_picture_in_the_documentation_is_of_this_page(show, target):
         picture.save(PICTURE, optimize=True)
     kept = Image.open(PICTURE).convert("RGB")
     assert kept.size == picture.size, "write it anew: TAGWIRE_WRITE_SCREENSHOT=1 tests/report/run"
-    # Fonts differ from machine to machine: what is compared is where there is how much of which colour, not letters.
-    coarse = [image.filter(ImageFilter.GaussianBlur(6)).resize((WIDTH // 20, HEIGHT // 20), Image.Resampling.BOX) for image in (kept, picture)]
-    difference = ImageChops.difference(*coarse).convert("L")
-    far = sum(count for shade, count in enumerate(difference.histogram()) if shade > 40) / (difference.width * difference.height)
-    assert ImageStat.Stat(difference).mean[0] < 6 and far < 0.04, "it looks otherwise now: TAGWIRE_WRITE_SCREENSHOT=1 tests/report/run"
+    # Fonts differ from machine to machine. Where the graph begins depends on whether a line above it was broken, and then
+    # what is compared is where it is light and dark, not letters: another page comes to 0.3, another font to more than 0.95.
+    likeness = max(correlation(shades(kept, 330), shades(picture, 330 + shift)) for shift in range(-60, 61, 3))
+    assert likeness > 0.9, "it looks otherwise now: TAGWIRE_WRITE_SCREENSHOT=1 tests/report/run"
+
+
+def shades(picture, top):
+    part = picture.crop((0, top, WIDTH, top + 720)).convert("L").filter(ImageFilter.GaussianBlur(6))
+    return list(part.resize((WIDTH // 12, 60), Image.Resampling.BOX).tobytes())

@@ -142,6 +142,16 @@ def test_what_can_be_connected_to_nothing_is_shown_all_the_same(show):
     assert any(label.startswith("Data store cluster/archive") and "no connection" in label for label in labels)
 
 
+def test_what_is_not_made_for_different_reasons_is_drawn_apart(show):
+    account = samples.Account()
+    store = account.store("orders", "vpc-1", names=["orders"])
+    for code in ["interface-group-limit", "interface-group-limit", "blocked", "held"]:
+        account.connect(account.instance(f"web-{code}", "vpc-1", ["orders"]), store, "refused", code=code)
+    page = show(samples.assemble(account.data()))
+    labels = page.locator(".node.pair.none").evaluate_all("(all) => all.map((one) => one.getAttribute('aria-label')).sort()")
+    assert labels == ["no connection: blocked, 1 refused", "no connection: held, 1 refused", "no connection: interface-group-limit, 2 refused"]
+
+
 def test_states_differ_by_shape_and_text_and_not_by_colour_alone(show):
     page = show("small")
     shapes = page.locator(".tiles button.state svg").evaluate_all("(all) => all.map((one) => one.innerHTML.replace(/class=\"[^\"]*\"/g, ''))")

@@ -177,6 +177,21 @@ def test_everything_is_reached_by_the_tab_key_and_seen_to_be(show):
     assert len(reached) == wanted
 
 
+def test_the_focus_in_the_graph_looks_other_than_what_is_only_marked(show):
+    page = show("small")
+    look = "(one) => { const style = getComputedStyle(one); return [style.stroke, style.strokeWidth, style.opacity]; }"
+    node, edge = page.locator(".node.store").first, page.locator(".edge[role=button]").first
+    page.locator("#search").focus()
+    page.keyboard.press("Tab")
+    for thing, part in [(node, ".box"), (edge, ".halo")]:
+        thing.locator(".box, .hit").first.dispatch_event("click")
+        page.locator("#search").focus()
+        assert "active" in thing.get_attribute("class")
+        marked = thing.locator(part).evaluate(look)
+        thing.focus()
+        assert thing.locator(part).evaluate(look) != marked
+
+
 def focused(page):
     return page.evaluate("document.activeElement.getAttribute('aria-label')")
 
