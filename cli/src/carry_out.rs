@@ -196,6 +196,11 @@ impl Course {
         if answer.code == "goes-on" {
             return Ok(None);
         }
+        if answer.code == "plan-changed" && planned.1.plan().digest() == self.job.digest {
+            bail!(
+                "{vpc}: connect carried out nothing, because it makes another plan of the same things (plan-changed): this command goes by other settings than the stack, or is of another version; see `tagwire doctor`"
+            );
+        }
         let is_agreed = rest.iter().all(|line| self.job.agreed.contains(line));
         if answer.code == "plan-changed" && !is_agreed {
             return Ok(Some(End::Changed(Box::new(planned))));

@@ -9,13 +9,13 @@ use tagwire_local_aws::LocalAws;
 use crate::support::{assert_connected, assert_settled, lease, writes};
 
 /// Runs the command with the functions' own view of AWS. The lease has built it beside this test.
-fn tagwire(aws: &LocalAws, arguments: &[&str]) -> Output {
+pub(crate) fn tagwire(aws: &LocalAws, arguments: &[&str]) -> Output {
     let test = std::env::current_exe().unwrap();
     let program = test.ancestors().nth(2).unwrap().join("tagwire");
     std::process::Command::new(program).args(arguments).env_clear().envs(aws.function_environment()).output().unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
@@ -34,8 +34,11 @@ async fn a_plan_says_what_is_pending_and_then_that_nothing_is() {
     assert_eq!((pending.status.code(), text(&pending.stderr)), (Some(2), String::new()));
     let said = text(&pending.stdout);
     for line in [
-        format!("  + attach ec2-rds-1 to {} of {}: shares orders with cluster/orders", instance.interface, instance.id),
-        "  + attach rds-ec2-1 to cluster/orders".to_owned(),
+        format!(
+            "    + attach ec2-rds-1 to {} of {}: shares orders with cluster/orders",
+            instance.interface, instance.id
+        ),
+        "    + attach rds-ec2-1 to cluster/orders".to_owned(),
         "6 changes are pending.".to_owned(),
     ] {
         assert!(said.lines().any(|said| said == line), "{line:?} is not in:\n{said}");
@@ -49,7 +52,7 @@ async fn a_plan_says_what_is_pending_and_then_that_nothing_is() {
     let done = tagwire(&aws, &["plan", "--vpc", &site.vpc, "--instance", &instance.id, "--output", "json"]);
     assert_eq!((done.status.code(), text(&done.stderr)), (Some(0), String::new()));
     let document: Value = serde_json::from_slice(&done.stdout).unwrap();
-    assert_eq!(document["version"], 1);
+    assert_eq!(document["version"], 2);
     assert_eq!(document["vpcs"][0]["changes"], json!([]));
     assert_eq!(document["vpcs"][0]["decisions"][0]["instance"], instance.id.as_str());
     assert_eq!(document["vpcs"][0]["decisions"][0]["verdict"]["connected"]["owned"], true);
