@@ -2,7 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{PairRule, Via, pair::Standing};
+use super::{
+    PairRule, Via,
+    conditions::{Candidate, Premise},
+    pair::Standing,
+};
 use crate::{
     group::{CidrGroupName, GroupName, Owned, Ownership, SecurityGroup},
     id::{InstanceId, SecurityGroupId, StoreArn, StoreId},
@@ -13,14 +17,6 @@ use crate::{
     service::{Service, Side},
     tag::ConnectionName,
 };
-
-/// An instance and a store that share names, at least one of them in scope.
-#[derive(Debug, Clone)]
-pub(super) struct Candidate<'seen> {
-    pub(super) store: &'seen DataStore,
-    pub(super) instance: &'seen Instance,
-    pub(super) names: BTreeSet<ConnectionName>,
-}
 
 pub(super) struct View<'seen> {
     pub(super) seen: &'seen Observation,
@@ -171,26 +167,13 @@ impl<'seen> View<'seen> {
         self.by_group.get(group).into_iter().flatten().filter_map(|id| self.instance(id))
     }
 
-    /// Whether a store can share names with an instance here: it is here, or in no VPC at all, in
-    /// which case it is refused by name instead of being passed over.
-    fn concerns(&self, store: &DataStore) -> bool {
-        store.vpc.as_ref().is_none_or(|vpc| *vpc == self.seen.vpc)
-    }
-
-    /// What is to be decided: instances and stores that share names and of which at least one is
-    /// in scope, in the order of the stores' ids and the instances'.
-    pub(super) fn candidates(&self) -> Vec<Candidate<'seen>> {
-        let mut found = Vec::new();
-        for store in self.stores().filter(|store| self.concerns(store)) {
-            for instance in self.sharing(store) {
-                let in_scope = self.seen.scope.has_store(&store.arn) || self.seen.scope.has_instance(&instance.id);
-                let names = store.wishes.connect.shared_with(&instance.wishes.connect);
-                if in_scope {
-                    found.push(Candidate { store, instance, names });
-                }
-            }
-        }
-        found
+    /// What is to be decided: instances and stores for which every premise holds, in the order of the
+    /// stores' ids and the instances'.
+    pub(super) fn candidates(&self) -> impl Iterator<Item = Candidate<'seen>> {
+        let all = self
+            .stores()
+            .flat_map(|store| self.sharing(store).into_iter().map(move |instance| Candidate::of(store, instance)));
+        all.filter(|candidate| Premise::ALL.into_iter().all(|premise| premise.check(self, candidate).is_ok()))
     }
 
     /// Whether the scope takes a store in: by name, or through an instance in it that shares a name
