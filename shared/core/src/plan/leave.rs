@@ -208,6 +208,12 @@ impl<'view> Departures<'view> {
         leaving.chain(held_back)
     }
 
+    /// What is decided about one, if it is to be removed.
+    pub(super) fn verdict(&self, instance: &InstanceId, store: &StoreId) -> Option<Verdict> {
+        let concerns = |leaving: &Leaving<'_>| leaving.instance.id == *instance && leaving.owned.store == *store;
+        self.verdicts().find(|(leaving, _)| concerns(leaving)).map(|(_, verdict)| verdict)
+    }
+
     /// Whether a connection is about to be removed, or held back from it.
     pub(super) fn concern(&self, instance: &InstanceId, store: &StoreId) -> bool {
         self.concerned.contains(&Connection { instance: instance.clone(), store: store.clone() })
@@ -416,6 +422,14 @@ fn fate(view: &View<'_>, instance: &Instance, owned: &Owned) -> Fate {
         Fate::Stays(Some(Finding { subject: Subject::Store(store.arn.clone()), reason: Reason::Held }))
     } else {
         Fate::Leaves(ground)
+    }
+}
+
+/// What is to be said of an instance side that stays on an instance although its tags may not ask for it.
+pub(super) fn kept_because(view: &View<'_>, instance: &Instance, owned: &Owned) -> Option<Reason> {
+    match fate(view, instance, owned) {
+        Fate::Stays(finding) => finding.map(|finding| finding.reason),
+        Fate::Leaves(_) => None,
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod cidr;
 mod conditions;
+pub mod explain;
 mod leave;
 mod pair;
 mod places;

@@ -17,7 +17,7 @@ use crate::{
 
 /// Something that would have to be attached to a list, and that others took off it too often.
 pub(super) struct Contest<'view> {
-    subject: Subject,
+    pub(super) subject: Subject,
     target: Target,
     pub(super) group: SecurityGroupId,
     pub(super) attached: &'view Attached,

@@ -129,22 +129,28 @@ impl Plan {
     #[must_use]
     pub fn explanations(&self) -> Vec<String> {
         let decisions = self.decisions.iter().map(|decision| {
-            let verdict = match &decision.verdict {
-                Verdict::Connected(via) => {
-                    let by = if via.owned { "tagwire" } else { "somebody else" };
-                    format!("connected by {by} through {} and {}", via.instance_side, via.store_side)
-                }
-                Verdict::Connecting => "is being connected".to_owned(),
-                Verdict::Waiting(reason) => format!("waits: {reason} ({})", reason.code()),
-                Verdict::Refused(reason) => format!("not connected: {reason} ({})", reason.code()),
-                Verdict::Disconnecting(ground) => {
-                    format!("is being disconnected: {ground}; what is open already stays open until it is closed")
-                }
-                Verdict::HeldBack(ground) => format!("stays connected for now: {ground} (disconnects-held-back)"),
-            };
+            let verdict = &decision.verdict;
             format!("{} and {}: {verdict}", decision.instance, short(&decision.store))
         });
         decisions.chain(self.findings.iter().map(ToString::to_string)).collect()
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connected(via) => {
+                let by = if via.owned { "tagwire" } else { "somebody else" };
+                write!(out, "connected by {by} through {} and {}", via.instance_side, via.store_side)
+            }
+            Self::Connecting => out.write_str("is being connected"),
+            Self::Waiting(reason) => write!(out, "waits: {reason} ({})", reason.code()),
+            Self::Refused(reason) => write!(out, "not connected: {reason} ({})", reason.code()),
+            Self::Disconnecting(ground) => {
+                write!(out, "is being disconnected: {ground}; what is open already stays open until it is closed")
+            }
+            Self::HeldBack(ground) => write!(out, "stays connected for now: {ground} (disconnects-held-back)"),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     model::{DataStore, Instance, Interface},
     observation::{Observation, Scope},
     policy::Policy,
-    rule::{Direction, Peer, PortRange, Traffic},
+    rule::{Peer, PortRange, Rule, Traffic},
     service::{Service, Side},
     tag::ConnectionName,
 };
@@ -264,6 +264,11 @@ impl<'seen> View<'seen> {
         self.groups.get(id).copied()
     }
 
+    /// The store that has an ARN now.
+    pub(super) fn store_called(&self, arn: &StoreArn) -> Option<&'seen DataStore> {
+        self.stores().find(|store| store.arn == *arn)
+    }
+
     pub(super) fn ownership(&self) -> impl Iterator<Item = (&'seen SecurityGroupId, &Ownership)> {
         self.ownership.iter().map(|(id, ownership)| (*id, ownership))
     }
@@ -323,19 +328,33 @@ pub(super) fn is_usable(
     store_side: &SecurityGroup,
     instance_side: &SecurityGroup,
 ) -> bool {
-    [(Side::Store, store_side, instance_side), (Side::Instance, instance_side, store_side)].into_iter().all(
-        |(side, group, peer)| {
-            let named =
-                GroupName::read(&group.name).is_some_and(|name| name.side == side && name.service == store.service);
-            named && holds_only(group, PairRule::direction(side), ports, &peer.id)
-        },
-    )
+    flaw(store, ports, Side::Store, store_side, &instance_side.id).is_none()
+        && flaw(store, ports, Side::Instance, instance_side, &store_side.id).is_none()
 }
 
-fn holds_only(group: &SecurityGroup, direction: Direction, ports: PortRange, peer: &SecurityGroupId) -> bool {
-    group.rules.len() == 1
-        && group
-            .rules(direction)
-            .all(|rule| rule.traffic == Traffic::Tcp(ports) && rule.peer == Peer::Group(peer.clone()))
-        && group.rules(direction).count() == 1
+/// Why a group is no side of a usable pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flaw {
+    /// Its name does not match the service's pattern of that side.
+    Name,
+    /// It does not hold exactly the pair's rule.
+    Rules,
+}
+
+/// What keeps a group from being one side of a usable pair for a store, with `peer` as the other one.
+pub(super) fn flaw(
+    store: &DataStore,
+    ports: PortRange,
+    side: Side,
+    group: &SecurityGroup,
+    peer: &SecurityGroupId,
+) -> Option<Flaw> {
+    let named = GroupName::read(&group.name).is_some_and(|name| name.side == side && name.service == store.service);
+    if !named {
+        return Some(Flaw::Name);
+    }
+    let peer = Peer::Group(peer.clone());
+    let wanted = Rule { direction: PairRule::direction(side), traffic: Traffic::Tcp(ports), peer };
+    let holds_only = group.rules.len() == 1 && group.rules.contains(&wanted);
+    (!holds_only).then_some(Flaw::Rules)
 }
