@@ -7,7 +7,7 @@ use tagwire_core::{
     explain::{self, Explanation, Failure, StepResult},
     finding::Reason,
     id::{InstanceId, SecurityGroupId, StoreArn},
-    observation::{Observation, Scope},
+    observation::{Observation, Scope, Sighting},
     plan::{Condition, Ground, Plan, Premise, Verdict, plan},
     tag::DEFAULT_CONNECT_KEY,
 };
@@ -240,6 +240,7 @@ fn decision(plan: &Plan, instance: &InstanceId, store: &StoreArn) -> Vec<Verdict
 }
 
 proptest! {
+    // Each looks at every instance with every data store.
     #![proptest_config(ProptestConfig { cases: config().cases / 8, ..config() })]
 
     #[test]
@@ -424,7 +425,7 @@ fn the_places_are_those_of_its_own_turn() {
          pair zeta 1",
     );
     assert_eq!(world.seen.scope, Scope::Vpc);
-    let stores: Vec<&StoreArn> = world.seen.stores.found.iter().map(|sighting| sighting.arn()).collect();
+    let stores: Vec<&StoreArn> = world.seen.stores.found.iter().map(Sighting::arn).collect();
     let instance = InstanceId::parse("i-1").unwrap();
     let explained = [stores[0], stores[1]].map(|store| explained(&world, &instance, store));
     assert_eq!(explained[0].verdict, Some(Verdict::Connecting));
@@ -435,7 +436,7 @@ fn the_places_are_those_of_its_own_turn() {
         [
             "eni-1 wears 4 of 5: sg-a, sg-b, sg-c, sg-d",
             "is attached now for db/alpha",
-            "5 places are taken when it is the turn of this data store",
+            "places taken when it is the turn of this data store: 5",
         ]
     );
 }

@@ -30,18 +30,18 @@ fn words(line: &str) -> Vec<String> {
 }
 
 fn option<'words>(words: &'words [String], name: &str) -> &'words str {
-    let at = words.iter().position(|word| word == name).unwrap_or_else(|| panic!("no {name} in {words:?}"));
-    &words[at + 1]
+    let mut rest = words.iter().skip_while(|word| *word != name).skip(1);
+    rest.next().unwrap_or_else(|| panic!("no {name} in {words:?}"))
 }
 
-fn wishes<'world>(world: &'world mut World, words: &[String]) -> &'world mut Wishes {
-    if words[1] == "ec2" {
+fn wishes<'world>(world: &'world mut World, service: &str, words: &[String]) -> &'world mut Wishes {
+    if service == "ec2" {
         let id = InstanceId::parse(option(words, "--resources")).unwrap();
         let found = world.seen.instances.found.iter_mut().find(|instance| instance.id == id);
         return &mut found.unwrap().wishes;
     }
     let arn = option(words, "--resource-name");
-    assert_eq!(arn.split(':').nth(2).unwrap(), words[1], "the service of the command");
+    assert_eq!(arn.split(':').nth(2), Some(service), "the service of {arn}");
     let found = world.seen.stores.found.iter_mut().find_map(|sighting| match sighting {
         Sighting::Present(store) if store.arn.as_str() == arn => Some(&mut store.wishes),
         Sighting::Present(_) | Sighting::Gone(_) => None,
@@ -66,15 +66,15 @@ fn follow(world: &mut World, line: &str) {
     }
     let words = words(line);
     match words.iter().take(3).map(String::as_str).collect::<Vec<_>>()[..] {
-        ["aws", _, "create-tags" | "add-tags-to-resource"] => {
+        ["aws", service, "create-tags" | "add-tags-to-resource"] => {
             let (key, value) = option(&words, "--tags").strip_prefix("Key=").unwrap().split_once(",Value=").unwrap();
-            set(wishes(world, &words), key, Some(value));
+            set(wishes(world, service, &words), key, Some(value));
         }
         ["aws", "ec2", "delete-tags"] => {
-            set(wishes(world, &words), option(&words, "--tags").strip_prefix("Key=").unwrap(), None);
+            set(wishes(world, "ec2", &words), option(&words, "--tags").strip_prefix("Key=").unwrap(), None);
         }
-        ["aws", _, "delete-tags" | "remove-tags-from-resource"] => {
-            set(wishes(world, &words), option(&words, "--tag-keys"), None);
+        ["aws", service, "delete-tags" | "remove-tags-from-resource"] => {
+            set(wishes(world, service, &words), option(&words, "--tag-keys"), None);
         }
         ["aws", "ec2", "modify-network-interface-attribute"] => {
             let id = InterfaceId::parse(option(&words, "--network-interface-id")).unwrap();
@@ -86,7 +86,7 @@ fn follow(world: &mut World, line: &str) {
         }
         ["aws", "service-quotas", "request-service-quota-increase"] => {}
         ["sam", "deploy", "--parameter-overrides"] => {
-            let limit = words[3].strip_prefix("InterfaceGroupLimit=").unwrap();
+            let limit = option(&words, "--parameter-overrides").strip_prefix("InterfaceGroupLimit=").unwrap();
             world.policy.interface_group_limit = limit.parse().unwrap();
         }
         ["aws" | "sam", ..] => panic!("no such command: {line}"),

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     finding::{Reason, Subject},
+    group::Owned,
     id::{InstanceId, StoreArn},
     model::{DataStore, Instance},
     observation::Sighting,
@@ -30,11 +31,8 @@ impl Look<'_> {
         let about = About { look: self, instance, store };
         let mut walk = Walk::default();
         self.instance_read(&mut walk, id, about);
-        let kept_facts = match (instance, store) {
-            (Some(instance), Some(store)) => self.kept_facts(instance, store, verdict.as_ref()),
-            _ => Vec::new(),
-        };
-        walk.step(KEPT, about.kept(verdict.as_ref()), kept_facts);
+        let kept_facts = instance.map(|instance| self.kept_facts(instance, arn, store, verdict.as_ref()));
+        walk.step(KEPT, about.kept(verdict.as_ref()), kept_facts.unwrap_or_default());
         self.store_read(&mut walk, arn, about);
         match (instance, store) {
             (Some(instance), Some(store)) => {
@@ -120,10 +118,20 @@ impl Look<'_> {
         }
     }
 
-    fn kept_facts(&self, instance: &Instance, store: &DataStore, verdict: Option<&Verdict>) -> Vec<String> {
+    fn kept_facts(
+        &self,
+        instance: &Instance,
+        arn: &StoreArn,
+        store: Option<&DataStore>,
+        verdict: Option<&Verdict>,
+    ) -> Vec<String> {
         let Some(interface) = &instance.interface else { return Vec::new() };
         let mut facts = Vec::new();
-        for owned in self.view.worn_instance_sides(interface).filter(|owned| owned.store == store.id) {
+        let is_of_store = |owned: &&Owned| match store {
+            Some(store) => owned.store == store.id,
+            None => owned.arn.as_ref() == Some(arn),
+        };
+        for owned in self.view.worn_instance_sides(interface).filter(is_of_store) {
             let id = owned.group.id();
             facts.push(format!("{} wears {id} ({}), an instance side of this data store", interface.id, owned.name));
             if let Some(reason) = leave::kept_because(self.view, instance, owned) {
@@ -140,7 +148,7 @@ impl Look<'_> {
             facts.extend(self.window_facts(instance, store));
         }
         if let Some(Verdict::Disconnecting(Ground::StoreOptedOut | Ground::Blocked)) = verdict
-            && let Some(change) = self.settled.plan.stores.get(&store.id)
+            && let Some(change) = store.and_then(|store| self.settled.plan.stores.get(&store.id))
         {
             facts.extend(change.detach.keys().map(|group| format!("{group} leaves the data store as well")));
         }

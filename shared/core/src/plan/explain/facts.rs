@@ -117,15 +117,17 @@ impl Look<'_> {
     }
 
     /// What the window lets, and since when a removal waits for it.
-    pub(super) fn window_facts(&self, instance: &Instance, store: &DataStore) -> Vec<String> {
+    pub(super) fn window_facts(&self, instance: &Instance, store: Option<&DataStore>) -> Vec<String> {
         let (seen, policy) = (self.view.seen, self.view.policy);
         let (most, window) = (policy.max_disconnects, policy.disconnect_window.as_secs());
         let mut facts = vec![format!("at most {most} connections of a VPC are removed in {window} seconds")];
         match seen.memory.known() {
             Some(memory) => {
                 facts.push(format!("{} more may be removed now", memory.window.left(seen.at, policy)));
-                let connection = Connection { instance: instance.id.clone(), store: store.id.clone() };
-                facts.extend(memory.wanted.get(&connection).map(|since| format!("it has waited since {since}")));
+                let connection =
+                    store.map(|store| Connection { instance: instance.id.clone(), store: store.id.clone() });
+                let since = connection.and_then(|connection| memory.wanted.get(&connection));
+                facts.extend(since.map(|since| format!("it has waited since {since}")));
             }
             None => facts.push("what was removed lately could not be read, so nothing counted is removed".to_owned()),
         }
@@ -246,7 +248,14 @@ impl Look<'_> {
                 let ports = store.ports.map_or_else(|| "no port yet".to_owned(), |ports| format!("tcp {ports}"));
                 vec![format!("its state is {:?}, it listens on {ports}", store.state)]
             }
-            Condition::GroupsRead => unread(&view.seen.groups.gaps),
+            Condition::GroupsRead => {
+                let mut facts = vec![format!(
+                    "groups read whose names are a pair's, or that have to do with one: {}",
+                    view.seen.groups.found.len()
+                )];
+                facts.extend(unread(&view.seen.groups.gaps));
+                facts
+            }
             Condition::OnePair => self.pair_facts(standing),
             Condition::StorePlace => {
                 let limit = store.service.row().store_group_limit;
@@ -289,7 +298,7 @@ impl Look<'_> {
             let others: Vec<_> = others.map(|attachment| short(&attachment.store)).collect();
             facts.extend((!others.is_empty()).then(|| format!("is attached now for {}", words(others))));
         }
-        facts.push(format!("{} places are taken when it is the turn of this data store", places.on_interface));
+        facts.push(format!("places taken when it is the turn of this data store: {}", places.on_interface));
         if standing.instance_wears(instance) {
             facts.push("the instance side of the pair is there already".to_owned());
         }

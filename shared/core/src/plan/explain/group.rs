@@ -492,9 +492,35 @@ impl Look<'_> {
                 let failure = Failure::new("wearers-not-read", "it was not asked who wears it");
                 (failure, vec!["look at the whole VPC".to_owned()])
             }
-            None => (Failure::new("worn", "something wears it, or is to"), Vec::new()),
+            None => {
+                let wearers = self.staying_wearers(asked);
+                let who = if wearers.is_empty() { "something".to_owned() } else { words(wearers) };
+                let take_off = vec![format!("it goes when none of these wears one of its groups: {who}")];
+                (Failure::new("worn", format!("worn by, or to be attached to, {who}")), take_off)
+            }
         };
         (Answer::of(Some(failure)), facts)
+    }
+
+    /// Who wears one of the groups once the plan is carried out, or gets one by it.
+    fn staying_wearers(&self, asked: &Asked<'_>) -> BTreeSet<String> {
+        let (view, plan) = (self.view, &self.settled.plan);
+        let mut found = BTreeSet::new();
+        for id in &asked.ids {
+            let leaves = |instance: &Instance| {
+                let change = instance.interface.as_ref().and_then(|interface| plan.interfaces.get(&interface.id));
+                change.is_some_and(|change| change.detach.keys().any(|gone| gone.id() == *id))
+            };
+            let instances = view.wearing(id).filter(|instance| !leaves(instance));
+            found.extend(instances.map(|instance| instance.id.to_string()));
+            let loses = |store: &DataStore| plan.stores.get(&store.id).is_some_and(|change| change.detaches(id));
+            let stores = view.stores_with(id).iter().filter(|store| store.wears(id) && !loses(store));
+            found.extend(stores.map(|store| short(&store.arn)));
+            found.extend(view.seen.other_wearers(id).into_iter().flatten().map(|wearer| wearer.interface.to_string()));
+        }
+        let gains = plan.stores.get(asked.store_id).filter(|change| change.attached().next().is_some());
+        found.extend(gains.map(|change| short(&change.store)));
+        found
     }
 
     fn unused(&self, asked: &Asked<'_>, unread: impl Fn(&Gap) -> Advised) -> (Answer, Vec<String>) {
