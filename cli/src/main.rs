@@ -1,11 +1,24 @@
-//! `tagwire`: looks at an account as the functions do and says what they would do, and why.
+//! `tagwire`: looks at an account as the functions do, says what they would do and why, and has it done
+//! by them.
 
+mod installation;
+mod manual;
+mod output;
 mod plan;
+mod progress;
+mod session;
 mod show;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::session::Global;
+
+/// As shells report a program that was ended by Ctrl-C.
+const INTERRUPTED: u8 = 130;
+/// As shells report a program whose reader went away.
+const READER_GONE: u8 = 141;
 
 #[derive(Parser)]
 #[command(
@@ -14,10 +27,12 @@ use clap::{Parser, Subcommand};
     about = "Connects EC2 instances to the data stores they use, by tag.",
     long_about = "Connects EC2 instances to the data stores they use, by tag.\n\n\
         Credentials, Region and endpoints come from the standard AWS variables and files \
-        (AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, ...).",
-    after_help = "Exit codes: 0 nothing to do, 1 error, 2 changes are pending (plan)."
+        (AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, ...) unless an option says otherwise.",
+    after_help = "Exit codes: 0 done or nothing to do, 1 error, 2 changes are pending (plan)."
 )]
 struct Arguments {
+    #[command(flatten)]
+    global: Global,
     #[command(subcommand)]
     command: Command,
 }
@@ -26,23 +41,39 @@ struct Arguments {
 enum Command {
     /// Show what would change now, and why; change nothing.
     Plan(plan::Arguments),
+    /// Print a script that completes commands and options in a shell.
+    Completions(manual::Completions),
+    /// Print the manual page.
+    Man,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let Arguments { command } = match Arguments::try_parse() {
+    let Arguments { global, command } = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
             // The parser's own exit code for a wrong argument, 2, is the one for pending changes here.
             let code = if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
-            return error.print().map_or(ExitCode::FAILURE, |()| code);
+            return error.print().map_or(ExitCode::from(READER_GONE), |()| code);
         }
     };
-    let result = match command {
-        Command::Plan(arguments) => plan::run(arguments).await,
+    global.color.choose();
+    let run = async {
+        match command {
+            Command::Plan(arguments) => plan::run(&global, arguments).await,
+            Command::Completions(arguments) => manual::completions(&arguments, Arguments::command()),
+            Command::Man => manual::man(&Arguments::command()),
+        }
+    };
+    let result = tokio::select! {
+        result = Box::pin(run) => result,
+        _ = tokio::signal::ctrl_c() => return ExitCode::from(INTERRUPTED),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("tagwire: {error:#}");
+        if output::is_reader_gone(&error) {
+            return ExitCode::from(READER_GONE);
+        }
+        output::complain(&format!("{error:#}"));
         ExitCode::FAILURE
     })
 }

@@ -1,26 +1,48 @@
 //! Plans as people and programs read them.
 
-use serde_json::{Value, json};
-use tagwire_core::{check::CheckedPlan, observation::Observation, plan::Verdict};
+use std::collections::BTreeMap;
 
-/// What was seen of a VPC, and what is planned for it.
-pub(crate) type Planned = (Observation, CheckedPlan);
+use serde_json::{Value, json};
+use tagwire_core::{
+    finding::{Finding, Subject},
+    group::Ownership,
+    id::StoreArn,
+    observation::Observation,
+    plan::{Action, Effect, Plan, Verdict},
+};
+
+use crate::{
+    output::{BAD, DOUBTFUL, FAINT, GOOD, HEADING, painted},
+    session::Planned,
+};
 
 /// The version of the JSON document's form.
-const JSON_VERSION: u32 = 1;
+pub(crate) const JSON_VERSION: u32 = 2;
 
-/// Lines for people. Without everything read, nothing is said of absence: the error that follows says
-/// what could not be.
+/// What is said about one store, or about none.
+#[derive(Default)]
+struct Section {
+    actions: Vec<Action>,
+    said: Vec<String>,
+}
+
+/// Lines for people, by VPC and store. Without everything read, nothing is said of absence: the error
+/// that follows says what could not be.
 pub(crate) fn text(planned: &[Planned], complete: bool) -> String {
     let (mut lines, mut changes, mut held_back) = (Vec::new(), 0, 0);
     for (seen, checked) in planned {
         let plan = checked.plan();
-        lines.push(seen.vpc.to_string());
-        for line in plan.changes() {
-            lines.push(format!("  {} {line}", sign(&line)));
-            changes += 1;
+        lines.push(painted(HEADING, seen.vpc.as_str()));
+        // What is about no store stands last.
+        let (others, stores): (Vec<_>, Vec<_>) =
+            sections(seen, plan).into_iter().partition(|(store, _)| store.is_none());
+        for (store, section) in stores.into_iter().chain(others) {
+            let store = store.as_ref().map_or_else(|| "other".to_owned(), StoreArn::short);
+            lines.push(format!("  {}", painted(HEADING, &store)));
+            changes += section.actions.len();
+            lines.extend(section.actions.iter().map(|action| format!("    {}", signed(action))));
+            lines.extend(section.said.iter().map(|said| format!("      {said}")));
         }
-        lines.extend(plan.explanations().iter().map(|line| format!("    {line}")));
         held_back += plan.decisions.iter().filter(|of| matches!(of.verdict, Verdict::HeldBack(_))).count();
     }
     let waiting = match held_back {
@@ -38,9 +60,64 @@ pub(crate) fn text(planned: &[Planned], complete: bool) -> String {
     lines.into_iter().map(|line| line + "\n").collect()
 }
 
+fn sections(seen: &Observation, plan: &Plan) -> BTreeMap<Option<StoreArn>, Section> {
+    let mut sections = BTreeMap::<_, Section>::new();
+    for action in plan.actions() {
+        sections.entry(action.store.clone()).or_default().actions.push(action);
+    }
+    for decision in &plan.decisions {
+        let said = format!("{}: {}", decision.instance, verdict(&decision.verdict));
+        sections.entry(Some(decision.store.clone())).or_default().said.push(said);
+    }
+    for finding in &plan.findings {
+        let store = store_of(seen, finding);
+        let said = match (&finding.subject, &store) {
+            (Subject::Store(_), Some(_)) => sentence(finding),
+            _ => format!("{}: {}", finding.subject, sentence(finding)),
+        };
+        sections.entry(store).or_default().said.push(said);
+    }
+    sections
+}
+
+fn sentence(finding: &Finding) -> String {
+    painted(DOUBTFUL, &format!("{} ({})", finding.reason, finding.reason.code()))
+}
+
+/// The store that a finding is about, itself or by one of its groups.
+fn store_of(seen: &Observation, finding: &Finding) -> Option<StoreArn> {
+    match &finding.subject {
+        Subject::Store(store) => Some(store.clone()),
+        Subject::Group(id) => {
+            let group = seen.groups.found.iter().find(|group| group.id == *id)?;
+            match group.ownership() {
+                Ownership::Owned(owned) => owned.arn,
+                Ownership::OwnedCidr(owned) => owned.arn,
+                Ownership::Foreign | Ownership::Forged(_) => None,
+            }
+        }
+        Subject::Vpc(_) | Subject::Instance(_) => None,
+    }
+}
+
+fn verdict(verdict: &Verdict) -> String {
+    let style = match verdict {
+        Verdict::Connected(_) => FAINT,
+        Verdict::Connecting => GOOD,
+        Verdict::Waiting(_) | Verdict::HeldBack(_) => DOUBTFUL,
+        Verdict::Refused(_) | Verdict::Disconnecting(_) => BAD,
+    };
+    painted(style, &verdict.to_string())
+}
+
 /// What is taken away is told apart at a glance.
-fn sign(change: &str) -> char {
-    if ["detach ", "delete ", "revoke ", "take "].iter().any(|word| change.starts_with(word)) { '-' } else { '+' }
+fn signed(action: &Action) -> String {
+    let (sign, style) = match action.effect {
+        Effect::Add => ('+', GOOD),
+        Effect::Remove => ('-', BAD),
+        Effect::Write => ('~', DOUBTFUL),
+    };
+    painted(style, &format!("{sign} {}", action.text))
 }
 
 /// One document for programs.
@@ -49,12 +126,14 @@ pub(crate) fn json(planned: &[Planned]) -> Value {
         .iter()
         .map(|(seen, checked)| {
             let plan = checked.plan();
+            let findings: Vec<Value> = plan.findings.iter().map(finding_json).collect();
             json!({
                 "vpc": seen.vpc,
                 "observed_at": seen.at,
-                "changes": plan.changes(),
+                "digest": plan.digest(),
+                "changes": plan.actions(),
                 "decisions": plan.decisions,
-                "findings": plan.findings,
+                "findings": findings,
                 "gaps": seen.gaps().collect::<Vec<_>>(),
             })
         })
@@ -62,13 +141,26 @@ pub(crate) fn json(planned: &[Planned]) -> Value {
     json!({ "version": JSON_VERSION, "vpcs": vpcs })
 }
 
+fn finding_json(finding: &Finding) -> Value {
+    let mut value = json!(finding);
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("message".to_owned(), finding.reason.to_string().into());
+    }
+    value
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use tagwire_core::{check::check, plan::plan};
+    use tagwire_core::{check::check, plan::plan, work::PlanDigest};
     use tagwire_world::{World, worlds};
 
     use super::*;
+
+    /// As it is written where there is no terminal.
+    fn plain(planned: &[Planned], complete: bool) -> String {
+        anstream::adapter::strip_str(&text(planned, complete)).to_string()
+    }
 
     fn planned(world: &World) -> Planned {
         let plan = check(plan(&world.seen, &world.policy), &world.seen, &world.policy).unwrap();
@@ -78,7 +170,7 @@ mod tests {
     #[track_caller]
     fn assert_said(world: &str, expected: &str) {
         let world = World::read(world).unwrap();
-        assert_eq!(text(&[planned(&world)], true), expected.trim_start_matches('\n'), "{world:?}");
+        assert_eq!(plain(&[planned(&world)], true), expected.trim_start_matches('\n'), "{world:?}");
     }
 
     #[test]
@@ -92,14 +184,15 @@ mod tests {
             wanted i-2 orders ago=30";
         let expected = "
 vpc-1
-  - detach sg-ec2-rds-1 from eni-2 of i-2: the instance has no connect tag (db/orders)
-  + attach sg-ec2-rds-1 to eni-3 of i-3: shares orders with db/orders
-    i-2 and db/orders: is being disconnected: the instance has no connect tag; what is open already stays open until it is closed
-    i-1 and db/orders: stays connected for now: the instance has no connect tag (disconnects-held-back)
-    i-3 and db/orders: is being connected
+  db/orders
+    - detach sg-ec2-rds-1 from eni-2 of i-2: the instance has no connect tag (db/orders)
+    + attach sg-ec2-rds-1 to eni-3 of i-3: shares orders with db/orders
+      i-2: is being disconnected: the instance has no connect tag; what is open already stays open until it is closed
+      i-1: stays connected for now: the instance has no connect tag (disconnects-held-back)
+      i-3: is being connected
 ";
         let world = World::read(world).unwrap();
-        let said = text(&[planned(&world)], true);
+        let said = plain(&[planned(&world)], true);
         assert!(said.starts_with(expected.trim_start()), "{said}");
         let summary = "2 changes are pending; 1 connection waits for a later window to be taken away.\n";
         assert!(said.ends_with(summary), "{said}");
@@ -108,7 +201,7 @@ vpc-1
     #[test]
     fn a_window_that_is_used_up_is_not_taken_for_nothing_to_do() {
         let world = "instance i-1\ninstance i-2\ndb orders connect=orders\npair orders 1 worn-by=i-1,i-2\nmax 0";
-        let said = text(&[planned(&World::read(world).unwrap())], true);
+        let said = plain(&[planned(&World::read(world).unwrap())], true);
         let summary = "\nNothing to change; 2 connections wait for a later window to be taken away.\n";
         assert!(said.ends_with(summary), "{said}");
     }
@@ -119,11 +212,12 @@ vpc-1
             "db orders\npair orders 1",
             "
 vpc-1
-  - detach sg-rds-ec2-1 from db/orders: the data store has no connect tag
-  - revoke in sg-ec2-rds-1: tcp 5432 to sg-rds-ec2-1
-  - revoke in sg-rds-ec2-1: tcp 5432 from sg-ec2-rds-1
-  - delete sg-ec2-rds-1 of db/orders: its data store has no connect tag
-  - delete sg-rds-ec2-1 of db/orders: its data store has no connect tag
+  db/orders
+    - detach sg-rds-ec2-1 from db/orders: the data store has no connect tag
+    - revoke in sg-ec2-rds-1: tcp 5432 to sg-rds-ec2-1
+    - revoke in sg-rds-ec2-1: tcp 5432 from sg-ec2-rds-1
+    - delete sg-ec2-rds-1 of db/orders: its data store has no connect tag
+    - delete sg-rds-ec2-1 of db/orders: its data store has no connect tag
 5 changes are pending.
 ",
         );
@@ -139,9 +233,11 @@ vpc-1
              status-tags",
             "
 vpc-1
-  - take the status off i-1
-  + write on i-2: tagwire:status=\"connected: orders\"
-    i-2 and db/orders: connected by tagwire through sg-ec2-rds-1 and sg-rds-ec2-1
+  db/orders
+      i-2: connected by tagwire through sg-ec2-rds-1 and sg-rds-ec2-1
+  other
+    - take the status off i-1
+    ~ write on i-2: tagwire:status=\"connected: orders\"
 2 changes are pending.
 ",
         );
@@ -149,7 +245,8 @@ vpc-1
             "instance i-1 status=\"connected: orders\"\nstatus-tags",
             "
 vpc-1
-  - take the status off i-1
+  other
+    - take the status off i-1
 1 change is pending.
 ",
         );
@@ -158,27 +255,31 @@ vpc-1
     #[test]
     fn nothing_is_called_absent_that_was_not_read() {
         let nothing = planned(&World::read("instance i-1").unwrap());
-        assert_eq!(text(std::slice::from_ref(&nothing), true), "vpc-1\nNothing to change.\n");
-        assert_eq!(text(&[nothing], false), "vpc-1\n");
-        assert_eq!(text(&[], true), "Nothing is opted in, and tagwire owns no groups here.\n");
-        assert_eq!(text(&[], false), "");
+        assert_eq!(plain(std::slice::from_ref(&nothing), true), "vpc-1\nNothing to change.\n");
+        assert_eq!(plain(&[nothing], false), "vpc-1\n");
+        assert_eq!(plain(&[], true), "Nothing is opted in, and tagwire owns no groups here.\n");
+        assert_eq!(plain(&[], false), "");
     }
 
     #[test]
     fn programs_read_the_same_as_people() {
         let world = "instance i-1\ninstance i-2\ndb orders connect=orders\npair orders 1 worn-by=i-1,i-2\nmax 1";
         let store = "arn:aws:rds:eu-central-1:123456789012:db:orders";
-        let expected = json!({ "version": 1, "vpcs": [{
+        let change = "detach sg-ec2-rds-1 from eni-1 of i-1: the instance has no connect tag (db/orders)";
+        let expected = json!({ "version": 2, "vpcs": [{
             "vpc": "vpc-1",
             "observed_at": "1970-01-01T00:00:00Z",
-            "changes": ["detach sg-ec2-rds-1 from eni-1 of i-1: the instance has no connect tag (db/orders)"],
+            "digest": PlanDigest::of(&[change.to_owned()]),
+            "changes": [{ "store": store, "effect": "remove", "action": change }],
             "decisions": [
                 { "instance": "i-1", "store": store, "verdict": { "disconnecting": "not-asked-for" } },
                 { "instance": "i-2", "store": store, "verdict": { "held-back": "not-asked-for" } },
             ],
             "findings": [
-                { "subject": { "vpc": "vpc-1" }, "code": "disconnects-held-back", "waiting": 1, "limit": 1, "window": 900 },
-                { "subject": { "store": store }, "code": "no-match", "names": ["orders"] },
+                { "subject": { "vpc": "vpc-1" }, "code": "disconnects-held-back", "waiting": 1, "limit": 1, "window": 900,
+                    "message": "1 connection more is to be removed, but at most 1 of a VPC are in 900 seconds; the oldest go first in the next sweeps: if the tags were taken away by mistake, put them back and nothing more is lost" },
+                { "subject": { "store": store }, "code": "no-match", "names": ["orders"],
+                    "message": "nothing on the other side shares the name orders" },
             ],
             "gaps": [],
         }] });
@@ -207,10 +308,10 @@ vpc-1
             let ended = ends.map(|teardown| teardown.revoke.len() + teardown.delete.len());
             let silenced = plan.statuses.iter().filter(|status| status.text.is_none()).count();
             let away: usize = revoked.chain(detached).chain(left).chain(ended).sum::<usize>() + silenced;
-            let said = text(std::slice::from_ref(&planned), true);
+            let said = plain(std::slice::from_ref(&planned), true);
             let signed = |sign: &str| said.lines().filter(|line| line.starts_with(sign)).count();
-            prop_assert_eq!(signed("  - "), away);
-            prop_assert_eq!(signed("  - ") + signed("  + "), plan.changes().len());
+            prop_assert_eq!(signed("    - "), away);
+            prop_assert_eq!(signed("    - ") + signed("    + ") + signed("    ~ "), plan.changes().len());
         }
     }
 }

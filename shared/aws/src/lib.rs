@@ -5,6 +5,8 @@
 //! SDKs' own retries are off, for the engine has one place that retries.
 
 mod clock;
+#[cfg(feature = "account")]
+mod cloudformation;
 mod dynamodb;
 mod ec2;
 mod elasticache;
@@ -14,6 +16,8 @@ mod reading;
 mod redshift;
 mod sqs;
 mod stores;
+#[cfg(feature = "account")]
+mod sts;
 mod tagging;
 #[cfg(test)]
 mod testing;
@@ -25,22 +29,28 @@ use std::{
     time::Duration,
 };
 
-use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+pub use aws_config::SdkConfig;
+use aws_config::{BehaviorVersion, retry::RetryConfig, timeout::TimeoutConfig};
 use tagwire_core::{
     cidr::PrefixList,
     group::{GroupList, OwnTags, OwnedGroup, SecurityGroup},
-    id::{InterfaceId, PrefixListId, SecurityGroupId, StoreArn, StoreId, StoreKind, VpcId},
+    id::{InterfaceId, PrefixListId, RequestId, SecurityGroupId, StoreArn, StoreId, StoreKind, VpcId},
     memory::{Memory, Note, Target, Window},
     model::{DataStore, Instance, Interface},
     observation::{Gap, Reading, Sighting, Wearer},
     plan::StatusOf,
     rule::Rule,
     tag::DEFAULT_CONNECT_KEY,
-    work::{Again, WorkItem},
+    work::{Again, Answer, WorkItem},
 };
 use tagwire_engine::cloud::{Change, CloudError, ErrorKind, Groups, Instances, Line, Observe, Queues, TaggedStore};
 
 pub use crate::clock::SystemClock;
+#[cfg(feature = "account")]
+pub use crate::{
+    cloudformation::{Stack, Stacks},
+    sts::{Identity, identity},
+};
 use crate::{
     dynamodb::StateTable, ec2::Ec2, elasticache::ElastiCache, error::Call, rds::Rds, redshift::Redshift, sqs::Sender,
     tagging::TagIndex,
@@ -92,17 +102,41 @@ impl Default for Settings {
 /// `AWS_REGION`, `AWS_PROFILE`, `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_SQS`; those for retries
 /// are not, because a second layer of retries would multiply with the engine's.
 pub async fn load_config() -> SdkConfig {
+    load_config_for(&Caller::default()).await
+}
+
+/// What a person chooses in place of what the environment says.
+#[derive(Debug, Clone, Default)]
+pub struct Caller {
+    /// The profile of the shared configuration files.
+    pub profile: Option<String>,
+    /// The Region.
+    pub region: Option<String>,
+    /// One endpoint for all services; it wins over every variable of the environment.
+    pub endpoint_url: Option<String>,
+}
+
+/// As [`load_config`], with what a person chose.
+pub async fn load_config_for(caller: &Caller) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)
         .operation_attempt_timeout(ATTEMPT_TIMEOUT)
         .operation_timeout(OPERATION_TIMEOUT)
         .build();
-    aws_config::defaults(BehaviorVersion::v2026_01_12())
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
         .retry_config(RetryConfig::disabled())
-        .timeout_config(timeouts)
-        .load()
-        .await
+        .timeout_config(timeouts);
+    if let Some(profile) = &caller.profile {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(region) = &caller.region {
+        loader = loader.region(aws_config::Region::new(region.clone()));
+    }
+    if let Some(url) = &caller.endpoint_url {
+        loader = loader.endpoint_url(url);
+    }
+    loader.load().await
 }
 
 /// One account and Region of AWS. Made once for a process: connections and what never changes
@@ -235,6 +269,10 @@ impl Observe for Aws {
     async fn recall(&self, vpc: &VpcId, lists: Option<&BTreeSet<Target>>) -> Result<Memory, CloudError> {
         self.state.recall(vpc, lists).await
     }
+
+    async fn answer(&self, vpc: &VpcId, request: &RequestId) -> Result<Option<Answer>, CloudError> {
+        self.state.answer(vpc, request).await
+    }
 }
 
 impl Change for Aws {
@@ -298,6 +336,10 @@ impl Change for Aws {
 
     async fn remember(&self, vpc: &VpcId, notes: &[Note]) -> Result<(), CloudError> {
         self.state.remember(vpc, notes).await
+    }
+
+    async fn tell(&self, vpc: &VpcId, request: &RequestId, answer: &Answer) -> Result<(), CloudError> {
+        self.state.tell(vpc, request, answer).await
     }
 }
 

@@ -77,18 +77,22 @@ impl Script {
 
     /// The same, with this state table.
     pub(crate) fn aws_with(&self, state_table: Option<&str>) -> Aws {
+        let url = |name: &str| Some(format!("https://sqs.eu-west-1.amazonaws.com/123456789012/{name}"));
+        let queues = QueueUrls { connect: url("connect.fifo"), instances: url("instances"), stores: None };
+        let state_table = state_table.map(str::to_owned);
+        Aws::new(&self.config(), Settings { connect_key: "k".to_owned(), queues, state_table })
+    }
+
+    /// What clients of these endpoints are made from.
+    pub(crate) fn config(&self) -> SdkConfig {
         let connector = SharedHttpConnector::new(self.clone());
-        let config = SdkConfig::builder()
+        SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::new("eu-west-1"))
             .credentials_provider(SharedCredentialsProvider::new(Credentials::new("a", "b", None, None, "test")))
             .retry_config(RetryConfig::disabled())
             .http_client(http_client_fn(move |_, _| connector.clone()))
-            .build();
-        let url = |name: &str| Some(format!("https://sqs.eu-west-1.amazonaws.com/123456789012/{name}"));
-        let queues = QueueUrls { connect: url("connect.fifo"), instances: url("instances"), stores: None };
-        let state_table = state_table.map(str::to_owned);
-        Aws::new(&config, Settings { connect_key: "k".to_owned(), queues, state_table })
+            .build()
     }
 
     /// The bodies of the calls so far, with form encoding undone, each behind its operation when the

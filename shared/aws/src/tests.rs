@@ -398,7 +398,7 @@ async fn work_is_ordered_by_vpc_and_never_swallowed_as_a_duplicate() {
     let script = Script::default().then(200, "{}").then(200, "{}").then(200, "{}");
     let aws = script.aws();
     let tries = Tries::first(jiff::Timestamp::UNIX_EPOCH);
-    let item = WorkItem { version: VERSION, vpc: vpc(), scope: Scope::Vpc, cause: Cause::Sweep, tries };
+    let item = WorkItem { version: VERSION, vpc: vpc(), scope: Scope::Vpc, cause: Cause::Sweep, tries, request: None };
     aws.send_work(&item).await.unwrap();
     aws.send_work(&item).await.unwrap();
     let again = Again { version: VERSION, hints: BTreeSet::new(), cause: Cause::Sweep, tries };

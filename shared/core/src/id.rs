@@ -120,6 +120,10 @@ text_id!(
     |text| !text.is_empty() && text.len() <= 256 && text.bytes().all(|byte| byte.is_ascii_graphic())
 );
 text_id!(
+    /// What a person asked of `connect`, and wants to be told what became of.
+    RequestId, "the id of a request, such as 0a1b2c3d", |text| is_word(text) && text.len() <= 64
+);
+text_id!(
     /// The ARN of a data store, of one of the kinds in [`StoreKind`]. It changes with a rename.
     StoreArn, "the ARN of a supported data store, such as arn:aws:rds:eu-central-1:123456789012:cluster:orders",
     |text| StoreKind::of(text).is_some()
@@ -148,7 +152,8 @@ pub enum StoreKind {
 const PARTITIONS: [(&str, &str); 2] = [("cn-", "aws-cn"), ("us-gov-", "aws-us-gov")];
 
 impl StoreKind {
-    const ALL: [Self; 6] = [
+    /// Every kind.
+    pub const ALL: [Self; 6] = [
         Self::DbCluster,
         Self::DbInstance,
         Self::ReplicationGroup,
@@ -156,6 +161,19 @@ impl StoreKind {
         Self::ServerlessCache,
         Self::Warehouse,
     ];
+
+    /// The word by which people call it, as in `cluster/orders`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::DbCluster => "cluster",
+            Self::DbInstance => "db",
+            Self::ReplicationGroup => "replicationgroup",
+            Self::CacheCluster => "cache",
+            Self::ServerlessCache => "serverlesscache",
+            Self::Warehouse => "warehouse",
+        }
+    }
 
     /// The service and the resource type that its ARNs have.
     fn fields(self) -> (&'static str, &'static str) {
@@ -196,6 +214,12 @@ impl StoreArn {
             PARTITIONS.iter().find_map(|(prefix, partition)| region.starts_with(prefix).then_some(*partition));
         let (partition, (service, resource)) = (partition.unwrap_or("aws"), kind.fields());
         Self::parse(format!("arn:{partition}:{service}:{region}:{account}:{resource}:{name}"))
+    }
+
+    /// The store as people call it: `cluster/orders`.
+    #[must_use]
+    pub fn short(&self) -> String {
+        format!("{}/{}", self.kind().word(), self.name())
     }
 
     /// What kind of store the ARN names.

@@ -1,11 +1,16 @@
 //! What travels through the queues between the functions.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-use crate::{event::Hint, id::VpcId, observation::Scope};
+use crate::{
+    event::Hint,
+    id::{RequestId, VpcId},
+    observation::Scope,
+};
 
 /// What made tagwire look. What is done depends on what is there; the cause only decides whether
 /// something without a connect tag is worth a look, which it is when its tags have just changed.
@@ -20,6 +25,8 @@ pub enum Cause {
     StoreEvent,
     /// The schedule.
     Sweep,
+    /// A person, by the command line.
+    Request,
 }
 
 impl Cause {
@@ -31,6 +38,7 @@ impl Cause {
             Self::TagChange => "tag-change",
             Self::StoreEvent => "store-event",
             Self::Sweep => "sweep",
+            Self::Request => "request",
         }
     }
 }
@@ -78,6 +86,72 @@ impl Tries {
     }
 }
 
+/// What tells the changes of one plan from those of any other: the SHA-256 of their lines, in hexadecimal
+/// digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PlanDigest(String);
+
+impl PlanDigest {
+    /// The digest of a plan's lines.
+    #[must_use]
+    pub fn of(changes: &[String]) -> Self {
+        let mut hash = Sha256::new();
+        for line in changes {
+            hash.update(line);
+            hash.update("\n");
+        }
+        let digits = hash.finalize().into_iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+        Self(digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect())
+    }
+
+    /// Its digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PlanDigest {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+/// What is asked of `connect` beside a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Wish {
+    /// To carry out the plan.
+    Apply,
+    /// To take away everything that is owned in the VPC, and to make nothing there any more.
+    Uninstall,
+    /// To go back to work there after that.
+    Reinstall,
+}
+
+/// Work that a person has seen the plan of and agreed to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// Under which name what became of it is told.
+    pub id: RequestId,
+    /// What is asked for.
+    pub wish: Wish,
+    /// The plan that was agreed to: `connect` carries out no other one. None once it has begun, when what
+    /// is left of it is another plan.
+    pub digest: Option<PlanDigest>,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The outcome's stable code.
+    pub code: String,
+    /// The outcome, in a sentence.
+    pub said: String,
+    /// When it came.
+    pub at: Timestamp,
+}
+
 /// One piece of work for `connect`: a place to look at. FIFO by VPC.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkItem {
@@ -91,6 +165,9 @@ pub struct WorkItem {
     pub cause: Cause,
     /// How often this was tried.
     pub tries: Tries,
+    /// The person's request that it came from, if it came from one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Request>,
 }
 
 /// Something to be looked at again after a delay: goes back into the instance or store queue.
@@ -131,6 +208,7 @@ mod tests {
             scope: Scope::of_instances([crate::id::InstanceId::parse("i-1").unwrap()].into()),
             cause: Cause::TagChange,
             tries: Tries::first(Timestamp::from_second(1_700_000_000).unwrap()),
+            request: None,
         };
         let text = serde_json::to_string(&item).unwrap();
         assert_eq!(serde_json::from_str::<WorkItem>(&text).unwrap(), item);

@@ -144,6 +144,8 @@ pub(super) fn is_readable(connect: &ConnectTag) -> Result<(), Unmet> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Condition {
+    /// Tagwire is not to be gone from the VPC.
+    NotUninstalling,
     /// The instance has an interface.
     InstanceThere,
     /// The instance is neither blocked nor isolated.
@@ -202,7 +204,8 @@ impl Situation<'_> {
 
 impl Condition {
     /// Every condition, in the order in which they are looked at.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
+        Self::NotUninstalling,
         Self::InstanceThere,
         Self::InstanceNotBlocked,
         Self::InstanceNotHeld,
@@ -223,6 +226,7 @@ impl Condition {
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
+            Self::NotUninstalling => "not-uninstalling",
             Self::InstanceThere => "instance-there",
             Self::InstanceNotBlocked => "instance-not-blocked",
             Self::InstanceNotHeld => "instance-not-held",
@@ -244,6 +248,7 @@ impl Condition {
     #[must_use]
     pub fn question(self) -> &'static str {
         match self {
+            Self::NotUninstalling => "Is tagwire not being uninstalled?",
             Self::InstanceThere => "Is the instance there, with a network interface?",
             Self::InstanceNotBlocked => "Is the instance neither blocked nor isolated?",
             Self::InstanceNotHeld => "Is the instance not on hold?",
@@ -276,6 +281,7 @@ impl Condition {
         let Situation { view, standing, instance, places } = situation;
         let store = standing.store;
         let reason = match self {
+            Self::NotUninstalling => view.seen.is_uninstalling().then_some(Reason::Uninstalling),
             Self::InstanceThere => instance.interface.is_none().then_some(Reason::InstanceGone),
             Self::InstanceNotBlocked => view.is_blocked(instance).then_some(Reason::Blocked),
             Self::InstanceNotHeld => instance.wishes.held.then_some(Reason::Held),

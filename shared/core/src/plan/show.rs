@@ -3,25 +3,58 @@
 
 use std::fmt;
 
-use super::{CidrChange, CidrWork, GroupRef, Plan, StatusOf, Verdict};
+use serde::Serialize;
+
+use super::{
+    CidrChange, CidrWork, GroupRef, InterfaceChange, PairWork, Plan, StatusChange, StatusOf, StoreChange, Teardown,
+    Verdict,
+};
 use crate::{
     group::Role,
-    id::{StoreArn, StoreKind},
+    id::{InterfaceId, StoreArn, StoreId},
     service::Side,
     tag::STATUS_KEY,
+    work::PlanDigest,
 };
 
-/// A store as people call it: `cluster/orders`.
-pub(crate) fn short(store: &StoreArn) -> String {
-    let kind = match store.kind() {
-        StoreKind::DbCluster => "cluster",
-        StoreKind::DbInstance => "db",
-        StoreKind::ReplicationGroup => "replicationgroup",
-        StoreKind::CacheCluster => "cache",
-        StoreKind::ServerlessCache => "serverlesscache",
-        StoreKind::Warehouse => "warehouse",
-    };
-    format!("{kind}/{}", store.name())
+/// What a change does to what is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effect {
+    /// Something is made, let in or attached.
+    Add,
+    /// Something is taken away.
+    Remove,
+    /// Only tags of ours are written.
+    Write,
+}
+
+/// One change of a plan, as text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Action {
+    /// The store that it is about; none when that is not known, or when it is about an instance's tags.
+    pub store: Option<StoreArn>,
+    /// What it does.
+    pub effect: Effect,
+    /// The change, in a line.
+    #[serde(rename = "action")]
+    pub text: String,
+}
+
+/// Collects actions about one store.
+struct About<'store> {
+    store: Option<&'store StoreArn>,
+    actions: Vec<Action>,
+}
+
+impl<'store> About<'store> {
+    fn new(store: impl Into<Option<&'store StoreArn>>) -> Self {
+        Self { store: store.into(), actions: Vec::new() }
+    }
+
+    fn say(&mut self, effect: Effect, text: String) {
+        self.actions.push(Action { store: self.store.cloned(), effect, text });
+    }
 }
 
 impl Plan {
@@ -44,95 +77,134 @@ impl Plan {
     /// The changes, one line each, in the order in which they are carried out.
     #[must_use]
     pub fn changes(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        for work in self.pairs.values() {
-            let store = short(&work.store);
-            for spec in work.create.values() {
-                lines.push(format!("create {} for {store}", spec.name));
-            }
-            for (group, rule) in &work.authorize {
-                let direction = if rule.side == Side::Store { "from" } else { "to" };
-                lines.push(format!(
-                    "allow in {}: tcp {} {direction} {}",
-                    self.call(group),
-                    rule.ports,
-                    self.call(&rule.peer)
-                ));
-            }
-            for (group, rule) in &work.revoke {
-                lines.push(format!("revoke in {group}: {rule}"));
-            }
-            for (group, tags) in &work.tag {
-                lines.push(format!("tag {group} as {} side of {}", tags.role.tag_value(), short(&tags.arn)));
-            }
-        }
-        lines.extend(self.cidrs.values().flat_map(|work| self.cidr_changes(work)));
-        for change in self.stores.values() {
-            let store = short(&change.store);
-            lines.extend(change.attached().map(|group| format!("attach {} to {store}", self.call(group))));
-            lines.extend(change.detach.iter().map(|(group, ground)| format!("detach {group} from {store}: {ground}")));
-            if let Some(CidrChange::Detach { groups, ground }) = &change.cidr {
-                lines.extend(groups.iter().map(|group| format!("detach {group} from {store}: {ground}")));
-            }
-        }
-        for (interface, change) in &self.interfaces {
-            for (group, attachment) in &change.attach {
-                let names: Vec<_> = attachment.names.iter().map(ToString::to_string).collect();
-                lines.push(format!(
-                    "attach {} to {interface} of {}: shares {} with {}",
-                    self.call(group),
-                    change.instance,
-                    names.join(" "),
-                    short(&attachment.store),
-                ));
-            }
-            for (group, detachment) in &change.detach {
-                let store = detachment.arn.as_ref().map_or_else(|| detachment.store.to_string(), short);
-                let (instance, ground) = (&change.instance, detachment.ground);
-                lines.push(format!("detach {group} from {interface} of {instance}: {ground} ({store})"));
-            }
-        }
-        for (id, teardown) in self.teardowns.iter().chain(&self.cidr_teardowns) {
-            let store = teardown.store.as_ref().map_or_else(|| id.to_string(), short);
-            lines.extend(teardown.revoke.iter().map(|(group, rule)| format!("revoke in {group}: {rule}")));
-            let because = teardown.because;
-            lines.extend(teardown.delete.iter().map(|group| format!("delete {group} of {store}: {because}")));
-        }
-        for change in &self.statuses {
-            let of = match &change.of {
-                StatusOf::Instance(instance) => instance.to_string(),
-                StatusOf::Store(store) => short(store),
-            };
-            lines.push(change.text.as_ref().map_or_else(
-                || format!("take the status off {of}"),
-                |text| format!("write on {of}: {STATUS_KEY}={text:?}"),
-            ));
-        }
-        lines
+        self.actions().into_iter().map(|action| action.text).collect()
     }
 
-    fn cidr_changes(&self, work: &CidrWork) -> Vec<String> {
-        let (store, group) = (short(&work.store), self.call(&work.group));
-        let create = work.create.iter().map(|spec| format!("create {} for {store}", spec.name));
-        let mut rules = [
-            work.authorize.iter().map(|peer| format!("allow in {group}: {}", work.rule(peer))).collect::<Vec<_>>(),
-            work.revoke.iter().map(|(group, rule)| format!("revoke in {group}: {rule}")).collect(),
-        ];
+    /// What tells this plan's changes from any other's: the same lines have the same digest, and nobody
+    /// finds others that have it.
+    #[must_use]
+    pub fn digest(&self) -> PlanDigest {
+        PlanDigest::of(&self.changes())
+    }
+
+    /// The changes, each with the store that it is about, in the order in which they are carried out.
+    #[must_use]
+    pub fn actions(&self) -> Vec<Action> {
+        let pairs = self.pairs.values().flat_map(|work| self.pair_actions(work));
+        let cidrs = self.cidrs.values().flat_map(|work| self.cidr_actions(work));
+        let stores = self.stores.values().flat_map(|change| self.store_actions(change));
+        let interfaces = self.interfaces.iter().flat_map(|(id, change)| self.interface_actions(id, change));
+        let ends = self.teardowns.iter().chain(&self.cidr_teardowns);
+        let ends = ends.flat_map(|(id, teardown)| teardown_actions(id, teardown));
+        let statuses = self.statuses.iter().map(status_action);
+        pairs.chain(cidrs).chain(stores).chain(interfaces).chain(ends).chain(statuses).collect()
+    }
+
+    fn pair_actions(&self, work: &PairWork) -> Vec<Action> {
+        let mut about = About::new(&work.store);
+        for spec in work.create.values() {
+            about.say(Effect::Add, format!("create {} for {}", spec.name, work.store.short()));
+        }
+        for (group, rule) in &work.authorize {
+            let direction = if rule.side == Side::Store { "from" } else { "to" };
+            let (group, peer) = (self.call(group), self.call(&rule.peer));
+            about.say(Effect::Add, format!("allow in {group}: tcp {} {direction} {peer}", rule.ports));
+        }
+        for (group, rule) in &work.revoke {
+            about.say(Effect::Remove, format!("revoke in {group}: {rule}"));
+        }
+        for (group, tags) in &work.tag {
+            let side = tags.role.tag_value();
+            about.say(Effect::Write, format!("tag {group} as {side} side of {}", tags.arn.short()));
+        }
+        about.actions
+    }
+
+    fn cidr_actions(&self, work: &CidrWork) -> Vec<Action> {
+        let mut about = About::new(&work.store);
+        let group = self.call(&work.group);
+        if let Some(spec) = &work.create {
+            about.say(Effect::Add, format!("create {} for {}", spec.name, work.store.short()));
+        }
+        let allow = work.authorize.iter().map(|peer| (Effect::Add, format!("allow in {group}: {}", work.rule(peer))));
+        let revoke = work.revoke.iter().map(|(group, rule)| (Effect::Remove, format!("revoke in {group}: {rule}")));
+        let mut rules = [allow.collect::<Vec<_>>(), revoke.collect()];
         if work.revoke_first {
             rules.reverse();
         }
-        let tag = work.tag.iter().map(|(group, tags)| format!("tag {group} as CIDR group of {}", short(&tags.arn)));
-        create.chain(rules.concat()).chain(tag).collect()
+        for (effect, text) in rules.concat() {
+            about.say(effect, text);
+        }
+        if let Some((group, tags)) = &work.tag {
+            about.say(Effect::Write, format!("tag {group} as CIDR group of {}", tags.arn.short()));
+        }
+        about.actions
+    }
+
+    fn store_actions(&self, change: &StoreChange) -> Vec<Action> {
+        let mut about = About::new(&change.store);
+        let store = change.store.short();
+        for group in change.attached() {
+            about.say(Effect::Add, format!("attach {} to {store}", self.call(group)));
+        }
+        for (group, ground) in &change.detach {
+            about.say(Effect::Remove, format!("detach {group} from {store}: {ground}"));
+        }
+        if let Some(CidrChange::Detach { groups, ground }) = &change.cidr {
+            for group in groups {
+                about.say(Effect::Remove, format!("detach {group} from {store}: {ground}"));
+            }
+        }
+        about.actions
+    }
+
+    fn interface_actions(&self, interface: &InterfaceId, change: &InterfaceChange) -> Vec<Action> {
+        let instance = &change.instance;
+        let attach = change.attach.iter().map(|(group, attachment)| {
+            let names: Vec<_> = attachment.names.iter().map(ToString::to_string).collect();
+            let (group, names, store) = (self.call(group), names.join(" "), attachment.store.short());
+            let text = format!("attach {group} to {interface} of {instance}: shares {names} with {store}");
+            Action { store: Some(attachment.store.clone()), effect: Effect::Add, text }
+        });
+        let detach = change.detach.iter().map(|(group, detachment)| {
+            let store = detachment.arn.as_ref().map_or_else(|| detachment.store.to_string(), StoreArn::short);
+            let text = format!("detach {group} from {interface} of {instance}: {} ({store})", detachment.ground);
+            Action { store: detachment.arn.clone(), effect: Effect::Remove, text }
+        });
+        attach.chain(detach).collect()
     }
 
     /// The verdicts and findings, one line each.
     #[must_use]
     pub fn explanations(&self) -> Vec<String> {
-        let decisions = self.decisions.iter().map(|decision| {
-            let verdict = &decision.verdict;
-            format!("{} and {}: {verdict}", decision.instance, short(&decision.store))
-        });
+        let decisions = self
+            .decisions
+            .iter()
+            .map(|decision| format!("{} and {}: {}", decision.instance, decision.store.short(), decision.verdict));
         decisions.chain(self.findings.iter().map(ToString::to_string)).collect()
+    }
+}
+
+fn teardown_actions(id: &StoreId, teardown: &Teardown) -> Vec<Action> {
+    let mut about = About::new(teardown.store.as_ref());
+    let store = teardown.store.as_ref().map_or_else(|| id.to_string(), StoreArn::short);
+    for (group, rule) in &teardown.revoke {
+        about.say(Effect::Remove, format!("revoke in {group}: {rule}"));
+    }
+    for group in &teardown.delete {
+        about.say(Effect::Remove, format!("delete {group} of {store}: {}", teardown.because));
+    }
+    about.actions
+}
+
+fn status_action(change: &StatusChange) -> Action {
+    let (of, store) = match &change.of {
+        StatusOf::Instance(instance) => (instance.to_string(), None),
+        StatusOf::Store(store) => (store.short(), Some(store.clone())),
+    };
+    match &change.text {
+        None => Action { store, effect: Effect::Remove, text: format!("take the status off {of}") },
+        Some(text) => Action { store, effect: Effect::Write, text: format!("write on {of}: {STATUS_KEY}={text:?}") },
     }
 }
 

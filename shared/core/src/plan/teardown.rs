@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     finding::{Finding, Reason, Subject},
-    group::{Owned, OwnedGroup, Role},
+    group::{CidrGroupName, Owned, OwnedGroup, Role},
     id::{InterfaceId, SecurityGroupId, StoreArn, StoreId},
     memory::{Attached, Memory, Note, Target},
     model::{DataStore, Instance},
@@ -67,7 +67,8 @@ pub(super) fn tear_down(plan: &mut Plan, view: &View<'_>, departures: &Departure
             None => long_unused.then_some(Because::Unused),
         };
         // Two pairs of one store are left to a person.
-        let is_one_pair = is_one_pair(&groups);
+        let is_one_pair = is_one_pair(ended, &groups);
+        plan.findings.extend(keepers(view, store, &groups));
         if ended == Some(Because::StoreGone) && !is_one_pair {
             plan.findings.extend(ambiguity(view, &groups));
         }
@@ -110,9 +111,10 @@ fn ambiguity(view: &View<'_>, groups: &[&Owned]) -> Option<Finding> {
     Some(Finding { subject: Subject::Store(arn), reason: Reason::AmbiguousPair { groups: all } })
 }
 
-/// Whether there is at most one group of each side.
-pub(super) fn is_one_pair(groups: &[&Owned]) -> bool {
-    Side::BOTH.iter().all(|side| groups.iter().filter(|owned| owned.name.side == *side).count() < 2)
+/// Whether there is at most one group of each side, if that matters.
+pub(super) fn is_one_pair(ended: Option<Because>, groups: &[&Owned]) -> bool {
+    ended == Some(Because::Uninstalling)
+        || Side::BOTH.iter().all(|side| groups.iter().filter(|owned| owned.name.side == *side).count() < 2)
 }
 
 /// Whether no tags ask for a store's pair. One that is asked for and cannot be attached at present is
@@ -168,24 +170,57 @@ fn end_cidr_groups<'view>(plan: &mut Plan, view: &'view View<'_>, departures: &D
         if !groups.iter().any(|owned| view.names_store(owned)) {
             continue;
         }
-        let unasked = cidr_unasked(view, store);
-        let because = ended(view, store, &groups).or_else(|| unasked.then_some(Because::CidrNotAskedFor));
-        let certain = view.store(store).is_none_or(DataStore::tags_are_certain);
-        let because =
-            because.filter(|_| certain && groups.len() == 1 && is_off(plan, view, departures, store, &groups));
+        let because = ended(view, store, &groups);
+        let because = because.or_else(|| cidr_unasked(view, store).then_some(Because::CidrNotAskedFor));
+        plan.findings.extend(keepers(view, store, &groups));
+        let lets = cidr_certain(view, store) && is_one_cidr_group(view, &groups);
+        let because = because.filter(|_| lets && is_off(plan, view, departures, store, &groups));
         if let Some(because) = because.filter(|_| may_be_deleted(plan, view, &groups)) {
             ends.insert((Kind::Cidr, store.clone()), End::of(view, because, &groups));
         }
     }
 }
 
-/// Whether a store that takes part asks for no clients but instances.
+/// Whether it is certain what a store's tags are, if that matters.
+pub(super) fn cidr_certain(view: &View<'_>, store: &StoreId) -> bool {
+    view.seen.is_uninstalling() || view.store(store).is_none_or(DataStore::tags_are_certain)
+}
+
+/// Whether there is one group for clients that are not instances, if that matters.
+pub(super) fn is_one_cidr_group(view: &View<'_>, groups: &[&Owned<CidrGroupName>]) -> bool {
+    view.seen.is_uninstalling() || groups.len() == 1
+}
+
+/// Whether a store that takes part asks for no clients but instances, and that decides.
 pub(super) fn cidr_unasked(view: &View<'_>, store: &StoreId) -> bool {
     let here = view.store(store).filter(|store| store.vpc.as_ref() == Some(&view.seen.vpc));
+    let here = here.filter(|_| !view.seen.is_uninstalling());
     here.is_some_and(|store| {
         let takes_part = matches!(store.wishes.connect, ConnectTag::Names(_)) && !store.wishes.held;
         takes_part && store.wishes.allow_cidr.asks_for_none()
     })
+}
+
+/// What keeps groups although tagwire is to be gone: a hold, and stores elsewhere that have them in
+/// their lists.
+fn keepers<Name>(view: &View<'_>, store: &StoreId, groups: &[&Owned<Name>]) -> Vec<Finding> {
+    if !view.seen.is_uninstalling() {
+        return Vec::new();
+    }
+    let held = view.store(store).filter(|store| store.wishes.held);
+    let held = held.map(|store| Finding { subject: Subject::Store(store.arn.clone()), reason: Reason::Held });
+    groups.iter().flat_map(|owned| carried_elsewhere(view, owned)).chain(held).collect()
+}
+
+/// The stores elsewhere that have a group in their lists, which keeps it.
+fn carried_elsewhere<Name>(view: &View<'_>, owned: &Owned<Name>) -> Vec<Finding> {
+    let id = owned.group.id();
+    let elsewhere = |holder: &&&DataStore| holder.wears(id) && holder.vpc.as_ref() != Some(&view.seen.vpc);
+    let finding = |holder: &&DataStore| Finding {
+        subject: Subject::Store(holder.arn.clone()),
+        reason: holder.vpc.clone().map_or(Reason::Ec2Classic, |vpc| Reason::StoreMoved { vpc }),
+    };
+    view.stores_with(id).iter().filter(elsewhere).map(finding).collect()
 }
 
 pub(super) fn wears_in_scope(view: &View<'_>, owned: &Owned) -> bool {
@@ -194,6 +229,10 @@ pub(super) fn wears_in_scope(view: &View<'_>, owned: &Owned) -> bool {
 
 /// Whether the store takes no part any more, for certain.
 pub(super) fn ended<Name>(view: &View<'_>, store: &StoreId, groups: &[&Owned<Name>]) -> Option<Because> {
+    if view.seen.is_uninstalling() {
+        let held = view.store(store).is_some_and(|store| store.wishes.held);
+        return (!held).then_some(Because::Uninstalling);
+    }
     let Some(store) = view.store(store) else {
         let gone = groups.iter().all(|owned| matches!(whereabouts(view, owned), Whereabouts::Gone));
         return gone.then_some(Because::StoreGone);

@@ -4,6 +4,7 @@
 use tagwire_core::{
     explain::Explanation,
     id::{InstanceId, InterfaceId, SecurityGroupId},
+    memory::Recall,
     observation::Sighting,
     plan::Verdict,
     tag::{BLOCK_KEY, ConnectTag, DEFAULT_CONNECT_KEY, HOLD_KEY, Wishes},
@@ -84,12 +85,17 @@ fn follow(world: &mut World, line: &str) {
             interfaces.find(|interface| interface.id == id).unwrap().groups =
                 groups.map(|group| SecurityGroupId::parse(group.as_str()).unwrap()).collect();
         }
+        ["tagwire", "uninstall", "--cancel"] => {
+            if let Recall::Known(memory) = &mut world.seen.memory {
+                memory.uninstalling = None;
+            }
+        }
         ["aws", "service-quotas", "request-service-quota-increase"] => {}
         ["sam", "deploy", "--parameter-overrides"] => {
             let limit = option(&words, "--parameter-overrides").strip_prefix("InterfaceGroupLimit=").unwrap();
             world.policy.interface_group_limit = limit.parse().unwrap();
         }
-        ["aws" | "sam", ..] => panic!("no such command: {line}"),
+        ["aws" | "sam" | "tagwire", ..] => panic!("no such command: {line}"),
         _ => {}
     }
 }
@@ -138,6 +144,7 @@ fn stores_are_tagged_by_the_commands_of_their_own_services() {
 
 #[test]
 fn what_is_blocked_or_on_hold_is_set_free() {
+    assert_mended("instance i-1 connect=orders\ndb orders connect=orders\nuninstalling ago=5");
     assert_mended("instance i-1 connect=orders block\ndb orders connect=orders");
     assert_mended("instance i-1 connect=orders hold\ndb orders connect=orders block hold");
     assert_mended(
@@ -172,6 +179,7 @@ fn what_is_being_taken_away_is_kept() {
         "instance i-1\ndb orders connect=orders\npair orders 1 worn-by=i-1\nmax 0",
         "instance i-1 connect=orders\ndb orders\npair orders 1 worn-by=i-1",
         "instance i-1 block\ndb orders block\npair orders 1 worn-by=i-1",
+        "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 worn-by=i-1\nuninstalling ago=5",
     ] {
         assert_mended(text);
     }

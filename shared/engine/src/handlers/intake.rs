@@ -366,7 +366,14 @@ fn work(vpc: &VpcId, hints: &[(&Hint, &Heard)]) -> WorkItem {
         sets.1.extend(store_of(hint).cloned());
         sets
     });
-    WorkItem { version: VERSION, vpc: vpc.clone(), scope: Scope::Some { instances, stores }, cause, tries }
+    WorkItem {
+        version: VERSION,
+        vpc: vpc.clone(),
+        scope: Scope::Some { instances, stores },
+        cause,
+        tries,
+        request: None,
+    }
 }
 
 fn again(hints: &[(&Hint, &Heard)]) -> (Again, Duration) {

@@ -33,7 +33,14 @@ pub async fn sweep<C: Observe, Q: Queues, K: Clock>(
     let mut first_error = None;
     let tries = Tries::first(context.clock.now());
     for vpc in &vpcs {
-        let item = WorkItem { version: VERSION, vpc: vpc.clone(), scope: Scope::Vpc, cause: Cause::Sweep, tries };
+        let item = WorkItem {
+            version: VERSION,
+            vpc: vpc.clone(),
+            scope: Scope::Vpc,
+            cause: Cause::Sweep,
+            tries,
+            request: None,
+        };
         if let Err(error) = context.queues.send_work(&item).await {
             tracing::error!(record = "finding", function = context.function, code = "not-sent", %vpc, "{error}");
             first_error.get_or_insert(error);

@@ -323,6 +323,7 @@ impl Site {
             scope,
             cause: Cause::InstanceState,
             tries: Tries::first(self.now()),
+            request: None,
         }
     }
 

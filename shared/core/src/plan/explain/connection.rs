@@ -51,7 +51,7 @@ impl Look<'_> {
         Explanation {
             instance: id.clone(),
             store: arn.clone(),
-            says: format!("{id} and {}: {says}", crate::plan::show::short(arn)),
+            says: format!("{id} and {}: {says}", arn.short()),
             verdict,
             steps: walk.steps,
             remedy: walk.remedy,
@@ -228,7 +228,7 @@ impl About<'_> {
             | Condition::StorePlace
             | Condition::StoreListOpen => store,
             Condition::NotContested => self.contested(),
-            Condition::GroupsRead => None,
+            Condition::NotUninstalling | Condition::GroupsRead => None,
         };
         of.unwrap_or_else(|| Subject::Vpc(self.look.view.seen.vpc.clone()))
     }

@@ -14,7 +14,6 @@ use crate::{
         conditions::Situation,
         pair::Standing,
         refuse,
-        show::short,
         view::{Flaw, flaw},
     },
     rule::{Peer, Rule},
@@ -105,7 +104,7 @@ impl Look<'_> {
         vec![
             format!(
                 "{} ({}, {}) in {}{zones}, {ports}, state {:?}: wears {}",
-                short(&store.arn),
+                store.arn.short(),
                 store.service.row().title,
                 store.id,
                 vpc(store),
@@ -224,6 +223,10 @@ impl Look<'_> {
         let Situation { view, standing, instance, places } = situation;
         let store = standing.store;
         match condition {
+            Condition::NotUninstalling => {
+                let since = view.seen.memory.known().and_then(|memory| memory.uninstalling);
+                since.map(|since| format!("a person asked for it at {since}")).into_iter().collect()
+            }
             Condition::InstanceThere => match &instance.interface {
                 Some(interface) => vec![format!("{} is its primary network interface", interface.id)],
                 None => Vec::new(),
@@ -295,7 +298,7 @@ impl Look<'_> {
             facts
                 .extend((!change.detach.is_empty()).then(|| format!("leaves it now: {}", words(change.detach.keys()))));
             let others = change.attach.values().filter(|attachment| attachment.store != standing.store.arn);
-            let others: Vec<_> = others.map(|attachment| short(&attachment.store)).collect();
+            let others: Vec<_> = others.map(|attachment| attachment.store.short()).collect();
             facts.extend((!others.is_empty()).then(|| format!("is attached now for {}", words(others))));
         }
         facts.push(format!("places taken when it is the turn of this data store: {}", places.on_interface));

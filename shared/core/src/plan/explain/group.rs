@@ -21,7 +21,6 @@ use crate::{
         Because, Plan, Teardown, Verdict,
         conditions::Candidate,
         leave::{self, Whereabouts, whereabouts},
-        show::short,
         teardown,
     },
     rule::{Direction, Rule, Traffic},
@@ -299,7 +298,7 @@ impl Look<'_> {
                 _ if leaves => ", and loses it now",
                 _ => "",
             };
-            facts.push(format!("{} wears {name}{word}", short(&store.arn)));
+            facts.push(format!("{} wears {name}{word}", store.arn.short()));
         }
         match view.seen.other_wearers(id) {
             Some(others) => facts.extend(others.map(|wearer| {
@@ -405,7 +404,7 @@ impl Look<'_> {
                 (Answer::of((!looked_at).then(outside)), vec![format!("looked at: {}", view.seen.scope)])
             }
             Ending::TagsCertain => {
-                let uncertain = asked.store.filter(|store| !store.tags_are_certain());
+                let uncertain = asked.store.filter(|_| !teardown::cidr_certain(view, asked.store_id));
                 let answer = match &asked.kin {
                     Kin::Pair(_) => Answer::NotNeeded,
                     Kin::Cidr(_) => Answer::of(uncertain.map(|store| {
@@ -420,8 +419,12 @@ impl Look<'_> {
             Ending::OnlyOne => {
                 let groups = asked.ids.iter().map(|id| (*id).clone()).collect();
                 let several = match &asked.kin {
-                    Kin::Pair(pair) => (!teardown::is_one_pair(pair)).then_some(Reason::AmbiguousPair { groups }),
-                    Kin::Cidr(cidr) => (cidr.len() != 1).then_some(Reason::AmbiguousCidrGroup { groups }),
+                    Kin::Pair(pair) => {
+                        (!teardown::is_one_pair(asked.ended, pair)).then_some(Reason::AmbiguousPair { groups })
+                    }
+                    Kin::Cidr(cidr) => {
+                        (!teardown::is_one_cidr_group(view, cidr)).then_some(Reason::AmbiguousCidrGroup { groups })
+                    }
                 };
                 let facts = vec![format!("owned groups of the data store: {}", words(&asked.ids))];
                 (Answer::of(several.map(|reason| about.because(reason, &subject))), facts)
@@ -515,11 +518,11 @@ impl Look<'_> {
             found.extend(instances.map(|instance| instance.id.to_string()));
             let loses = |store: &DataStore| plan.stores.get(&store.id).is_some_and(|change| change.detaches(id));
             let stores = view.stores_with(id).iter().filter(|store| store.wears(id) && !loses(store));
-            found.extend(stores.map(|store| short(&store.arn)));
+            found.extend(stores.map(|store| store.arn.short()));
             found.extend(view.seen.other_wearers(id).into_iter().flatten().map(|wearer| wearer.interface.to_string()));
         }
         let gains = plan.stores.get(asked.store_id).filter(|change| change.attached().next().is_some());
-        found.extend(gains.map(|change| short(&change.store)));
+        found.extend(gains.map(|change| change.store.short()));
         found
     }
 

@@ -120,7 +120,7 @@ pub struct Explanation {
     pub says: String,
     /// Every condition, in the order in which they are looked at.
     pub steps: Vec<Step>,
-    /// What to change to get the connection, or to keep it. Lines that begin with `aws ` or `sam ` are
+    /// What to change to get the connection, or to keep it. Lines that begin with `aws `, `sam ` or `tagwire ` are
     /// commands.
     pub remedy: Vec<String>,
 }
@@ -136,7 +136,7 @@ pub struct InstanceExplanation {
     pub stores: Vec<StoreLine>,
     /// What the plan says of the instance besides.
     pub findings: Vec<Finding>,
-    /// What to change about these. Lines that begin with `aws ` or `sam ` are commands.
+    /// What to change about these. Lines that begin with `aws `, `sam ` or `tagwire ` are commands.
     pub remedy: Vec<String>,
 }
 
@@ -174,7 +174,7 @@ pub struct GroupExplanation {
     pub changes: Vec<String>,
     /// What the plan says of it besides.
     pub findings: Vec<Finding>,
-    /// What to change for it to go, or to be put right. Lines that begin with `aws ` or `sam ` are commands.
+    /// What to change for it to go, or to be put right. Lines that begin with `aws `, `sam ` or `tagwire ` are commands.
     pub remedy: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What to change, one answer for each reason. A line that begins with `aws ` or `sam ` is a command.
+//! What to change, one answer for each reason. A line that begins with `aws `, `sam ` or `tagwire ` is a command.
 
 use std::collections::BTreeSet;
 
@@ -69,6 +69,10 @@ fn one(line: impl Into<String>) -> Vec<String> {
     vec![line.into()]
 }
 
+fn not_uninstall() -> Vec<String> {
+    one("tagwire uninstall --cancel")
+}
+
 pub(super) fn move_together() -> Vec<String> {
     one("move one of the two into the VPC of the other, or connect the VPCs by other means")
 }
@@ -125,6 +129,7 @@ impl<'look> About<'look> {
             Ground::NamesNotShared => self.share_a_name(Premise::SharedName),
             Ground::NotAskedFor => self.share_a_name(Premise::InstanceTag),
             Ground::StoreOptedOut => self.share_a_name(Premise::StoreTag),
+            Ground::Uninstalling => not_uninstall(),
             Ground::StoreGone => one("nothing: there is no data store to connect to any more"),
             Ground::Blocked => {
                 let instance = self.instance.filter(|instance| self.look.view.is_blocked(instance));
@@ -263,6 +268,7 @@ impl<'look> About<'look> {
             }
             Reason::PrefixListNotFound { list } => one(format!("correct {list}: there is no such prefix list")),
             Reason::CidrRuleLimit { .. } => one("name wider blocks, or lower the most entries of a prefix list"),
+            Reason::Uninstalling => not_uninstall(),
             Reason::Unread { gap } if gap.passing => one("nothing: it is read again"),
             Reason::Unread { gap } => one(format!("see that what looks may call {}", gap.reading)),
         }
