@@ -19,3 +19,5 @@ pub mod rule;
 pub mod service;
 pub mod tag;
 pub mod work;
+
+pub use plan::explain;

@@ -84,6 +84,8 @@ pub struct ServiceRow {
     /// Whether its stores' tags can be listed only in the states in which their groups can be changed.
     /// In the others they are known from the tag index alone, which may be stale.
     pub lists_tags_only_when_ready: bool,
+    /// How the AWS CLI tags one of its stores: the service, the commands that set and take off.
+    pub tag_commands: [&'static str; 3],
     /// States in which the list of groups may be changed.
     ready: &'static [&'static str],
     /// States that never come back to one of those.
@@ -103,6 +105,9 @@ const RDS_NEVER: &[&str] = &["deleting", "deleted", "failed", "restore-error", "
 /// interfaces, which take five groups by default; a store with more than that is left alone.
 const INTERFACE_STORE_GROUP_LIMIT: usize = 5;
 
+/// DocumentDB's and Neptune's clusters have ARNs of RDS, which tags them as well.
+const RDS_TAG_COMMANDS: [&str; 3] = ["rds", "add-tags-to-resource", "remove-tags-from-resource"];
+
 /// The table.
 pub const SERVICES: [ServiceRow; 5] = [
     ServiceRow {
@@ -113,6 +118,7 @@ pub const SERVICES: [ServiceRow; 5] = [
         store_group_limit: RDS_STORE_GROUP_LIMIT,
         takes_status_tag: true,
         lists_tags_only_when_ready: false,
+        tag_commands: RDS_TAG_COMMANDS,
         ready: RDS_READY,
         never: RDS_NEVER,
     },
@@ -124,6 +130,7 @@ pub const SERVICES: [ServiceRow; 5] = [
         store_group_limit: RDS_STORE_GROUP_LIMIT,
         takes_status_tag: true,
         lists_tags_only_when_ready: false,
+        tag_commands: RDS_TAG_COMMANDS,
         ready: RDS_READY,
         never: RDS_NEVER,
     },
@@ -135,6 +142,7 @@ pub const SERVICES: [ServiceRow; 5] = [
         store_group_limit: RDS_STORE_GROUP_LIMIT,
         takes_status_tag: true,
         lists_tags_only_when_ready: false,
+        tag_commands: RDS_TAG_COMMANDS,
         ready: RDS_READY,
         never: RDS_NEVER,
     },
@@ -146,6 +154,7 @@ pub const SERVICES: [ServiceRow; 5] = [
         store_group_limit: INTERFACE_STORE_GROUP_LIMIT,
         takes_status_tag: false,
         lists_tags_only_when_ready: true,
+        tag_commands: ["elasticache", "add-tags-to-resource", "remove-tags-from-resource"],
         ready: &["available"],
         never: &["deleting", "deleted", "create-failed", "restore-failed"],
     },
@@ -157,6 +166,7 @@ pub const SERVICES: [ServiceRow; 5] = [
         store_group_limit: INTERFACE_STORE_GROUP_LIMIT,
         takes_status_tag: true,
         lists_tags_only_when_ready: false,
+        tag_commands: ["redshift", "create-tags", "delete-tags"],
         ready: &["available", "available, prep-for-resize", "available, resize-cleanup"],
         never: &["deleting", "final-snapshot"],
     },

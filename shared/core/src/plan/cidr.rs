@@ -15,7 +15,6 @@ use crate::{
     finding::{Finding, Reason, Subject},
     group::{CidrGroupName, GroupList, OwnTags, Owned, Role},
     id::{PrefixListId, StoreId},
-    memory::Target,
     model::DataStore,
     rule::{Direction, Peer, PortRange, Rule, Traffic},
     tag::ConnectTag,
@@ -276,8 +275,7 @@ impl<'view> Clients<'view> {
             return Some(Reason::StoreGroupLimit { limit });
         }
         let group = self.groups.first()?.group.id();
-        let target = Target::Store(store.id.clone());
-        refuse::contested_list(plan, self.view, group, target, &store.wishes.connect)
+        refuse::contested_at_store(plan, self.view, group, store)
     }
 
     fn work(&self, peers: &BTreeSet<CidrPeer>, ports: PortRange, names: &mut TakenNames) -> Option<CidrWork> {

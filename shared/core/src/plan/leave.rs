@@ -56,12 +56,12 @@ pub(super) struct Departures<'view> {
     waiting_at_stores: usize,
     notes: Vec<Note>,
     /// The interfaces that get a group in the same call, so that all that they have may leave them.
-    gaining: &'view BTreeSet<InterfaceId>,
+    gaining: BTreeSet<InterfaceId>,
     view: &'view View<'view>,
 }
 
 impl<'view> Departures<'view> {
-    pub(super) fn of(view: &'view View<'view>, gaining: &'view BTreeSet<InterfaceId>) -> Self {
+    pub(super) fn of(view: &'view View<'view>, gaining: BTreeSet<InterfaceId>) -> Self {
         let mut departures = Self {
             seen: view.seen,
             leaving: Vec::new(),
@@ -190,10 +190,8 @@ impl<'view> Departures<'view> {
                 Detachment { store: owned.store.clone(), arn: self.view.arn_of(owned), ground: leaving.ground };
             change.detach.insert(owned.group.clone(), detachment);
         }
-        let leaving = self.leaving.iter().map(|leaving| (leaving, Verdict::Disconnecting(leaving.ground)));
-        let held_back = self.held_back.iter().map(|leaving| (leaving, Verdict::HeldBack(leaving.ground)));
         let mut decided = BTreeSet::new();
-        for (leaving, verdict) in leaving.chain(held_back) {
+        for (leaving, verdict) in self.verdicts() {
             // Two groups of one store are still one connection.
             if let Some(store) = self.view.arn_of(leaving.owned)
                 && decided.insert(leaving.connection())
@@ -201,6 +199,19 @@ impl<'view> Departures<'view> {
                 plan.decisions.push(Decision { store, instance: leaving.instance.id.clone(), verdict });
             }
         }
+    }
+
+    /// What is decided about each, what goes now before what is held back.
+    fn verdicts(&self) -> impl Iterator<Item = (&Leaving<'view>, Verdict)> {
+        let leaving = self.leaving.iter().map(|leaving| (leaving, Verdict::Disconnecting(leaving.ground)));
+        let held_back = self.held_back.iter().map(|leaving| (leaving, Verdict::HeldBack(leaving.ground)));
+        leaving.chain(held_back)
+    }
+
+    /// What is decided about one, if it is to be removed.
+    pub(super) fn verdict(&self, instance: &InstanceId, store: &StoreId) -> Option<Verdict> {
+        let concerns = |leaving: &Leaving<'_>| leaving.instance.id == *instance && leaving.owned.store == *store;
+        self.verdicts().find(|(leaving, _)| concerns(leaving)).map(|(_, verdict)| verdict)
     }
 
     /// Whether a connection is about to be removed, or held back from it.
@@ -340,7 +351,7 @@ impl<'view> Departures<'view> {
     }
 
     /// What is left to be said and remembered when everything is decided.
-    pub(super) fn conclude(self, plan: &mut Plan) {
+    pub(super) fn conclude(&mut self, plan: &mut Plan) {
         let held_back: BTreeSet<Connection> = self.held_back.iter().map(Leaving::connection).collect();
         let waiting = held_back.len() + self.waiting_at_stores;
         if waiting > 0 {
@@ -351,7 +362,7 @@ impl<'view> Departures<'view> {
             };
             plan.findings.push(Finding { subject: Subject::Vpc(self.seen.vpc.clone()), reason });
         }
-        plan.notes.extend(self.notes);
+        plan.notes.append(&mut self.notes);
         if let Some(Memory { window, .. }) = self.seen.memory.known()
             && self.used > 0
         {
@@ -424,6 +435,14 @@ fn fate(view: &View<'_>, instance: &Instance, owned: &Owned) -> Fate {
         Fate::Stays(Some(held_store(store)))
     } else {
         Fate::Leaves(ground)
+    }
+}
+
+/// What is to be said of an instance side that stays on an instance although its tags may not ask for it.
+pub(super) fn kept_because(view: &View<'_>, instance: &Instance, owned: &Owned) -> Option<Reason> {
+    match fate(view, instance, owned) {
+        Fate::Stays(finding) => finding.map(|finding| finding.reason),
+        Fate::Leaves(_) => None,
     }
 }
 

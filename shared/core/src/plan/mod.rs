@@ -4,8 +4,11 @@
 //! ([`StoreRow`], [`PairRow`]). Nothing is left to choose when a plan is carried out.
 
 mod cidr;
+mod conditions;
+pub mod explain;
 mod leave;
 mod pair;
+mod places;
 mod refuse;
 mod rows;
 mod show;
@@ -21,11 +24,14 @@ use std::{
 use serde::Serialize;
 
 use self::{
+    conditions::{Candidate, Places, Situation},
     leave::Departures,
     pair::{Standing, Use},
-    view::{Candidate, View},
+    places::Taken,
+    view::View,
 };
 pub use self::{
+    conditions::{Condition, Premise},
     rows::{PairRow, StoreRow},
     show::{Action, Effect},
     status::{StatusChange, StatusOf},
@@ -37,7 +43,7 @@ use crate::{
     group::{CidrGroupName, GroupName, OwnTags, OwnedGroup, Role},
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId},
     memory::{Note, Window},
-    model::{DataStore, Instance},
+    model::DataStore,
     observation::Observation,
     policy::Policy,
     rule::{Direction, Peer, PortRange, Rule, Traffic},
@@ -536,19 +542,31 @@ impl Plan {
 /// Decides what to do about everything that was observed.
 pub fn plan(seen: &Observation, policy: &Policy) -> Plan {
     let view = View::of(seen, policy);
-    let mut plan = settle(&view);
+    let mut plan = settle(&view).plan;
     let all_read = seen.stores.is_complete() && seen.instances.is_complete() && seen.groups.is_complete();
     if policy.status_tags && all_read {
         let after = carried_out(seen, &plan);
-        let then = settle(&View::of(&after, policy));
+        let then = settle(&View::of(&after, policy)).plan;
         plan.statuses = status::changes(&plan, &then, &view);
     }
     plan
 }
 
-fn settle(view: &View<'_>) -> Plan {
+/// A plan, and what it was decided by.
+struct Settled<'view> {
+    plan: Plan,
+    standings: Standings<'view>,
+    departures: Departures<'view>,
+    /// How full the lists were at the turn of each instance and store that were decided about.
+    places: BTreeMap<(&'view InstanceId, &'view StoreId), Places>,
+    /// How many of the plan's first decisions are about instance sides that leave an interface.
+    departed: usize,
+}
+
+fn settle<'view>(view: &'view View<'view>) -> Settled<'view> {
     let standings: Standings<'_> = view.stores().map(|store| (&store.id, Standing::of(view, store))).collect();
-    let plan = decide(view, &standings, &BTreeSet::new());
+    let settled = decide(view, standings, BTreeSet::new());
+    let plan = &settled.plan;
     // What kept its last group for want of another may lose it after all when it gets one.
     let keep_last: BTreeSet<&Subject> = plan
         .findings
@@ -560,15 +578,20 @@ fn settle(view: &View<'_>) -> Plan {
         !change.attach.is_empty() && keep_last.contains(&Subject::Instance(change.instance.clone()))
     });
     let gaining: BTreeSet<InterfaceId> = gains.map(|(interface, _)| interface.clone()).collect();
-    if gaining.is_empty() { plan } else { decide(view, &standings, &gaining) }
+    if gaining.is_empty() { settled } else { decide(view, settled.standings, gaining) }
 }
 
-fn decide(view: &View<'_>, standings: &Standings<'_>, gaining: &BTreeSet<InterfaceId>) -> Plan {
+fn decide<'view>(
+    view: &'view View<'view>,
+    standings: Standings<'view>,
+    gaining: BTreeSet<InterfaceId>,
+) -> Settled<'view> {
     let mut plan = Plan { findings: refuse::findings(view), ..Plan::default() };
     let mut departures = Departures::of(view, gaining);
     departures.leave(&mut plan);
+    let departed = plan.decisions.len();
     let last = cidr::leave(&mut plan, view, &mut departures);
-    let needs = join(&mut plan, view, standings, &departures);
+    let (needs, places) = join(&mut plan, view, &standings, &departures);
 
     for (id, store) in view.stores_here() {
         let Some(standing) = standings.get(id).filter(|standing| view.takes_in(standing)) else { continue };
@@ -578,7 +601,7 @@ fn decide(view: &View<'_>, standings: &Standings<'_>, gaining: &BTreeSet<Interfa
             attach(&mut plan, standing, needed_by);
         }
     }
-    mend(&mut plan, view, standings, &needs);
+    mend(&mut plan, view, &standings, &needs);
     cidr::decide(&mut plan, view, &mut departures, &last);
     teardown::tear_down(&mut plan, view, &departures);
     let works = plan.pairs.iter().filter_map(|(id, work)| Some((standings.get(id)?, work)));
@@ -586,50 +609,53 @@ fn decide(view: &View<'_>, standings: &Standings<'_>, gaining: &BTreeSet<Interfa
     departures.conclude(&mut plan);
     plan.findings.sort();
     plan.findings.dedup();
-    plan
+    Settled { plan, standings, departures, places, departed }
 }
 
 type Standings<'view> = BTreeMap<&'view StoreId, Standing<'view>>;
 type Needs<'view> = BTreeMap<&'view StoreId, Vec<Candidate<'view>>>;
 
-/// Decides about every instance and store that share a name; those that are to be connected, by store.
+/// Decides about every instance and store that share a name; those that are to be connected, by store,
+/// and how full the lists were at the turn of each.
 fn join<'view>(
     plan: &mut Plan,
-    view: &View<'view>,
+    view: &'view View<'view>,
     standings: &Standings<'view>,
     departures: &Departures<'_>,
-) -> Needs<'view> {
-    let mut needs = Needs::new();
-    let mut places = Places::new(view.policy, departures);
+) -> (Needs<'view>, BTreeMap<(&'view InstanceId, &'view StoreId), Places>) {
+    let (mut needs, mut found) = (Needs::new(), BTreeMap::new());
+    let mut taken = Taken::new(departures);
     for candidate in view.candidates() {
-        let Some(standing) = standings.get(&candidate.store.id) else { continue };
-        if departures.concern(&candidate.instance.id, &candidate.store.id) {
+        let (instance, store) = (candidate.instance, candidate.store);
+        let Some(standing) = standings.get(&store.id) else { continue };
+        if departures.concern(&instance.id, &store.id) {
             continue;
         }
-        let verdict = match PairRow::of(view.connection(standing, candidate.instance)) {
+        let leaving_store = plan.stores.get(&store.id).map_or(0, |change| change.detached().count());
+        let places = Places { leaving_store, on_interface: taken.on_interface(instance) };
+        found.insert((&instance.id, &store.id), places);
+        let verdict = match PairRow::of(view.connection(standing, instance)) {
             PairRow::Connected(via) => Verdict::Connected(via),
-            PairRow::NotConnected => {
-                let leaving = plan.stores.get(&candidate.store.id).map_or(0, |change| change.detached().count());
-                let refusal = refuse::refusal(view, standing, &candidate, leaving);
-                let refusal = refusal.or_else(|| refuse::contested(plan, view, standing, &candidate));
-                if let Some(reason) = refusal.or_else(|| places.take(standing, candidate.instance)) {
+            PairRow::NotConnected => match (Situation { view, standing, instance, places }).first_unmet() {
+                Some((condition, reason)) if condition.refuses() => {
+                    if condition == Condition::NotContested {
+                        refuse::leave_contested(plan, view, standing, instance);
+                    }
                     Verdict::Refused(reason)
-                } else {
-                    needs.entry(&candidate.store.id).or_default().push(candidate.clone());
-                    refuse::store_attachment_waits(standing).map_or(Verdict::Connecting, Verdict::Waiting)
                 }
-            }
+                waits => {
+                    taken.take(standing, instance);
+                    needs.entry(&store.id).or_default().push(candidate.clone());
+                    waits.map_or(Verdict::Connecting, |(_, reason)| Verdict::Waiting(reason))
+                }
+            },
         };
         if !matches!(verdict, Verdict::Refused(_)) {
             plan.findings.extend(refuse::cross_zone(&candidate));
         }
-        plan.decisions.push(Decision {
-            store: candidate.store.arn.clone(),
-            instance: candidate.instance.id.clone(),
-            verdict,
-        });
+        plan.decisions.push(Decision { store: store.arn.clone(), instance: instance.id.clone(), verdict });
     }
-    needs
+    (needs, found)
 }
 
 /// Makes, finishes or puts back the pairs in scope.
@@ -676,37 +702,5 @@ fn attach(plan: &mut Plan, standing: &Standing<'_>, needed_by: &[Candidate<'_>])
 impl InterfaceChange {
     fn of(instance: &InstanceId) -> Self {
         Self { instance: instance.clone(), attach: BTreeMap::new(), detach: BTreeMap::new() }
-    }
-}
-
-/// Counts the free places of the interfaces, so that no call is planned that must fail. Stores
-/// are served in the order of their ids, which makes the choice the same from run to run.
-struct Places<'plan> {
-    limit: usize,
-    departures: &'plan Departures<'plan>,
-    taken: BTreeMap<InterfaceId, usize>,
-}
-
-impl<'plan> Places<'plan> {
-    fn new(policy: &Policy, departures: &'plan Departures<'plan>) -> Self {
-        Self { limit: policy.interface_group_limit, departures, taken: BTreeMap::new() }
-    }
-
-    /// Takes a place on the instance's interface for a pair's instance side; the reason why not,
-    /// when there is none left.
-    fn take(&mut self, standing: &Standing<'_>, instance: &Instance) -> Option<Reason> {
-        let interface = instance.interface.as_ref()?;
-        if standing.instance_wears(instance) {
-            return None;
-        }
-        let taken = self
-            .taken
-            .entry(interface.id.clone())
-            .or_insert_with(|| interface.groups.len().saturating_sub(self.departures.of_interface(&interface.id)));
-        if *taken >= self.limit {
-            return Some(Reason::InterfaceGroupLimit { interface: interface.id.clone(), limit: self.limit });
-        }
-        *taken += 1;
-        None
     }
 }

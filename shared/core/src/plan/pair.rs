@@ -79,6 +79,20 @@ impl<'view> Standing<'view> {
         )
     }
 
+    /// The group that serves as one side, if it is there.
+    pub(super) fn serving(&self, side: Side) -> Option<&'view Owned> {
+        self.serving.get(&side).copied()
+    }
+
+    /// The one rule that a side is to hold; none while the other side has no id, or the store no port.
+    pub(super) fn wanted(&self, side: Side) -> Option<Rule> {
+        let rule = PairRule { side, ports: self.store.ports?, peer: self.group_ref(side.opposite()) };
+        match &rule.peer {
+            GroupRef::Existing(peer) => Some(rule.with_peer(peer.clone())),
+            GroupRef::Planned(..) => None,
+        }
+    }
+
     /// Whether a connection outlives the repair of the store's pair. One through a single group of
     /// it rests on a rule that was put in by hand and is about to be taken out.
     pub(super) fn lets_stand(&self, via: &Via) -> bool {
@@ -232,7 +246,7 @@ pub(super) fn work(view: &View<'_>, standing: &Standing<'_>, used: Use, names: &
     for side in Side::BOTH {
         let tags = OwnTags { store: store.id.clone(), arn: store.arn.clone(), role: side.into() };
         let peer = standing.group_ref(side.opposite());
-        let rule = PairRule { side, ports, peer: peer.clone() };
+        let rule = PairRule { side, ports, peer };
         let Some(owned) = standing.serving.get(&side) else {
             if makes {
                 let name = GroupName { service: store.service, side, number: number? };
@@ -241,10 +255,7 @@ pub(super) fn work(view: &View<'_>, standing: &Standing<'_>, used: Use, names: &
             }
             continue;
         };
-        let wanted = match peer {
-            GroupRef::Existing(peer) => Some(rule.with_peer(peer)),
-            GroupRef::Planned(..) => None,
-        };
+        let wanted = standing.wanted(side);
         let actual = &view.group(owned.group.id())?.rules;
         let lacks = !wanted.as_ref().is_some_and(|wanted| actual.contains(wanted));
         if lacks && (used == Use::Needed || (used == Use::Worn && missing.is_empty())) {

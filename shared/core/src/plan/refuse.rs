@@ -1,122 +1,98 @@
 //! Why a connection is not made. Nothing here takes one away: an instance that is connected never
-//! comes here.
+//! comes here. In which order it is asked: [`super::conditions`].
 
 use std::collections::BTreeSet;
 
-use super::{
-    GroupRef, Plan,
-    pair::Standing,
-    view::{Candidate, View},
-};
+use super::{GroupRef, Plan, conditions::Candidate, pair::Standing, view::View};
 use crate::{
     finding::{Finding, Reason, Subject},
     group::{Ownership, Role, SecurityGroup, description},
     id::SecurityGroupId,
     memory::{Attached, Note, Target},
-    model::{DataStore, Form, Membership},
+    model::{DataStore, Form, Instance, Membership},
     observation::{Scope, Sighting},
     service::{Readiness, Side},
     tag::{ConnectTag, ConnectionName, Wishes},
 };
 
-/// Why this instance is not connected to this store, apart from the room on its interface; none
-/// when it can be. `leaving` groups leave the store's list.
-pub(super) fn refusal(
-    view: &View<'_>,
-    standing: &Standing<'_>,
-    candidate: &Candidate<'_>,
-    leaving: usize,
-) -> Option<Reason> {
-    by_instance(view, candidate).or_else(|| by_store(view, standing, leaving))
+/// Something that would have to be attached to a list, and that others took off it too often.
+pub(super) struct Contest<'view> {
+    pub(super) subject: Subject,
+    target: Target,
+    pub(super) group: SecurityGroupId,
+    pub(super) attached: &'view Attached,
 }
 
-fn by_instance(view: &View<'_>, candidate: &Candidate<'_>) -> Option<Reason> {
-    if view.seen.is_uninstalling() {
-        return Some(Reason::Uninstalling);
+impl Contest<'_> {
+    pub(super) fn reason(&self) -> Reason {
+        Reason::Contested { group: self.group.clone() }
     }
-    if candidate.instance.interface.is_none() {
-        return Some(Reason::InstanceGone);
+
+    /// Remembers it, for it holds until the tag of the list's owner changes.
+    fn remember(&self, plan: &mut Plan) {
+        if self.attached.contested {
+            return;
+        }
+        let attached = Attached { contested: true, ..self.attached.clone() };
+        let note = Note::Attached(self.target.clone(), self.group.clone(), Some(attached));
+        if !plan.notes.contains(&note) {
+            plan.notes.push(note);
+        }
     }
-    if view.is_blocked(candidate.instance) {
-        return Some(Reason::Blocked);
-    }
-    by_wishes(&candidate.instance.wishes)
 }
 
-/// Whether something that would have to be attached was taken off too often; that is remembered, for
-/// it holds until the tag of the list's owner changes.
-pub(super) fn contested(
-    plan: &mut Plan,
-    view: &View<'_>,
+/// What would have to be attached for a connection and was taken off too often.
+pub(super) fn contest<'view>(
+    view: &View<'view>,
     standing: &Standing<'_>,
-    candidate: &Candidate<'_>,
-) -> Option<Reason> {
-    let (store, instance) = (standing.store, candidate.instance);
+    instance: &Instance,
+) -> Option<Contest<'view>> {
+    let store = standing.store;
     let of_store = (!standing.store_wears())
         .then(|| (Side::Store, Target::Store(store.id.clone()), &store.wishes, Subject::Store(store.arn.clone())));
     let of_instance = instance.interface.as_ref().filter(|_| !standing.instance_wears(instance)).map(|interface| {
         let target = Target::Interface(interface.id.clone());
         (Side::Instance, target, &instance.wishes, Subject::Instance(instance.id.clone()))
     });
-    for (side, target, wishes, subject) in of_store.into_iter().chain(of_instance) {
-        let GroupRef::Existing(group) = standing.group_ref(side) else { continue };
-        let Some(reason) = contested_list(plan, view, &group, target, &wishes.connect) else { continue };
-        plan.findings.push(Finding { subject, reason: reason.clone() });
-        return Some(reason);
-    }
-    None
+    of_store.into_iter().chain(of_instance).find_map(|(side, target, wishes, subject)| match standing.group_ref(side) {
+        GroupRef::Existing(group) => contest_of_list(view, &group, target, &wishes.connect, subject),
+        GroupRef::Planned(..) => None,
+    })
 }
 
-/// Whether a group was taken off a list too often, whose owner's connect tag is this one.
-pub(super) fn contested_list(
+/// Remembers what is contested, and says so of the list's owner.
+pub(super) fn leave_contested(plan: &mut Plan, view: &View<'_>, standing: &Standing<'_>, instance: &Instance) {
+    if let Some(contest) = contest(view, standing, instance) {
+        contest.remember(plan);
+        plan.findings.push(Finding { reason: contest.reason(), subject: contest.subject });
+    }
+}
+
+/// Whether a group was taken off a store's list too often; that is remembered.
+pub(super) fn contested_at_store(
     plan: &mut Plan,
     view: &View<'_>,
     group: &SecurityGroupId,
+    store: &DataStore,
+) -> Option<Reason> {
+    let (target, subject) = (Target::Store(store.id.clone()), Subject::Store(store.arn.clone()));
+    let contest = contest_of_list(view, group, target, &store.wishes.connect, subject)?;
+    contest.remember(plan);
+    Some(contest.reason())
+}
+
+/// Whether a group was taken off a list too often, whose owner's connect tag is this one.
+fn contest_of_list<'view>(
+    view: &View<'view>,
+    group: &SecurityGroupId,
     target: Target,
     connect: &ConnectTag,
-) -> Option<Reason> {
+    subject: Subject,
+) -> Option<Contest<'view>> {
     let memory = view.seen.memory.known()?;
     let attached = memory.attached.get(&(target.clone(), group.clone()))?;
-    if !attached.is_contested(&Attached::tag_of(connect), view.seen.at) {
-        return None;
-    }
-    if !attached.contested {
-        let note = Note::Attached(target, group.clone(), Some(Attached { contested: true, ..attached.clone() }));
-        if !plan.notes.contains(&note) {
-            plan.notes.push(note);
-        }
-    }
-    Some(Reason::Contested { group: group.clone() })
-}
-
-fn by_wishes(wishes: &Wishes) -> Option<Reason> {
-    if wishes.blocked {
-        Some(Reason::Blocked)
-    } else if wishes.held {
-        Some(Reason::Held)
-    } else {
-        None
-    }
-}
-
-fn by_store(view: &View<'_>, standing: &Standing<'_>, leaving: usize) -> Option<Reason> {
-    let store = standing.store;
-    if store.vpc.is_none() {
-        return Some(Reason::Ec2Classic);
-    }
-    if let Some(reason) = by_form(store).or_else(|| by_wishes(&store.wishes)).or_else(|| by_state(store)) {
-        return Some(reason);
-    }
-    // Without every group of the VPC a pair of this store may be there unseen, and its name taken.
-    if let Some(gap) = view.seen.groups.gaps.iter().min() {
-        return Some(Reason::Unread { gap: gap.clone() });
-    }
-    if let Some(obstacle) = standing.obstacle() {
-        return Some(obstacle);
-    }
-    let limit = store.service.row().store_group_limit;
-    let staying = store.lasting_groups().count().saturating_sub(leaving);
-    (!standing.store_wears() && staying >= limit).then_some(Reason::StoreGroupLimit { limit })
+    let contested = attached.is_contested(&Attached::tag_of(connect), view.seen.at);
+    contested.then(|| Contest { subject, target, group: group.clone(), attached })
 }
 
 /// Why nothing new is let into a store, whatever its tags say.
@@ -124,7 +100,7 @@ pub(super) fn by_nature(store: &DataStore) -> Option<Reason> {
     by_form(store).or_else(|| by_state(store))
 }
 
-fn by_form(store: &DataStore) -> Option<Reason> {
+pub(super) fn by_form(store: &DataStore) -> Option<Reason> {
     match &store.form {
         Form::Plain => None,
         Form::ServerlessV1 => Some(Reason::ServerlessV1),
@@ -134,7 +110,7 @@ fn by_form(store: &DataStore) -> Option<Reason> {
 }
 
 /// A store without a port is still coming up, whatever its state says.
-fn by_state(store: &DataStore) -> Option<Reason> {
+pub(super) fn by_state(store: &DataStore) -> Option<Reason> {
     (store.readiness() == Readiness::Never || store.ports.is_none()).then(|| not_available(store))
 }
 

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     finding::{Finding, Reason, Subject},
-    group::{Owned, OwnedGroup, Role},
+    group::{CidrGroupName, Owned, OwnedGroup, Role},
     id::{InterfaceId, SecurityGroupId, StoreArn, StoreId},
     memory::{Attached, Memory, Note, Target},
     model::{DataStore, Instance},
@@ -67,8 +67,7 @@ pub(super) fn tear_down(plan: &mut Plan, view: &View<'_>, departures: &Departure
             None => long_unused.then_some(Because::Unused),
         };
         // Two pairs of one store are left to a person.
-        let is_one_pair = ended == Some(Because::Uninstalling)
-            || Side::BOTH.iter().all(|side| groups.iter().filter(|owned| owned.name.side == *side).count() < 2);
+        let is_one_pair = is_one_pair(ended, &groups);
         plan.findings.extend(keepers(view, store, &groups));
         if ended == Some(Because::StoreGone) && !is_one_pair {
             plan.findings.extend(ambiguity(view, &groups));
@@ -112,9 +111,15 @@ fn ambiguity(view: &View<'_>, groups: &[&Owned]) -> Option<Finding> {
     Some(Finding { subject: Subject::Store(arn), reason: Reason::AmbiguousPair { groups: all } })
 }
 
+/// Whether there is at most one group of each side, if that matters.
+pub(super) fn is_one_pair(ended: Option<Because>, groups: &[&Owned]) -> bool {
+    ended == Some(Because::Uninstalling)
+        || Side::BOTH.iter().all(|side| groups.iter().filter(|owned| owned.name.side == *side).count() < 2)
+}
+
 /// Whether no tags ask for a store's pair. One that is asked for and cannot be attached at present is
 /// kept: another one in its place would fare no better.
-fn is_unasked(view: &View<'_>, store: &StoreId) -> bool {
+pub(super) fn is_unasked(view: &View<'_>, store: &StoreId) -> bool {
     let here = view.store(store).filter(|store| store.vpc.as_ref() == Some(&view.seen.vpc));
     here.is_none_or(|store| !store.wishes.held && view.sharing(store).is_empty())
 }
@@ -124,26 +129,36 @@ fn is_unasked(view: &View<'_>, store: &StoreId) -> bool {
 fn named_elsewhere(plan: &Plan, view: &View<'_>, ends: &Ends<'_>) -> BTreeMap<(Kind, StoreId), Vec<Finding>> {
     let going: BTreeMap<&SecurityGroupId, &(Kind, StoreId)> =
         ends.iter().flat_map(|(key, end)| end.groups.iter().map(move |group| (group.id(), key))).collect();
+    let mut named = BTreeMap::<_, Vec<Finding>>::new();
+    for (namer, peer) in namers(plan, view, |group| going.contains_key(group)) {
+        if let Some(key) = going.get(peer) {
+            let reason = Reason::GroupInRule { group: namer.clone() };
+            let finding = Finding { subject: Subject::Group(peer.clone()), reason };
+            named.entry((*key).clone()).or_default().push(finding);
+        }
+    }
+    named
+}
+
+/// The groups whose rules outlive the plan and name one that goes, each with that one.
+pub(super) fn namers<'seen>(
+    plan: &Plan,
+    view: &View<'seen>,
+    goes: impl Fn(&SecurityGroupId) -> bool,
+) -> Vec<(&'seen SecurityGroupId, &'seen SecurityGroupId)> {
     let is_revoked = |id: &SecurityGroupId, rule: &Rule| {
         let Some(store) = view.store_of(id) else { return false };
         let of_pair = plan.pairs.get(store).into_iter().flat_map(|work| &work.revoke);
         let mut revoked = of_pair.chain(plan.cidrs.get(store).into_iter().flat_map(|work| &work.revoke));
         revoked.any(|(group, revoked)| group.id() == id && revoked == rule)
     };
-    let mut named = BTreeMap::<_, Vec<Finding>>::new();
-    for namer in view.seen.groups.found.iter().filter(|group| !going.contains_key(&group.id)) {
-        for rule in &namer.rules {
-            let Peer::Group(peer) = &rule.peer else { continue };
-            if let Some(key) = going.get(peer)
-                && !is_revoked(&namer.id, rule)
-            {
-                let reason = Reason::GroupInRule { group: namer.id.clone() };
-                let finding = Finding { subject: Subject::Group(peer.clone()), reason };
-                named.entry((*key).clone()).or_default().push(finding);
-            }
-        }
-    }
-    named
+    let staying = view.seen.groups.found.iter().filter(|group| !goes(&group.id));
+    let rules = staying.flat_map(|group| group.rules.iter().map(move |rule| (&group.id, rule)));
+    let naming = rules.filter_map(|(namer, rule)| match &rule.peer {
+        Peer::Group(peer) => (goes(peer) && !is_revoked(namer, rule)).then_some((namer, peer)),
+        Peer::GroupOfAccount { .. } | Peer::Ipv4(_) | Peer::Ipv6(_) | Peer::PrefixList(_) => None,
+    });
+    naming.collect()
 }
 
 /// Adds the groups for clients that are not instances and that nothing asks for any more. They need not
@@ -155,23 +170,31 @@ fn end_cidr_groups<'view>(plan: &mut Plan, view: &'view View<'_>, departures: &D
         if !groups.iter().any(|owned| view.names_store(owned)) {
             continue;
         }
-        let unasked = cidr_unasked(view, store);
         let because = ended(view, store, &groups);
-        let because = because.or_else(|| (unasked && !view.seen.is_uninstalling()).then_some(Because::CidrNotAskedFor));
-        let uninstalling = view.seen.is_uninstalling();
+        let because = because.or_else(|| cidr_unasked(view, store).then_some(Because::CidrNotAskedFor));
         plan.findings.extend(keepers(view, store, &groups));
-        let certain = uninstalling || view.store(store).is_none_or(DataStore::tags_are_certain);
-        let one = uninstalling || groups.len() == 1;
-        let because = because.filter(|_| certain && one && is_off(plan, view, departures, store, &groups));
+        let lets = cidr_certain(view, store) && is_one_cidr_group(view, &groups);
+        let because = because.filter(|_| lets && is_off(plan, view, departures, store, &groups));
         if let Some(because) = because.filter(|_| may_be_deleted(plan, view, &groups)) {
             ends.insert((Kind::Cidr, store.clone()), End::of(view, because, &groups));
         }
     }
 }
 
-/// Whether a store that takes part asks for no clients but instances.
-fn cidr_unasked(view: &View<'_>, store: &StoreId) -> bool {
+/// Whether it is certain what a store's tags are, if that matters.
+pub(super) fn cidr_certain(view: &View<'_>, store: &StoreId) -> bool {
+    view.seen.is_uninstalling() || view.store(store).is_none_or(DataStore::tags_are_certain)
+}
+
+/// Whether there is one group for clients that are not instances, if that matters.
+pub(super) fn is_one_cidr_group(view: &View<'_>, groups: &[&Owned<CidrGroupName>]) -> bool {
+    view.seen.is_uninstalling() || groups.len() == 1
+}
+
+/// Whether a store that takes part asks for no clients but instances, and that decides.
+pub(super) fn cidr_unasked(view: &View<'_>, store: &StoreId) -> bool {
     let here = view.store(store).filter(|store| store.vpc.as_ref() == Some(&view.seen.vpc));
+    let here = here.filter(|_| !view.seen.is_uninstalling());
     here.is_some_and(|store| {
         let takes_part = matches!(store.wishes.connect, ConnectTag::Names(_)) && !store.wishes.held;
         takes_part && store.wishes.allow_cidr.asks_for_none()
@@ -200,12 +223,12 @@ fn carried_elsewhere<Name>(view: &View<'_>, owned: &Owned<Name>) -> Vec<Finding>
     view.stores_with(id).iter().filter(elsewhere).map(finding).collect()
 }
 
-fn wears_in_scope(view: &View<'_>, owned: &Owned) -> bool {
+pub(super) fn wears_in_scope(view: &View<'_>, owned: &Owned) -> bool {
     view.wearing(owned.group.id()).any(|instance| view.seen.scope.has_instance(&instance.id))
 }
 
 /// Whether the store takes no part any more, for certain.
-fn ended<Name>(view: &View<'_>, store: &StoreId, groups: &[&Owned<Name>]) -> Option<Because> {
+pub(super) fn ended<Name>(view: &View<'_>, store: &StoreId, groups: &[&Owned<Name>]) -> Option<Because> {
     if view.seen.is_uninstalling() {
         let held = view.store(store).is_some_and(|store| store.wishes.held);
         return (!held).then_some(Because::Uninstalling);
@@ -220,7 +243,7 @@ fn ended<Name>(view: &View<'_>, store: &StoreId, groups: &[&Owned<Name>]) -> Opt
 }
 
 /// Whether nothing wears any of the groups once the plan is carried out, for certain.
-fn is_off<Name: Copy + Into<Role>>(
+pub(super) fn is_off<Name: Copy + Into<Role>>(
     plan: &Plan,
     view: &View<'_>,
     departures: &Departures<'_>,
@@ -240,7 +263,7 @@ fn is_off<Name: Copy + Into<Role>>(
 
 /// Remembers since when the groups are unused; whether that is long enough. Only a look at everything
 /// can tell either.
-fn remember(plan: &mut Plan, view: &View<'_>, groups: &[&Owned], unused: bool) -> bool {
+pub(super) fn remember(plan: &mut Plan, view: &View<'_>, groups: &[&Owned], unused: bool) -> bool {
     let seen = view.seen;
     let all_read = seen.instances.is_complete() && seen.stores.is_complete() && seen.wearing.by.is_complete();
     let Some(memory) = seen.memory.known().filter(|_| all_read && seen.scope == Scope::Vpc) else { return false };
@@ -263,7 +286,7 @@ fn remember(plan: &mut Plan, view: &View<'_>, groups: &[&Owned], unused: bool) -
 }
 
 /// Whether no launch template would fail without the groups.
-fn may_be_deleted<Name>(plan: &mut Plan, view: &View<'_>, groups: &[&Owned<Name>]) -> bool {
+pub(super) fn may_be_deleted<Name>(plan: &mut Plan, view: &View<'_>, groups: &[&Owned<Name>]) -> bool {
     let Some(templates) = view.seen.launch_templates.as_ref().filter(|reading| reading.is_complete()) else {
         return false;
     };

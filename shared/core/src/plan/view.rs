@@ -2,25 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{PairRule, Via, pair::Standing};
+use super::{
+    PairRule, Via,
+    conditions::{Candidate, Premise},
+    pair::Standing,
+};
 use crate::{
     group::{CidrGroupName, GroupName, Owned, Ownership, SecurityGroup},
     id::{InstanceId, SecurityGroupId, StoreArn, StoreId},
     model::{DataStore, Instance, Interface},
     observation::{Observation, Scope},
     policy::Policy,
-    rule::{Direction, Peer, PortRange, Traffic},
+    rule::{Peer, PortRange, Rule, Traffic},
     service::{Service, Side},
     tag::ConnectionName,
 };
-
-/// An instance and a store that share names, at least one of them in scope.
-#[derive(Debug, Clone)]
-pub(super) struct Candidate<'seen> {
-    pub(super) store: &'seen DataStore,
-    pub(super) instance: &'seen Instance,
-    pub(super) names: BTreeSet<ConnectionName>,
-}
 
 pub(super) struct View<'seen> {
     pub(super) seen: &'seen Observation,
@@ -171,26 +167,13 @@ impl<'seen> View<'seen> {
         self.by_group.get(group).into_iter().flatten().filter_map(|id| self.instance(id))
     }
 
-    /// Whether a store can share names with an instance here: it is here, or in no VPC at all, in
-    /// which case it is refused by name instead of being passed over.
-    fn concerns(&self, store: &DataStore) -> bool {
-        store.vpc.as_ref().is_none_or(|vpc| *vpc == self.seen.vpc)
-    }
-
-    /// What is to be decided: instances and stores that share names and of which at least one is
-    /// in scope, in the order of the stores' ids and the instances'.
-    pub(super) fn candidates(&self) -> Vec<Candidate<'seen>> {
-        let mut found = Vec::new();
-        for store in self.stores().filter(|store| self.concerns(store)) {
-            for instance in self.sharing(store) {
-                let in_scope = self.seen.scope.has_store(&store.arn) || self.seen.scope.has_instance(&instance.id);
-                let names = store.wishes.connect.shared_with(&instance.wishes.connect);
-                if in_scope {
-                    found.push(Candidate { store, instance, names });
-                }
-            }
-        }
-        found
+    /// What is to be decided: instances and stores for which every premise holds, in the order of the
+    /// stores' ids and the instances'.
+    pub(super) fn candidates(&self) -> impl Iterator<Item = Candidate<'seen>> {
+        let all = self
+            .stores()
+            .flat_map(|store| self.sharing(store).into_iter().map(move |instance| Candidate::of(store, instance)));
+        all.filter(|candidate| Premise::ALL.into_iter().all(|premise| premise.check(self, candidate).is_ok()))
     }
 
     /// Whether the scope takes a store in: by name, or through an instance in it that shares a name
@@ -282,6 +265,11 @@ impl<'seen> View<'seen> {
         self.groups.get(id).copied()
     }
 
+    /// The store that has an ARN now.
+    pub(super) fn store_called(&self, arn: &StoreArn) -> Option<&'seen DataStore> {
+        self.stores().find(|store| store.arn == *arn)
+    }
+
     pub(super) fn ownership(&self) -> impl Iterator<Item = (&'seen SecurityGroupId, &Ownership)> {
         self.ownership.iter().map(|(id, ownership)| (*id, ownership))
     }
@@ -341,19 +329,33 @@ pub(super) fn is_usable(
     store_side: &SecurityGroup,
     instance_side: &SecurityGroup,
 ) -> bool {
-    [(Side::Store, store_side, instance_side), (Side::Instance, instance_side, store_side)].into_iter().all(
-        |(side, group, peer)| {
-            let named =
-                GroupName::read(&group.name).is_some_and(|name| name.side == side && name.service == store.service);
-            named && holds_only(group, PairRule::direction(side), ports, &peer.id)
-        },
-    )
+    flaw(store, ports, Side::Store, store_side, &instance_side.id).is_none()
+        && flaw(store, ports, Side::Instance, instance_side, &store_side.id).is_none()
 }
 
-fn holds_only(group: &SecurityGroup, direction: Direction, ports: PortRange, peer: &SecurityGroupId) -> bool {
-    group.rules.len() == 1
-        && group
-            .rules(direction)
-            .all(|rule| rule.traffic == Traffic::Tcp(ports) && rule.peer == Peer::Group(peer.clone()))
-        && group.rules(direction).count() == 1
+/// Why a group is no side of a usable pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flaw {
+    /// Its name does not match the service's pattern of that side.
+    Name,
+    /// It does not hold exactly the pair's rule.
+    Rules,
+}
+
+/// What keeps a group from being one side of a usable pair for a store, with `peer` as the other one.
+pub(super) fn flaw(
+    store: &DataStore,
+    ports: PortRange,
+    side: Side,
+    group: &SecurityGroup,
+    peer: &SecurityGroupId,
+) -> Option<Flaw> {
+    let named = GroupName::read(&group.name).is_some_and(|name| name.side == side && name.service == store.service);
+    if !named {
+        return Some(Flaw::Name);
+    }
+    let peer = Peer::Group(peer.clone());
+    let wanted = Rule { direction: PairRule::direction(side), traffic: Traffic::Tcp(ports), peer };
+    let holds_only = group.rules.len() == 1 && group.rules.contains(&wanted);
+    (!holds_only).then_some(Flaw::Rules)
 }

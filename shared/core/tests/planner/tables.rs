@@ -2,7 +2,10 @@
 
 use std::{fmt::Write as _, fs, path::Path};
 
-use tagwire_core::plan::{Ground, PairRow, StoreRow};
+use tagwire_core::{
+    explain::Ending,
+    plan::{Condition, Ground, PairRow, Premise, StoreRow},
+};
 
 use crate::reasons::examples;
 
@@ -28,6 +31,18 @@ fn tables() -> String {
         let _ = writeln!(text, "| {condition} | {action} |");
     }
     text.push_str(
+        "\n## What has to hold for a connection to be made\n\n\
+         In this order; the first that does not hold is the reason that is given. None of it takes away a connection that stands.\n\n\
+         | condition | asked | if not |\n|---|---|---|\n",
+    );
+    for premise in Premise::ALL {
+        let _ = writeln!(text, "| `{}` | {} | nothing is decided about the two |", premise.code(), premise.question());
+    }
+    for condition in Condition::ALL {
+        let otherwise = if condition.refuses() { "no connection is made" } else { "the store side is attached later" };
+        let _ = writeln!(text, "| `{}` | {} | {otherwise} |", condition.code(), condition.question());
+    }
+    text.push_str(
         "\n## Grounds for taking a connection away\n\n\
          There are no others. A tag that cannot be read is no ground, `tagwire:hold` on either side keeps everything but a block, and\n\
          nothing is taken away that rests on something that could not be read. What is counted uses up the disconnect window.\n\n\
@@ -36,6 +51,14 @@ fn tables() -> String {
     for ground in Ground::ALL {
         let counted = if ground.is_counted() { "yes" } else { "no" };
         let _ = writeln!(text, "| `{}` | {} | {} | {counted} |", ground.code(), ground.condition(), ground.action());
+    }
+    text.push_str(
+        "\n## What has to hold for a group to be deleted\n\n\
+         With it go all groups of its kind of the same data store.\n\n\
+         | condition | asked |\n|---|---|\n",
+    );
+    for ending in Ending::ALL {
+        let _ = writeln!(text, "| `{}` | {} |", ending.code(), ending.question());
     }
     text.push_str(
         "\n## Findings\n\n\

@@ -1,0 +1,312 @@
+//! What a connection needs, condition by condition, in the order in which they are looked at. The planner
+//! decides by the first that does not hold, and an explanation walks all of them.
+
+use std::{collections::BTreeSet, fmt};
+
+use serde::Serialize;
+
+use super::{pair::Standing, refuse, view::View};
+use crate::{
+    finding::Reason,
+    id::VpcId,
+    model::{DataStore, Instance},
+    tag::{ConnectTag, ConnectionName, InvalidTag},
+};
+
+/// An instance and a store, and the names that both hold.
+#[derive(Debug, Clone)]
+pub(super) struct Candidate<'seen> {
+    pub(super) store: &'seen DataStore,
+    pub(super) instance: &'seen Instance,
+    pub(super) names: BTreeSet<ConnectionName>,
+}
+
+impl<'seen> Candidate<'seen> {
+    pub(super) fn of(store: &'seen DataStore, instance: &'seen Instance) -> Self {
+        Self { store, instance, names: store.wishes.connect.shared_with(&instance.wishes.connect) }
+    }
+}
+
+/// What makes an instance and a store something to be decided about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Premise {
+    /// They are in the same VPC. A store in no VPC at all is not passed over, but refused by name.
+    SameVpc,
+    /// The instance carries a connect tag that can be read.
+    InstanceTag,
+    /// So does the store.
+    StoreTag,
+    /// One name is in both.
+    SharedName,
+    /// The scope names one of the two.
+    InScope,
+}
+
+/// Why a premise does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Unmet {
+    /// The store is in another VPC.
+    OtherVpc(VpcId),
+    /// There is no connect tag.
+    NoTag,
+    /// It cannot be read.
+    InvalidTag(InvalidTag),
+    /// The tags share no name.
+    NoSharedName,
+    /// The scope names neither.
+    OutsideScope,
+}
+
+impl Unmet {
+    /// The stable code, which is that of the reason that says the same of one of the two alone.
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::OtherVpc(_) => "different-vpc",
+            Self::NoTag => "not-opted-in",
+            Self::InvalidTag(_) => "invalid-tag",
+            Self::NoSharedName => "no-match",
+            Self::OutsideScope => "outside-scope",
+        }
+    }
+}
+
+impl fmt::Display for Unmet {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OtherVpc(vpc) => write!(out, "the data store is in {vpc}, and a pair cannot cross VPCs"),
+            Self::NoTag => out.write_str("it does not carry the connect tag, so it takes no part"),
+            Self::InvalidTag(problem) => write!(out, "{}", Reason::InvalidTag { problem: problem.clone() }),
+            Self::NoSharedName => out.write_str("no name is in both connect tags"),
+            Self::OutsideScope => out.write_str("this look was made for neither of the two"),
+        }
+    }
+}
+
+impl Premise {
+    /// Every premise, in the order in which they are looked at.
+    pub const ALL: [Self; 5] = [Self::SameVpc, Self::InstanceTag, Self::StoreTag, Self::SharedName, Self::InScope];
+
+    /// The stable code.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::SameVpc => "same-vpc",
+            Self::InstanceTag => "instance-tag",
+            Self::StoreTag => "store-tag",
+            Self::SharedName => "shared-name",
+            Self::InScope => "in-scope",
+        }
+    }
+
+    /// What is asked.
+    #[must_use]
+    pub fn question(self) -> &'static str {
+        match self {
+            Self::SameVpc => "Are the two in the same VPC?",
+            Self::InstanceTag => "Does the instance carry a connect tag that can be read?",
+            Self::StoreTag => "Does the data store carry a connect tag that can be read?",
+            Self::SharedName => "Is a name in both connect tags?",
+            Self::InScope => "Was this look made for one of the two?",
+        }
+    }
+
+    pub(super) fn check(self, view: &View<'_>, candidate: &Candidate<'_>) -> Result<(), Unmet> {
+        let Candidate { store, instance, names } = candidate;
+        match self {
+            Self::SameVpc => match &store.vpc {
+                Some(vpc) if *vpc != view.seen.vpc => Err(Unmet::OtherVpc(vpc.clone())),
+                Some(_) | None => Ok(()),
+            },
+            Self::InstanceTag => is_readable(&instance.wishes.connect),
+            Self::StoreTag => is_readable(&store.wishes.connect),
+            Self::SharedName if names.is_empty() => Err(Unmet::NoSharedName),
+            Self::SharedName => Ok(()),
+            Self::InScope => {
+                let scope = &view.seen.scope;
+                let named = scope.has_store(&store.arn) || scope.has_instance(&instance.id);
+                if named { Ok(()) } else { Err(Unmet::OutsideScope) }
+            }
+        }
+    }
+}
+
+/// Whether a connect tag is there and can be read.
+pub(super) fn is_readable(connect: &ConnectTag) -> Result<(), Unmet> {
+    match connect {
+        ConnectTag::Names(_) => Ok(()),
+        ConnectTag::Absent => Err(Unmet::NoTag),
+        ConnectTag::Invalid(problem) => Err(Unmet::InvalidTag(problem.clone())),
+    }
+}
+
+/// What has to hold for an instance and a store that are not connected to become so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Condition {
+    /// Tagwire is not to be gone from the VPC.
+    NotUninstalling,
+    /// The instance has an interface.
+    InstanceThere,
+    /// The instance is neither blocked nor isolated.
+    InstanceNotBlocked,
+    /// The instance is not on hold.
+    InstanceNotHeld,
+    /// The store is in a VPC.
+    StoreInVpc,
+    /// The store is of a kind that can be connected.
+    StoreKind,
+    /// The store is not blocked.
+    StoreNotBlocked,
+    /// The store is not on hold.
+    StoreNotHeld,
+    /// The store is not on its way out, and listens on a port.
+    StoreState,
+    /// Every group of the VPC was read.
+    GroupsRead,
+    /// A pair of the store serves, or can be made.
+    OnePair,
+    /// The store's list has room for its side of the pair.
+    StorePlace,
+    /// Nobody else keeps taking what has to be attached off.
+    NotContested,
+    /// The interface's list has room for its side of the pair.
+    InterfacePlace,
+    /// The store's list can be changed now, if it has to be.
+    StoreListOpen,
+}
+
+/// The circumstances of one instance and one store: what the conditions are asked of.
+#[derive(Clone, Copy)]
+pub(super) struct Situation<'view> {
+    pub(super) view: &'view View<'view>,
+    pub(super) standing: &'view Standing<'view>,
+    pub(super) instance: &'view Instance,
+    pub(super) places: Places,
+}
+
+/// How full the two lists are when it is the turn of one instance and one store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Places {
+    /// How many groups leave the store's list.
+    pub(super) leaving_store: usize,
+    /// How many groups the interface has, those that are on their way off left out and those that others
+    /// of the same plan put there counted.
+    pub(super) on_interface: usize,
+}
+
+impl Situation<'_> {
+    /// The first condition that does not hold, and why.
+    pub(super) fn first_unmet(&self) -> Option<(Condition, Reason)> {
+        Condition::ALL.into_iter().find_map(|condition| Some((condition, condition.check(self).err()?)))
+    }
+}
+
+impl Condition {
+    /// Every condition, in the order in which they are looked at.
+    pub const ALL: [Self; 15] = [
+        Self::NotUninstalling,
+        Self::InstanceThere,
+        Self::InstanceNotBlocked,
+        Self::InstanceNotHeld,
+        Self::StoreInVpc,
+        Self::StoreKind,
+        Self::StoreNotBlocked,
+        Self::StoreNotHeld,
+        Self::StoreState,
+        Self::GroupsRead,
+        Self::OnePair,
+        Self::StorePlace,
+        Self::NotContested,
+        Self::InterfacePlace,
+        Self::StoreListOpen,
+    ];
+
+    /// The stable code.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::NotUninstalling => "not-uninstalling",
+            Self::InstanceThere => "instance-there",
+            Self::InstanceNotBlocked => "instance-not-blocked",
+            Self::InstanceNotHeld => "instance-not-held",
+            Self::StoreInVpc => "store-in-vpc",
+            Self::StoreKind => "store-kind",
+            Self::StoreNotBlocked => "store-not-blocked",
+            Self::StoreNotHeld => "store-not-held",
+            Self::StoreState => "store-state",
+            Self::GroupsRead => "groups-read",
+            Self::OnePair => "one-pair",
+            Self::StorePlace => "store-place",
+            Self::NotContested => "not-contested",
+            Self::InterfacePlace => "interface-place",
+            Self::StoreListOpen => "store-list-open",
+        }
+    }
+
+    /// What is asked.
+    #[must_use]
+    pub fn question(self) -> &'static str {
+        match self {
+            Self::NotUninstalling => "Is tagwire not being uninstalled?",
+            Self::InstanceThere => "Is the instance there, with a network interface?",
+            Self::InstanceNotBlocked => "Is the instance neither blocked nor isolated?",
+            Self::InstanceNotHeld => "Is the instance not on hold?",
+            Self::StoreInVpc => "Is the data store in a VPC?",
+            Self::StoreKind => "Is the data store of a kind that can be connected?",
+            Self::StoreNotBlocked => "Is the data store not blocked?",
+            Self::StoreNotHeld => "Is the data store not on hold?",
+            Self::StoreState => "Does the data store live and listen on a port?",
+            Self::GroupsRead => "Was every security group of the VPC read?",
+            Self::OnePair => "Does one pair serve the data store, or can one be made?",
+            Self::StorePlace => "Is there room in the data store's list of security groups?",
+            Self::NotContested => "Does nobody else keep taking these security groups off?",
+            Self::InterfacePlace => "Is there room in the network interface's list of security groups?",
+            Self::StoreListOpen => "Can the data store's list be changed now, if it has to be?",
+        }
+    }
+
+    /// Whether there is no connection as long as it does not hold. Otherwise all is done that can be, and
+    /// one call waits.
+    #[must_use]
+    pub fn refuses(self) -> bool {
+        self != Self::StoreListOpen
+    }
+
+    /// Whether it holds.
+    ///
+    /// # Errors
+    /// The reason why not.
+    pub(super) fn check(self, situation: &Situation<'_>) -> Result<(), Reason> {
+        let Situation { view, standing, instance, places } = situation;
+        let store = standing.store;
+        let reason = match self {
+            Self::NotUninstalling => view.seen.is_uninstalling().then_some(Reason::Uninstalling),
+            Self::InstanceThere => instance.interface.is_none().then_some(Reason::InstanceGone),
+            Self::InstanceNotBlocked => view.is_blocked(instance).then_some(Reason::Blocked),
+            Self::InstanceNotHeld => instance.wishes.held.then_some(Reason::Held),
+            Self::StoreInVpc => store.vpc.is_none().then_some(Reason::Ec2Classic),
+            Self::StoreKind => refuse::by_form(store),
+            Self::StoreNotBlocked => store.wishes.blocked.then_some(Reason::Blocked),
+            Self::StoreNotHeld => store.wishes.held.then_some(Reason::Held),
+            Self::StoreState => refuse::by_state(store),
+            // Without every group of the VPC a pair of this store may be there unseen, and its name taken.
+            Self::GroupsRead => view.seen.groups.gaps.iter().min().map(|gap| Reason::Unread { gap: gap.clone() }),
+            Self::OnePair => standing.obstacle(),
+            Self::StorePlace => {
+                let limit = store.service.row().store_group_limit;
+                let staying = store.lasting_groups().count().saturating_sub(places.leaving_store);
+                (!standing.store_wears() && staying >= limit).then_some(Reason::StoreGroupLimit { limit })
+            }
+            Self::NotContested => refuse::contest(view, standing, instance).map(|contest| contest.reason()),
+            Self::InterfacePlace => {
+                let limit = view.policy.interface_group_limit;
+                let full = !standing.instance_wears(instance) && places.on_interface >= limit;
+                let interface = instance.interface.as_ref().filter(|_| full);
+                interface.map(|interface| Reason::InterfaceGroupLimit { interface: interface.id.clone(), limit })
+            }
+            Self::StoreListOpen => refuse::store_attachment_waits(standing),
+        };
+        reason.map_or(Ok(()), Err)
+    }
+}

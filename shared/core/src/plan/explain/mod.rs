@@ -1,0 +1,328 @@
+//! Why: the decision walked step by step. What is walked are the planner's own conditions, asked of the
+//! same observation in the same order, and the verdict is the plan's; this module adds the facts that each
+//! rests on, and what to change.
+
+mod connection;
+mod facts;
+mod group;
+mod instance;
+mod remedy;
+mod show;
+
+use std::fmt;
+
+use serde::Serialize;
+
+pub use self::group::Ending;
+use super::{Because, Condition, Decision, Ground, Premise, Settled, Verdict, conditions::Unmet, settle, view::View};
+use crate::{
+    finding::{Finding, Reason},
+    id::{InstanceId, SecurityGroupId, StoreArn},
+    model::DataStore,
+    observation::Observation,
+    policy::Policy,
+};
+
+/// One step of an explanation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// The stable code of what is asked.
+    pub condition: &'static str,
+    /// What is asked.
+    pub question: &'static str,
+    /// The answer.
+    pub result: StepResult,
+    /// What was observed.
+    pub facts: Vec<String>,
+}
+
+/// The answer to a step's question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepResult {
+    /// It holds.
+    Holds,
+    /// It does not, and it is the first: this is the reason.
+    Fails(Failure),
+    /// It does not either.
+    AlsoFails(Failure),
+    /// It is not so, which stands in nobody's way.
+    NotSo,
+    /// Nothing depends on it.
+    NotNeeded,
+    /// It cannot be told, because something before it is missing.
+    Unknown,
+}
+
+impl StepResult {
+    /// What fails, be it the first to do so or not.
+    #[must_use]
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Fails(failure) | Self::AlsoFails(failure) => Some(failure),
+            Self::Holds | Self::NotSo | Self::NotNeeded | Self::Unknown => None,
+        }
+    }
+}
+
+/// Why a step's condition does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// A stable code: that of the reason or ground, if one says it.
+    pub code: &'static str,
+    /// The sentence.
+    pub says: String,
+    /// The reason in the plan's own form, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+}
+
+impl Failure {
+    fn new(code: &'static str, says: impl fmt::Display) -> Self {
+        Self { code, says: says.to_string(), reason: None }
+    }
+}
+
+impl From<Reason> for Failure {
+    fn from(reason: Reason) -> Self {
+        Self { code: reason.code(), says: reason.to_string(), reason: Some(reason) }
+    }
+}
+
+impl From<&Unmet> for Failure {
+    fn from(unmet: &Unmet) -> Self {
+        Self::new(unmet.code(), unmet)
+    }
+}
+
+impl From<Ground> for Failure {
+    fn from(ground: Ground) -> Self {
+        Self::new(ground.code(), ground)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} ({})", self.says, self.code)
+    }
+}
+
+/// Why one instance is connected to one store, or is not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// The instance.
+    pub instance: InstanceId,
+    /// The store.
+    pub store: StoreArn,
+    /// What the plan decides; none when it decides nothing about the two.
+    pub verdict: Option<Verdict>,
+    /// The verdict in words.
+    pub says: String,
+    /// Every condition, in the order in which they are looked at.
+    pub steps: Vec<Step>,
+    /// What to change to get the connection, or to keep it. Lines that begin with `aws `, `sam ` or `tagwire ` are
+    /// commands.
+    pub remedy: Vec<String>,
+}
+
+/// Every store that an instance could reach, and whether it does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InstanceExplanation {
+    /// The instance.
+    pub instance: InstanceId,
+    /// What was observed of it.
+    pub facts: Vec<String>,
+    /// The stores that share a name with it, that it reaches, or whose group it wears.
+    pub stores: Vec<StoreLine>,
+    /// What the plan says of the instance besides.
+    pub findings: Vec<Finding>,
+    /// What to change about these. Lines that begin with `aws `, `sam ` or `tagwire ` are commands.
+    pub remedy: Vec<String>,
+}
+
+/// What becomes of one instance at one store, in a line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StoreLine {
+    /// The store.
+    pub store: StoreArn,
+    /// What the plan decides; none when it decides nothing about the two.
+    pub verdict: Option<Verdict>,
+    /// The verdict in words.
+    pub says: String,
+    /// The first condition that does not hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub condition: Option<&'static str>,
+}
+
+/// Why a group exists, and whether it may go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GroupExplanation {
+    /// The group.
+    pub group: SecurityGroupId,
+    /// What was observed of it, and what it is for.
+    pub facts: Vec<String>,
+    /// Every condition of its deletion, in the order in which they are looked at.
+    pub steps: Vec<Step>,
+    /// Whether the plan deletes it.
+    pub may_go: bool,
+    /// Why, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub because: Option<Because>,
+    /// The answer in words.
+    pub says: String,
+    /// What the plan does with it, one line a change.
+    pub changes: Vec<String>,
+    /// What the plan says of it besides.
+    pub findings: Vec<Finding>,
+    /// What to change for it to go, or to be put right. Lines that begin with `aws `, `sam ` or `tagwire ` are commands.
+    pub remedy: Vec<String>,
+}
+
+/// Explains what becomes of one instance at one store. `connect_key` is the installation's tag key.
+#[must_use]
+pub fn connection(
+    seen: &Observation,
+    policy: &Policy,
+    connect_key: &str,
+    instance: &InstanceId,
+    store: &StoreArn,
+) -> Explanation {
+    let view = View::of(seen, policy);
+    Look::of(&view, connect_key).connection(instance, store)
+}
+
+/// Explains what becomes of one instance at every store it has to do with.
+#[must_use]
+pub fn instance(seen: &Observation, policy: &Policy, connect_key: &str, instance: &InstanceId) -> InstanceExplanation {
+    let view = View::of(seen, policy);
+    Look::of(&view, connect_key).instance(instance)
+}
+
+/// Explains why a group exists, and whether it may go.
+#[must_use]
+pub fn group(seen: &Observation, policy: &Policy, connect_key: &str, group: &SecurityGroupId) -> GroupExplanation {
+    let view = View::of(seen, policy);
+    Look::of(&view, connect_key).group(group)
+}
+
+/// The codes and questions of an explained connection, in the order in which they are walked.
+pub fn questions() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let first = [connection::INSTANCE_READ, connection::KEPT, connection::STORE_READ];
+    let premises = Premise::ALL.into_iter().map(|premise| (premise.code(), premise.question()));
+    let conditions = Condition::ALL.into_iter().map(|condition| (condition.code(), condition.question()));
+    first.into_iter().chain(premises).chain([connection::CONNECTED]).chain(conditions)
+}
+
+/// An observation, and what the planner made of it.
+struct Look<'view> {
+    view: &'view View<'view>,
+    settled: Settled<'view>,
+    connect_key: &'view str,
+}
+
+impl<'view> Look<'view> {
+    fn of(view: &'view View<'view>, connect_key: &'view str) -> Self {
+        Self { view, settled: settle(view), connect_key }
+    }
+
+    /// What the plan decides about an instance and a store. The ARN of a store that is gone may be
+    /// another one's by now, so that two decisions can name it.
+    fn verdict(&self, instance: &InstanceId, arn: &StoreArn, store: Option<&DataStore>) -> Option<Verdict> {
+        let about = |decision: &&Decision| decision.instance == *instance && decision.store == *arn;
+        let (departed, joined) =
+            self.settled.plan.decisions.split_at_checked(self.settled.departed).unwrap_or_default();
+        match store {
+            Some(store) => self
+                .settled
+                .departures
+                .verdict(instance, &store.id)
+                .or_else(|| joined.iter().find(about).map(|decision| decision.verdict.clone())),
+            None => departed.iter().find(about).map(|decision| decision.verdict.clone()),
+        }
+    }
+}
+
+/// Steps in the making: of those that fail, the first is the reason.
+#[derive(Default)]
+struct Walk {
+    steps: Vec<Step>,
+    remedy: Vec<String>,
+    failed: bool,
+}
+
+/// What a step answers, before it is known whether another one failed before it.
+enum Answer {
+    Holds,
+    NotSo,
+    NotNeeded,
+    Unknown,
+    Fails(Failure, Vec<String>),
+}
+
+impl Answer {
+    /// That it holds, or why not.
+    fn of(failure: Option<(Failure, Vec<String>)>) -> Self {
+        failure.map_or(Self::Holds, |(failure, remedy)| Self::Fails(failure, remedy))
+    }
+}
+
+impl Walk {
+    fn step(&mut self, (condition, question): (&'static str, &'static str), answer: Answer, facts: Vec<String>) {
+        let result = match answer {
+            Answer::Holds => StepResult::Holds,
+            Answer::NotSo => StepResult::NotSo,
+            Answer::NotNeeded => StepResult::NotNeeded,
+            Answer::Unknown => StepResult::Unknown,
+            Answer::Fails(failure, remedy) => {
+                self.advise(remedy);
+                if self.failed {
+                    StepResult::AlsoFails(failure)
+                } else {
+                    self.failed = true;
+                    StepResult::Fails(failure)
+                }
+            }
+        };
+        self.steps.push(Step { condition, question, result, facts });
+    }
+
+    fn advise(&mut self, remedy: Vec<String>) {
+        for line in remedy {
+            if !self.remedy.contains(&line) {
+                self.remedy.push(line);
+            }
+        }
+    }
+
+    fn first(&self) -> Option<&Failure> {
+        first(&self.steps).map(|(_, failure)| failure)
+    }
+}
+
+/// The first step that fails.
+fn first(steps: &[Step]) -> Option<(&Step, &Failure)> {
+    steps.iter().find_map(|step| match &step.result {
+        StepResult::Fails(failure) => Some((step, failure)),
+        StepResult::Holds
+        | StepResult::AlsoFails(_)
+        | StepResult::NotSo
+        | StepResult::NotNeeded
+        | StepResult::Unknown => None,
+    })
+}
+
+impl Explanation {
+    /// The first step that fails: the reason why there is no connection, or why it goes.
+    #[must_use]
+    pub fn first_failing(&self) -> Option<(&Step, &Failure)> {
+        first(&self.steps)
+    }
+}
+
+impl GroupExplanation {
+    /// The first step that fails: the reason why the group stays.
+    #[must_use]
+    pub fn first_failing(&self) -> Option<(&Step, &Failure)> {
+        first(&self.steps)
+    }
+}

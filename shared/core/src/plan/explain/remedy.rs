@@ -1,0 +1,276 @@
+//! What to change, one answer for each reason. A line that begins with `aws `, `sam ` or `tagwire ` is a command.
+
+use std::collections::BTreeSet;
+
+use super::{Look, facts::words};
+use crate::{
+    finding::{Reason, Subject},
+    id::SecurityGroupId,
+    model::{DataStore, Instance},
+    plan::{Ground, Premise, refuse},
+    policy::HIGHEST_INTERFACE_GROUP_LIMIT,
+    tag::{ALLOW_CIDR_KEY, BLOCK_KEY, ConnectTag, ConnectionName, HOLD_KEY, MOST_NAMES},
+};
+
+/// What a remedy is for: an instance and a store, as far as they are known.
+#[derive(Clone, Copy)]
+pub(super) struct About<'look> {
+    pub(super) look: &'look Look<'look>,
+    pub(super) instance: Option<&'look Instance>,
+    pub(super) store: Option<&'look DataStore>,
+}
+
+/// Something that people tag.
+#[derive(Clone, Copy)]
+enum Tagged<'look> {
+    Instance(&'look Instance),
+    Store(&'look DataStore),
+}
+
+impl Tagged<'_> {
+    fn connect(&self) -> &ConnectTag {
+        match self {
+            Self::Instance(instance) => &instance.wishes.connect,
+            Self::Store(store) => &store.wishes.connect,
+        }
+    }
+
+    fn set(&self, key: &str, value: &str) -> String {
+        match self {
+            Self::Instance(instance) => {
+                format!("aws ec2 create-tags --resources {} --tags 'Key={key},Value={value}'", instance.id)
+            }
+            Self::Store(store) => {
+                let [service, set, _] = store.service.row().tag_commands;
+                format!("aws {service} {set} --resource-name {} --tags 'Key={key},Value={value}'", store.arn)
+            }
+        }
+    }
+
+    fn take_off(&self, key: &str) -> String {
+        match self {
+            Self::Instance(instance) => format!("aws ec2 delete-tags --resources {} --tags Key={key}", instance.id),
+            Self::Store(store) => {
+                let [service, _, take_off] = store.service.row().tag_commands;
+                format!("aws {service} {take_off} --resource-name {} --tag-keys {key}", store.arn)
+            }
+        }
+    }
+
+    /// The names of its tag and one more; none when that would be too many.
+    fn with(&self, name: &ConnectionName) -> Option<String> {
+        let names: BTreeSet<&ConnectionName> = self.connect().names().chain([name]).collect();
+        let value = names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(" ");
+        (names.len() <= MOST_NAMES).then_some(value)
+    }
+}
+
+fn one(line: impl Into<String>) -> Vec<String> {
+    vec![line.into()]
+}
+
+fn not_uninstall() -> Vec<String> {
+    one("tagwire uninstall --cancel")
+}
+
+pub(super) fn move_together() -> Vec<String> {
+    one("move one of the two into the VPC of the other, or connect the VPCs by other means")
+}
+
+impl<'look> About<'look> {
+    fn tagged(&self, subject: &Subject) -> Option<Tagged<'look>> {
+        match subject {
+            Subject::Instance(id) => self.look.view.instance(id).map(Tagged::Instance),
+            Subject::Store(arn) => self.look.view.store_called(arn).map(Tagged::Store),
+            Subject::Vpc(_) | Subject::Group(_) => None,
+        }
+    }
+
+    /// The name that the two may share: one that one of them has already, so that the other gets it.
+    fn name_to_share(&self) -> Option<ConnectionName> {
+        let (instance, store) = (self.instance.map(Tagged::Instance), self.store.map(Tagged::Store));
+        let of = |side: Option<Tagged<'look>>| side.and_then(|side| side.connect().names().next().cloned());
+        let takes =
+            |side: Option<Tagged<'look>>, name: &ConnectionName| side.is_none_or(|side| side.with(name).is_some());
+        let from_store = of(store).filter(|name| takes(instance, name));
+        let from_instance = || of(instance).filter(|name| takes(store, name));
+        let new = || ConnectionName::parse(self.store?.arn.name()).ok();
+        from_store.or_else(from_instance).or_else(new)
+    }
+
+    /// Gives the two a name to share, on the side that a premise is about.
+    pub(super) fn share_a_name(&self, premise: Premise) -> Vec<String> {
+        let key = self.look.connect_key;
+        let sides = [
+            self.instance.map(Tagged::Instance).filter(|_| premise != Premise::StoreTag),
+            self.store.map(Tagged::Store).filter(|_| premise != Premise::InstanceTag),
+        ];
+        let Some(name) = self.name_to_share() else {
+            return one(format!("give instance and data store a name to share in {key}"));
+        };
+        let lacking = sides.into_iter().flatten().filter(|side| !side.connect().names().any(|held| *held == name));
+        let set = lacking.map(|side| match side.with(&name) {
+            Some(value) => side.set(key, &value),
+            None => format!("make room for {name} in a tag {key}: each holds {MOST_NAMES} names already"),
+        });
+        set.collect()
+    }
+
+    /// Whose list of groups is contested.
+    pub(super) fn contested(&self) -> Option<Subject> {
+        let (instance, store) = (self.instance?, self.store?);
+        let standing = self.look.settled.standings.get(&store.id)?;
+        refuse::contest(self.look.view, standing, instance).map(|contest| contest.subject)
+    }
+
+    /// What keeps, or brings back, what a ground takes away.
+    pub(super) fn against(&self, ground: Ground) -> Vec<String> {
+        match ground {
+            Ground::NamesNotShared => self.share_a_name(Premise::SharedName),
+            Ground::NotAskedFor => self.share_a_name(Premise::InstanceTag),
+            Ground::StoreOptedOut => self.share_a_name(Premise::StoreTag),
+            Ground::Uninstalling => not_uninstall(),
+            Ground::StoreGone => one("nothing: there is no data store to connect to any more"),
+            Ground::Blocked => {
+                let instance = self.instance.filter(|instance| self.look.view.is_blocked(instance));
+                let of_instance = instance.map(|instance| self.unblock(Tagged::Instance(instance)));
+                let store = self.store.filter(|store| store.wishes.blocked);
+                let of_store = store.map(|store| self.unblock(Tagged::Store(store)));
+                of_instance.into_iter().chain(of_store).flatten().collect()
+            }
+        }
+    }
+
+    fn unblock(&self, tagged: Tagged<'_>) -> Vec<String> {
+        let instance = match tagged {
+            Tagged::Store(_) => return one(tagged.take_off(BLOCK_KEY)),
+            Tagged::Instance(instance) => instance,
+        };
+        let mut lines = Vec::new();
+        if instance.wishes.blocked {
+            lines.push(tagged.take_off(BLOCK_KEY));
+        }
+        let isolating = &self.look.view.policy.isolation_groups;
+        if let Some(interface) = instance.interface.as_ref().filter(|it| !it.groups.is_disjoint(isolating)) {
+            let rest: Vec<&str> = interface.groups.difference(isolating).map(SecurityGroupId::as_str).collect();
+            lines.push(if rest.is_empty() {
+                format!("give {} another group in place of the one that isolates it", interface.id)
+            } else {
+                let (id, rest) = (&interface.id, rest.join(" "));
+                format!("aws ec2 modify-network-interface-attribute --network-interface-id {id} --groups {rest}")
+            });
+        }
+        lines
+    }
+
+    /// What to do about a reason that says something of a subject.
+    #[expect(clippy::too_many_lines, reason = "one answer for each reason")]
+    pub(super) fn remedy(&self, reason: &Reason, subject: &Subject) -> Vec<String> {
+        let key = self.look.connect_key;
+        let tagged = self.tagged(subject);
+        match reason {
+            Reason::InvalidTag { .. } => one(format!(
+                "correct {key} of {subject}: names of letters, digits, '.', '_' and '-', separated by spaces, at most {MOST_NAMES}"
+            )),
+            Reason::Blocked => tagged.map(|tagged| self.unblock(tagged)).unwrap_or_default(),
+            Reason::Held => tagged.map(|tagged| tagged.take_off(HOLD_KEY)).into_iter().collect(),
+            Reason::DifferentVpc { .. } => move_together(),
+            Reason::NoMatch { names } if names.is_empty() => one(format!("put a name into {key} of {subject}")),
+            Reason::NoMatch { names } => one(format!(
+                "put one of these names into {key} of the other side, in this VPC: {}; upper and lower case differ",
+                words(names)
+            )),
+            Reason::InstanceGone => one(format!("nothing: start another instance with {key}")),
+            Reason::StoreGone => one("check the ARN: one that was renamed has another"),
+            Reason::NotAvailable { passing: true, .. } => {
+                one("nothing while the state passes; start it if it is stopped, resume it if it is paused")
+            }
+            Reason::NotAvailable { passing: false, .. } => one("nothing: use another data store"),
+            Reason::ListChanging { .. } => one("nothing: it is looked at again"),
+            Reason::ServerlessV1 => one("migrate it to Aurora Serverless v2 or to a provisioned cluster"),
+            Reason::GlobalDatabase { global } => {
+                one(format!("connect it by hand: tagwire leaves the members of {global} alone"))
+            }
+            Reason::ClusterMember { cluster } => {
+                let names = tagged.map(|tagged| words(tagged.connect().names())).unwrap_or_default();
+                one(format!("put {key} on {cluster}, with {names}, and take it off here"))
+            }
+            Reason::Ec2Classic => one("restore it into a VPC"),
+            Reason::StoreGroupLimit { limit } => {
+                let lasting = self.store.map(|store| words(store.lasting_groups())).unwrap_or_default();
+                one(format!("take one of its groups off the data store, which takes {limit}: {lasting}"))
+            }
+            Reason::InterfaceGroupLimit { interface, limit } => {
+                let of = self.instance.and_then(|instance| instance.interface.as_ref());
+                let groups = of.map(|interface| words(&interface.groups)).unwrap_or_default();
+                let mut lines = one(format!("take one of its groups off {interface}: {groups}"));
+                let more = limit + 1;
+                if more <= HIGHEST_INTERFACE_GROUP_LIMIT {
+                    lines.extend([
+                        format!("or raise quota L-2AFB9258 to {more}, and tell the installation when it is raised:"),
+                        format!(
+                            "aws service-quotas request-service-quota-increase --service-code vpc --quota-code L-2AFB9258 --desired-value {more}"
+                        ),
+                        format!("sam deploy --parameter-overrides InterfaceGroupLimit={more}"),
+                    ]);
+                }
+                lines
+            }
+            Reason::AmbiguousPair { groups } | Reason::AmbiguousCidrGroup { groups } => one(format!(
+                "of {}, take off and delete what is not used, until one is left of each kind",
+                words(groups)
+            )),
+            Reason::OwnershipForged { .. } => one("take tagwire's tags off it, and find out who put them on"),
+            Reason::PairModified { .. } | Reason::CidrModified { .. } => {
+                one("find out who changed it, and give that traffic a group of its own")
+            }
+            Reason::CrossAz { .. } => one("nothing, or move one of the two into the zone of the other"),
+            Reason::DisconnectsHeldBack { .. } => one(
+                "put the tags back if it was a mistake; else wait, or deploy with a higher MaxDisconnects until it is done",
+            ),
+            Reason::Contested { group } => {
+                let mut lines = one(format!("have whatever else manages that list leave {group} in it; then:"));
+                if let Some(tagged) = tagged {
+                    let names = tagged.connect().names().map(ConnectionName::as_str).collect::<Vec<_>>().join(" ");
+                    lines.extend([
+                        tagged.take_off(key),
+                        "wait until tagwire has looked at it, which is one sweep at most".to_owned(),
+                        tagged.set(key, &names),
+                    ]);
+                }
+                lines
+            }
+            Reason::ForeignAttachment { holder } => {
+                one(format!("take it off {holder}, or give that client a group and a rule of its own"))
+            }
+            Reason::LastGroup { group } => one(format!("add another group beside {group}")),
+            Reason::GroupInLaunchTemplate => {
+                one("take it out of the launch template, in its default and its latest version")
+            }
+            Reason::GroupInRule { group } => one(format!("take the rule that names it out of {group}")),
+            Reason::OwnershipLost => one("give it its tags back as the other group of its pair has them, or delete it"),
+            Reason::StoreUnknown { store } => one(format!("if {store} is gone for certain, remove its groups by hand")),
+            Reason::StoreMoved { vpc } => {
+                one(format!("connect instances of {vpc} there; remove the old groups by hand"))
+            }
+            Reason::StillCarried { group } => {
+                one(format!("wait if it is still being deleted; else take {group} off what carries it"))
+            }
+            Reason::InvalidCidr { .. } => one(format!(
+                "correct {ALLOW_CIDR_KEY} of {subject}: blocks such as 203.0.113.0/24 or prefix lists, separated by spaces"
+            )),
+            Reason::CidrNotAllowed => one(format!("deploy with AllowCidr=on, or take {ALLOW_CIDR_KEY} off {subject}")),
+            Reason::CidrTooWide { limit, .. } => {
+                one(format!("name the networks that the clients are really in, none wider than /{limit}"))
+            }
+            Reason::PrefixListForeign { list, .. } => {
+                one(format!("make a prefix list of this account in place of {list}"))
+            }
+            Reason::PrefixListNotFound { list } => one(format!("correct {list}: there is no such prefix list")),
+            Reason::CidrRuleLimit { .. } => one("name wider blocks, or lower the most entries of a prefix list"),
+            Reason::Uninstalling => not_uninstall(),
+            Reason::Unread { gap } if gap.passing => one("nothing: it is read again"),
+            Reason::Unread { gap } => one(format!("see that what looks may call {}", gap.reading)),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Explanations as plain text.
+
+use std::fmt;
+
+use super::{Explanation, GroupExplanation, InstanceExplanation, Step, StepResult};
+
+impl StepResult {
+    /// The answer in a word.
+    #[must_use]
+    pub fn mark(&self) -> &'static str {
+        match self {
+            Self::Holds => "ok",
+            Self::Fails(_) => "FAILS",
+            Self::AlsoFails(_) => "fails",
+            Self::NotSo => "no",
+            Self::NotNeeded => "-",
+            Self::Unknown => "?",
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "{:<6}{} ({})", self.result.mark(), self.question, self.condition)?;
+        let failure = self.result.failure().map(|failure| format!("why not: {failure}"));
+        self.facts.iter().chain(&failure).try_for_each(|fact| writeln!(out, "        {fact}"))?;
+        Ok(())
+    }
+}
+
+fn section(out: &mut fmt::Formatter<'_>, title: &str, lines: &[String]) -> fmt::Result {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{title}")?;
+    lines.iter().try_for_each(|line| writeln!(out, "  {line}"))
+}
+
+fn steps(out: &mut fmt::Formatter<'_>, steps: &[Step]) -> fmt::Result {
+    writeln!(out)?;
+    let (untold, told): (Vec<_>, Vec<_>) =
+        steps.iter().partition(|step| step.result == StepResult::Unknown && step.facts.is_empty());
+    told.iter().try_for_each(|step| write!(out, "{step}"))?;
+    if untold.is_empty() {
+        return Ok(());
+    }
+    let codes: Vec<&str> = untold.iter().map(|step| step.condition).collect();
+    writeln!(out, "{:<6}What is missing leaves open: {}", StepResult::Unknown.mark(), codes.join(", "))
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "{}", self.says)?;
+        steps(out, &self.steps)?;
+        section(out, "What to change:", &self.remedy)
+    }
+}
+
+impl fmt::Display for InstanceExplanation {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.facts.iter().try_for_each(|fact| writeln!(out, "{fact}"))?;
+        let lines = self.stores.iter().map(|line| match line.condition {
+            Some(condition) => format!("{} [{condition}]", line.says),
+            None => line.says.clone(),
+        });
+        section(out, "Data stores:", &lines.collect::<Vec<_>>())?;
+        section(out, "Said of it:", &self.findings.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        section(out, "What to change:", &self.remedy)
+    }
+}
+
+impl fmt::Display for GroupExplanation {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "{}", self.says)?;
+        section(out, "What it is:", &self.facts)?;
+        steps(out, &self.steps)?;
+        section(out, "What the plan does with it:", &self.changes)?;
+        section(out, "Said of it:", &self.findings.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        section(out, "What to change:", &self.remedy)
+    }
+}
