@@ -1,12 +1,14 @@
 //! `tagwire apply` and `tagwire uninstall`: shown, agreed to, sent through the queue and followed, with the
 //! real functions at the other end. The command itself changes nothing.
 
+use std::time::Duration;
+
 use serde_json::json;
 use tagwire_acceptance::{Site, interface_groups, is_write, owned_groups};
-use tagwire_local_aws::LocalAws;
+use tagwire_local_aws::{Effect, Fault, LocalAws};
 
 use crate::{
-    command_line::{tagwire, text},
+    command_line::{run, tagwire, text},
     support::{assert_connected, assert_settled, assert_untouched, lease, lease_with, sweep},
 };
 
@@ -65,8 +67,31 @@ async fn a_plan_that_connect_does_not_see_is_refused_and_the_new_one_shown() {
     let outcomes = crate::support::outcomes(&aws, &site.vpc).await;
     assert!(outcomes.contains("plan-changed"), "{outcomes:?}");
 
+    // Between the plan and its sending another instance is tagged, of which no event tells.
+    let other = site.launch(None).await.unwrap();
+    aws.settle().await.unwrap();
+    aws.inject(Fault::new("sqs", "SendMessage", Effect::Delay(Duration::from_secs(8))));
+    let changed = {
+        let running = tokio::task::spawn_blocking({
+            let environment = aws.function_environment();
+            move || run(&environment, &["apply", "--yes"])
+        });
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        site.tag_silently(&other, "orders").await.unwrap();
+        running.await.unwrap()
+    };
+    assert_eq!(aws.forget_faults().len(), 0, "the sending was held up");
+    let (said, shown) = (text(&changed.stderr), text(&changed.stdout));
+    assert_eq!(changed.status.code(), Some(1), "{shown}");
+    assert!(said.contains("plan-changed") && said.contains("run the command again"), "{said}");
+    let plans: Vec<&str> = shown.split(&format!("{}\n", site.vpc)).skip(1).collect();
+    assert_eq!(plans.len(), 2, "the plan that was agreed to and the new one: {shown}");
+    assert!(!plans[0].contains(&other.id) && plans[1].contains(&other.id), "{shown}");
+    assert!(owned_groups(&aws).await.unwrap().is_empty(), "nothing was carried out");
+
     sweep(&aws).await;
     assert_connected(&aws, &instance, &store, 1).await;
+    assert_connected(&aws, &other, &store, 1).await;
     assert_settled(&aws, &site.vpc).await;
 }
 

@@ -1,6 +1,6 @@
 //! `tagwire plan` sees what the functions see, and changes nothing.
 
-use std::process::Output;
+use std::{collections::BTreeMap, process::Output};
 
 use serde_json::{Value, json};
 use tagwire_acceptance::{Site, owned_groups};
@@ -10,9 +10,14 @@ use crate::support::{assert_connected, assert_settled, lease, writes};
 
 /// Runs the command with the functions' own view of AWS. The lease has built it beside this test.
 pub(crate) fn tagwire(aws: &LocalAws, arguments: &[&str]) -> Output {
+    run(&aws.function_environment(), arguments)
+}
+
+/// Runs the command in an environment.
+pub(crate) fn run(environment: &BTreeMap<String, String>, arguments: &[&str]) -> Output {
     let test = std::env::current_exe().unwrap();
     let program = test.ancestors().nth(2).unwrap().join("tagwire");
-    std::process::Command::new(program).args(arguments).env_clear().envs(aws.function_environment()).output().unwrap()
+    std::process::Command::new(program).args(arguments).env_clear().envs(environment).output().unwrap()
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {
