@@ -3,6 +3,7 @@
 
 mod apply;
 mod carry_out;
+mod explain;
 mod installation;
 mod manual;
 mod output;
@@ -44,6 +45,8 @@ struct Arguments {
 enum Command {
     /// Show what would change now, and why; change nothing.
     Plan(plan::Arguments),
+    /// Walk a decision condition by condition: why two are connected or not, and why a group is there.
+    Explain(explain::Arguments),
     /// Show what would change now, ask, and have it done by the stack.
     Apply(apply::Arguments),
     /// Have everything taken away that tagwire owns, before its stack is deleted.
@@ -68,6 +71,7 @@ async fn main() -> ExitCode {
     let run = async {
         match command {
             Command::Plan(arguments) => plan::run(&global, arguments).await,
+            Command::Explain(arguments) => explain::run(&global, arguments).await,
             Command::Apply(arguments) => apply::run(&global, arguments).await,
             Command::Uninstall(arguments) => uninstall::run(&global, arguments).await,
             Command::Completions(arguments) => manual::completions(&arguments, Arguments::command()),

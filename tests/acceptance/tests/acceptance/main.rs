@@ -13,6 +13,7 @@ mod command_line;
 mod connecting;
 mod disconnecting;
 mod dry_run;
+mod explaining;
 mod forgeries;
 mod gaps;
 mod memory;
