@@ -1,6 +1,7 @@
 //! `tagwire`: looks at an account as the functions do, says what they would do and why, and has it done
 //! by them.
 
+mod doctor;
 mod installation;
 mod manual;
 mod output;
@@ -41,6 +42,8 @@ struct Arguments {
 enum Command {
     /// Show what would change now, and why; change nothing.
     Plan(plan::Arguments),
+    /// Tell whether this account is ready, and what mends it if not; change nothing.
+    Doctor(doctor::Arguments),
     /// Print a script that completes commands and options in a shell.
     Completions(manual::Completions),
     /// Print the manual page.
@@ -61,6 +64,7 @@ async fn main() -> ExitCode {
     let run = async {
         match command {
             Command::Plan(arguments) => plan::run(&global, arguments).await,
+            Command::Doctor(arguments) => doctor::run(&global, arguments).await,
             Command::Completions(arguments) => manual::completions(&arguments, Arguments::command()),
             Command::Man => manual::man(&Arguments::command()),
         }
