@@ -64,7 +64,9 @@ async fn facts(global: &Global, config: SdkConfig, place: &Place) -> Facts {
     let config = &session.config;
     let account = Box::pin(account(config));
     let roles = join_all(SERVICE_ROLES.map(async |role| (role, has_role(config, role.role).await)));
-    let probes = Box::pin(session.aws.probes(place.account()));
+    // Whose it is does not matter, for nothing of that name is there.
+    let account_id = place.identity.as_ref().map_or("000000000000", |identity| identity.account.as_str());
+    let probes = Box::pin(session.aws.probes(account_id));
     let tagged = Box::pin(tagged(&session));
     let of_stack = Box::pin(of_stack(found, nonsense, &stacks, &session, place));
     let ((region, platform, trails, tag_policy, quotas), service_roles, probes, tagged, stack) =

@@ -9,13 +9,13 @@ use tagwire_local_aws::LocalAws;
 use crate::support::{assert_connected, assert_settled, lease, writes};
 
 /// Runs the command with the functions' own view of AWS. The lease has built it beside this test.
-fn tagwire(aws: &LocalAws, arguments: &[&str]) -> Output {
+pub(crate) fn tagwire(aws: &LocalAws, arguments: &[&str]) -> Output {
     let test = std::env::current_exe().unwrap();
     let program = test.ancestors().nth(2).unwrap().join("tagwire");
     std::process::Command::new(program).args(arguments).env_clear().envs(aws.function_environment()).output().unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 

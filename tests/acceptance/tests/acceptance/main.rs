@@ -11,6 +11,7 @@ mod clean_up;
 mod command_line;
 mod connecting;
 mod disconnecting;
+mod doctor;
 mod dry_run;
 mod forgeries;
 mod gaps;
