@@ -123,7 +123,7 @@ pub(super) fn service_role(
         return Check::ok(check, format!("{role} is missing, and no data store of {service} carries the connect tag"));
     }
     let said = format!(
-        "{role} is missing and {} of {service} {} the connect tag: {service} cannot manage their interfaces",
+        "{role} is missing and {} of {service} {} the connect tag: {service} manages no interface without it",
         count(tagged, "data store"),
         if tagged == 1 { "carries" } else { "carry" },
     );

@@ -369,6 +369,7 @@ mod tests {
         assert_eq!(of(None).level, Level::Failure);
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "as it stands among the facts")]
     fn lying(waiting: u64, in_flight: u64, delayed: u64) -> Read<QueueDepth> {
         Ok(QueueDepth { arn: "arn:aws:sqs:eu-west-1:123456789012:q-1".into(), waiting, in_flight, delayed })
     }

@@ -1,7 +1,7 @@
 //! Service Quotas: how much of something the account may have.
 
 use aws_config::SdkConfig;
-use aws_sdk_servicequotas::{Client, types::ServiceQuota};
+use aws_sdk_servicequotas::{Client, operation::get_service_quota::GetServiceQuotaError, types::ServiceQuota};
 use tagwire_engine::cloud::{CloudError, ErrorKind};
 
 use crate::error::Call;
@@ -19,7 +19,7 @@ pub async fn vpc_quota(config: &SdkConfig, code: &str) -> Result<usize, CloudErr
     let call = Call::reading("servicequotas:GetServiceQuota", code);
     match client.get_service_quota().service_code(VPC).quota_code(code).send().await {
         Ok(answer) => value(answer.quota(), &call),
-        Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_resource_exception()) => {
+        Err(error) if error.as_service_error().is_some_and(GetServiceQuotaError::is_no_such_resource_exception) => {
             let call = Call::reading("servicequotas:GetAWSDefaultServiceQuota", code);
             let answer = client.get_aws_default_service_quota().service_code(VPC).quota_code(code).send().await;
             value(answer.map_err(|error| call.failed(&error))?.quota(), &call)

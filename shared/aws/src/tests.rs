@@ -473,7 +473,7 @@ async fn every_service_is_tried_and_says_for_itself_whether_it_may_be_read() {
             format!("<Describe{what}Response><Describe{what}Result></Describe{what}Result></Describe{what}Response>");
         script.to(&format!("Action=Describe{what}"), 200, answer)
     });
-    let probes = script.aws().probes("123456789012").await;
+    let probes = Box::pin(script.aws().probes("123456789012")).await;
     let said: Vec<(&str, Option<ErrorKind>)> =
         probes.iter().map(|probe| (probe.action, probe.result.as_ref().err().map(|error| error.kind))).collect();
     let (ec2, others) = said.split_at(6);

@@ -2,6 +2,7 @@
 
 - ``SimulatePrincipalPolicy`` knows one resource, no context and no permissions boundary, and denies
   what a role that does not exist would do.
+- ``CreateServiceLinkedRole`` names roles by its own rule, which is not AWS's.
 - ``DescribeEffectivePolicy`` is missing. Only what a policy assigns is understood, not the operators
   by which one policy limits what another may do.
 """
@@ -12,11 +13,13 @@ from xml.sax.saxutils import escape
 
 
 def install() -> None:
-    """Mends both."""
+    """Mends all of them."""
     from ministack.services import iam, organizations
 
     handlers = _dispatch(iam, "SimulatePrincipalPolicy")
     handlers["SimulatePrincipalPolicy"] = lambda params: _simulate(iam, params)
+    create = handlers["CreateServiceLinkedRole"]
+    handlers["CreateServiceLinkedRole"] = lambda params: _create_service_linked_role(iam, create, params)
     operations = _dispatch(organizations, "ListPolicies")
     if "DescribeEffectivePolicy" in operations:
         raise RuntimeError("this ministack has a DescribeEffectivePolicy of its own by now")
@@ -109,6 +112,23 @@ def _simulate(iam: Any, params: dict[str, Any]) -> Any:
         "<IsTruncated>false</IsTruncated></SimulatePrincipalPolicyResult>",
         ns="iam",
     )
+
+
+# What a service calls itself in the name of its role.
+SERVICES = {"rds": "RDS", "elasticache": "ElastiCache"}
+
+
+def _create_service_linked_role(iam: Any, create: Any, params: dict[str, Any]) -> Any:
+    word = iam._p(params, "AWSServiceName").partition(".")[0]
+    wrong, right = (f"AWSServiceRoleFor{name}" for name in (word.capitalize(), SERVICES.get(word, word.capitalize())))
+    if right != wrong and right in iam._roles:
+        return iam._error(409, "EntityAlreadyExists", f"Role with name {right} already exists.", ns="iam")
+    status, headers, body = create(params)
+    if status == 200 and right != wrong:
+        role = iam._roles.pop(wrong)
+        iam._roles[right] = {**role, "RoleName": right, "Arn": role["Arn"].replace(wrong, right)}
+        body = body.replace(wrong.encode(), right.encode())
+    return status, headers, body
 
 
 def _effective_policy(organizations: Any, payload: dict[str, Any]) -> Any:

@@ -43,7 +43,7 @@ pub async fn platform(config: &SdkConfig) -> Result<Platform, CloudError> {
     let values = |name: &str| -> Vec<String> {
         let attributes =
             answer.account_attributes().iter().filter(|attribute| attribute.attribute_name() == Some(name));
-        let values = attributes.flat_map(|attribute| attribute.attribute_values());
+        let values = attributes.flat_map(ec2::AccountAttribute::attribute_values);
         values.filter_map(|value| value.attribute_value()).map(str::to_owned).collect()
     };
     let default_vpc = values("default-vpc").into_iter().find(|vpc| vpc != "none");
@@ -135,8 +135,9 @@ mod tests {
     #[tokio::test]
     async fn the_platform_is_what_the_account_s_attributes_say() {
         let attribute = |name: &str, values: &[&str]| {
-            let values: String =
+            let values: Vec<String> =
                 values.iter().map(|value| format!("<item><attributeValue>{value}</attributeValue></item>")).collect();
+            let values = values.concat();
             format!("<item><attributeName>{name}</attributeName><attributeValueSet>{values}</attributeValueSet></item>")
         };
         let answer = |platforms: &[&str], vpc: &str| {
@@ -202,7 +203,7 @@ mod tests {
             .to("DescribeManagedPrefixLists", 412, error("DryRunOperation"))
             .to("GetManagedPrefixListEntries", 400, error("InvalidPrefixListID.NotFound"));
         let aws = script.aws();
-        let probes = aws.ec2.probes().await;
+        let probes = Box::pin(aws.ec2.probes()).await;
         let of = |action: &str| probes.iter().find(|probe| probe.action == action).unwrap().result.clone();
         assert_eq!(of("ec2:DescribeInstances"), Ok(()));
         assert_eq!(

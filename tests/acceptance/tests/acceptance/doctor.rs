@@ -99,11 +99,11 @@ async fn a_ready_account_is_found_ready_and_left_as_it_is() {
     assert!(said("caller-permissions").contains("all 18 calls"), "{}", said("caller-permissions"));
 
     assert_eq!(writes(&aws).len(), 0);
-    let reads = ["Describe", "Get", "List", "Query", "BatchGet", "Simulate"];
+    let verbs = ["Describe", "Get", "List", "Query", "BatchGet", "Simulate"];
     let others: Vec<String> = aws
         .calls()
         .into_iter()
-        .filter(|call| call.function.is_none() && !reads.iter().any(|verb| call.action.starts_with(verb)))
+        .filter(|call| call.function.is_none() && !verbs.iter().any(|verb| call.action.starts_with(verb)))
         .map(|call| format!("{} {}", call.service, call.action))
         .collect();
     assert_eq!(others, Vec::<String>::new());
@@ -154,11 +154,11 @@ async fn what_is_not_ready_is_named_with_what_mends_it() {
     let roots = aws.ask("organizations", "AWSOrganizationsV20161128.ListRoots", &json!({})).await.unwrap();
     let enable = json!({ "RootId": roots["Roots"][0]["Id"], "PolicyType": "TAG_POLICY" });
     aws.ask("organizations", "AWSOrganizationsV20161128.EnablePolicyType", &enable).await.unwrap();
-    let rule = json!({ "tags": { "tagwire:connect": {
+    let document = json!({ "tags": { "tagwire:connect": {
         "tag_key": { "@@assign": "tagwire:connect" }, "tag_value": { "@@assign": ["billing"] },
         "enforced_for": { "@@assign": ["rds:cluster"] },
     } } });
-    let policy = json!({ "Name": "tags", "Description": "", "Type": "TAG_POLICY", "Content": rule.to_string() });
+    let policy = json!({ "Name": "tags", "Description": "", "Type": "TAG_POLICY", "Content": document.to_string() });
     let made = aws.ask("organizations", "AWSOrganizationsV20161128.CreatePolicy", &policy).await.unwrap();
     let attach = json!({ "PolicyId": made["Policy"]["PolicySummary"]["Id"], "TargetId": ACCOUNT_ID });
     aws.ask("organizations", "AWSOrganizationsV20161128.AttachPolicy", &attach).await.unwrap();

@@ -90,6 +90,20 @@ def test_simulation_of_a_role_that_is_not_there_is_refused(iam):
     assert refusal(iam.simulate_principal_policy, PolicySourceArn=arn, ActionNames=["ec2:CreateTags"]) == "NoSuchEntity"
 
 
+@pytest.mark.parametrize(
+    ("service", "name"), [("rds", "RDS"), ("elasticache", "ElastiCache"), ("redshift", "Redshift")]
+)
+def test_role_of_a_service_has_the_name_that_aws_gives_it(iam, service, name):
+    made = iam.create_service_linked_role(AWSServiceName=f"{service}.amazonaws.com")["Role"]
+    role = f"AWSServiceRoleFor{name}"
+    path = f"aws-service-role/{service}.amazonaws.com"
+    assert (made["RoleName"], made["Arn"]) == (role, f"arn:aws:iam::{ACCOUNT}:role/{path}/{role}")
+    assert iam.get_role(RoleName=role)["Role"]["Arn"] == made["Arn"]
+    again = {"AWSServiceName": f"{service}.amazonaws.com"}
+    with pytest.raises(ClientError, match="EntityAlreadyExists"):
+        iam.create_service_linked_role(**again)
+
+
 def test_tag_policy_in_effect_is_what_the_policies_above_assign(server):
     organizations = client("organizations", server)
     asked = {"PolicyType": "TAG_POLICY"}
