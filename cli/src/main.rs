@@ -1,6 +1,8 @@
 //! `tagwire`: looks at an account as the functions do, says what they would do and why, and has it done
 //! by them.
 
+mod apply;
+mod carry_out;
 mod doctor;
 mod installation;
 mod manual;
@@ -9,6 +11,7 @@ mod plan;
 mod progress;
 mod session;
 mod show;
+mod uninstall;
 
 use std::process::ExitCode;
 
@@ -42,6 +45,10 @@ struct Arguments {
 enum Command {
     /// Show what would change now, and why; change nothing.
     Plan(plan::Arguments),
+    /// Show what would change now, ask, and have it done by the stack.
+    Apply(apply::Arguments),
+    /// Have everything taken away that tagwire owns, before its stack is deleted.
+    Uninstall(uninstall::Arguments),
     /// Tell whether this account is ready, and what mends it if not; change nothing.
     Doctor(doctor::Arguments),
     /// Print a script that completes commands and options in a shell.
@@ -64,6 +71,8 @@ async fn main() -> ExitCode {
     let run = async {
         match command {
             Command::Plan(arguments) => plan::run(&global, arguments).await,
+            Command::Apply(arguments) => apply::run(&global, arguments).await,
+            Command::Uninstall(arguments) => uninstall::run(&global, arguments).await,
             Command::Doctor(arguments) => doctor::run(&global, arguments).await,
             Command::Completions(arguments) => manual::completions(&arguments, Arguments::command()),
             Command::Man => manual::man(&Arguments::command()),

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Exit code for a plan that holds changes, as `terraform plan -detailed-exitcode` has it.
-const CHANGES_PENDING: u8 = 2;
+pub(crate) const CHANGES_PENDING: u8 = 2;
 
 /// Shown below the options.
 const EXAMPLE: &str = "\

@@ -28,9 +28,10 @@ struct Section {
 
 /// Lines for people, by VPC and store. Without everything read, nothing is said of absence: the error
 /// that follows says what could not be.
-pub(crate) fn text(planned: &[Planned], complete: bool) -> String {
-    let (mut lines, mut changes, mut held_back) = (Vec::new(), 0, 0);
+pub(crate) fn text<'planned>(planned: impl IntoIterator<Item = &'planned Planned>, complete: bool) -> String {
+    let (mut lines, mut changes, mut held_back, mut vpcs) = (Vec::new(), 0, 0, 0);
     for (seen, checked) in planned {
+        vpcs += 1;
         let plan = checked.plan();
         lines.push(painted(HEADING, seen.vpc.as_str()));
         // What is about no store stands last.
@@ -50,7 +51,7 @@ pub(crate) fn text(planned: &[Planned], complete: bool) -> String {
         1 => "; 1 connection waits for a later window to be taken away".to_owned(),
         _ => format!("; {held_back} connections wait for a later window to be taken away"),
     };
-    match (planned.len(), changes) {
+    match (vpcs, changes) {
         (_, 0) if !complete => {}
         (0, _) => lines.push("Nothing is opted in, and tagwire owns no groups here.".to_owned()),
         (_, 0) => lines.push(format!("Nothing to change{waiting}.")),

@@ -186,11 +186,5 @@ async fn last_sweeps(session: &Session) -> Reading<(VpcId, Read<Option<Timestamp
 
 async fn last_sweep(cloud: &impl Observe, vpc: &VpcId) -> Result<Option<Timestamp>, CloudError> {
     let memory = cloud.recall(vpc, Some(&std::collections::BTreeSet::new())).await?;
-    Ok(swept(&memory))
-}
-
-/// When a VPC was last looked at as a whole.
-// At merge: `memory.swept`, once what is remembered has it; until then no VPC was ever swept.
-fn swept(_memory: &tagwire_core::memory::Memory) -> Option<Timestamp> {
-    None
+    Ok(memory.swept)
 }

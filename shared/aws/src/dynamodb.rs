@@ -5,7 +5,9 @@
 //! | `vpc-1` | `window` | `version`, `removals` |
 //! | `vpc-1` | `wanted i-1 IDENTITY` | `since` |
 //! | `vpc-1` | `unused sg-1` | `since` |
+//! | `vpc-1` | `uninstalling`, `swept` | `since` |
 //! | `vpc-1 attached` | `eni-1` or an identity | one attribute for each group, named by its id |
+//! | `request ID` | `vpc-1` | `answer` |
 //!
 //! Attachments stand under a key of their own, so that a run reads only those of the lists it looks
 //! at, however many the VPC has.
@@ -22,8 +24,9 @@ use aws_sdk_dynamodb::{
 };
 use jiff::Timestamp;
 use tagwire_core::{
-    id::{InstanceId, InterfaceId, SecurityGroupId, StoreId, VpcId},
+    id::{InstanceId, InterfaceId, RequestId, SecurityGroupId, StoreId, VpcId},
     memory::{Attached, Connection, Memory, Note, Target, Window},
+    work::Answer,
 };
 use tagwire_engine::cloud::{CloudError, ErrorKind};
 
@@ -40,6 +43,9 @@ const EXPIRES: &str = "expires";
 const WINDOW: &str = "window";
 const WANTED: &str = "wanted";
 const UNUSED: &str = "unused";
+const UNINSTALLING: &str = "uninstalling";
+const SWEPT: &str = "swept";
+const ANSWER: &str = "answer";
 
 /// Most keys that one `BatchGetItem` takes.
 const KEYS_AT_ONCE: usize = 100;
@@ -49,8 +55,10 @@ const MOST_LISTS: usize = 500;
 /// How long what is of no use any more stays: only litter of VPCs that nobody looks at lives so long,
 /// since what is over is taken out at once.
 const KEPT_FOR: Duration = Duration::from_hours(24 * 30);
-/// An attachment is remembered while it stands, which may be long.
+/// An attachment is remembered while it stands, which may be long; that tagwire is to be gone until it is.
 const ATTACHED_KEPT_FOR: Duration = Duration::from_hours(24 * 400);
+/// How long an answer waits for whoever asked: somebody who sits before a terminal.
+const ANSWER_KEPT_FOR: Duration = Duration::from_hours(24);
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -189,8 +197,11 @@ impl StateTable {
     pub(crate) async fn remember(&self, vpc: &VpcId, notes: &[Note]) -> Result<(), CloudError> {
         let call = Call::writing("dynamodb:UpdateItem", format!("{} notes on {vpc}", notes.len()));
         let table = self.table(&call)?;
-        let is_over =
-            |note: &&Note| matches!(note, Note::Wanted(_, None) | Note::Unused(_, None) | Note::Attached(_, _, None));
+        let is_over = |note: &&Note| match note {
+            Note::Wanted(_, since) | Note::Unused(_, since) | Note::Uninstalling(since) => since.is_none(),
+            Note::Attached(_, _, attached) => attached.is_none(),
+            Note::Swept(_) => false,
+        };
         let (over, new): (Vec<&Note>, Vec<&Note>) = notes.iter().partition(is_over);
         // One after the other: an item goes with its last attachment, and must not take a new one along.
         let mut results = at_once(over.into_iter().map(|note| self.write(table, vpc, note))).await;
@@ -202,9 +213,15 @@ impl StateTable {
         match note {
             Note::Wanted(connection, since) => {
                 let entry = format!("{WANTED} {} {}", connection.instance, connection.store);
-                self.write_since(table, vpc, entry, *since).await
+                self.write_since(table, vpc, entry, *since, KEPT_FOR).await
             }
-            Note::Unused(group, since) => self.write_since(table, vpc, format!("{UNUSED} {group}"), *since).await,
+            Note::Unused(group, since) => {
+                self.write_since(table, vpc, format!("{UNUSED} {group}"), *since, KEPT_FOR).await
+            }
+            Note::Uninstalling(since) => {
+                self.write_since(table, vpc, UNINSTALLING.to_owned(), *since, ATTACHED_KEPT_FOR).await
+            }
+            Note::Swept(at) => self.write_since(table, vpc, SWEPT.to_owned(), Some(*at), KEPT_FOR).await,
             Note::Attached(target, group, None) => self.forget_attached(table, vpc, target, group).await,
             Note::Attached(target, group, Some(attached)) => {
                 let call = Call::writing("dynamodb:UpdateItem", format!("{} in {table}", list_entry(target)));
@@ -227,13 +244,39 @@ impl StateTable {
         vpc: &VpcId,
         entry: String,
         since: Option<Timestamp>,
+        kept_for: Duration,
     ) -> Result<(), CloudError> {
         let Some(since) = since else { return self.delete(table, vpc.as_str(), entry).await };
         let call = Call::writing("dynamodb:PutItem", format!("{entry} in {table}"));
         let request = self.client.put_item().table_name(table).set_item(Some(keys(vpc.as_str(), entry)));
         let request = request.item("since", AttributeValue::S(since.to_string()));
-        let request = request.item(EXPIRES, expires(since, KEPT_FOR));
+        let request = request.item(EXPIRES, expires(since, kept_for));
         request.send().await.map(drop).map_err(|error| call.failed(&error))
+    }
+
+    /// Tells what became of a request.
+    pub(crate) async fn tell(&self, vpc: &VpcId, id: &RequestId, answer: &Answer) -> Result<(), CloudError> {
+        let call = Call::writing("dynamodb:PutItem", format!("the answer to the request {id}"));
+        let table = self.table(&call)?;
+        let written = serde_json::to_string(answer);
+        let written = written.map_err(|error| call.error(ErrorKind::Rejected, "not-json", error.to_string()))?;
+        let request = self.client.put_item().table_name(table).set_item(Some(keys(&request_key(id), vpc.to_string())));
+        let request = request.item(ANSWER, AttributeValue::S(written));
+        let request = request.item(EXPIRES, expires(answer.at, ANSWER_KEPT_FOR));
+        request.send().await.map(drop).map_err(|error| call.failed(&error))
+    }
+
+    /// What became of a request; none while it is not known.
+    pub(crate) async fn answer(&self, vpc: &VpcId, id: &RequestId) -> Result<Option<Answer>, CloudError> {
+        let call = Call::reading("dynamodb:GetItem", format!("the answer to the request {id}"));
+        let table = self.table(&call)?;
+        let request = self.client.get_item().table_name(table).consistent_read(true);
+        let request = request.set_key(Some(keys(&request_key(id), vpc.to_string())));
+        let answer = request.send().await.map_err(|error| call.failed(&error))?;
+        let Some(item) = answer.item else { return Ok(None) };
+        let answer = text(&item, ANSWER).and_then(|answer| serde_json::from_str(answer).ok());
+        let unreadable = || call.error(ErrorKind::Rejected, "item-unreadable", "it is an answer of another version");
+        answer.map(Some).ok_or_else(unreadable)
     }
 
     /// Takes an attachment out of its list's item, and the item away with the last one: interfaces come
@@ -282,6 +325,10 @@ fn attached_key(vpc: &VpcId) -> String {
     format!("{vpc} attached")
 }
 
+fn request_key(id: &RequestId) -> String {
+    format!("request {id}")
+}
+
 fn list_entry(target: &Target) -> String {
     match target {
         Target::Interface(id) => id.to_string(),
@@ -323,13 +370,15 @@ fn window(item: &Item) -> Option<Window> {
 fn note(item: &Item) -> Option<Note> {
     let since = Some(text(item, "since")?.parse().ok()?);
     let mut words = text(item, ENTRY)?.splitn(3, ' ');
-    match (words.next()?, words.next()?, words.next()) {
-        (WANTED, instance, Some(store)) => {
+    match (words.next()?, words.next(), words.next()) {
+        (WANTED, Some(instance), Some(store)) => {
             let connection =
                 Connection { instance: InstanceId::parse(instance).ok()?, store: StoreId::parse(store).ok()? };
             Some(Note::Wanted(connection, since))
         }
-        (UNUSED, group, None) => Some(Note::Unused(SecurityGroupId::parse(group).ok()?, since)),
+        (UNUSED, Some(group), None) => Some(Note::Unused(SecurityGroupId::parse(group).ok()?, since)),
+        (UNINSTALLING, None, None) => Some(Note::Uninstalling(since)),
+        (SWEPT, None, None) => since.map(Note::Swept),
         _ => None,
     }
 }

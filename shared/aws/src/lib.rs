@@ -44,14 +44,14 @@ use aws_config::{BehaviorVersion, retry::RetryConfig, timeout::TimeoutConfig};
 use tagwire_core::{
     cidr::PrefixList,
     group::{GroupList, OwnTags, OwnedGroup, SecurityGroup},
-    id::{InterfaceId, PrefixListId, SecurityGroupId, StoreArn, StoreId, StoreKind, VpcId},
+    id::{InterfaceId, PrefixListId, RequestId, SecurityGroupId, StoreArn, StoreId, StoreKind, VpcId},
     memory::{Memory, Note, Target, Window},
     model::{DataStore, Instance, Interface},
     observation::{Gap, Reading, Sighting, Wearer},
     plan::StatusOf,
     rule::Rule,
     tag::DEFAULT_CONNECT_KEY,
-    work::{Again, WorkItem},
+    work::{Again, Answer, WorkItem},
 };
 use tagwire_engine::cloud::{Change, CloudError, ErrorKind, Groups, Instances, Line, Observe, Queues, TaggedStore};
 
@@ -304,6 +304,10 @@ impl Observe for Aws {
     async fn recall(&self, vpc: &VpcId, lists: Option<&BTreeSet<Target>>) -> Result<Memory, CloudError> {
         self.state.recall(vpc, lists).await
     }
+
+    async fn answer(&self, vpc: &VpcId, request: &RequestId) -> Result<Option<Answer>, CloudError> {
+        self.state.answer(vpc, request).await
+    }
 }
 
 impl Change for Aws {
@@ -367,6 +371,10 @@ impl Change for Aws {
 
     async fn remember(&self, vpc: &VpcId, notes: &[Note]) -> Result<(), CloudError> {
         self.state.remember(vpc, notes).await
+    }
+
+    async fn tell(&self, vpc: &VpcId, request: &RequestId, answer: &Answer) -> Result<(), CloudError> {
+        self.state.tell(vpc, request, answer).await
     }
 }
 

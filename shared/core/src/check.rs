@@ -287,8 +287,8 @@ impl<'plan> Checker<'plan> {
             violations.insert(Violation::NotAllowed { store: store.arn.clone(), peer, why });
         };
         let takes_part = matches!(store.wishes.connect, ConnectTag::Names(_));
-        if !takes_part || store.wishes.blocked || store.wishes.held {
-            refuse(store.arn.to_string(), "the data store takes no part, is blocked or held");
+        if !takes_part || store.wishes.blocked || store.wishes.held || self.seen.is_uninstalling() {
+            refuse(store.arn.to_string(), "the data store takes no part, is blocked or held, or tagwire is to be gone");
         }
         if !store.tags_are_certain() {
             refuse(store.arn.to_string(), "it is not certain what its tags are");
@@ -368,7 +368,7 @@ impl<'plan> Checker<'plan> {
                 let asks = wishes.allow_cidr.peers().next().is_some();
                 let forbidden = wishes.allow_cidr.peers().any(|peer| self.forbids(store, peer).is_some());
                 let plain = store.form == Form::Plain && !wishes.blocked && !wishes.held;
-                if !takes_part || !asks || forbidden || !plain {
+                if !takes_part || !asks || forbidden || !plain || self.seen.is_uninstalling() {
                     let peer = store.arn.to_string();
                     let why = "its tags do not ask for it, or it may not be let in";
                     violations.insert(Violation::NotAllowed { store: store.arn.clone(), peer, why });
@@ -380,6 +380,7 @@ impl<'plan> Checker<'plan> {
                     CidrGround::Blocked => wishes.blocked,
                     CidrGround::StoreOptedOut => wishes.connect == ConnectTag::Absent && !wishes.held,
                     CidrGround::NotAskedFor => takes_part && unasked && !wishes.held,
+                    CidrGround::Uninstalling => self.seen.is_uninstalling() && !wishes.held,
                 };
                 for group in groups {
                     self.has_role(&GroupRef::Existing(group.id().clone()), &store.id, Role::Cidr, violations);
@@ -630,6 +631,7 @@ impl<'plan> Checker<'plan> {
                 let certain = store.is_some_and(DataStore::tags_are_certain);
                 !held && here && certain && tags.is_some_and(|(mine, theirs)| both(mine, theirs))
             }
+            Ground::Uninstalling => !held && self.seen.is_uninstalling(),
         };
         if !holds {
             violations.insert(Violation::NoGround { group: group.clone(), target, ground: detachment.ground });
@@ -655,7 +657,7 @@ impl<'plan> Checker<'plan> {
         let mut still_worn = 0;
         for (side, _) in instance_sides {
             let others = self.seen.other_wearers(side).map(Iterator::count);
-            if others.is_none() && ground != Ground::Blocked {
+            if others.is_none() && !matches!(ground, Ground::Blocked | Ground::Uninstalling) {
                 violations.insert(Violation::RestsOnGap { target: store.arn.to_string() });
             }
             still_worn += others.unwrap_or_default() + self.wearers_after(side).count();
@@ -666,6 +668,8 @@ impl<'plan> Checker<'plan> {
                 let of_pairs = change.cuts.saturating_sub(counted_cidr(change));
                 store.wishes.connect == ConnectTag::Absent && !store.wishes.held && still_worn <= of_pairs
             }
+            // Who keeps an instance side because it is the last of its list loses the connection here.
+            Ground::Uninstalling => self.seen.is_uninstalling() && !store.wishes.held,
             Ground::StoreGone | Ground::NotAskedFor | Ground::NamesNotShared => false,
         };
         if !holds {
@@ -790,9 +794,11 @@ impl<'plan> Checker<'plan> {
             if templates.is_none_or(|templates| templates.found.contains(group.id())) {
                 refuse("a launch template names it, or not all were read");
             }
-            let uncertain = store.is_some_and(|store| of_cidr && !store.tags_are_certain());
+            let certain = store.is_none_or(|store| !of_cidr || store.tags_are_certain());
+            let held = store.is_some_and(|store| store.wishes.held);
             let holds = match teardown.because {
-                _ if uncertain => false,
+                Because::Uninstalling => self.seen.is_uninstalling() && !held,
+                _ if !certain => false,
                 Because::StoreGone => self.is_gone(owned),
                 Because::StoreOptedOut => store.is_some_and(|store| {
                     store.vpc.as_ref() == Some(&self.seen.vpc)
@@ -855,7 +861,8 @@ impl<'plan> Checker<'plan> {
     /// The grounds on which a connection may be made, all of them.
     fn joinable(&self, instance: &InstanceId, store: &DataStore, violations: &mut BTreeSet<Violation>) {
         let joinable = self.instance(instance).is_some_and(|instance| {
-            !instance.wishes.connect.shared_with(&store.wishes.connect).is_empty()
+            !self.seen.is_uninstalling()
+                && !instance.wishes.connect.shared_with(&store.wishes.connect).is_empty()
                 && [&instance.wishes, &store.wishes].iter().all(|wishes| !wishes.blocked && !wishes.held)
                 && store.vpc.as_ref() == Some(&self.seen.vpc)
                 && store.form == Form::Plain

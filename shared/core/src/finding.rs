@@ -246,6 +246,8 @@ pub enum Reason {
         /// How many rules they count as.
         wanted: usize,
     },
+    /// A person asked for tagwire to be gone from the VPC.
+    Uninstalling,
     /// Something needed for the decision could not be read.
     Unread {
         /// What.
@@ -295,6 +297,7 @@ impl Reason {
             Self::PrefixListForeign { .. } => "prefix-list-foreign",
             Self::PrefixListNotFound { .. } => "prefix-list-not-found",
             Self::CidrRuleLimit { .. } => "cidr-rule-limit",
+            Self::Uninstalling => "uninstalling",
             Self::Unread { .. } => "unread",
         }
     }
@@ -340,7 +343,8 @@ impl Reason {
             | Self::CidrTooWide { .. }
             | Self::PrefixListForeign { .. }
             | Self::PrefixListNotFound { .. }
-            | Self::CidrRuleLimit { .. } => false,
+            | Self::CidrRuleLimit { .. }
+            | Self::Uninstalling => false,
         }
     }
 }
@@ -495,6 +499,9 @@ impl fmt::Display for Reason {
             Self::CidrRuleLimit { family, wanted } => write!(
                 out,
                 "its blocks and prefix lists count as {wanted} rules for {family}, and a group takes {MOST_RULES} (quota Inbound or outbound rules per security group, L-0EA8095F; a prefix list counts with the most entries it may have); nothing is added or removed because of the tag"
+            ),
+            Self::Uninstalling => out.write_str(
+                "tagwire is being uninstalled from its VPC, so nothing is connected there (`tagwire uninstall --cancel` takes that back)",
             ),
             Self::Unread { gap } => write!(out, "something could not be read, so nothing is decided on it: {gap}"),
         }

@@ -139,6 +139,11 @@ pub struct Memory {
     pub unused: BTreeMap<SecurityGroupId, Timestamp>,
     /// What we attached.
     pub attached: BTreeMap<(Target, SecurityGroupId), Attached>,
+    /// Since when tagwire is to be gone from the VPC: a person asked for it, and until that is taken back
+    /// nothing is made there and everything owned is taken away.
+    pub uninstalling: Option<Timestamp>,
+    /// When a sweep last looked at all of the VPC and could read everything there was.
+    pub swept: Option<Timestamp>,
 }
 
 /// What is remembered, or why it could not be read.
@@ -171,6 +176,10 @@ pub enum Note {
     Unused(SecurityGroupId, Option<Timestamp>),
     /// An attachment.
     Attached(Target, SecurityGroupId, Option<Attached>),
+    /// Since when tagwire is to be gone.
+    Uninstalling(Option<Timestamp>),
+    /// When everything was last looked at.
+    Swept(Timestamp),
 }
 
 impl Memory {
@@ -186,6 +195,8 @@ impl Memory {
             Note::Wanted(connection, since) => put(&mut self.wanted, connection, since),
             Note::Unused(group, since) => put(&mut self.unused, group, since),
             Note::Attached(target, group, attached) => put(&mut self.attached, (target, group), attached),
+            Note::Uninstalling(since) => self.uninstalling = since,
+            Note::Swept(at) => self.swept = Some(at),
         }
     }
 }

@@ -269,6 +269,12 @@ impl Observation {
         known.then(|| self.wearing.by.found.iter().filter(move |wearer| wearer.groups.contains(&group)))
     }
 
+    /// Whether a person asked for tagwire to be gone from the VPC. When it cannot be read whether, nobody did.
+    #[must_use]
+    pub fn is_uninstalling(&self) -> bool {
+        self.memory.known().is_some_and(|memory| memory.uninstalling.is_some())
+    }
+
     /// What is to be remembered when a group has been added to a list.
     #[must_use]
     pub fn attached(&self, target: Target, group: SecurityGroupId) -> Note {

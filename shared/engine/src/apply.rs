@@ -607,6 +607,8 @@ impl<C: Change, K: Clock> Run<'_, C, K> {
             Note::Wanted(connection, _) => memory.wanted.contains_key(connection),
             Note::Unused(group, _) => memory.unused.contains_key(group),
             Note::Attached(target, group, _) => memory.attached.contains_key(&(target.clone(), group.clone())),
+            Note::Uninstalling(_) => memory.uninstalling.is_some(),
+            Note::Swept(_) => memory.swept.is_some(),
         });
         if is_known {
             self.outcome.notes.push(note);

@@ -14,14 +14,14 @@ use serde::Serialize;
 use tagwire_core::{
     cidr::PrefixList,
     group::{GroupList, OwnTags, OwnedGroup, SecurityGroup},
-    id::{InstanceId, InterfaceId, PrefixListId, SecurityGroupId, StoreArn, StoreId, VpcId},
+    id::{InstanceId, InterfaceId, PrefixListId, RequestId, SecurityGroupId, StoreArn, StoreId, VpcId},
     memory::{Memory, Note, Target, Window},
     model::{DataStore, Instance, Interface},
     observation::{Gap, Reading, Sighting, Wearer},
     plan::StatusOf,
     rule::Rule,
     tag::{ConnectTag, ConnectionName},
-    work::{Again, WorkItem},
+    work::{Again, Answer, WorkItem},
 };
 use thiserror::Error;
 
@@ -186,6 +186,8 @@ pub trait Observe {
     async fn prefix_lists(&self, which: &BTreeSet<PrefixListId>) -> Reading<PrefixList>;
     /// Reads what is remembered of a VPC; of attachments, those to these lists, or all with none.
     async fn recall(&self, vpc: &VpcId, lists: Option<&BTreeSet<Target>>) -> Result<Memory, CloudError>;
+    /// Reads what became of a person's request about a VPC; none while it is not known.
+    async fn answer(&self, vpc: &VpcId, request: &RequestId) -> Result<Option<Answer>, CloudError>;
 }
 
 /// Changing. Every call that changes a group takes the proof that it is ours.
@@ -213,6 +215,8 @@ pub trait Change: Observe {
     async fn reserve(&self, vpc: &VpcId, window: &Window) -> Result<(), CloudError>;
     /// Writes notes. Losing one delays a removal and does no other harm.
     async fn remember(&self, vpc: &VpcId, notes: &[Note]) -> Result<(), CloudError>;
+    /// Tells whoever made a request what became of it. Losing it leaves them waiting and does no other harm.
+    async fn tell(&self, vpc: &VpcId, request: &RequestId, answer: &Answer) -> Result<(), CloudError>;
 }
 
 /// Which of the two queues of events.

@@ -11,12 +11,13 @@ use jiff::Timestamp;
 use tagwire_core::{
     cidr::PrefixList,
     group::{GroupList, OwnTags, OwnedGroup, SecurityGroup},
-    id::{InterfaceId, PrefixListId, SecurityGroupId, StoreArn, StoreId, VpcId},
+    id::{InterfaceId, PrefixListId, RequestId, SecurityGroupId, StoreArn, StoreId, VpcId},
     memory::{Memory, Note, Target, Window},
     model::{DataStore, Instance, Interface},
     observation::{Reading, Sighting, Wearer},
     plan::StatusOf,
     rule::{Direction, Rule},
+    work::Answer,
 };
 
 use crate::cloud::{Change, Clock, CloudError, ErrorKind, Groups, Instances, Observe, TaggedStore};
@@ -217,6 +218,10 @@ impl<C: Observe, K: Clock> Observe for Paced<'_, C, K> {
     async fn recall(&self, vpc: &VpcId, lists: Option<&BTreeSet<Target>>) -> Result<Memory, CloudError> {
         self.change(Bucket::Memory, async || self.cloud.recall(vpc, lists).await).await
     }
+
+    async fn answer(&self, vpc: &VpcId, request: &RequestId) -> Result<Option<Answer>, CloudError> {
+        self.change(Bucket::Memory, async || self.cloud.answer(vpc, request).await).await
+    }
 }
 
 impl<C: Change, K: Clock> Change for Paced<'_, C, K> {
@@ -258,5 +263,9 @@ impl<C: Change, K: Clock> Change for Paced<'_, C, K> {
 
     async fn remember(&self, vpc: &VpcId, notes: &[Note]) -> Result<(), CloudError> {
         self.change(Bucket::Memory, async || self.cloud.remember(vpc, notes).await).await
+    }
+
+    async fn tell(&self, vpc: &VpcId, request: &RequestId, answer: &Answer) -> Result<(), CloudError> {
+        self.change(Bucket::Memory, async || self.cloud.tell(vpc, request, answer).await).await
     }
 }

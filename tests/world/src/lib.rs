@@ -34,6 +34,7 @@
 //! | `limit 3`, `max 10`, `window 15`, `isolation G`, `status-tags` | the policy: how many groups an interface takes, how many connections are removed in how many minutes, what isolates |
 //! | `allow-cidr` | clients that are not instances may be let in, `ipv4=16`, `ipv6=48` the widest |
 //! | `removed 8`, `wanted i-1 NAME`, `unused G` | what is remembered, each with `ago=MINUTES` |
+//! | `uninstalling` | likewise: a person asked for tagwire to be gone |
 //! | `attached i-1 G`, `attached NAME G` | likewise, with `tag="a b"`, `again=MINUTES,MINUTES` (ago), `contested` |
 //!
 //! A `RULE` is written as it is shown: `"tcp 5432 from sg-ec2-rds-1"`, `"all traffic to 0.0.0.0/0"`.

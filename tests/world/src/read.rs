@@ -104,7 +104,7 @@ impl World {
 const THINGS: [&str; 9] =
     ["instance", "db", "cluster", "docdb", "neptune", "replicationgroup", "cache", "serverlesscache", "warehouse"];
 const GROUPS: [&str; 2] = ["pair", "group"];
-const REST: [&str; 17] = [
+const REST: [&str; 18] = [
     "gone",
     "scope",
     "gap",
@@ -122,6 +122,7 @@ const REST: [&str; 17] = [
     "status-tags",
     "allow-cidr",
     "prefix-list",
+    "uninstalling",
 ];
 
 type Outcome<T> = Result<T, String>;
@@ -337,7 +338,7 @@ impl Reader {
                 self.world.policy.isolation_groups.insert(group_id(&line.name()?)?);
                 Ok(())
             }
-            "removed" | "wanted" | "unused" | "attached" => self.memory(line),
+            "removed" | "wanted" | "unused" | "attached" | "uninstalling" => self.memory(line),
             "max" => {
                 self.world.policy.max_disconnects = said(line.name()?.parse())?;
                 Ok(())
@@ -655,6 +656,7 @@ impl Reader {
         let note = match line.head.as_str() {
             "wanted" => Note::Wanted(self.connection(line)?, Some(at)),
             "unused" => Note::Unused(group_id(&line.name()?)?, Some(at)),
+            "uninstalling" => Note::Uninstalling(Some(at)),
             _ => {
                 let target = line.name()?;
                 let target = match InstanceId::parse(target.clone()) {

@@ -82,6 +82,7 @@ fn memory(seen: &Observation) -> Vec<String> {
     lines.extend(memory.wanted.iter().map(|(connection, at)| {
         format!("wanted {} {} ago={}", connection.instance, name(&connection.store), minutes(*at))
     }));
+    lines.extend(memory.uninstalling.iter().map(|at| format!("uninstalling ago={}", minutes(*at))));
     lines.extend(memory.unused.iter().map(|(id, at)| format!("unused {} ago={}", group(id), minutes(*at))));
     lines.extend(memory.attached.iter().map(|((target, id), attached)| {
         let target = match target {

@@ -33,8 +33,8 @@ fn stores<'view>(view: &'view View<'_>) -> impl Iterator<Item = &'view DataStore
 pub(super) fn leave<'view>(plan: &mut Plan, view: &'view View<'_>, departures: &mut Departures<'_>) -> Last<'view> {
     let mut last = Last::new();
     for store in stores(view) {
-        if store.tags_are_certain()
-            && let Wish::Leaves(ground) = wish(store)
+        if is_certain(view, store)
+            && let Wish::Leaves(ground) = wish(view, store)
             && Clients::of(view, store).leave(plan, departures, ground).is_err()
         {
             last.insert(&store.id);
@@ -54,14 +54,14 @@ pub(super) fn decide(plan: &mut Plan, view: &View<'_>, departures: &mut Departur
         let clients = Clients::of(view, store);
         plan.findings.extend(clients.ambiguity());
         // What may be stale is no ground to let anybody in, nor to keep anybody out.
-        if !store.tags_are_certain() {
+        if !is_certain(view, store) {
             let concerned = !clients.groups.is_empty() || !store.wishes.allow_cidr.asks_for_none();
             if let Some(reason) = refuse::list_waits(store).filter(|_| concerned) {
                 clients.say(plan, reason);
             }
             continue;
         }
-        match wish(store) {
+        match wish(view, store) {
             Wish::Nothing => {}
             Wish::Unreadable(reason) => clients.say(plan, reason),
             Wish::Leaves(ground) => {
@@ -79,6 +79,11 @@ pub(super) fn decide(plan: &mut Plan, view: &View<'_>, departures: &mut Departur
     }
 }
 
+/// Whether it is certain what is wanted of a store: its tags are, or do not matter any more.
+fn is_certain(view: &View<'_>, store: &DataStore) -> bool {
+    view.seen.is_uninstalling() || store.tags_are_certain()
+}
+
 /// What a store's tags ask for.
 enum Wish<'store> {
     /// Nothing can be told from the connect tag, of which something is said elsewhere.
@@ -91,9 +96,12 @@ enum Wish<'store> {
     Peers(&'store BTreeSet<CidrPeer>),
 }
 
-fn wish(store: &DataStore) -> Wish<'_> {
+fn wish<'store>(view: &View<'_>, store: &'store DataStore) -> Wish<'store> {
     if store.wishes.blocked {
         return Wish::Leaves(CidrGround::Blocked);
+    }
+    if view.seen.is_uninstalling() {
+        return Wish::Leaves(CidrGround::Uninstalling);
     }
     match (&store.wishes.connect, &store.wishes.allow_cidr) {
         (ConnectTag::Absent, _) => Wish::Leaves(CidrGround::StoreOptedOut),

@@ -231,7 +231,11 @@ impl<'view> Departures<'view> {
     pub(super) fn leave_store(&mut self, plan: &mut Plan, view: &View<'_>, store: &DataStore) {
         let ground = if store.wishes.blocked {
             Ground::Blocked
-        } else if store.wishes.connect == ConnectTag::Absent && !store.wishes.held {
+        } else if store.wishes.held {
+            return;
+        } else if self.seen.is_uninstalling() {
+            Ground::Uninstalling
+        } else if store.wishes.connect == ConnectTag::Absent {
             Ground::StoreOptedOut
         } else {
             return;
@@ -374,6 +378,15 @@ fn fate(view: &View<'_>, instance: &Instance, owned: &Owned) -> Fate {
     }
     let about = || Subject::Instance(instance.id.clone());
     let held = || Fate::Stays(Some(Finding { subject: about(), reason: Reason::Held }));
+    if view.seen.is_uninstalling() {
+        // That the group is ours is all that this rests on, wherever its store is.
+        let store = view.store(&owned.store);
+        return match store.filter(|store| store.wishes.held) {
+            _ if instance.wishes.held => held(),
+            Some(store) => Fate::Stays(Some(held_store(store))),
+            None => Fate::Leaves(Ground::Uninstalling),
+        };
+    }
     let Some(store) = view.store(&owned.store) else {
         return match whereabouts(view, owned) {
             Whereabouts::Gone if instance.wishes.held => held(),
@@ -408,10 +421,14 @@ fn fate(view: &View<'_>, instance: &Instance, owned: &Owned) -> Fate {
     if instance.wishes.held {
         held()
     } else if store.wishes.held {
-        Fate::Stays(Some(Finding { subject: Subject::Store(store.arn.clone()), reason: Reason::Held }))
+        Fate::Stays(Some(held_store(store)))
     } else {
         Fate::Leaves(ground)
     }
+}
+
+fn held_store(store: &DataStore) -> Finding {
+    Finding { subject: Subject::Store(store.arn.clone()), reason: Reason::Held }
 }
 
 fn unreadable(subject: Subject, problem: &InvalidTag) -> Fate {

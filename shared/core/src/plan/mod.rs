@@ -160,6 +160,8 @@ pub enum CidrGround {
     StoreOptedOut,
     /// The store's tag for such clients is gone or empty.
     NotAskedFor,
+    /// A person asked for tagwire to be gone.
+    Uninstalling,
 }
 
 impl CidrGround {
@@ -167,7 +169,7 @@ impl CidrGround {
     #[must_use]
     pub fn is_counted(self) -> bool {
         match self {
-            Self::Blocked => false,
+            Self::Blocked | Self::Uninstalling => false,
             Self::StoreOptedOut | Self::NotAskedFor => true,
         }
     }
@@ -179,6 +181,7 @@ impl fmt::Display for CidrGround {
             Self::Blocked => "blocked",
             Self::StoreOptedOut => "the data store has no connect tag",
             Self::NotAskedFor => "the data store asks for no clients but instances",
+            Self::Uninstalling => "tagwire is being uninstalled",
         })
     }
 }
@@ -212,12 +215,20 @@ pub enum Ground {
     StoreGone,
     /// One of the two is blocked, or the interface isolated: the urgent path.
     Blocked,
+    /// A person asked for tagwire to be gone.
+    Uninstalling,
 }
 
 impl Ground {
     /// Every ground, in the documented table's order.
-    pub const ALL: [Self; 5] =
-        [Self::NamesNotShared, Self::NotAskedFor, Self::StoreOptedOut, Self::StoreGone, Self::Blocked];
+    pub const ALL: [Self; 6] = [
+        Self::NamesNotShared,
+        Self::NotAskedFor,
+        Self::StoreOptedOut,
+        Self::StoreGone,
+        Self::Blocked,
+        Self::Uninstalling,
+    ];
 
     /// When it holds.
     #[must_use]
@@ -232,6 +243,7 @@ impl Ground {
             Self::Blocked => {
                 "one of the two carries `tagwire:block`, or the instance's interface wears a group of isolation"
             }
+            Self::Uninstalling => "a person asked for tagwire to be gone from the VPC, with `tagwire uninstall`",
         }
     }
 
@@ -247,6 +259,9 @@ impl Ground {
             Self::Blocked => {
                 "the instance side leaves the interface; a blocked data store loses its store side as well"
             }
+            Self::Uninstalling => {
+                "the instance sides leave the interfaces, the store side leaves the data store, and the pair is deleted"
+            }
         }
     }
 
@@ -256,7 +271,7 @@ impl Ground {
     pub fn is_counted(self) -> bool {
         match self {
             Self::NamesNotShared | Self::NotAskedFor | Self::StoreOptedOut => true,
-            Self::StoreGone | Self::Blocked => false,
+            Self::StoreGone | Self::Blocked | Self::Uninstalling => false,
         }
     }
 
@@ -269,6 +284,7 @@ impl Ground {
             Self::StoreOptedOut => "store-opted-out",
             Self::StoreGone => "store-gone",
             Self::Blocked => "blocked",
+            Self::Uninstalling => "uninstalling",
         }
     }
 }
@@ -281,6 +297,7 @@ impl fmt::Display for Ground {
             Self::StoreOptedOut => "the data store has no connect tag",
             Self::StoreGone => "the data store is gone",
             Self::Blocked => "blocked",
+            Self::Uninstalling => "tagwire is being uninstalled",
         })
     }
 }
@@ -374,6 +391,8 @@ pub enum Because {
     CidrNotAskedFor,
     /// Nobody has used it for longer than the time between two sweeps.
     Unused,
+    /// A person asked for tagwire to be gone.
+    Uninstalling,
 }
 
 impl fmt::Display for Because {
@@ -383,6 +402,7 @@ impl fmt::Display for Because {
             Self::StoreOptedOut => "its data store has no connect tag",
             Self::CidrNotAskedFor => "its data store asks for no clients but instances",
             Self::Unused => "nobody uses it",
+            Self::Uninstalling => "tagwire is being uninstalled",
         })
     }
 }

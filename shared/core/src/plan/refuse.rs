@@ -31,6 +31,9 @@ pub(super) fn refusal(
 }
 
 fn by_instance(view: &View<'_>, candidate: &Candidate<'_>) -> Option<Reason> {
+    if view.seen.is_uninstalling() {
+        return Some(Reason::Uninstalling);
+    }
     if candidate.instance.interface.is_none() {
         return Some(Reason::InstanceGone);
     }

@@ -68,7 +68,8 @@ pub(super) fn changes(plan: &Plan, then: &Plan, view: &View<'_>) -> Vec<StatusCh
         let unmatched = unmatched(&Subject::Instance(instance.id.clone()));
         let words = words(&decisions, unmatched, |decision| decision.store.name().to_owned());
         let awaits = awaited_by_instances.remove(&instance.id).unwrap_or_default();
-        change(StatusOf::Instance(instance.id.clone()), &instance.wishes, &decisions, &words, awaits)
+        let wanted = wanted(view, &instance.wishes, &decisions, &words);
+        change(StatusOf::Instance(instance.id.clone()), &instance.wishes, wanted, awaits)
     });
     let stores = view.stores_here().map(|(_, store)| store).filter(|store| store.service.row().takes_status_tag);
     let stores = stores.filter(|store| seen.scope.has_store(&store.arn)).filter_map(|store| {
@@ -76,7 +77,8 @@ pub(super) fn changes(plan: &Plan, then: &Plan, view: &View<'_>) -> Vec<StatusCh
         let unmatched = unmatched(&Subject::Store(store.arn.clone()));
         let words = words(&decisions, unmatched, |decision| decision.instance.to_string());
         let awaits = awaited_by_stores.remove(&store.arn).unwrap_or_default();
-        change(StatusOf::Store(store.arn.clone()), &store.wishes, &decisions, &words, awaits)
+        let wanted = wanted(view, &store.wishes, &decisions, &words);
+        change(StatusOf::Store(store.arn.clone()), &store.wishes, wanted, awaits)
     });
     instances.chain(stores).collect()
 }
@@ -84,19 +86,25 @@ pub(super) fn changes(plan: &Plan, then: &Plan, view: &View<'_>) -> Vec<StatusCh
 /// A stable code, and what it is said of. What is connected comes first.
 type Words = BTreeMap<(bool, &'static str), BTreeSet<String>>;
 
-fn change(
-    of: StatusOf,
-    wishes: &Wishes,
-    decisions: &[&Decision],
-    words: &Words,
-    awaits: BTreeSet<(InstanceId, StoreArn)>,
-) -> Option<StatusChange> {
+/// What the tag is to say; none when there is to be none.
+fn wanted(view: &View<'_>, wishes: &Wishes, decisions: &[&Decision], words: &Words) -> Option<String> {
+    if view.seen.is_uninstalling() {
+        return None;
+    }
     let stands = decisions.iter().any(|decision| matches!(decision.verdict, Verdict::HeldBack(_)));
-    let text = match &wishes.connect {
+    match &wishes.connect {
         ConnectTag::Absent if !stands => None,
         ConnectTag::Invalid(problem) => Some(Reason::InvalidTag { problem: problem.clone() }.code().to_owned()),
         ConnectTag::Absent | ConnectTag::Names(_) => Some(text(words)),
-    };
+    }
+}
+
+fn change(
+    of: StatusOf,
+    wishes: &Wishes,
+    text: Option<String>,
+    awaits: BTreeSet<(InstanceId, StoreArn)>,
+) -> Option<StatusChange> {
     (text != wishes.status).then_some(StatusChange { of, text, awaits })
 }
 

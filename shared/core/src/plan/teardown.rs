@@ -67,8 +67,9 @@ pub(super) fn tear_down(plan: &mut Plan, view: &View<'_>, departures: &Departure
             None => long_unused.then_some(Because::Unused),
         };
         // Two pairs of one store are left to a person.
-        let is_one_pair =
-            Side::BOTH.iter().all(|side| groups.iter().filter(|owned| owned.name.side == *side).count() < 2);
+        let is_one_pair = ended == Some(Because::Uninstalling)
+            || Side::BOTH.iter().all(|side| groups.iter().filter(|owned| owned.name.side == *side).count() < 2);
+        plan.findings.extend(keepers(view, store, &groups));
         if ended == Some(Because::StoreGone) && !is_one_pair {
             plan.findings.extend(ambiguity(view, &groups));
         }
@@ -155,10 +156,13 @@ fn end_cidr_groups<'view>(plan: &mut Plan, view: &'view View<'_>, departures: &D
             continue;
         }
         let unasked = cidr_unasked(view, store);
-        let because = ended(view, store, &groups).or_else(|| unasked.then_some(Because::CidrNotAskedFor));
-        let certain = view.store(store).is_none_or(DataStore::tags_are_certain);
-        let because =
-            because.filter(|_| certain && groups.len() == 1 && is_off(plan, view, departures, store, &groups));
+        let because = ended(view, store, &groups);
+        let because = because.or_else(|| (unasked && !view.seen.is_uninstalling()).then_some(Because::CidrNotAskedFor));
+        let uninstalling = view.seen.is_uninstalling();
+        plan.findings.extend(keepers(view, store, &groups));
+        let certain = uninstalling || view.store(store).is_none_or(DataStore::tags_are_certain);
+        let one = uninstalling || groups.len() == 1;
+        let because = because.filter(|_| certain && one && is_off(plan, view, departures, store, &groups));
         if let Some(because) = because.filter(|_| may_be_deleted(plan, view, &groups)) {
             ends.insert((Kind::Cidr, store.clone()), End::of(view, because, &groups));
         }
@@ -174,12 +178,38 @@ fn cidr_unasked(view: &View<'_>, store: &StoreId) -> bool {
     })
 }
 
+/// What keeps groups although tagwire is to be gone: a hold, and stores elsewhere that have them in
+/// their lists.
+fn keepers<Name>(view: &View<'_>, store: &StoreId, groups: &[&Owned<Name>]) -> Vec<Finding> {
+    if !view.seen.is_uninstalling() {
+        return Vec::new();
+    }
+    let held = view.store(store).filter(|store| store.wishes.held);
+    let held = held.map(|store| Finding { subject: Subject::Store(store.arn.clone()), reason: Reason::Held });
+    groups.iter().flat_map(|owned| carried_elsewhere(view, owned)).chain(held).collect()
+}
+
+/// The stores elsewhere that have a group in their lists, which keeps it.
+fn carried_elsewhere<Name>(view: &View<'_>, owned: &Owned<Name>) -> Vec<Finding> {
+    let id = owned.group.id();
+    let elsewhere = |holder: &&&DataStore| holder.wears(id) && holder.vpc.as_ref() != Some(&view.seen.vpc);
+    let finding = |holder: &&DataStore| Finding {
+        subject: Subject::Store(holder.arn.clone()),
+        reason: holder.vpc.clone().map_or(Reason::Ec2Classic, |vpc| Reason::StoreMoved { vpc }),
+    };
+    view.stores_with(id).iter().filter(elsewhere).map(finding).collect()
+}
+
 fn wears_in_scope(view: &View<'_>, owned: &Owned) -> bool {
     view.wearing(owned.group.id()).any(|instance| view.seen.scope.has_instance(&instance.id))
 }
 
 /// Whether the store takes no part any more, for certain.
 fn ended<Name>(view: &View<'_>, store: &StoreId, groups: &[&Owned<Name>]) -> Option<Because> {
+    if view.seen.is_uninstalling() {
+        let held = view.store(store).is_some_and(|store| store.wishes.held);
+        return (!held).then_some(Because::Uninstalling);
+    }
     let Some(store) = view.store(store) else {
         let gone = groups.iter().all(|owned| matches!(whereabouts(view, owned), Whereabouts::Gone));
         return gone.then_some(Because::StoreGone);

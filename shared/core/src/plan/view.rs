@@ -270,7 +270,8 @@ impl<'seen> View<'seen> {
 
     /// Whether an instance wears a store's instance side that may reach it as far as the tags go.
     pub(super) fn is_worn_by_entitled(&self, store: &DataStore, instance_side: &SecurityGroupId) -> bool {
-        !store.wishes.blocked
+        !self.seen.is_uninstalling()
+            && !store.wishes.blocked
             && self
                 .sharing(store)
                 .into_iter()

@@ -43,12 +43,14 @@ pub(crate) fn is_blocked(world: &World, instance: &Instance, store: &DataStore) 
 }
 
 pub(crate) fn entitled(world: &World, instance: &Instance, store: &DataStore) -> bool {
-    !instance.wishes.connect.shared_with(&store.wishes.connect).is_empty() && !is_blocked(world, instance, store)
+    let shares = !instance.wishes.connect.shared_with(&store.wishes.connect).is_empty();
+    shares && !is_blocked(world, instance, store) && !world.seen.is_uninstalling()
 }
 
 /// Whether what stands between them is left alone whatever names they share.
 fn holds_still(world: &World, instance: &Instance, store: &DataStore) -> bool {
-    let unreadable = |wishes: &Wishes| matches!(wishes.connect, ConnectTag::Invalid(_));
+    let unreadable =
+        |wishes: &Wishes| matches!(wishes.connect, ConnectTag::Invalid(_)) && !world.seen.is_uninstalling();
     let still = [&instance.wishes, &store.wishes].into_iter().any(|wishes| wishes.held || unreadable(wishes));
     still && !is_blocked(world, instance, store)
 }

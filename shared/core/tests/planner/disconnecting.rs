@@ -55,6 +55,10 @@ fn worlds_of(ground: Ground) -> &'static [&'static str] {
              db orders connect=orders block
              pair orders 1 worn-by=i-1",
         ],
+        Ground::Uninstalling => &["instance i-1 connect=orders
+             db orders connect=orders
+             pair orders 1 worn-by=i-1
+             uninstalling ago=5"],
     }
 }
 

@@ -23,5 +23,6 @@ mod several_stores;
 mod status;
 mod store_table;
 mod tables;
+mod uninstalling;
 mod window;
 mod wishes;

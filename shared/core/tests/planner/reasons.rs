@@ -112,6 +112,8 @@ worlds! {
         Reason::PrefixListNotFound { .. }, "db orders connect=orders allow-cidr=pl-1\nallow-cidr";
     more_clients_than_a_group_has_rules_for_are_refused:
         Reason::CidrRuleLimit { .. }, "db orders connect=orders allow-cidr=pl-1\nallow-cidr\nprefix-list pl-1 most=61";
+    what_is_not_connected_for_tagwire_is_to_be_gone_is_named:
+        Reason::Uninstalling, "instance i-1 connect=orders\ndb orders connect=orders\nuninstalling ago=5";
     what_could_not_be_read_is_named:
         Reason::Unread { .. }, "gap stores";
 }

@@ -10,12 +10,12 @@ use jiff::Timestamp;
 use tagwire_core::{
     check::{CheckedPlan, check},
     event::Hint,
-    id::{InstanceId, StoreArn, VpcId},
+    id::{InstanceId, RequestId, StoreArn, VpcId},
     memory::{Note, Recall},
     observation::{Observation, Scope},
     plan::{Plan, Verdict, plan},
     policy::Mode,
-    work::{Again, Cause, Tries, VERSION, WorkItem},
+    work::{Again, Answer, Cause, Request, Tries, VERSION, Wish, WorkItem},
 };
 
 use super::{Context, Failed, INSTANCE_MAY_BE_MISSING, Message, Settings, outcome, younger};
@@ -49,7 +49,7 @@ pub async fn connect<C: Change, Q: Queues, K: Clock>(
     let mut failed = Failed::new();
     let batches = read(context.function, messages);
     let mut left = batches.len();
-    for ((_, vpc), batch) in batches {
+    for (Key { vpc, .. }, batch) in batches {
         let now = context.clock.now();
         let time = Duration::try_from(context.deadline.duration_since(now)).unwrap_or_default();
         if time < LEAST_TIME {
@@ -67,6 +67,9 @@ pub async fn connect<C: Change, Q: Queues, K: Clock>(
             Code::Later { stores, instances } => run.send_again(stores, instances).await.map(|()| "looked-at-again"),
             Code::GoesOn => run.go_on().await.map(|()| "goes-on"),
         };
+        if let Ok(code) = &result {
+            run.tell(code, &said).await;
+        }
         for message in &batch.messages {
             match &result {
                 Ok(code) => outcome(context.function, message, code, vpc.as_str(), &said),
@@ -101,6 +104,7 @@ struct Batch {
     scope: Scope,
     cause: Cause,
     tries: Tries,
+    request: Option<Request>,
     messages: Vec<String>,
 }
 
@@ -113,15 +117,22 @@ impl Batch {
 }
 
 /// What is merged is of one kind: a launch would have to take its turn among everything that a sweep
-/// finds. In the order in which they are worked on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// finds, and a plan that somebody agreed to must not grow. In the order in which they are worked on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Asked,
+    Requested(RequestId),
     Sweep,
 }
 
-fn read(function: &str, messages: &[Message]) -> BTreeMap<(Kind, VpcId), Batch> {
-    let mut batches: BTreeMap<(Kind, VpcId), Batch> = BTreeMap::new();
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    kind: Kind,
+    vpc: VpcId,
+}
+
+fn read(function: &str, messages: &[Message]) -> BTreeMap<Key, Batch> {
+    let mut batches: BTreeMap<Key, Batch> = BTreeMap::new();
     for message in messages {
         let item = match serde_json::from_str::<WorkItem>(&message.body) {
             Ok(item) if item.version == VERSION => item,
@@ -142,12 +153,20 @@ fn read(function: &str, messages: &[Message]) -> BTreeMap<(Kind, VpcId), Batch> 
                 continue;
             }
         };
-        let kind = if item.scope == Scope::Vpc { Kind::Sweep } else { Kind::Asked };
-        let key = (kind, item.vpc);
+        let kind = match &item.request {
+            Some(request) => Kind::Requested(request.id.clone()),
+            None if item.scope == Scope::Vpc => Kind::Sweep,
+            None => Kind::Asked,
+        };
+        let key = Key { kind, vpc: item.vpc };
         let batch = match batches.remove(&key) {
-            None => {
-                Batch { scope: item.scope, cause: item.cause, tries: item.tries, messages: vec![message.id.clone()] }
-            }
+            None => Batch {
+                scope: item.scope,
+                cause: item.cause,
+                tries: item.tries,
+                request: item.request,
+                messages: vec![message.id.clone()],
+            },
             Some(mut batch) => {
                 // A tag change is looked into even when the tag is gone, so it wins over other causes.
                 if item.cause == Cause::TagChange {
@@ -191,7 +210,23 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
             let at = self.context.clock.now();
             let scope = self.batch.scope.clone();
             let mut seen = Box::pin(observe(&self.cloud, self.vpc, scope, at, taken_names.clone())).await;
+            let asked_for = match self.heed(&mut seen) {
+                Ok(note) => note,
+                Err(said) => return (Code::Done("failed"), said),
+            };
             let Some(mut checked) = self.decide(&seen) else { return rejected() };
+            if rounds == 1
+                && let Some(said) = self.differs(checked.plan())
+            {
+                return (Code::Done("plan-changed"), said);
+            }
+            if let Some(note) = asked_for
+                && self.settings.mode == Mode::Enforce
+                && let Err(error) = self.cloud.remember(self.vpc, &[note]).await
+            {
+                let said = format!("what was asked for could not be written down, so nothing was done: {error}");
+                return (Code::Done("failed"), said);
+            }
             let mut may_be_counted_later = false;
             if self.settings.mode == Mode::Enforce
                 && let Err(error) = self.reserve(checked.plan()).await
@@ -221,7 +256,7 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
                 let said = format!("dry run: {} changes were planned and none was made", plan.changes().len());
                 return self.settle(unsettled, "dry-run", said);
             }
-            self.remember(&plan.notes).await;
+            self.remember(&self.with_sweep(plan, &seen)).await;
             if plan.is_empty() {
                 return self.settle(unsettled, "unchanged", "nothing had to be changed".to_owned());
             }
@@ -247,6 +282,49 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
         }
     }
 
+    /// Takes into account what the request asks for beside a look; what is to be remembered of it before
+    /// anything is done. It is an error when that cannot be.
+    fn heed(&self, seen: &mut Observation) -> Result<Option<Note>, String> {
+        let at = seen.at;
+        let since = match self.batch.request.as_ref().map(|request| request.wish) {
+            None | Some(Wish::Apply) => return Ok(None),
+            Some(Wish::Uninstall) => Some(at),
+            Some(Wish::Reinstall) => None,
+        };
+        match &mut seen.memory {
+            Recall::Known(memory) => {
+                // Who asked first is remembered.
+                memory.uninstalling = since.map(|at| memory.uninstalling.unwrap_or(at));
+                Ok(Some(Note::Uninstalling(memory.uninstalling)))
+            }
+            Recall::Unknown(gap) => Err(format!("the state table could not be read, so nothing was done: {gap}")),
+        }
+    }
+
+    /// Whether the plan is another one than the person agreed to who asked for it. That there is nothing
+    /// to do any more is no other plan.
+    fn differs(&self, plan: &Plan) -> Option<String> {
+        let agreed = self.batch.request.as_ref()?.digest.as_ref()?;
+        let made = plan.digest();
+        (*agreed != made && !plan.is_empty()).then(|| {
+            format!(
+                "nothing was changed: the plan that was agreed to has the digest {agreed}, and the one of now {made}"
+            )
+        })
+    }
+
+    /// Tells whoever asked what became of it.
+    async fn tell(&self, code: &str, said: &str) {
+        let Some(request) = &self.batch.request else { return };
+        let answer = Answer { code: code.to_owned(), said: said.to_owned(), at: self.context.clock.now() };
+        if let Err(error) = self.cloud.tell(self.vpc, &request.id, &answer).await {
+            tracing::warn!(
+                record = "finding", function = self.context.function, vpc = %self.vpc, code = "not-told",
+                "whoever made the request {} is not told what became of it: {error}", request.id
+            );
+        }
+    }
+
     /// The plan, checked; none when it broke an invariant.
     fn decide(&self, seen: &Observation) -> Option<CheckedPlan> {
         let policy = &self.settings.policy;
@@ -267,6 +345,13 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
             Some(window) => self.cloud.reserve(self.vpc, window).await,
             None => Ok(()),
         }
+    }
+
+    /// The plan's notes, and that the VPC was swept, if it was: by that a person sees that the schedule, the
+    /// queue and this function do their work.
+    fn with_sweep(&self, plan: &Plan, seen: &Observation) -> Vec<Note> {
+        let swept = self.batch.cause == Cause::Sweep && seen.scope == Scope::Vpc && seen.gaps().next().is_none();
+        plan.notes.iter().cloned().chain(swept.then_some(Note::Swept(seen.at))).collect()
     }
 
     async fn remember(&self, notes: &[Note]) {
@@ -312,7 +397,9 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
     /// that a launch never waits behind a long sweep for more than one run.
     async fn go_on(&self) -> Result<(), CloudError> {
         let (tries, _) = self.batch.tries.next();
-        self.context.queues.send_work(&self.item(self.batch.scope.clone(), tries)).await
+        let request = self.batch.request.clone().map(|request| Request { digest: None, ..request });
+        let item = WorkItem { request, ..self.item(self.batch.scope.clone(), tries) };
+        self.context.queues.send_work(&item).await
     }
 
     fn conclude(&self, unsettled: Unsettled, outcome: &Outcome) -> (Code, String) {

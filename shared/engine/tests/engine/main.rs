@@ -43,6 +43,8 @@ mod patience;
 #[cfg(test)]
 mod pieces;
 #[cfg(test)]
+mod requests;
+#[cfg(test)]
 mod restraint;
 #[cfg(test)]
 mod simulation;

@@ -17,7 +17,7 @@ use tagwire_core::{
         self, GroupList, MANAGED_BY, MANAGED_BY_KEY, OwnTags, OwnedGroup, Role, SIDE_KEY, STORE_ARN_KEY, STORE_ID_KEY,
         SecurityGroup,
     },
-    id::{InstanceId, InterfaceId, PrefixListId, SecurityGroupId, StoreArn, StoreId, VpcId},
+    id::{InstanceId, InterfaceId, PrefixListId, RequestId, SecurityGroupId, StoreArn, StoreId, VpcId},
     memory::{Memory, Note, Target, Window},
     model::{DataStore, Form, Instance, Interface, Membership},
     observation::{Bearer, Gap, Reading, Sighting, Wearer},
@@ -25,7 +25,7 @@ use tagwire_core::{
     rule::{Direction, Peer, PortRange, Rule, Traffic},
     service::{Service, Side},
     tag::{ConnectTag, Wishes},
-    work::{Again, WorkItem},
+    work::{Again, Answer, WorkItem},
 };
 use tagwire_engine::cloud::{
     Change, Clock, CloudError, ErrorKind, Groups, Instances, Line, Observe, Queues, TaggedStore,
@@ -53,7 +53,7 @@ pub(crate) const WRITES: [&str; 8] = [
     "set_status",
 ];
 /// The calls that read AWS or the state table.
-pub(crate) const READS: [&str; 10] = [
+pub(crate) const READS: [&str; 11] = [
     "prefix_lists",
     "instances",
     "interfaces",
@@ -64,9 +64,10 @@ pub(crate) const READS: [&str; 10] = [
     "wearers",
     "launch_template_groups",
     "recall",
+    "answer",
 ];
 /// The calls that write the state table.
-pub(crate) const NOTES: [&str; 2] = ["reserve", "remember"];
+pub(crate) const NOTES: [&str; 3] = ["reserve", "remember", "tell"];
 
 impl Call {
     pub(crate) fn writes(&self) -> bool {
@@ -77,8 +78,9 @@ impl Call {
         READS.contains(&self.name)
     }
 
+    /// That a sweep came by is no news.
     pub(crate) fn notes(&self) -> bool {
-        NOTES.contains(&self.name)
+        NOTES.contains(&self.name) && !self.about.contains("[Swept(")
     }
 }
 
@@ -146,6 +148,8 @@ pub(crate) struct World {
     pub(crate) deletions_refused: u32,
     /// The state table.
     pub(crate) table: BTreeMap<VpcId, Memory>,
+    /// What people were told became of their requests.
+    pub(crate) answers: BTreeMap<(VpcId, RequestId), Vec<Answer>>,
     /// What others have attached, by target, for as long as they want it there.
     pub(super) theirs: BTreeMap<String, BTreeSet<SecurityGroupId>>,
     /// How often others took a group of ours off a list.
@@ -686,6 +690,13 @@ impl Observe for Simulated {
         })
         .await
     }
+
+    async fn answer(&self, vpc: &VpcId, request: &RequestId) -> Result<Option<Answer>, CloudError> {
+        self.write("answer", format!("{vpc} {request}"), |world| {
+            Ok(world.answers.get(&(vpc.clone(), request.clone())).and_then(|answers| answers.last().cloned()))
+        })
+        .await
+    }
 }
 
 impl World {
@@ -720,7 +731,13 @@ impl World {
         let mut instances = self.instances.values();
         let instance = instances.find(|instance| instance.interface.as_ref().is_some_and(|own| own.id == *interface));
         let blocked = instance.is_some_and(|instance| instance.wishes.blocked || instance.wears(&sg("quarantine")));
-        store.is_some_and(|store| !store.wishes.blocked) && !blocked
+        let uninstalling = self.groups.get(group).is_some_and(|there| self.is_uninstalling(&there.group.vpc));
+        store.is_some_and(|store| !store.wishes.blocked) && !blocked && !uninstalling
+    }
+
+    /// Whether somebody asked for tagwire to be gone.
+    fn is_uninstalling(&self, vpc: &VpcId) -> bool {
+        self.table.get(vpc).is_some_and(|memory| memory.uninstalling.is_some())
     }
 
     /// Whether there is a ground for taking a group of ours off an interface, as things really are.
@@ -736,12 +753,15 @@ impl World {
             let sides: Vec<_> = sides.into_iter().flatten().map(|group| group.id.clone()).collect();
             let carried =
                 self.all_interfaces().iter().any(|(_, wearer)| sides.iter().any(|side| wearer.groups.contains(side)));
-            return isolated || !(carried || instance.wishes.held);
+            return isolated || !instance.wishes.held && (!carried || self.is_uninstalling(&there.group.vpc));
         };
         let here = store.vpc.as_ref() == Some(&there.group.vpc);
         let (mine, theirs) = (&instance.wishes.connect, &store.wishes.connect);
         let readable = [mine, theirs].iter().all(|connect| !matches!(connect, ConnectTag::Invalid(_)));
         let free = !instance.wishes.held && !store.wishes.held;
+        if self.is_uninstalling(&there.group.vpc) {
+            return isolated || free;
+        }
         isolated || (here && (store.wishes.blocked || (free && readable && mine.shared_with(theirs).is_empty())))
     }
 
@@ -900,7 +920,8 @@ impl Change for Simulated {
                 world.stores[of].lasting_groups().filter(|group| !list.contains(*group)).cloned().collect();
             let carried: Vec<_> = gone.iter().flat_map(|group| world.carried_by(group)).collect();
             let wishes = &world.stores[of].wishes;
-            let opted_out = wishes.connect == ConnectTag::Absent;
+            let uninstalling = world.stores[of].vpc.as_ref().is_some_and(|vpc| world.is_uninstalling(vpc));
+            let opted_out = wishes.connect == ConnectTag::Absent || uninstalling;
             let may_go = |group: &SecurityGroupId| {
                 let lets_clients_in = world
                     .groups
@@ -986,6 +1007,14 @@ impl Change for Simulated {
         self.write("remember", format!("{vpc} {notes:?}"), |world| {
             let memory = world.table.entry(vpc.clone()).or_default();
             notes.iter().cloned().for_each(|note| memory.note(note));
+            Ok(())
+        })
+        .await
+    }
+
+    async fn tell(&self, vpc: &VpcId, request: &RequestId, answer: &Answer) -> Result<(), CloudError> {
+        self.write("tell", format!("{vpc} {request}"), |world| {
+            world.answers.entry((vpc.clone(), request.clone())).or_default().push(answer.clone());
             Ok(())
         })
         .await

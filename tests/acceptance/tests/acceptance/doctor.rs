@@ -9,7 +9,7 @@ use tagwire_local_aws::{ACCOUNT_ID, Effect, Fault, LocalAws};
 
 use crate::{
     command_line::{tagwire, text},
-    support::{Joined, lease, lease_with, writes},
+    support::{Joined, lease, lease_with, let_pass, sweep, writes},
 };
 
 /// What the doctor found: its exit code, and the checks.
@@ -82,10 +82,14 @@ async fn a_ready_account_is_found_ready_and_left_as_it_is() {
     assert_eq!((empty.code, empty.unwell()), (Some(0), Vec::new()), "{:#?}", empty.checks);
 
     let joined = Joined::<2>::make(&aws).await;
-    let ready = doctor(&aws, &[]);
-    assert_eq!(ready.code, Some(0));
-    // What is remembered does not tell yet when a VPC was swept.
-    assert_eq!(ready.unwell(), ["last-sweep"], "{:#?}", ready.checks);
+    let young = doctor(&aws, &[]);
+    assert_eq!((young.code, young.unwell()), (Some(0), vec!["last-sweep"]), "{:#?}", young.checks);
+    let lines = text(&tagwire(&aws, &["doctor"]).stdout);
+    assert!(lines.ends_with("\nReady, with 1 warning.\n"), "{lines}");
+    sweep(&aws).await;
+    aws.forget_calls();
+    let ready = doctor(&aws, &["--strict"]);
+    assert_eq!((ready.code, ready.unwell()), (Some(0), Vec::new()), "{:#?}", ready.checks);
     let said = |name: &str| ready.only(name).1.to_owned();
     assert!(said("credentials").contains(ACCOUNT_ID), "{}", said("credentials"));
     assert!(
@@ -107,8 +111,16 @@ async fn a_ready_account_is_found_ready_and_left_as_it_is() {
         .map(|call| format!("{} {}", call.service, call.action))
         .collect();
     assert_eq!(others, Vec::<String>::new());
-    let lines = text(&tagwire(&aws, &["doctor"]).stdout);
-    assert!(lines.ends_with("\nReady, with 1 warning.\n"), "{lines}");
+
+    // A sweep comes every 60 minutes here.
+    let_pass(&aws, 125).await;
+    let late = doctor(&aws, &[]);
+    let (level, said, mend) = late.only("last-sweep");
+    assert!(level == "warning" && said.contains("was swept 125 minutes ago"), "{said}");
+    assert!(mend.starts_with("aws lambda invoke --function-name tagwire-SweepFunction-"), "{mend}");
+    let_pass(&aws, 125).await;
+    let missing = doctor(&aws, &[]);
+    assert_eq!((missing.code, missing.only("last-sweep").0), (Some(1), "failure"));
     joined.end().await;
 }
 
