@@ -31,7 +31,14 @@ pub(super) fn credentials(caller: &Caller) -> Check {
     match &caller.identity {
         Ok(Identity { account, arn }) => Check::ok(NAME, format!("{arn} in account {account}")),
         Err(error) if error.kind == ErrorKind::Denied => {
-            let said = format!("there are no credentials that AWS accepts, so nothing else was looked at: {error}");
+            // Of a Region that is switched off AWS says the same as of a key that nobody has.
+            let said = match error.code.as_str() {
+                "no-credentials" => "no credentials were found, so nothing else was looked at".to_owned(),
+                _ => format!(
+                    "AWS accepts no credentials of yours in {}, so nothing else was looked at: {error}",
+                    place.region
+                ),
+            };
             let command = place.profile.as_ref().map_or_else(
                 || "aws configure".to_owned(),
                 |profile| format!("aws sso login --profile {}", quoted(profile)),
@@ -73,7 +80,8 @@ pub(super) fn platform(platform: &Read<Platform>, place: &Place) -> Check {
     let has = |name: &str| supported.iter().any(|platform| platform == name);
     let default =
         default_vpc.as_ref().map_or_else(|| "no default VPC".to_owned(), |vpc| format!("{vpc} as default VPC"));
-    match (has("VPC"), has("EC2")) {
+    // An account that never had anything else need not say so for ever.
+    match (has("VPC") || supported.is_empty(), has("EC2")) {
         (true, false) => Check::ok(NAME, format!("VPC, with {default}")),
         (true, true) => {
             let said = format!(
@@ -290,6 +298,9 @@ mod tests {
         assert!(check.level == Level::Failure && check.said.contains("ExpiredToken"), "{check:?}");
         assert_eq!(check.mend.as_deref(), Some("aws configure"));
         assert!(!may_go_on(&refused));
+        let none = Err(error(ErrorKind::Denied, "sts:GetCallerIdentity", "no-credentials"));
+        let check = credentials(&caller(none));
+        assert_eq!(plain(&check), (Level::Failure, "no credentials were found, so nothing else was looked at"));
         let of_profile = Caller { place: Place { profile: Some("ops".into()), ..place() }, identity: refused };
         assert_eq!(credentials(&of_profile).mend.as_deref(), Some("aws sso login --profile ops"));
 
@@ -320,6 +331,7 @@ mod tests {
             platform(&Ok(Platform { supported, default_vpc: default.map(str::to_owned) }), &place())
         };
         assert_eq!(plain(&read(&["VPC"], Some("vpc-1"))), (Level::Ok, "VPC, with vpc-1 as default VPC"));
+        assert_eq!(read(&[], None).level, Level::Ok);
         assert_eq!(plain(&read(&["VPC"], None)), (Level::Ok, "VPC, with no default VPC"));
         let both = read(&["EC2", "VPC"], None);
         assert!(both.level == Level::Warning && both.mend.unwrap().contains("[?!VpcId]"));

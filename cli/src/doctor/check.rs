@@ -1,7 +1,7 @@
 //! One line of the doctor's report, and the commands that it tells people to paste.
 
 use serde::Serialize;
-use tagwire_aws::Identity;
+use tagwire_aws::{Identity, Stack};
 use tagwire_core::observation::Gap;
 use tagwire_engine::cloud::{CloudError, ErrorKind};
 
@@ -42,16 +42,22 @@ pub(super) struct Check {
 }
 
 impl Check {
-    pub(super) fn ok(name: &'static str, said: impl Into<String>) -> Self {
-        Self { name, level: Level::Ok, said: said.into(), mend: None }
+    /// What AWS says may come in several lines; a check is one.
+    fn new(name: &'static str, level: Level, said: &str, mend: Option<String>) -> Self {
+        let words: Vec<&str> = said.split_whitespace().collect();
+        Self { name, level, said: words.join(" "), mend }
     }
 
-    pub(super) fn warning(name: &'static str, said: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { name, level: Level::Warning, said: said.into(), mend: Some(mend.into()) }
+    pub(super) fn ok(name: &'static str, said: impl AsRef<str>) -> Self {
+        Self::new(name, Level::Ok, said.as_ref(), None)
     }
 
-    pub(super) fn failure(name: &'static str, said: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { name, level: Level::Failure, said: said.into(), mend: Some(mend.into()) }
+    pub(super) fn warning(name: &'static str, said: impl AsRef<str>, mend: impl Into<String>) -> Self {
+        Self::new(name, Level::Warning, said.as_ref(), Some(mend.into()))
+    }
+
+    pub(super) fn failure(name: &'static str, said: impl AsRef<str>, mend: impl Into<String>) -> Self {
+        Self::new(name, Level::Failure, said.as_ref(), Some(mend.into()))
     }
 
     /// Something that nobody could tell.
@@ -98,6 +104,28 @@ impl Place {
             changed => format!(" --parameter-overrides {}", changed.join(" ")),
         };
         format!("sam build && sam deploy {options}{changed}")
+    }
+
+    /// Has CloudFormation put back what was changed or taken away by hand; a deployment of the same template changes
+    /// nothing.
+    pub(super) fn revert(&self, stack: &Stack) -> String {
+        let (name, set) = (quoted(&stack.name), "--change-set-name tagwire-doctor");
+        let parameters: Vec<String> =
+            stack.parameters.keys().map(|key| format!("ParameterKey={key},UsePreviousValue=true")).collect();
+        let parameters = match parameters.as_slice() {
+            [] => String::new(),
+            parameters => format!(" --parameters {}", parameters.join(" ")),
+        };
+        let create = format!(
+            "cloudformation create-change-set --stack-name {name} {set} --deployment-mode REVERT_DRIFT \
+             --use-previous-template --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND{parameters}"
+        );
+        [
+            self.aws(&create),
+            self.aws(&format!("cloudformation wait change-set-create-complete --stack-name {name} {set}")),
+            self.aws(&format!("cloudformation execute-change-set --stack-name {name} {set}")),
+        ]
+        .join(" && ")
     }
 
     /// The doctor once more.
@@ -236,6 +264,7 @@ pub(super) mod tests {
             )
         );
         assert!(denied.mend.unwrap().starts_with("aws iam put-role-policy"));
+        assert_eq!(Check::ok("trail", "two\n  lines").said, "two lines");
         let slow = Check::unread(
             "trail",
             "whether it logs",

@@ -352,7 +352,7 @@ pub(super) fn connect(installed: &Installed, installation: &Installation, place:
         Ok(Some(role)) => role,
         Ok(None) => {
             let said = format!("the stack {} has no role ConnectRole, so connect can do nothing", installed.stack.name);
-            return vec![Check::failure(CONNECT, said, revert(&installed.stack, place))];
+            return vec![Check::failure(CONNECT, said, place.revert(&installed.stack))];
         }
         Err(error) => return vec![Check::unread(CONNECT, what, error, place)],
     };
@@ -360,7 +360,7 @@ pub(super) fn connect(installed: &Installed, installation: &Installation, place:
         Some(Ok(refusals)) => refusals,
         Some(Err(CloudError { kind: ErrorKind::NotFound, .. })) => {
             let said = format!("{role} is not there any more, so connect can do nothing");
-            return vec![Check::failure(CONNECT, said, revert(&installed.stack, place))];
+            return vec![Check::failure(CONNECT, said, place.revert(&installed.stack))];
         }
         Some(Err(error)) => return vec![Check::unread(CONNECT, what, error, place)],
         None => {
@@ -445,31 +445,13 @@ impl Decider {
                         .aws(&format!("iam delete-role-permissions-boundary --role-name {}", quoted(name_of(role)))),
                 }
             }
-            Self::Denied(_) | Self::NotAllowed => revert(&installed.stack, place),
+            Self::Denied(_) | Self::NotAllowed => place.revert(&installed.stack),
         }
     }
 }
 
 fn name_of(role: &str) -> &str {
     role.rsplit('/').next().unwrap_or(role)
-}
-
-/// Has CloudFormation put back what was changed by hand; a deployment of the same template changes nothing.
-fn revert(stack: &Stack, place: &Place) -> String {
-    let (name, set) = (quoted(&stack.name), "--change-set-name tagwire-doctor");
-    let parameters: Vec<String> =
-        stack.parameters.keys().map(|key| format!("ParameterKey={key},UsePreviousValue=true")).collect();
-    let parameters =
-        if parameters.is_empty() { String::new() } else { format!(" --parameters {}", parameters.join(" ")) };
-    let create = format!(
-        "cloudformation create-change-set --stack-name {name} {set} --deployment-mode REVERT_DRIFT --use-previous-template --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND{parameters}"
-    );
-    [
-        place.aws(&create),
-        place.aws(&format!("cloudformation wait change-set-create-complete --stack-name {name} {set}")),
-        place.aws(&format!("cloudformation execute-change-set --stack-name {name} {set}")),
-    ]
-    .join(" && ")
 }
 
 pub(super) fn caller(probes: &[Probe], place: &Place) -> Check {

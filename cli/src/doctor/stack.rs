@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tagwire_aws::{QueueDepth, Stack};
 use tagwire_core::{id::VpcId, observation::Reading, policy::Mode};
-use tagwire_engine::cloud::ErrorKind;
+use tagwire_engine::cloud::{CloudError, ErrorKind};
 
 use super::{
     check::{Check, Place, count, quoted},
@@ -47,7 +47,9 @@ pub(super) fn judge(facts: &Facts, version: &str, place: &Place) -> Vec<Check> {
         same_version(&installed.stack, version, place),
         of_mode(&installed.stack, mode, place),
     ];
-    checks.extend(DEAD_LETTERS.iter().filter_map(|name| dead_letters(name, depth(installed, name)?, place)));
+    checks.extend(
+        DEAD_LETTERS.iter().filter_map(|name| dead_letters(name, depth(installed, name)?, &installed.stack, place)),
+    );
     checks.extend(QUEUES.iter().filter_map(|name| backlog(name, depth(installed, name)?, &installed.stack, place)));
     checks.push(last_sweep(
         &installed.sweeps,
@@ -154,11 +156,11 @@ fn named(output: &str) -> Option<(&'static str, &'static str)> {
     })
 }
 
-fn dead_letters(output: &str, depth: &Read<QueueDepth>, place: &Place) -> Option<Check> {
+fn dead_letters(output: &str, depth: &Read<QueueDepth>, stack: &Stack, place: &Place) -> Option<Check> {
     let (name, queue) = named(output)?;
     let depth = match depth {
         Ok(depth) => depth,
-        Err(error) => return Some(unread(name, &format!("whether the {queue} is empty"), error, place)),
+        Err(error) => return Some(unread(name, &format!("whether the {queue} is empty"), error, stack, place)),
     };
     let number = depth.waiting + depth.in_flight + depth.delayed;
     if number == 0 {
@@ -191,7 +193,7 @@ fn backlog(output: &str, depth: &Read<QueueDepth>, stack: &Stack, place: &Place)
     let (name, queue) = named(output)?;
     let QueueDepth { waiting, in_flight, delayed, .. } = match depth {
         Ok(depth) => depth,
-        Err(error) => return Some(unread(name, &format!("how much work waits in the {queue}"), error, place)),
+        Err(error) => return Some(unread(name, &format!("how much work waits in the {queue}"), error, stack, place)),
     };
     let said = format!("{waiting} waiting, {in_flight} being handled and {delayed} delayed in the {queue}");
     if *waiting < BACKLOG {
@@ -209,9 +211,9 @@ fn backlog(output: &str, depth: &Read<QueueDepth>, stack: &Stack, place: &Place)
 }
 
 /// A queue that is gone is a failure; one that may not be read is not.
-fn unread(name: &'static str, what: &str, error: &tagwire_engine::cloud::CloudError, place: &Place) -> Check {
+fn unread(name: &'static str, what: &str, error: &CloudError, stack: &Stack, place: &Place) -> Check {
     if error.kind == ErrorKind::NotFound {
-        return Check::failure(name, format!("there is no such queue any more: {error}"), place.deploy("tagwire", &[]));
+        return Check::failure(name, format!("there is no such queue any more: {error}"), place.revert(stack));
     }
     Check::unread(name, what, error, place)
 }
@@ -384,7 +386,8 @@ mod tests {
 
     #[test]
     fn what_lies_in_a_dead_letter_queue_is_a_failure_and_is_moved_back() {
-        let of = |output, depth| dead_letters(output, &depth, &place()).unwrap();
+        let stack = stack("CREATE_COMPLETE", &[]);
+        let of = |output, depth| dead_letters(output, &depth, &stack, &place()).unwrap();
         assert_eq!(
             plain(&of("StoreDeadLettersUrl", lying(0, 0, 0))),
             (Level::Ok, "the store dead-letter queue is empty")
@@ -411,8 +414,9 @@ mod tests {
             "{mend}"
         );
         assert_eq!(of("InstanceDeadLettersUrl", denied()).level, Level::Warning);
-        assert_eq!(of("InstanceDeadLettersUrl", gone()).level, Level::Failure);
-        assert_eq!(dead_letters("Other", &lying(1, 0, 0), &place()), None);
+        let none = of("InstanceDeadLettersUrl", gone());
+        assert!(none.level == Level::Failure && none.mend.unwrap().contains("--deployment-mode REVERT_DRIFT"));
+        assert_eq!(dead_letters("Other", &lying(1, 0, 0), &stack, &place()), None);
     }
 
     #[test]
