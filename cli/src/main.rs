@@ -4,6 +4,7 @@
 mod apply;
 mod carry_out;
 mod explain;
+mod doctor;
 mod installation;
 mod manual;
 mod output;
@@ -51,6 +52,8 @@ enum Command {
     Apply(apply::Arguments),
     /// Have everything taken away that tagwire owns, before its stack is deleted.
     Uninstall(uninstall::Arguments),
+    /// Tell whether this account is ready, and what mends it if not; change nothing.
+    Doctor(doctor::Arguments),
     /// Print a script that completes commands and options in a shell.
     Completions(manual::Completions),
     /// Print the manual page.
@@ -74,6 +77,7 @@ async fn main() -> ExitCode {
             Command::Explain(arguments) => explain::run(&global, arguments).await,
             Command::Apply(arguments) => apply::run(&global, arguments).await,
             Command::Uninstall(arguments) => uninstall::run(&global, arguments).await,
+            Command::Doctor(arguments) => doctor::run(&global, arguments).await,
             Command::Completions(arguments) => manual::completions(&arguments, Arguments::command()),
             Command::Man => manual::man(&Arguments::command()),
         }

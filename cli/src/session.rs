@@ -32,7 +32,7 @@ const READING_TIME: Duration = Duration::from_mins(5);
 pub(crate) struct Global {
     /// The profile of the shared AWS configuration.
     #[arg(long, global = true)]
-    profile: Option<String>,
+    pub(crate) profile: Option<String>,
     /// The AWS Region.
     #[arg(long, global = true)]
     region: Option<String>,
@@ -44,6 +44,18 @@ pub(crate) struct Global {
     pub(crate) color: Colours,
     #[command(flatten)]
     pub(crate) installation: Overrides,
+}
+
+impl Global {
+    /// What clients of the caller's AWS are made from.
+    pub(crate) async fn config(&self) -> SdkConfig {
+        let caller = Caller {
+            profile: self.profile.clone(),
+            region: self.region.clone(),
+            endpoint_url: self.endpoint_url.clone(),
+        };
+        load_config_for(&caller).await
+    }
 }
 
 /// What was seen of a VPC, and what is planned for it.
@@ -69,12 +81,7 @@ impl Session {
     /// # Errors
     /// Without a Region, and when the stack makes no sense.
     pub(crate) async fn open(global: &Global) -> Result<Self> {
-        let caller = Caller {
-            profile: global.profile.clone(),
-            region: global.region.clone(),
-            endpoint_url: global.endpoint_url.clone(),
-        };
-        let config = load_config_for(&caller).await;
+        let config = global.config().await;
         if config.region().is_none() {
             bail!(
                 "no AWS Region is set: give --region, set AWS_REGION, or choose a profile that has one with --profile"
@@ -97,6 +104,11 @@ impl Session {
             }
         };
         let installation = global.installation.resolve(stack.as_ref())?;
+        Ok(Self::of(config, stack, installation))
+    }
+
+    /// The same, of what was found out already.
+    pub(crate) fn of(config: SdkConfig, stack: Option<Stack>, installation: Installation) -> Self {
         let connect = stack.as_ref().and_then(|stack| stack.outputs.get("ConnectQueueUrl")).cloned();
         let settings = Settings {
             connect_key: installation.tag_key.clone(),
@@ -104,7 +116,7 @@ impl Session {
             queues: QueueUrls { connect, ..QueueUrls::default() },
         };
         let aws = Aws::new(&config, settings);
-        Ok(Self { config, aws, stack, installation, clock: SystemClock, pacing: Pacing::default() })
+        Self { config, aws, stack, installation, clock: SystemClock, pacing: Pacing::default() }
     }
 
     /// The Region.

@@ -1,5 +1,6 @@
 """Who may do what, written out in full: a permission that is added or widened has to be added here as well."""
 
+import json
 import re
 
 import pytest
@@ -206,13 +207,49 @@ def test_status_tags_may_be_written_only_when_asked_for_and_none_but_them(build)
         assert [plain(statement) for statement in statements(stack, role)] == ROLES[role] + added
 
 
+# Code that only the command line has, in a file of its own.
+OF_THE_COMMAND = re.compile(r'#\[cfg\(feature = "account"\)\]\n(?:pub\(crate\) )?mod (\w+);')
+
+
+def calls_of_the_code():
+    """The calls that the functions and the command line make. The code names each by its action, for its errors."""
+    sources = {path: path.read_text(encoding="utf-8") for path in (TOP / "shared" / "aws" / "src").rglob("*.rs")}
+    of_the_command = {
+        path.parent / f"{name}.rs" for path, text in sources.items() for name in OF_THE_COMMAND.findall(text)
+    }
+    assert of_the_command <= set(sources) and len(of_the_command) > 5
+
+    def calls(paths):
+        code = "".join(sources[path].split("#[cfg(test)]")[0] for path in paths if path.stem != "tests")
+        return set(re.findall(r'"((?!tagwire:)[a-z0-9]+:[A-Z][A-Za-z]+)"', code))
+
+    return calls(set(sources) - of_the_command), calls(of_the_command)
+
+
+def actions_of_connect(build):
+    return set(" ".join(plain(statement)[0] for statement in statements(build(StatusTags="on"), "ConnectRole")).split())
+
+
 def test_connect_may_make_every_call_that_the_code_names(build):
-    """The code names each call by its action, for its errors."""
-    sources = "".join(path.read_text(encoding="utf-8") for path in (TOP / "shared" / "aws" / "src").rglob("*.rs"))
-    calls = set(re.findall(r'"((?!tagwire:)[a-z0-9]+:[A-Z][A-Za-z]+)"', sources))
+    calls, _ = calls_of_the_code()
     assert len(calls) > 15
-    granted = " ".join(plain(statement)[0] for statement in statements(build(StatusTags="on"), "ConnectRole")).split()
-    assert calls <= set(granted)
+    assert calls <= actions_of_connect(build)
+
+
+def test_the_policy_for_the_command_line_allows_every_read_and_nothing_else(build):
+    """What it shares with connect, whose calls on ElastiCache's behalf are nobody else's, and what is its own."""
+    policy = json.loads((TOP / "docs" / "policies" / "read-only.json").read_text(encoding="utf-8"))
+    allowed = [action for statement in policy["Statement"] for action in as_list(statement["Action"])]
+    assert all(statement["Effect"] == "Allow" for statement in policy["Statement"])
+    assert len(set(allowed)) == len(allowed)
+    of_functions, of_command = calls_of_the_code()
+    reads = re.compile(r"\w+:(Describe|Get|List|Query|BatchGet|Simulate)")
+    others = {"sts:GetCallerIdentity"}  # which nobody has to be allowed
+    assert {action for action in of_functions | of_command if reads.match(action)} - others <= set(allowed)
+    assert all(reads.match(action) for action in allowed)
+    of_connect = {action for action in actions_of_connect(build) if reads.match(action)}
+    for_elasticache = {"ec2:DescribeSubnets", "ec2:DescribeTags", "ec2:DescribeVpcs"}
+    assert set(allowed) == (of_connect - for_elasticache) | (of_command - others) | {"dynamodb:GetItem"}
 
 
 def test_no_change_is_allowed_on_everything(build):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 
 import pytest
 from conftest import TOP
@@ -440,8 +441,15 @@ def test_the_bounds_of_the_disconnect_window(written):
 
 
 def test_outputs_lead_to_every_queue_and_function_and_to_the_state(stack):
-    values = {output["Value"]["Ref"] for output in stack.document["Outputs"].values()}
+    outputs = {name: output["Value"] for name, output in stack.document["Outputs"].items()}
+    del outputs["Version"]
+    values = {value["Ref"] for value in outputs.values()}
     assert values == {*stack.of_type("AWS::SQS::Queue"), *FUNCTIONS, "StateTable"}
+
+
+def test_the_version_is_the_one_of_the_code(stack):
+    workspace = tomllib.loads((TOP / "Cargo.toml").read_text(encoding="utf-8"))
+    assert stack.document["Outputs"]["Version"]["Value"] == workspace["workspace"]["package"]["version"]
 
 
 def test_there_is_no_address_range_anywhere():

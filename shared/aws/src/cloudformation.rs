@@ -58,6 +58,26 @@ impl Stacks {
         }
     }
 
+    /// The physical id of a resource of a stack; none when the stack has none of that name, or it is not there any
+    /// more.
+    ///
+    /// # Errors
+    /// What CloudFormation said, when it did not answer.
+    pub async fn resource(&self, stack: &str, logical_id: &str) -> Result<Option<String>, CloudError> {
+        let call = Call::reading("cloudformation:DescribeStackResource", format!("{logical_id} of {stack}"));
+        let request = self.client.describe_stack_resource().stack_name(stack).logical_resource_id(logical_id);
+        match request.send().await {
+            Ok(answer) => {
+                let resource = answer.stack_resource_detail();
+                let there =
+                    resource.filter(|resource| resource.resource_status().is_none_or(|status| !is_gone(status)));
+                Ok(there.and_then(|resource| resource.physical_resource_id()).map(str::to_owned))
+            }
+            Err(error) if is_unknown(&error) => Ok(None),
+            Err(error) => Err(call.failed(&error)),
+        }
+    }
+
     /// The name of the stack that has the installation.
     async fn installed(&self) -> Result<Option<String>, CloudError> {
         let call = Call::reading("cloudformation:DescribeStackResources", INSTALLATION);
@@ -78,6 +98,10 @@ impl Stacks {
 /// CloudFormation has no code of its own for a stack that does not exist.
 fn is_unknown(error: &impl ProvideErrorMetadata) -> bool {
     error.code() == Some("ValidationError") && error.message().is_some_and(|said| said.contains("does not exist"))
+}
+
+fn is_gone(status: &cloudformation::ResourceStatus) -> bool {
+    matches!(status, cloudformation::ResourceStatus::DeleteComplete | cloudformation::ResourceStatus::CreateFailed)
 }
 
 fn stack(raw: &cloudformation::Stack) -> Stack {
@@ -134,6 +158,26 @@ mod tests {
                 && resources.contains("PhysicalResourceId=/tagwire/installation")
         );
         assert!(stacks.contains("Action=DescribeStacks") && stacks.contains("StackName=tagwire-eu"));
+    }
+
+    #[tokio::test]
+    async fn a_resource_has_the_id_that_its_service_knows_unless_it_is_gone() {
+        let answer = |status: &str| {
+            format!(
+                "<DescribeStackResourceResponse><DescribeStackResourceResult><StackResourceDetail><StackName>tagwire</StackName><LogicalResourceId>ConnectRole</LogicalResourceId><PhysicalResourceId>tagwire-ConnectRole-1</PhysicalResourceId><ResourceType>AWS::IAM::Role</ResourceType><LastUpdatedTimestamp>2026-01-01T00:00:00Z</LastUpdatedTimestamp><ResourceStatus>{status}</ResourceStatus></StackResourceDetail></DescribeStackResourceResult></DescribeStackResourceResponse>"
+            )
+        };
+        let script = Script::default()
+            .then(200, answer("UPDATE_COMPLETE"))
+            .then(200, answer("DELETE_COMPLETE"))
+            .then(400, UNKNOWN)
+            .then(403, DENIED);
+        let stacks = Stacks::new(&script.config());
+        let role = async || stacks.resource("tagwire", "ConnectRole").await;
+        assert_eq!(role().await, Ok(Some("tagwire-ConnectRole-1".to_owned())));
+        assert_eq!((role().await, role().await), (Ok(None), Ok(None)));
+        assert_eq!(role().await.unwrap_err().resource, "ConnectRole of tagwire");
+        assert!(script.asked()[0].contains("LogicalResourceId=ConnectRole"));
     }
 
     #[tokio::test]

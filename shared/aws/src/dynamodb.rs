@@ -30,6 +30,8 @@ use tagwire_core::{
 };
 use tagwire_engine::cloud::{CloudError, ErrorKind};
 
+#[cfg(feature = "account")]
+use crate::probe::Probe;
 use crate::{error::Call, reading::at_once};
 
 #[cfg(test)]
@@ -95,6 +97,26 @@ impl StateTable {
             memory.note(note);
         }
         Ok(memory)
+    }
+
+    /// Tries both reads of the table, with a key that nothing has; none without a table.
+    #[cfg(feature = "account")]
+    pub(crate) async fn probes(&self) -> Vec<Probe> {
+        let Some(table) = self.name.as_deref() else { return Vec::new() };
+        let (key, entry) = ("nothing", "nothing".to_owned());
+        let query = self
+            .client
+            .query()
+            .table_name(table)
+            .limit(1)
+            .key_condition_expression("#vpc = :vpc")
+            .expression_attribute_names("#vpc", VPC)
+            .expression_attribute_values(":vpc", AttributeValue::S(key.to_owned()));
+        let wanted = KeysAndAttributes::builder().keys(keys(key, entry)).build().ok();
+        let wanted = wanted.map(|wanted| HashMap::from([(table.to_owned(), wanted)]));
+        let (query, items) =
+            futures_util::join!(query.send(), self.client.batch_get_item().set_request_items(wanted).send());
+        vec![Probe::of("dynamodb:Query", query), Probe::of("dynamodb:BatchGetItem", items)]
     }
 
     async fn query(&self, table: &str, key: &str) -> Result<Vec<Item>, CloudError> {

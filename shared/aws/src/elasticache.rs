@@ -27,6 +27,8 @@ use tagwire_core::{
 };
 use tagwire_engine::cloud::{CloudError, ErrorKind, Groups};
 
+#[cfg(feature = "account")]
+use crate::probe::Probe;
 use crate::{
     ec2::Ec2,
     error::{Call, Odd, required},
@@ -37,6 +39,9 @@ use crate::{
 
 /// Most records a page may hold.
 const PAGE_SIZE: i32 = 100;
+/// Fewest records that every list of ElastiCache lets a page hold.
+#[cfg(feature = "account")]
+const FEWEST: i32 = 20;
 /// Most caches that are asked for one by one. The service cannot be asked for a few of many: it
 /// describes one or lists all, so for more than these a list of all is read.
 const MOST_SINGLY: usize = 20;
@@ -65,6 +70,25 @@ pub(crate) struct ElastiCache {
 impl ElastiCache {
     pub(crate) fn new(config: &SdkConfig, connect_key: String) -> Self {
         Self { client: Client::new(config), connect_key, vpcs: KnownVpcs::default() }
+    }
+
+    /// Tries every read of ElastiCache; of tags, those of something that is not there.
+    #[cfg(feature = "account")]
+    pub(crate) async fn probes(&self, of_nothing: &str) -> Vec<Probe> {
+        let (groups, clusters, serverless, subnet_groups, tags) = futures_util::join!(
+            self.client.describe_replication_groups().max_records(FEWEST).send(),
+            self.client.describe_cache_clusters().max_records(FEWEST).send(),
+            self.client.describe_serverless_caches().max_results(FEWEST).send(),
+            self.client.describe_cache_subnet_groups().max_records(FEWEST).send(),
+            self.client.list_tags_for_resource().resource_name(of_nothing).send(),
+        );
+        vec![
+            Probe::of(DESCRIBE_GROUPS, groups),
+            Probe::of(DESCRIBE_CLUSTERS, clusters),
+            Probe::of(DESCRIBE_SERVERLESS, serverless),
+            Probe::of("elasticache:DescribeCacheSubnetGroups", subnet_groups),
+            Probe::of(LIST_TAGS, tags),
+        ]
     }
 
     /// Asks for replication groups. Their description holds neither the groups nor the subnet

@@ -7,13 +7,23 @@
 mod clock;
 #[cfg(feature = "account")]
 mod cloudformation;
+#[cfg(feature = "account")]
+mod cloudtrail;
 mod dynamodb;
 mod ec2;
 mod elasticache;
 mod error;
+#[cfg(feature = "account")]
+mod iam;
+#[cfg(feature = "account")]
+mod organizations;
+#[cfg(feature = "account")]
+mod probe;
 mod rds;
 mod reading;
 mod redshift;
+#[cfg(feature = "account")]
+mod servicequotas;
 mod sqs;
 mod stores;
 #[cfg(feature = "account")]
@@ -49,6 +59,13 @@ pub use crate::clock::SystemClock;
 #[cfg(feature = "account")]
 pub use crate::{
     cloudformation::{Stack, Stacks},
+    cloudtrail::{AdvancedSelector, BasicSelector, FieldSelector, Selectors, Trail, trails},
+    ec2::account::{Platform, count_groups, platform, region_status},
+    iam::{ContextValue, Question, Refusal, has_role, refusals},
+    organizations::{TagPolicy, tag_policy},
+    probe::Probe,
+    servicequotas::vpc_quota,
+    sqs::{QueueDepth, queue_depth},
     sts::{Identity, identity},
 };
 use crate::{
@@ -170,6 +187,24 @@ impl Aws {
             state: StateTable::new(config, state_table),
             connect_key,
         }
+    }
+
+    /// Tries every read that looking at this account takes, with calls that change nothing: those of EC2 as a dry
+    /// run, the others with as small an answer as there is.
+    #[cfg(feature = "account")]
+    pub async fn probes(&self, account: &str) -> Vec<Probe> {
+        let region = self.region.as_deref().unwrap_or_default();
+        let nothing = StoreArn::of(StoreKind::CacheCluster, region, account, "tagwire-doctor");
+        let nothing = nothing.map(|arn| arn.as_str().to_owned()).unwrap_or_default();
+        let (ec2, rds, elasticache, redshift, tag_index, state) = futures_util::join!(
+            self.ec2.probes(),
+            self.rds.probes(),
+            self.elasticache.probes(&nothing),
+            self.redshift.probes(),
+            self.tag_index.probes(),
+            self.state.probes(),
+        );
+        [ec2, rds, elasticache, redshift, tag_index, state].concat()
     }
 
     /// What is to be asked about stores, by the kind of store; those of another Region lie in gaps.

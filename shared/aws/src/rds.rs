@@ -18,6 +18,8 @@ use tagwire_core::{
 };
 use tagwire_engine::cloud::CloudError;
 
+#[cfg(feature = "account")]
+use crate::probe::Probe;
 use crate::{
     error::{Call, Odd, required},
     reading::{Page, at_once},
@@ -27,6 +29,9 @@ use crate::{
 /// Most records a page may hold, and therefore most identifiers that are asked for at once.
 const PAGE_SIZE: i32 = 100;
 const AT_A_TIME: usize = 100;
+/// Fewest records that RDS lets a page hold.
+#[cfg(feature = "account")]
+const FEWEST: i32 = 20;
 
 const DESCRIBE_CLUSTERS: &str = "rds:DescribeDBClusters";
 const DESCRIBE_INSTANCES: &str = "rds:DescribeDBInstances";
@@ -47,6 +52,21 @@ pub(crate) struct Rds {
 impl Rds {
     pub(crate) fn new(config: &SdkConfig, connect_key: String) -> Self {
         Self { client: Client::new(config), connect_key, vpcs: KnownVpcs::default() }
+    }
+
+    /// Tries every read of RDS.
+    #[cfg(feature = "account")]
+    pub(crate) async fn probes(&self) -> Vec<Probe> {
+        let (clusters, instances, subnet_groups) = futures_util::join!(
+            self.client.describe_db_clusters().max_records(FEWEST).send(),
+            self.client.describe_db_instances().max_records(FEWEST).send(),
+            self.client.describe_db_subnet_groups().max_records(FEWEST).send(),
+        );
+        vec![
+            Probe::of(DESCRIBE_CLUSTERS, clusters),
+            Probe::of(DESCRIBE_INSTANCES, instances),
+            Probe::of("rds:DescribeDBSubnetGroups", subnet_groups),
+        ]
     }
 
     /// Asks for DB clusters, of all engines.

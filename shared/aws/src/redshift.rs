@@ -20,6 +20,8 @@ use tagwire_core::{
 };
 use tagwire_engine::cloud::CloudError;
 
+#[cfg(feature = "account")]
+use crate::probe::Probe;
 use crate::{
     error::{Call, Odd, required},
     reading::pages,
@@ -45,6 +47,13 @@ pub(crate) struct Redshift {
 impl Redshift {
     pub(crate) fn new(config: &SdkConfig, connect_key: String) -> Self {
         Self { client: Client::new(config), connect_key }
+    }
+
+    /// Tries the read of Redshift.
+    #[cfg(feature = "account")]
+    pub(crate) async fn probes(&self) -> Vec<Probe> {
+        // Fewest records that Redshift lets a page hold.
+        vec![Probe::of("redshift:DescribeClusters", self.client.describe_clusters().max_records(20).send().await)]
     }
 
     /// Asks for clusters.

@@ -56,6 +56,55 @@ impl Sender {
     }
 }
 
+/// What lies in a queue, roughly, as SQS counts it.
+#[cfg(feature = "account")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueDepth {
+    /// Its ARN.
+    pub arn: String,
+    /// Messages that can be taken.
+    pub waiting: u64,
+    /// Messages that were taken and are not done with.
+    pub in_flight: u64,
+    /// Messages whose delay is not over.
+    pub delayed: u64,
+}
+
+/// What lies in a queue.
+///
+/// # Errors
+/// What SQS said when it did not tell.
+#[cfg(feature = "account")]
+pub async fn queue_depth(config: &SdkConfig, url: &str) -> Result<QueueDepth, CloudError> {
+    use aws_sdk_sqs::types::QueueAttributeName as Name;
+
+    let call = Call::reading("sqs:GetQueueAttributes", url);
+    let names = [
+        Name::QueueArn,
+        Name::ApproximateNumberOfMessages,
+        Name::ApproximateNumberOfMessagesNotVisible,
+        Name::ApproximateNumberOfMessagesDelayed,
+    ];
+    let request = Client::new(config).get_queue_attributes().queue_url(url).set_attribute_names(Some(names.into()));
+    let answer = request.send().await.map_err(|error| call.failed(&error))?;
+    let attributes = answer.attributes();
+    let text = |name: &Name| {
+        let found = attributes.and_then(|attributes| attributes.get(name)).map(String::as_str);
+        found.ok_or_else(|| call.error(ErrorKind::Rejected, "answer-unusable", format!("{name} is missing")))
+    };
+    let number = |name: &Name| {
+        let text = text(name)?;
+        let unusable = |_| call.error(ErrorKind::Rejected, "answer-unusable", format!("{name} is {text:?}"));
+        text.parse::<u64>().map_err(unusable)
+    };
+    Ok(QueueDepth {
+        arn: text(&Name::QueueArn)?.to_owned(),
+        waiting: number(&Name::ApproximateNumberOfMessages)?,
+        in_flight: number(&Name::ApproximateNumberOfMessagesNotVisible)?,
+        delayed: number(&Name::ApproximateNumberOfMessagesDelayed)?,
+    })
+}
+
 fn queue<'url>(url: Option<&'url str>, name: &str) -> Result<(&'url str, Call), CloudError> {
     let none = || {
         let message = format!("the URL of the {name} queue is not set");
@@ -99,6 +148,25 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[cfg(feature = "account")]
+    #[tokio::test]
+    async fn a_queue_tells_what_lies_in_it_and_half_an_answer_is_an_error() {
+        let answer = r#"{"Attributes":{"QueueArn":"arn:aws:sqs:eu-west-1:123456789012:q","ApproximateNumberOfMessages":"3","ApproximateNumberOfMessagesNotVisible":"1","ApproximateNumberOfMessagesDelayed":"0"}}"#;
+        let script = crate::testing::Script::default()
+            .then(200, answer)
+            .then(200, answer.replace("\"3\"", "\"many\""))
+            .then(200, "{}")
+            .then(400, r#"{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"no"}"#);
+        let depth = async || queue_depth(&script.config(), "https://q").await;
+        let expected =
+            QueueDepth { arn: "arn:aws:sqs:eu-west-1:123456789012:q".into(), waiting: 3, in_flight: 1, delayed: 0 };
+        assert_eq!(depth().await, Ok(expected));
+        assert_eq!(depth().await.unwrap_err().code, "answer-unusable");
+        assert_eq!(depth().await.unwrap_err().code, "answer-unusable");
+        assert_eq!(depth().await.unwrap_err().kind, ErrorKind::NotFound);
+        assert!(script.asked()[0].contains("ApproximateNumberOfMessagesDelayed"), "{:?}", script.asked());
+    }
 
     #[test]
     fn every_send_has_an_id_of_its_own() {

@@ -12,6 +12,8 @@ use tagwire_core::{
 };
 use tagwire_engine::cloud::TaggedStore;
 
+#[cfg(feature = "account")]
+use crate::probe::Probe;
 use crate::{
     error::Call,
     reading::{pages, together},
@@ -41,6 +43,12 @@ pub(crate) struct TagIndex {
 impl TagIndex {
     pub(crate) fn new(config: &SdkConfig) -> Self {
         Self { client: Client::new(config) }
+    }
+
+    /// Tries the read of the index.
+    #[cfg(feature = "account")]
+    pub(crate) async fn probes(&self) -> Vec<Probe> {
+        vec![Probe::of("tag:GetResources", self.client.get_resources().resources_per_page(1).send().await)]
     }
 
     /// The stores that carry a key.

@@ -440,3 +440,60 @@ async fn groups_beside_ours_are_asked_for_by_tag_and_by_rules_of_either_directio
     }
     assert_eq!(asked.len(), 3);
 }
+
+#[cfg(feature = "account")]
+#[tokio::test]
+async fn every_service_is_tried_and_says_for_itself_whether_it_may_be_read() {
+    let xml = |code: &str| {
+        format!(
+            "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>said</Message></Error></ErrorResponse>"
+        )
+    };
+    let ec2 =
+        "<Response><Errors><Error><Code>DryRunOperation</Code><Message>said</Message></Error></Errors></Response>";
+    let script = (0..6).fold(Script::default(), |script, _| script.to("DryRun=true", 412, ec2));
+    let script = script
+        .to("DescribeDBClusters", 403, xml("AccessDenied"))
+        .to("ListTagsForResource", 404, xml("CacheClusterNotFound"))
+        .to("GetResources", 400, r#"{"__type":"ThrottledException","message":"slow"}"#)
+        .to("Query", 200, r#"{"Items":[],"Count":0}"#)
+        .to("BatchGetItem", 200, r#"{"Responses":{}}"#);
+    let script = [
+        "DBInstances",
+        "DBSubnetGroups",
+        "ReplicationGroups",
+        "CacheClusters",
+        "ServerlessCaches",
+        "CacheSubnetGroups",
+        "Clusters",
+    ]
+    .iter()
+    .fold(script, |script, what| {
+        let answer =
+            format!("<Describe{what}Response><Describe{what}Result></Describe{what}Result></Describe{what}Response>");
+        script.to(&format!("Action=Describe{what}"), 200, answer)
+    });
+    let probes = Box::pin(script.aws().probes("123456789012")).await;
+    let said: Vec<(&str, Option<ErrorKind>)> =
+        probes.iter().map(|probe| (probe.action, probe.result.as_ref().err().map(|error| error.kind))).collect();
+    let (ec2, others) = said.split_at(6);
+    assert!(ec2.iter().all(|(action, error)| action.starts_with("ec2:") && error.is_none()), "{ec2:?}");
+    let expected = [
+        ("rds:DescribeDBClusters", Some(ErrorKind::Denied)),
+        ("rds:DescribeDBInstances", None),
+        ("rds:DescribeDBSubnetGroups", None),
+        ("elasticache:DescribeReplicationGroups", None),
+        ("elasticache:DescribeCacheClusters", None),
+        ("elasticache:DescribeServerlessCaches", None),
+        ("elasticache:DescribeCacheSubnetGroups", None),
+        ("elasticache:ListTagsForResource", None),
+        ("redshift:DescribeClusters", None),
+        ("tag:GetResources", Some(ErrorKind::Throttled)),
+        ("dynamodb:Query", None),
+        ("dynamodb:BatchGetItem", None),
+    ];
+    assert_eq!(others, expected);
+    let asked = script.asked();
+    let tags = asked.iter().find(|asked| asked.contains("ListTagsForResource")).unwrap();
+    assert!(tags.contains("ResourceName=arn:aws:elasticache:eu-west-1:123456789012:cluster:tagwire-doctor"), "{tags}");
+}

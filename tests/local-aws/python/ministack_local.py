@@ -15,6 +15,7 @@ What differs from plain ministack:
   metric filters of its log group.
 - A function's name is in the user agent of the AWS calls that it makes, the ARN of its role in their
   session token, so that the other server can tell who called.
+- What an account allows and what its organization asks of it can be asked for. See `account`.
 - ``DescribeStackResources`` finds a stack by the physical id of one of its resources.
 - A table of a stack has the expiry, recovery and encryption that its template asks for, and a stack
   that is made again gets a new table: one that was retained keeps its name and its items.
@@ -33,6 +34,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import account
 import metric_filters
 from hosted import announce, end_with_standard_input
 
@@ -74,6 +76,7 @@ def _mend(function_log: Path) -> None:
     from ministack.services import cloudformation
     from ministack.services.cloudformation import handlers, provisioners
 
+    account.install()
     _find_stacks_by_resource(cloudformation, handlers)
     _make_tables_whole(provisioners, dynamodb)
     _refuse_unknown_patterns(provisioners)

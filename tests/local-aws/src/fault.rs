@@ -93,7 +93,7 @@ impl Effect {
             Self::Refuse(status, code, message) => (*status, code.as_str(), message.as_str()),
             Self::Throttle => match service {
                 "ec2" => (503, "RequestLimitExceeded", "Request limit exceeded."),
-                "rds" | "elasticache" | "redshift" => (400, "Throttling", "Rate exceeded"),
+                _ if speaks_xml(service) => (400, "Throttling", "Rate exceeded"),
                 "dynamodb" => {
                     (400, "ProvisionedThroughputExceededException", "The level of configured throughput was exceeded.")
                 }
@@ -103,9 +103,7 @@ impl Effect {
             },
             Self::AccessDenied => match service {
                 "ec2" => (403, "UnauthorizedOperation", "You are not authorized to perform this operation."),
-                "rds" | "elasticache" | "redshift" => {
-                    (403, "AccessDenied", "User is not authorized to perform this operation")
-                }
+                _ if speaks_xml(service) => (403, "AccessDenied", "User is not authorized to perform this operation"),
                 _ => (400, "AccessDeniedException", "User is not authorized to perform this operation"),
             },
             Self::ServerError => match service {
@@ -124,7 +122,7 @@ impl Effect {
                      <Message>{message}</Message></Error></Errors><RequestID>spoiled</RequestID></Response>"
                 ),
             ),
-            "rds" | "elasticache" | "redshift" => Response::new(
+            _ if speaks_xml(service) => Response::new(
                 status,
                 &[("content-type", "text/xml")],
                 format!(
@@ -140,4 +138,9 @@ impl Effect {
             ),
         })
     }
+}
+
+/// Services that answer in the XML of the query protocol; EC2 has an XML of its own, and the rest speak JSON.
+fn speaks_xml(service: &str) -> bool {
+    ["rds", "elasticache", "redshift", "cloudformation", "iam", "sts"].contains(&service)
 }

@@ -54,6 +54,18 @@ impl Headers {
     }
 }
 
+/// A text as it stands in a form.
+fn encoded(text: &str) -> String {
+    let coded = text.bytes().map(|byte| {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            char::from(byte).to_string()
+        } else {
+            format!("%{byte:02X}")
+        }
+    });
+    coded.collect()
+}
+
 /// A request, read as a whole.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Request {
@@ -64,6 +76,15 @@ pub(crate) struct Request {
 }
 
 impl Request {
+    /// A request whose body is a form.
+    pub(crate) fn form<'field>(path: &str, fields: impl Iterator<Item = (&'field str, &'field str)>) -> Self {
+        let fields: Vec<String> = fields.map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
+        let mut request = Self::json("POST", path, &serde_json::Value::Null);
+        request.headers = Headers::default().and("content-type", "application/x-www-form-urlencoded".to_owned());
+        request.body = fields.join("&").into_bytes();
+        request
+    }
+
     /// A request with a JSON body.
     pub(crate) fn json(method: &str, path: &str, body: &serde_json::Value) -> Self {
         Self {

@@ -69,14 +69,16 @@ use crate::stack::Deployment;
 pub const ACCOUNT_ID: &str = ACCOUNT;
 
 /// Services that the events and compute server answers; all others are the state server's.
-const EVENT_SERVICES: [&str; 12] = [
+const EVENT_SERVICES: [&str; 14] = [
     "CLOUDFORMATION",
+    "CLOUDTRAIL",
     "CLOUDWATCH",
     "CLOUDWATCH_LOGS",
     "DYNAMODB",
     "EVENTBRIDGE",
     "IAM",
     "LAMBDA",
+    "ORGANIZATIONS",
     "S3",
     "SCHEDULER",
     "SQS",
@@ -583,8 +585,13 @@ impl LocalAws {
         state.map(str::to_owned).ok_or_else(|| anyhow!("the stack has no alarm {name}: {told}"))
     }
 
-    /// A call to the events and compute server, for services whose SDK would have to be compiled for one call.
-    async fn ask(&self, service: &str, target: &str, body: &Value) -> Result<Value> {
+    /// A call to the events and compute server, for services that speak JSON and whose SDK would have to be compiled
+    /// for one call. The service is named as in signatures.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses the call, or does not answer.
+    pub async fn ask(&self, service: &str, target: &str, body: &Value) -> Result<Value> {
         let answer = Request::json("POST", "/", body)
             .with_header("authorization", &signature(service))
             .with_header("x-amz-target", target)
@@ -594,6 +601,21 @@ impl LocalAws {
             bail!("{target}: HTTP {} {}", answer.status, answer.text());
         }
         serde_json::from_slice(&answer.body).with_context(|| format!("the answer to {target}: {}", answer.text()))
+    }
+
+    /// A call to IAM, with its parameters.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses the call, or does not answer.
+    pub async fn ask_iam(&self, action: &str, parameters: &[(&str, &str)]) -> Result<()> {
+        let given = [("Action", action)].into_iter().chain(parameters.iter().copied());
+        let answer =
+            Request::form("/", given).with_header("authorization", &signature("iam")).send(self.events_address).await?;
+        if answer.status != 200 {
+            bail!("iam {action}: HTTP {} {}", answer.status, answer.text());
+        }
+        Ok(())
     }
 
     /// Runs the sweep now, as its schedule does, and answers what it answers; [`LocalAws::settle`] waits for the work

@@ -1,5 +1,7 @@
 //! EC2: instances, network interfaces, security groups.
 
+#[cfg(feature = "account")]
+pub(crate) mod account;
 mod mapping;
 
 use std::collections::{BTreeMap, BTreeSet};

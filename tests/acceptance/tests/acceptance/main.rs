@@ -12,6 +12,7 @@ mod clean_up;
 mod command_line;
 mod connecting;
 mod disconnecting;
+mod doctor;
 mod dry_run;
 mod explaining;
 mod forgeries;

@@ -9,6 +9,7 @@ IAM conditions are still moto's own; their place is a module ``access`` beside t
 """
 
 from . import (
+    account,
     cloud_trail,
     elasticache,
     faults,
@@ -24,6 +25,7 @@ from . import (
 
 AREAS = (
     faults,
+    account,
     cloud_trail,
     tagging,
     security_groups,

@@ -112,6 +112,28 @@ def client(service: str, endpoint: str) -> Any:
 
 
 @pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where the events and compute server listens."""
+    folder = tmp_path_factory.mktemp("ministack")
+    with (
+        (folder / "server.log").open("w") as errors,
+        subprocess.Popen(
+            [sys.executable, "ministack_local.py", "--function-log", str(folder / "functions.jsonl")],
+            cwd=PYTHON,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+        ) as process,
+    ):
+        line = process.stdout.readline()
+        assert line, f"the server ended before it listened:\n{(folder / 'server.log').read_text()}"
+        yield f"http://127.0.0.1:{json.loads(line)['port']}"
+        process.stdin.close()
+        process.wait(timeout=10)
+
+
+@pytest.fixture(scope="session")
 def ec2(endpoint: str) -> Any:
     """EC2."""
     return client("ec2", endpoint)

@@ -1,15 +1,12 @@
 """What the events and compute server makes of a stack."""
 
 import json
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import PYTHON, client, refusal, refusal_and_text
+from conftest import client, refusal, refusal_and_text
 
 TEMPLATE = {
     "Resources": {
@@ -35,28 +32,6 @@ TEMPLATE = {
     },
     "Outputs": {"Table": {"Value": {"Ref": "State"}}},
 }
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the events and compute server listens."""
-    folder = tmp_path_factory.mktemp("ministack")
-    with (
-        (folder / "server.log").open("w") as errors,
-        subprocess.Popen(
-            [sys.executable, "ministack_local.py", "--function-log", str(folder / "functions.jsonl")],
-            cwd=PYTHON,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            start_new_session=True,
-        ) as process,
-    ):
-        line = process.stdout.readline()
-        assert line, f"the server ended before it listened:\n{(folder / 'server.log').read_text()}"
-        yield f"http://127.0.0.1:{json.loads(line)['port']}"
-        process.stdin.close()
-        process.wait(timeout=10)
 
 
 @pytest.fixture

@@ -1,0 +1,163 @@
+//! `tagwire doctor`: whether this account is ready for tagwire. It only reads.
+
+mod account;
+mod check;
+mod facts;
+mod gather;
+mod permissions;
+mod quotas;
+mod stack;
+mod trail;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::{Value, json};
+
+use self::{
+    check::{Check, Level},
+    facts::{Caller, Facts},
+};
+use crate::{
+    output::{BAD, DOUBTFUL, FAINT, GOOD, painted, print},
+    plan::Form,
+    session::Global,
+};
+
+/// The version of the JSON document's form.
+const JSON_VERSION: u32 = 1;
+/// The command's own version, which the stack is compared with.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Shown below the options.
+const EXAMPLE: &str = "\
+Examples:\n  \
+tagwire doctor                           # this account and Region\n  \
+tagwire doctor --strict                  # also fails on warnings, for a pipeline\n  \
+tagwire doctor -o json | jq -r '.checks[] | select(.level != \"ok\") | .mend'\n\n\
+Exit codes: 0 ready (there may be warnings), 1 something has to be mended, or with --strict deserves a look.";
+
+#[derive(Args)]
+#[command(after_help = EXAMPLE)]
+pub(crate) struct Arguments {
+    /// Take a warning as seriously as a failure.
+    #[arg(long)]
+    strict: bool,
+    /// The form of the output.
+    #[arg(long, short, value_enum, default_value_t = Form::Text)]
+    output: Form,
+}
+
+pub(crate) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCode> {
+    let checks = match Box::pin(gather::gather(global)).await {
+        None => vec![account::no_region()],
+        Some((caller, None)) => vec![account::credentials(&caller)],
+        Some((caller, Some(facts))) => judge(&caller, &facts),
+    };
+    print(&match arguments.output {
+        Form::Text => text(&checks),
+        Form::Json => format!("{:#}\n", document(&checks)),
+    })?;
+    let worst = checks.iter().map(|check| check.level).max().unwrap_or(Level::Ok);
+    let bearable = if arguments.strict { Level::Ok } else { Level::Warning };
+    Ok(if worst > bearable { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// What is to be made of all that was read.
+fn judge(caller: &Caller, facts: &Facts) -> Vec<Check> {
+    let place = &caller.place;
+    let installed = facts.stack.as_ref().ok().and_then(Option::as_ref);
+    let stack = installed.map(|installed| installed.stack.name.as_str());
+    let limit = facts.installation.policy.interface_group_limit;
+    let mut checks = vec![
+        account::credentials(caller),
+        account::region(&facts.region, place),
+        account::platform(&facts.platform, place),
+    ];
+    checks.extend(stack::judge(facts, VERSION, place));
+    checks.push(trail::judge(&facts.trails, place));
+    checks.extend(installed.into_iter().flat_map(|of| permissions::connect(of, &facts.installation, place)));
+    checks.push(permissions::caller(&facts.probes, place));
+    checks.push(quotas::parameter(&facts.quotas, limit, stack, place));
+    checks.push(quotas::interfaces(&facts.quotas, &facts.instances, limit, stack, place));
+    checks.push(quotas::rules(&facts.quotas, &facts.groups, place));
+    checks.push(quotas::groups(&facts.quotas, place));
+    let roles = facts.service_roles.iter();
+    checks.extend(roles.map(|(role, there)| account::service_role(*role, there, &facts.stores, place)));
+    let key = &facts.installation.tag_key;
+    checks.push(account::tag_policy(&facts.tag_policy, key, &facts.instances, &facts.stores, place));
+    checks
+}
+
+/// Lines for people: the level, the code and what was found, and below it what mends it.
+fn text(checks: &[Check]) -> String {
+    let width = checks.iter().map(|check| check.name.len()).max().unwrap_or_default();
+    let indent = " ".repeat("failure".len() + 2 + width + 2);
+    let lines = checks.iter().flat_map(|check| {
+        let style = match check.level {
+            Level::Ok => GOOD,
+            Level::Warning => DOUBTFUL,
+            Level::Failure => BAD,
+        };
+        let level = painted(style, &format!("{:7}", check.level.word()));
+        let line = format!("{level}  {:width$}  {}", check.name, check.said);
+        let mend = check.mend.as_ref().map(|mend| format!("{indent}{}", painted(FAINT, mend)));
+        std::iter::once(line).chain(mend)
+    });
+    let counted = |level| checks.iter().filter(|check| check.level == level).count();
+    let (failures, warnings) = (counted(Level::Failure), counted(Level::Warning));
+    let verdict = match (failures, warnings) {
+        (0, 0) => "Ready.".to_owned(),
+        (0, warnings) => format!("Ready, with {}.", check::count(warnings, "warning")),
+        (failures, warnings) => {
+            format!("Not ready: {} and {}.", check::count(failures, "failure"), check::count(warnings, "warning"))
+        }
+    };
+    lines.chain([String::new(), verdict]).map(|line| line + "\n").collect()
+}
+
+/// The same for programs.
+fn document(checks: &[Check]) -> Value {
+    json!({ "version": JSON_VERSION, "checks": checks })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checks() -> Vec<Check> {
+        vec![
+            Check::ok("stack", "the stack tagwire is CREATE_COMPLETE"),
+            Check::warning("mode", "plans are only logged", "sam deploy"),
+            Check::failure("dead-letters-connect", "1 message", "aws sqs purge-queue"),
+        ]
+    }
+
+    #[test]
+    fn lines_are_aligned_and_the_command_stands_below() {
+        let plain = anstream::adapter::strip_str(&text(&checks())).to_string();
+        let expected = "\
+ok       stack                 the stack tagwire is CREATE_COMPLETE
+warning  mode                  plans are only logged
+                               sam deploy
+failure  dead-letters-connect  1 message
+                               aws sqs purge-queue
+
+Not ready: 1 failure and 1 warning.
+";
+        assert_eq!(plain, expected);
+        assert!(text(&checks()[..2]).ends_with("Ready, with 1 warning.\n"));
+        assert!(text(&checks()[..1]).ends_with("Ready.\n"));
+    }
+
+    #[test]
+    fn the_document_says_the_same_under_stable_names() {
+        let expected = json!({ "version": 1, "checks": [
+            { "name": "stack", "level": "ok", "said": "the stack tagwire is CREATE_COMPLETE", "mend": null },
+            { "name": "mode", "level": "warning", "said": "plans are only logged", "mend": "sam deploy" },
+            { "name": "dead-letters-connect", "level": "failure", "said": "1 message", "mend": "aws sqs purge-queue" },
+        ] });
+        assert_eq!(document(&checks()), expected);
+    }
+}

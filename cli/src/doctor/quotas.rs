@@ -1,0 +1,303 @@
+//! Quotas of security groups against what is used of them.
+
+use tagwire_core::{group::SecurityGroup, model::Instance, observation::Reading, rule::Direction};
+
+use super::{
+    check::{Check, Place, count},
+    facts::{Quotas, Read},
+};
+
+pub(super) const PER_INTERFACE: &str = "L-2AFB9258";
+pub(super) const RULES: &str = "L-0EA8095F";
+pub(super) const PER_REGION: &str = "L-E79EC296";
+/// From this part of a quota on, its use deserves a look, in percent.
+const MUCH: usize = 80;
+/// The most groups that AWS grants an interface.
+const MOST_PER_INTERFACE: usize = 16;
+
+/// Whether so much is used of a quota that it deserves a look.
+fn is_much(used: usize, quota: usize) -> bool {
+    used.saturating_mul(100) >= quota.saturating_mul(MUCH)
+}
+
+fn raise(place: &Place, code: &str, to: usize) -> String {
+    place.aws(&format!(
+        "service-quotas request-service-quota-increase --service-code vpc --quota-code {code} --desired-value {to}"
+    ))
+}
+
+/// The parameter of the stack against the quota that it stands for.
+pub(super) fn parameter(quotas: &Quotas, limit: usize, stack: Option<&str>, place: &Place) -> Check {
+    const NAME: &str = "interface-group-quota";
+    let quota = match &quotas.per_interface {
+        Ok(quota) => *quota,
+        Err(error) => return Check::unread(NAME, "how many groups a network interface takes", error, place),
+    };
+    let Some(stack) = stack else {
+        return Check::ok(NAME, format!("a network interface takes {quota} groups ({PER_INTERFACE})"));
+    };
+    if limit > quota {
+        let said = format!(
+            "InterfaceGroupLimit is {limit} and a network interface takes {quota} groups ({PER_INTERFACE}), so EC2 refuses what tagwire plans"
+        );
+        return Check::failure(NAME, said, raise(place, PER_INTERFACE, limit));
+    }
+    let more = if limit < quota.min(MOST_PER_INTERFACE) {
+        let to = quota.min(MOST_PER_INTERFACE);
+        format!("; {stack} may be deployed with InterfaceGroupLimit={to}")
+    } else {
+        String::new()
+    };
+    Check::ok(
+        NAME,
+        format!("a network interface takes {quota} groups ({PER_INTERFACE}), and InterfaceGroupLimit is {limit}{more}"),
+    )
+}
+
+/// The fullest interface of what is opted in.
+pub(super) fn interfaces(
+    quotas: &Quotas,
+    instances: &Reading<Instance>,
+    limit: usize,
+    stack: Option<&str>,
+    place: &Place,
+) -> Check {
+    const NAME: &str = "interface-use";
+    let quota = match &quotas.per_interface {
+        Ok(quota) => *quota,
+        Err(error) => return Check::unread(NAME, "how full interfaces are", error, place),
+    };
+    if let Some(gap) = instances.gaps.first() {
+        return Check::gap(NAME, "how full the interfaces of tagged instances are", gap, place);
+    }
+    let worn = |instance: &Instance| Some((instance.interface.as_ref()?.groups.len(), instance.id.clone()));
+    let Some((most, instance)) = instances.found.iter().filter_map(worn).max() else {
+        return Check::ok(NAME, "no instance carries the connect tag");
+    };
+    let said = format!(
+        "{instance} wears {most} of the {quota} groups that a network interface takes, the most of {}",
+        count(instances.found.len(), "tagged instance")
+    );
+    if !is_much(most, quota) {
+        return Check::ok(NAME, said);
+    }
+    let mend = match stack {
+        Some(stack) if limit < quota.min(MOST_PER_INTERFACE) => {
+            let to = quota.min(MOST_PER_INTERFACE).to_string();
+            place.deploy(stack, &[("InterfaceGroupLimit", to.as_str())])
+        }
+        Some(_) | None if quota >= MOST_PER_INTERFACE => place.aws(&format!(
+            "ec2 describe-instances --instance-ids {instance} --query 'Reservations[].Instances[].SecurityGroups'"
+        )),
+        Some(_) | None => raise(place, PER_INTERFACE, (quota * 2).min(MOST_PER_INTERFACE)),
+    };
+    Check::warning(NAME, said, mend)
+}
+
+/// The fullest of tagwire's groups.
+pub(super) fn rules(quotas: &Quotas, groups: &Reading<SecurityGroup>, place: &Place) -> Check {
+    const NAME: &str = "rule-quota";
+    let quota = match &quotas.rules {
+        Ok(quota) => *quota,
+        Err(error) => return Check::unread(NAME, "how many rules a group takes", error, place),
+    };
+    if let Some(gap) = groups.gaps.first() {
+        return Check::gap(NAME, "how full tagwire's groups are", gap, place);
+    }
+    let most = |group: &SecurityGroup| {
+        let number = |direction| group.rules(direction).count();
+        (number(Direction::Inbound).max(number(Direction::Outbound)), group.id.clone())
+    };
+    let Some((most, group)) = groups.found.iter().map(most).max() else {
+        return Check::ok(NAME, format!("a group takes {quota} rules ({RULES}), and tagwire owns no group yet"));
+    };
+    let said = format!(
+        "{group} has {most} of the {quota} rules that a group takes ({RULES}), the most of {}",
+        count(groups.found.len(), "owned group")
+    );
+    if is_much(most, quota) {
+        Check::warning(NAME, said, raise(place, RULES, quota * 2))
+    } else {
+        Check::ok(NAME, said)
+    }
+}
+
+/// The groups of the Region.
+pub(super) fn groups(quotas: &Quotas, place: &Place) -> Check {
+    const NAME: &str = "group-quota";
+    let both: (&Read<usize>, &Read<usize>) = (&quotas.groups, &quotas.per_region);
+    let (used, quota) = match both {
+        (Ok(used), Ok(quota)) => (*used, *quota),
+        (Err(error), _) | (_, Err(error)) => {
+            return Check::unread(NAME, "how many groups there are and may be in this Region", error, place);
+        }
+    };
+    let said = format!("{used} of {quota} security groups of this Region are in use ({PER_REGION})");
+    if used >= quota {
+        return Check::failure(NAME, format!("{said}, so no pair can be made"), raise(place, PER_REGION, quota * 2));
+    }
+    if is_much(used, quota) {
+        Check::warning(NAME, said, raise(place, PER_REGION, quota * 2))
+    } else {
+        Check::ok(NAME, said)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use tagwire_core::{
+        id::{InstanceId, InterfaceId, SecurityGroupId, VpcId},
+        model::Interface,
+        observation::Gap,
+        rule::{Peer, PortRange, Rule, Traffic},
+        tag::Wishes,
+    };
+    use tagwire_engine::cloud::ErrorKind;
+
+    use super::*;
+    use crate::doctor::check::{
+        Level,
+        tests::{error, place, plain},
+    };
+
+    fn quotas() -> Quotas {
+        Quotas { per_interface: Ok(5), rules: Ok(60), per_region: Ok(2500), groups: Ok(12) }
+    }
+
+    fn denied<T>() -> Read<T> {
+        Err(error(ErrorKind::Denied, "servicequotas:GetServiceQuota", "AccessDeniedException"))
+    }
+
+    fn gap() -> Gap {
+        Gap { reading: "it".into(), said: "AccessDenied: no".into(), passing: false, soon: false }
+    }
+
+    fn group_ids(number: usize) -> BTreeSet<SecurityGroupId> {
+        (0..number).map(|number| SecurityGroupId::parse(format!("sg-{number}")).unwrap()).collect()
+    }
+
+    fn instance(number: usize, groups: usize) -> Instance {
+        let interface = Interface {
+            id: InterfaceId::parse(format!("eni-{number}")).unwrap(),
+            vpc: VpcId::parse("vpc-1").unwrap(),
+            groups: group_ids(groups),
+        };
+        Instance {
+            id: InstanceId::parse(format!("i-{number}")).unwrap(),
+            interface: Some(interface),
+            zone: None,
+            wishes: Wishes::read("k", [("k", "orders")]),
+        }
+    }
+
+    fn group(rules: u16) -> SecurityGroup {
+        let rule = |port| Rule {
+            direction: Direction::Inbound,
+            traffic: Traffic::Tcp(PortRange::single(port).unwrap()),
+            peer: Peer::Group(SecurityGroupId::parse("sg-9").unwrap()),
+        };
+        SecurityGroup {
+            id: SecurityGroupId::parse("sg-1").unwrap(),
+            vpc: VpcId::parse("vpc-1").unwrap(),
+            name: "rds-ec2-1".into(),
+            description: String::new(),
+            tags: [].into(),
+            rules: (1..=rules).map(rule).collect(),
+        }
+    }
+
+    #[test]
+    fn the_parameter_may_not_be_above_the_quota() {
+        let stack = Some("tagwire");
+        let well = parameter(&quotas(), 5, stack, &place());
+        assert_eq!(
+            plain(&well),
+            (Level::Ok, "a network interface takes 5 groups (L-2AFB9258), and InterfaceGroupLimit is 5")
+        );
+        let over = parameter(&quotas(), 10, stack, &place());
+        assert_eq!(over.level, Level::Failure);
+        assert!(
+            over.said.starts_with("InterfaceGroupLimit is 10 and a network interface takes 5 groups"),
+            "{}",
+            over.said
+        );
+        assert_eq!(
+            over.mend.as_deref(),
+            Some(
+                "aws service-quotas request-service-quota-increase --service-code vpc --quota-code L-2AFB9258 --desired-value 10 --region eu-west-1"
+            )
+        );
+        let raised = Quotas { per_interface: Ok(10), ..quotas() };
+        let below = parameter(&raised, 5, stack, &place());
+        assert!(
+            below.level == Level::Ok && below.said.ends_with("tagwire may be deployed with InterfaceGroupLimit=10"),
+            "{below:?}"
+        );
+        assert_eq!(parameter(&quotas(), 5, None, &place()).level, Level::Ok);
+        let unread = parameter(&Quotas { per_interface: denied(), ..quotas() }, 5, stack, &place());
+        assert!(unread.level == Level::Warning && unread.said.contains("servicequotas:GetServiceQuota"), "{unread:?}");
+    }
+
+    #[test]
+    fn an_interface_that_is_nearly_full_deserves_a_look() {
+        let seen = |groups: &[usize]| {
+            Reading::complete(groups.iter().enumerate().map(|(number, groups)| instance(number, *groups)).collect())
+        };
+        let of = |quotas: &Quotas, groups: &[usize], limit| {
+            interfaces(quotas, &seen(groups), limit, Some("tagwire"), &place())
+        };
+        assert_eq!(plain(&of(&quotas(), &[], 5)), (Level::Ok, "no instance carries the connect tag"));
+        let well = of(&quotas(), &[1, 3, 2], 5);
+        assert_eq!(
+            plain(&well),
+            (Level::Ok, "i-1 wears 3 of the 5 groups that a network interface takes, the most of 3 tagged instances")
+        );
+        let much = of(&quotas(), &[4], 5);
+        assert_eq!(much.level, Level::Warning);
+        assert!(much.mend.unwrap().contains("--quota-code L-2AFB9258 --desired-value 10"));
+        let raised = of(&Quotas { per_interface: Ok(10), ..quotas() }, &[8], 5);
+        assert!(raised.mend.unwrap().ends_with("--parameter-overrides InterfaceGroupLimit=10"));
+        let highest = of(&Quotas { per_interface: Ok(16), ..quotas() }, &[16], 16);
+        assert!(highest.mend.unwrap().starts_with("aws ec2 describe-instances --instance-ids i-0"));
+        let unread = of(&Quotas { per_interface: denied(), ..quotas() }, &[4], 5);
+        assert_eq!(unread.level, Level::Warning);
+        let half = Reading { found: vec![instance(1, 1)], gaps: vec![gap()] };
+        let half = interfaces(&quotas(), &half, 5, None, &place());
+        assert!(half.level == Level::Warning && half.said.contains("AccessDenied"), "{half:?}");
+        assert!(half.mend.unwrap().starts_with("aws iam put-role-policy"));
+    }
+
+    #[test]
+    fn a_group_that_is_nearly_full_deserves_a_look() {
+        let of = |number| rules(&quotas(), &Reading::complete(vec![group(1), group(number)]), &place());
+        assert_eq!(
+            plain(&of(47)),
+            (Level::Ok, "sg-1 has 47 of the 60 rules that a group takes (L-0EA8095F), the most of 2 owned groups")
+        );
+        let much = of(48);
+        assert!(
+            much.level == Level::Warning && much.mend.unwrap().contains("--quota-code L-0EA8095F --desired-value 120")
+        );
+        assert_eq!(rules(&quotas(), &Reading::default(), &place()).level, Level::Ok);
+        assert_eq!(rules(&Quotas { rules: denied(), ..quotas() }, &Reading::default(), &place()).level, Level::Warning);
+        let half = rules(&quotas(), &Reading { found: Vec::new(), gaps: vec![gap()] }, &place());
+        assert!(half.level == Level::Warning && half.said.contains("AccessDenied"), "{half:?}");
+    }
+
+    #[test]
+    fn a_region_that_is_nearly_full_deserves_a_look_and_a_full_one_makes_no_pair() {
+        let of = |used| groups(&Quotas { groups: Ok(used), ..quotas() }, &place());
+        assert_eq!(
+            plain(&of(1999)),
+            (Level::Ok, "1999 of 2500 security groups of this Region are in use (L-E79EC296)")
+        );
+        assert_eq!(of(2000).level, Level::Warning);
+        let full = of(2500);
+        assert!(full.level == Level::Failure && full.said.ends_with("so no pair can be made"), "{full:?}");
+        assert!(full.mend.unwrap().contains("--quota-code L-E79EC296 --desired-value 5000"));
+        assert_eq!(groups(&Quotas { groups: denied(), ..quotas() }, &place()).level, Level::Warning);
+        assert_eq!(groups(&Quotas { per_region: denied(), ..quotas() }, &place()).level, Level::Warning);
+    }
+}
