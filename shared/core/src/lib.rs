@@ -17,5 +17,6 @@ pub mod plan;
 pub mod policy;
 pub mod rule;
 pub mod service;
+pub mod status;
 pub mod tag;
 pub mod work;

@@ -25,6 +25,7 @@ use self::{
     pair::{Standing, Use},
     view::{Candidate, View},
 };
+pub(crate) use self::view::is_usable;
 pub use self::{
     rows::{PairRow, StoreRow},
     show::{Action, Effect},
