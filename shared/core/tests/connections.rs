@@ -365,9 +365,7 @@ type Row<'row> = (&'row VpcId, &'row StoreArn, &'row Client, &'row Option<String
 /// The world as it is through groups of which each is for one purpose: without default groups, and
 /// without what others let in by address.
 fn dedicated(mut seen: Observation) -> Observation {
-    let cidr = |group: &SecurityGroup, peer: &Peer| {
-        !matches!(peer, Peer::Group(_)) && group.name != "default"
-    };
+    let cidr = |group: &SecurityGroup, peer: &Peer| !matches!(peer, Peer::Group(_)) && group.name != "default";
     for group in &mut seen.groups.found {
         let kept = std::mem::take(&mut group.rules);
         group.rules =
@@ -377,7 +375,9 @@ fn dedicated(mut seen: Observation) -> Observation {
     seen
 }
 
-fn states<'row>(rows: &'row [ConnectionStatus]) -> BTreeMap<(&'row StoreArn, &'row InstanceId), Vec<&'row ConnectionStatus>> {
+fn states<'row>(
+    rows: &'row [ConnectionStatus],
+) -> BTreeMap<(&'row StoreArn, &'row InstanceId), Vec<&'row ConnectionStatus>> {
     let mut states = BTreeMap::<_, Vec<_>>::new();
     for row in rows {
         if let Some(instance) = row.client.instance() {
@@ -389,9 +389,8 @@ fn states<'row>(rows: &'row [ConnectionStatus]) -> BTreeMap<(&'row StoreArn, &'r
 
 fn matches(verdict: &Verdict, row: &ConnectionStatus) -> bool {
     let reaches_otherwise = row.store_side.is_some() && row.instance_side.is_some();
-    let said = |reason: &Reason, state: State| {
-        row.code == Some(reason.code()) && (row.state == state || reaches_otherwise)
-    };
+    let said =
+        |reason: &Reason, state: State| row.code == Some(reason.code()) && (row.state == state || reaches_otherwise);
     match verdict {
         Verdict::Connected(via) => {
             let through = row.store_side.as_ref().is_some_and(|group| group.id == via.store_side)

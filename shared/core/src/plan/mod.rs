@@ -20,12 +20,12 @@ use std::{
 
 use serde::Serialize;
 
+pub(crate) use self::view::is_usable;
 use self::{
     leave::Departures,
     pair::{Standing, Use},
     view::{Candidate, View},
 };
-pub(crate) use self::view::is_usable;
 pub use self::{
     rows::{PairRow, StoreRow},
     show::{Action, Effect},

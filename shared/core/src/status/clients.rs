@@ -4,9 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    CONNECTING, Client, ConnectionStatus, DISCONNECTING, Maker, SideGroup, State,
-    joined::covers,
-    known::Known,
+    CONNECTING, Client, ConnectionStatus, DISCONNECTING, Maker, SideGroup, State, joined::covers, known::Known,
 };
 use crate::{
     cidr::CidrPeer,
@@ -45,7 +43,8 @@ pub(super) fn rows(known: &Known<'_>) -> Vec<ConnectionStatus> {
         }
         if let Some((_, plan)) = known.plan(vpc) {
             for (peer, state, code, reason) in wanted(plan, store) {
-                let row = || ConnectionStatus { state, code: Some(code), reason: Some(reason), ..blank(vpc, store, &peer) };
+                let row =
+                    || ConnectionStatus { state, code: Some(code), reason: Some(reason), ..blank(vpc, store, &peer) };
                 of_store.entry(peer.clone()).or_insert_with(row);
             }
         }
@@ -94,9 +93,9 @@ fn standing(
         }
         Some(CidrChange::Detach { .. } | CidrChange::Attach(_)) | None => None,
     });
-    let goes = plan.and_then(|plan| plan.cidrs.get(&store.id)).is_some_and(|work| {
-        work.revoke.iter().any(|(of, gone)| *of.id() == group.id && gone == rule)
-    });
+    let goes = plan
+        .and_then(|plan| plan.cidrs.get(&store.id))
+        .is_some_and(|work| work.revoke.iter().any(|(of, gone)| *of.id() == group.id && gone == rule));
     let (code, reason) = match leaves {
         Some(ground) => (Some(DISCONNECTING), Some(ground)),
         None if exact && goes => {
@@ -126,13 +125,15 @@ fn wanted(plan: &Plan, store: &DataStore) -> Vec<(CidrPeer, State, &'static str,
         return Vec::new();
     }
     let work = plan.cidrs.get(&store.id);
-    let attaches = plan.stores.get(&store.id).and_then(|change| change.cidr.as_ref()).is_some_and(|change| match change {
-        CidrChange::Attach(GroupRef::Existing(_) | GroupRef::Planned(..)) => true,
-        CidrChange::Detach { .. } => false,
-    });
-    let refused = plan.findings.iter().find(|finding| {
-        finding.subject == Subject::Store(store.arn.clone()) && keeps_out(&finding.reason)
-    });
+    let attaches =
+        plan.stores.get(&store.id).and_then(|change| change.cidr.as_ref()).is_some_and(|change| match change {
+            CidrChange::Attach(GroupRef::Existing(_) | GroupRef::Planned(..)) => true,
+            CidrChange::Detach { .. } => false,
+        });
+    let refused = plan
+        .findings
+        .iter()
+        .find(|finding| finding.subject == Subject::Store(store.arn.clone()) && keeps_out(&finding.reason));
     let state = |peer: &CidrPeer| {
         if attaches || work.is_some_and(|work| work.authorize.contains(peer)) {
             let reason = "the data store's tag asks for it, and the next run of tagwire lets it in".to_owned();

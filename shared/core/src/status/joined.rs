@@ -102,8 +102,7 @@ pub(super) fn find<'known>(known: &Known<'known>, store: &DataStore, instance: &
     let by_hand = pairs().filter(|(inside, outside)| {
         lets_out && !is_default(inside) && !is_default(outside) && lets_in(inside, ports, &outside.id)
     });
-    let by_hand =
-        by_hand.map(|(store_side, instance_side)| Joined { store_side, instance_side, how: How::ByHand });
+    let by_hand = by_hand.map(|(store_side, instance_side)| Joined { store_side, instance_side, how: How::ByHand });
     by_hand.min_by(|one, other| one.rank().cmp(&other.rank()))
 }
 
@@ -198,13 +197,10 @@ pub(super) fn differences(
 ) -> Option<String> {
     let ports = store.ports?;
     let mut said = Vec::new();
-    for (side, group, peer) in
-        [(Side::Store, store_side, instance_side), (Side::Instance, instance_side, store_side)]
-    {
+    for (side, group, peer) in [(Side::Store, store_side, instance_side), (Side::Instance, instance_side, store_side)] {
         let direction = PairRule::direction(side);
         let wanted = Rule { direction, traffic: Traffic::Tcp(ports), peer: Peer::Group(peer.id.clone()) };
-        let extra: Vec<String> =
-            group.rules.iter().filter(|rule| **rule != wanted).map(ToString::to_string).collect();
+        let extra: Vec<String> = group.rules.iter().filter(|rule| **rule != wanted).map(ToString::to_string).collect();
         if !extra.is_empty() {
             said.push(format!("{} holds more than the pair's rule: {}", group.id, extra.join(", ")));
         }

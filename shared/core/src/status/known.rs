@@ -96,8 +96,7 @@ impl<'known> Known<'known> {
         let on_store = store.groups.keys().filter(|group| store.wears(group));
         let named = on_store.filter_map(|group| self.group(group)).flat_map(joined::let_in);
         let wearing = named.filter_map(|group| self.wearing.get(group)).flatten();
-        let instances: BTreeMap<&InstanceId, &Instance> =
-            wearing.map(|instance| (&instance.id, *instance)).collect();
+        let instances: BTreeMap<&InstanceId, &Instance> = wearing.map(|instance| (&instance.id, *instance)).collect();
         instances.into_values()
     }
 

@@ -296,10 +296,8 @@ fn decided(
             store.zip(instance).and_then(|(store, instance)| joined::find(known, store, instance))
         }
     };
-    let mut row = Blank { known, vpc: &seen.vpc, arn: &decision.store, store, instance }.row(
-        Client::Instance(decision.instance.clone()),
-        joined.as_ref(),
-    );
+    let mut row = Blank { known, vpc: &seen.vpc, arn: &decision.store, store, instance }
+        .row(Client::Instance(decision.instance.clone()), joined.as_ref());
     (row.state, row.code, row.reason) = judged(&decision.verdict, joined.as_ref().map(|joined| &joined.how));
     if matches!(row.state, State::Connected | State::Drifted) && row.made_by.is_none() {
         row.made_by = Some(Maker::Tagwire);
@@ -318,9 +316,7 @@ fn judged(verdict: &Verdict, how: Option<&How>) -> (State, Option<&'static str>,
     // The planner counts no whole pair here, so one that seems to be is not to be relied on.
     let on_the_way = |state| if how == Some(&How::Usable) { State::Drifted } else { stands.unwrap_or(state) };
     match verdict {
-        Verdict::Connected(_) => {
-            (stands.unwrap_or(State::Connected), modified.is_some().then_some(MODIFIED), modified)
-        }
+        Verdict::Connected(_) => (stands.unwrap_or(State::Connected), modified.is_some().then_some(MODIFIED), modified),
         Verdict::Connecting => {
             let code = if modified.is_some() { MODIFIED } else { CONNECTING };
             let planned = || "the tags ask for it, and the next run of tagwire makes it".to_owned();
@@ -393,15 +389,18 @@ fn explains(finding: &Finding, owned: &Owned, arn: &StoreArn) -> bool {
         Subject::Store(store) => store == arn,
         Subject::Vpc(_) | Subject::Instance(_) => false,
     };
-    about && matches!(finding.reason, Reason::StoreUnknown { .. } | Reason::StoreMoved { .. } | Reason::StillCarried { .. })
+    about
+        && matches!(
+            finding.reason,
+            Reason::StoreUnknown { .. } | Reason::StoreMoved { .. } | Reason::StillCarried { .. }
+        )
 }
 
 fn half(known: &Known<'_>, store: Option<&DataStore>, owned: &Owned) -> String {
     let store_side = store.and_then(|store| known.store_side(store));
     match (store_side, known.group(owned.group.id()), store) {
-        (Some(store_side), Some(instance_side), Some(store)) => {
-            joined::differences(store, store_side, instance_side).unwrap_or_else(|| "it lets nothing through".to_owned())
-        }
+        (Some(store_side), Some(instance_side), Some(store)) => joined::differences(store, store_side, instance_side)
+            .unwrap_or_else(|| "it lets nothing through".to_owned()),
         _ => format!("the instance wears {}, and its other side is not on the data store", owned.group),
     }
 }
@@ -429,7 +428,8 @@ impl Blank<'_, '_> {
         let store_zones = store.map(|store| store.zones.clone()).unwrap_or_default();
         let cross_az =
             !store_zones.is_empty() && instance_zone.as_ref().is_some_and(|zone| !store_zones.contains(zone));
-        let shared = |store: &DataStore, instance: &Instance| store.wishes.connect.shared_with(&instance.wishes.connect);
+        let shared =
+            |store: &DataStore, instance: &Instance| store.wishes.connect.shared_with(&instance.wishes.connect);
         let since = store.zip(instance).zip(joined).and_then(|((store, instance), joined)| {
             let interface = Target::Interface(instance.interface.as_ref()?.id.clone());
             let store_since = known.attached_since(vpc, Target::Store(store.id.clone()), &joined.store_side.id)?;

@@ -49,6 +49,8 @@ mod simulation;
 #[cfg(test)]
 mod statuses;
 #[cfg(test)]
+mod surveys;
+#[cfg(test)]
 mod sweeps;
 #[cfg(test)]
 mod waiting;
