@@ -8,6 +8,7 @@ mod plan;
 mod progress;
 mod session;
 mod show;
+mod status;
 
 use std::process::ExitCode;
 
@@ -41,6 +42,8 @@ struct Arguments {
 enum Command {
     /// Show what would change now, and why; change nothing.
     Plan(plan::Arguments),
+    /// List every connection, whoever made it: since when, through which groups, in which state.
+    Status(status::Arguments),
     /// Print a script that completes commands and options in a shell.
     Completions(manual::Completions),
     /// Print the manual page.
@@ -61,6 +64,7 @@ async fn main() -> ExitCode {
     let run = async {
         match command {
             Command::Plan(arguments) => plan::run(&global, arguments).await,
+            Command::Status(arguments) => status::run(&global, arguments).await,
             Command::Completions(arguments) => manual::completions(&arguments, Arguments::command()),
             Command::Man => manual::man(&Arguments::command()),
         }
