@@ -142,7 +142,7 @@ pub(crate) struct Gathered {
     /// The connections that the filter takes, in the order of VPCs, data stores and clients.
     pub(crate) connections: Vec<ConnectionStatus>,
     /// All data stores and groups of the chosen VPCs, and the instances that could have a connection.
-    #[expect(dead_code, reason = "for the report")]
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the report"))]
     pub(crate) survey: Survey,
     /// Each VPC that has something opted in or owned, with the plan for it.
     #[expect(dead_code, reason = "for the report")]
@@ -201,4 +201,86 @@ pub(crate) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCod
     })?;
     complete(&gathered.gaps, "the list of connections")?;
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use tagwire_core::{observation::Reading, plan::plan};
+    use tagwire_world::World;
+
+    use super::*;
+
+    /// What a look at a world of text gathers.
+    pub(super) fn gathered(world: &str) -> Gathered {
+        let World { seen, policy } = World::read(world).unwrap();
+        let survey = Survey {
+            stores: Reading::complete(seen.present_stores().into_values().cloned().collect()),
+            groups: Reading::complete(seen.groups.found.clone()),
+            instances: Reading::complete(seen.instances.found.clone()),
+        };
+        let plan = plan(&seen, &policy);
+        Gathered {
+            observed_at: seen.at,
+            account: "123456789012".to_owned(),
+            region: "eu-central-1".to_owned(),
+            connections: connections(&survey, &[(&seen, &plan)]),
+            survey,
+            planned: Vec::new(),
+            gaps: seen.gaps().cloned().collect(),
+        }
+    }
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        filter: Filter,
+    }
+
+    fn taken(line: &str) -> Vec<String> {
+        let filter = Line::try_parse_from(line.split_whitespace()).unwrap().filter;
+        let all = gathered(
+            "instance i-1 connect=a,b
+             instance i-2 connect=a
+             db one connect=a
+             cluster two connect=b
+             replicationgroup two-more connect=a
+             pair one 1 worn-by=i-1",
+        );
+        let taken = all.connections.iter().filter(|row| filter.takes(row));
+        taken.map(|row| format!("{} {}", row.client, row.store.short())).collect()
+    }
+
+    #[test]
+    fn every_filter_takes_what_it_says_and_several_have_all_to_hold() {
+        assert_eq!(taken("status").len(), 5);
+        assert_eq!(taken("status --vpc vpc-1").len(), 5);
+        assert_eq!(taken("status --vpc vpc-2").len(), 0);
+        assert_eq!(taken("status --instance i-2"), ["i-2 replicationgroup/two-more", "i-2 db/one"]);
+        for called in ["two", "cluster/two", "arn:aws:rds:eu-central-1:123456789012:cluster:two"] {
+            assert_eq!(taken(&format!("status --store {called}")), ["i-1 cluster/two"]);
+        }
+        assert_eq!(taken("status --store db/two").len(), 0);
+        assert_eq!(taken("status --name b"), ["i-1 cluster/two"]);
+        assert_eq!(taken("status --state connected"), ["i-1 db/one"]);
+        assert_eq!(taken("status --service elasticache --instance i-1"), ["i-1 replicationgroup/two-more"]);
+        assert_eq!(taken("status --service RDS --service ElastiCache").len(), 5);
+        assert_eq!(taken("status --instance i-2 --name b").len(), 0);
+    }
+
+    #[test]
+    fn words_that_are_none_are_refused() {
+        for line in ["--state fine", "--service dynamodb", "--vpc sg-1", "--instance vpc-1", "--name a,b"] {
+            let line = format!("status {line}");
+            assert!(Line::try_parse_from(line.split_whitespace()).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_data_store_that_nobody_knows_is_an_error_and_one_without_clients_is_none() {
+        let all = gathered("instance i-1 connect=a\ndb one connect=a\ndb lonely");
+        let expect = |called: &str| expect_stores(&[called.to_owned()], &all.survey, &all.connections, "eu-central-1");
+        assert!(expect("lonely").is_ok() && expect("db/one").is_ok());
+        assert!(expect("cluster/one").unwrap_err().to_string().contains("cluster/one"));
+    }
 }

@@ -129,3 +129,50 @@ pub(super) fn mermaid(rows: &[ConnectionStatus]) -> String {
     }
     lines.into_iter().map(|line| line + "\n").collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::tests::gathered;
+
+    #[test]
+    fn what_stands_in_one_vpc_stands_together() {
+        let rows =
+            gathered("instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 worn-by=i-1").connections;
+        let expected = r#"digraph tagwire {
+  rankdir=LR;
+  node [shape=box, fontname="sans-serif"];
+  edge [fontname="sans-serif", fontsize=10];
+  subgraph "cluster_vpc-1" {
+    label="vpc-1";
+    "vpc-1/i-1" [label="i-1"];
+    "vpc-1/arn:aws:rds:eu-central-1:123456789012:db:orders" [shape=cylinder, label="db/orders\nRDS 5432"];
+    "vpc-1/i-1" -> "vpc-1/arn:aws:rds:eu-central-1:123456789012:db:orders" [label="connected, tagwire", style=solid];
+  }
+}
+"#;
+        assert_eq!(dot(&rows), expected);
+        let expected = r#"flowchart LR
+  subgraph vpc0["vpc-1"]
+    vpc0_c0["i-1"]
+    vpc0_s0[("db/orders<br/>RDS 5432")]
+    vpc0_c0 -->|"connected, tagwire"| vpc0_s0
+  end
+"#;
+        assert_eq!(mermaid(&rows), expected);
+    }
+
+    #[test]
+    fn an_instance_with_two_data_stores_is_one_node() {
+        let rows = gathered("instance i-1 connect=a\ndb one connect=a\ndb two connect=a").connections;
+        assert_eq!(dot(&rows).matches("[label=\"i-1\"]").count(), 1);
+        let chart = mermaid(&rows);
+        assert!(chart.contains("vpc0_c0 -.->|\"waiting (connecting)\"| vpc0_s1"), "{chart}");
+    }
+
+    #[test]
+    fn no_text_ends_its_quotes() {
+        assert_eq!(quoted(r#"a"b\c"#), r#""a\"b\\c""#);
+        assert_eq!(entities("a\"b#<i>|`"), "a#quot;b#35;#lt;i#gt;#124;#96;");
+    }
+}

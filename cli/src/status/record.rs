@@ -136,3 +136,69 @@ const KEYS: [&str; 18] = [
     "code",
     "reason",
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::status::tests::gathered;
+
+    const SCHEMA: &str = include_str!("../../../docs/schemas/status-v1.schema.json");
+
+    fn keys(object: &Value) -> BTreeSet<&str> {
+        object.as_object().unwrap().keys().map(String::as_str).collect()
+    }
+
+    fn required(schema: &Value) -> BTreeSet<&str> {
+        schema["required"].as_array().unwrap().iter().map(|key| key.as_str().unwrap()).collect()
+    }
+
+    /// A validator has the whole schema checked where one is at hand; here is what a change of the code
+    /// could forget.
+    #[test]
+    fn every_key_is_in_the_schema_in_the_records_and_nowhere_else() {
+        let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+        let document = json(&gathered(
+            "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 worn-by=i-1\ngap stores",
+        ));
+        let connection = &schema["$defs"]["connection"];
+        for (object, schema) in [
+            (&document, &schema),
+            (&document["connections"][0], connection),
+            (&document["connections"][0]["store_side"], &schema["$defs"]["group"]),
+            (&document["gaps"][0], &schema["$defs"]["gap"]),
+        ] {
+            assert_eq!((keys(object), keys(object)), (required(schema), keys(&schema["properties"])), "{object}");
+        }
+        assert_eq!(keys(&document["connections"][0]), KEYS.into());
+        assert_eq!((&document["version"], &document["complete"]), (&json!(JSON_VERSION), &json!(false)));
+        let words = |key: &str| connection["properties"][key]["enum"].clone();
+        assert_eq!(words("state"), json!(State::ALL.map(State::word)));
+        assert_eq!(words("service"), json!(tagwire_core::service::SERVICES.map(|row| row.title)));
+        let makers = [Maker::Tagwire, Maker::Console, Maker::Hand].map(Maker::word);
+        assert_eq!(words("made_by"), json!([makers[0], makers[1], makers[2], null]));
+    }
+
+    #[test]
+    fn a_client_that_is_no_instance_is_told_apart() {
+        let world = "db orders connect=orders allow-cidr=203.0.113.0/24\nallow-cidr";
+        let document = json(&gathered(world));
+        let row = &document["connections"][0];
+        assert_eq!((&row["instance"], &row["client"]), (&Value::Null, &json!("203.0.113.0/24")));
+        assert_eq!((&row["state"], &row["code"]), (&json!("waiting"), &json!("connecting")));
+    }
+
+    #[test]
+    fn cells_with_commas_and_quotes_are_quoted() {
+        let world = "instance i-1 connect=orders\ndb orders connect=orders state=\"a,b\"";
+        let written = csv(&gathered(world).connections).unwrap();
+        assert!(written.starts_with("vpc,instance,client,") && written.ends_with("\r\n"), "{written:?}");
+        let mut reader = csv::Reader::from_reader(written.as_bytes());
+        let record = reader.records().next().unwrap().unwrap();
+        assert_eq!(record.len(), KEYS.len());
+        let reason = "its state is \"a,b\", in which its groups cannot be changed; it is looked at again";
+        assert_eq!((record.get(1), record.get(17)), (Some("i-1"), Some(reason)));
+        assert_eq!(csv(&[]).unwrap().trim_end(), KEYS.join(","));
+    }
+}

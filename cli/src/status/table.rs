@@ -159,3 +159,87 @@ fn paint_states(table: &str) -> String {
     let lines: Vec<String> = table.lines().map(|line| paint(line).unwrap_or_else(|| line.to_owned())).collect();
     lines.join("\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::tests::gathered;
+
+    fn plain(world: &str, columns: Columns) -> String {
+        anstream::adapter::strip_str(&text(&gathered(world), &Filter::default(), columns)).to_string()
+    }
+
+    const WORLD: &str = "instance i-1 connect=orders zone=a
+        instance i-2 zone=a
+        db orders connect=orders zone=b,c
+        pair orders 1 worn-by=i-1,i-2
+        attached i-1 ec2-rds-1 tag=orders ago=60
+        attached orders rds-ec2-1 tag=orders ago=200";
+
+    #[test]
+    fn a_row_says_who_reaches_what_and_across_which_zones() {
+        let expected = "\
+INSTANCE  STORE      PORT  STATE                      MADE BY  SINCE  AZ
+i-1       db/orders  5432  connected                  tagwire  1h     eu-central-1a → 1b 1c !
+i-2       db/orders  5432  connected (disconnecting)  tagwire  -      eu-central-1a → 1b 1c !
+
+2 connections: 2 connected.
+What is disconnecting lets nobody in anew; what is open already stays open until it is closed.
+";
+        assert_eq!(plain(WORLD, Columns::Few), expected);
+    }
+
+    #[test]
+    fn wide_is_the_same_with_more_columns() {
+        let (few, all) = (plain(WORLD, Columns::Few), plain(WORLD, Columns::All));
+        for (few, all) in few.lines().zip(all.lines()) {
+            assert!(all.starts_with(few), "{all}");
+        }
+        for said in
+            ["vpc-1", "RDS", "ec2-rds-1 (sg-ec2-rds-1) → rds-ec2-1 (sg-rds-ec2-1)", "the instance has no connect tag"]
+        {
+            assert!(all.contains(said), "{all}");
+        }
+    }
+
+    #[test]
+    fn colours_are_added_to_the_states_and_change_nothing_else() {
+        let painted = text(&gathered(WORLD), &Filter::default(), Columns::Few);
+        assert_eq!(painted.matches(&crate::output::painted(GOOD, "connected")).count(), 2, "{painted}");
+        assert_eq!(anstream::adapter::strip_str(&painted).to_string(), plain(WORLD, Columns::Few));
+    }
+
+    #[test]
+    fn a_narrow_terminal_wraps_the_cells() {
+        let rows = gathered(WORLD).connections;
+        let narrow = table(&rows, Timestamp::UNIX_EPOCH, Columns::All, Some(100));
+        assert!(narrow.lines().all(|line| line.chars().count() <= 100), "{narrow}");
+    }
+
+    #[test]
+    fn ages_are_told_in_the_largest_unit_that_fits() {
+        let now = Timestamp::UNIX_EPOCH;
+        for (seconds, expected) in [
+            (0, "0s"),
+            (59, "59s"),
+            (60, "1m"),
+            (3_599, "59m"),
+            (3_600, "1h"),
+            (86_399, "23h"),
+            (172_800, "2d"),
+            (-5, "0s"),
+        ] {
+            assert_eq!(age(Timestamp::from_second(-seconds).unwrap(), now), expected);
+        }
+    }
+
+    #[test]
+    fn nothing_is_called_absent_that_was_not_read() {
+        assert_eq!(plain("instance i-1", Columns::Few), "There are no connections.\n");
+        let mut unread = gathered("instance i-1\ngap stores");
+        assert_eq!(text(&unread, &Filter::default(), Columns::Few), "");
+        unread.gaps.clear();
+        let filter = Filter { state: vec![State::Drifted], ..Filter::default() };
+        assert_eq!(text(&unread, &filter, Columns::Few), "No connection is of this kind.\n");
+    }
+}
