@@ -3,8 +3,8 @@
 
 mod apply;
 mod carry_out;
-mod explain;
 mod doctor;
+mod explain;
 mod installation;
 mod manual;
 mod output;
@@ -12,6 +12,7 @@ mod plan;
 mod progress;
 mod session;
 mod show;
+mod status;
 mod uninstall;
 
 use std::process::ExitCode;
@@ -44,16 +45,18 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// List every connection, whoever made it: since when, through which groups, in which state.
+    Status(status::Arguments),
     /// Show what would change now, and why; change nothing.
     Plan(plan::Arguments),
-    /// Walk a decision condition by condition: why two are connected or not, and why a group is there.
-    Explain(explain::Arguments),
     /// Show what would change now, ask, and have it done by the stack.
     Apply(apply::Arguments),
-    /// Have everything taken away that tagwire owns, before its stack is deleted.
-    Uninstall(uninstall::Arguments),
+    /// Walk a decision condition by condition: why two are connected or not, and why a group is there.
+    Explain(explain::Arguments),
     /// Tell whether this account is ready, and what mends it if not; change nothing.
     Doctor(doctor::Arguments),
+    /// Have everything taken away that tagwire owns, before its stack is deleted.
+    Uninstall(uninstall::Arguments),
     /// Print a script that completes commands and options in a shell.
     Completions(manual::Completions),
     /// Print the manual page.
@@ -78,6 +81,7 @@ async fn main() -> ExitCode {
             Command::Apply(arguments) => apply::run(&global, arguments).await,
             Command::Uninstall(arguments) => uninstall::run(&global, arguments).await,
             Command::Doctor(arguments) => doctor::run(&global, arguments).await,
+            Command::Status(arguments) => status::run(&global, arguments).await,
             Command::Completions(arguments) => manual::completions(&arguments, Arguments::command()),
             Command::Man => manual::man(&Arguments::command()),
         }

@@ -14,7 +14,7 @@ use aws_sdk_elasticache::{
         describe_replication_groups::DescribeReplicationGroupsError,
         describe_serverless_caches::DescribeServerlessCachesError,
     },
-    types::{CacheCluster, CacheNode, Endpoint, NodeGroup, ReplicationGroup, ServerlessCache},
+    types::{CacheCluster, CacheNode, CacheSubnetGroup, Endpoint, NodeGroup, ReplicationGroup, ServerlessCache},
 };
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use tagwire_core::{
@@ -32,8 +32,8 @@ use crate::probe::Probe;
 use crate::{
     ec2::Ec2,
     error::{Call, Odd, required},
-    reading::at_once,
-    stores::{Answer, KnownVpcs, Shape, ask, ask_singly, group_ids, memberships, ports, zones},
+    reading::{Page, at_once, pages},
+    stores::{Answer, KnownVpcs, Shape, ask, ask_singly, group_ids, listed_vpcs, memberships, ports, zones},
     tagging::TagIndex,
 };
 
@@ -49,6 +49,7 @@ const MOST_SINGLY: usize = 20;
 const DESCRIBE_GROUPS: &str = "elasticache:DescribeReplicationGroups";
 const DESCRIBE_CLUSTERS: &str = "elasticache:DescribeCacheClusters";
 const DESCRIBE_SERVERLESS: &str = "elasticache:DescribeServerlessCaches";
+const DESCRIBE_SUBNET_GROUPS: &str = "elasticache:DescribeCacheSubnetGroups";
 
 const GROUPS: Shape<ReplicationGroup> =
     Shape { call: DESCRIBE_GROUPS, arn: |raw| required(raw.arn(), "ARN").map(str::to_owned) };
@@ -58,6 +59,7 @@ const SERVERLESS: Shape<ServerlessCache> =
     Shape { call: DESCRIBE_SERVERLESS, arn: |raw| required(raw.arn(), "ARN").map(str::to_owned) };
 
 type Described<Raw, E> = Result<Option<Vec<Raw>>, SdkError<E, HttpResponse>>;
+type Listed<Raw, E> = Result<Page<Raw>, SdkError<E, HttpResponse>>;
 
 /// ElastiCache.
 #[derive(Debug)]
@@ -167,11 +169,7 @@ impl ElastiCache {
             Err(error) => Err(error),
         };
         let mut answer = if which.len() > MOST_SINGLY {
-            let list = async |_, token| {
-                let page = self.client.describe_serverless_caches().set_next_token(token).send().await?;
-                Ok((page.serverless_caches.unwrap_or_default(), page.next_token))
-            };
-            ask(&SERVERLESS, which, list, single).await
+            ask(&SERVERLESS, which, async |_, token| self.list_serverless(token).await, single).await
         } else {
             ask_singly(&SERVERLESS, which, single).await
         };
@@ -195,6 +193,84 @@ impl ElastiCache {
             }
         }
         answer.into_reading(stores)
+    }
+
+    /// Every cache but the members of replication groups. Their tags are as the tag index has them, which
+    /// takes a call for a hundred of them and not one for each.
+    pub(crate) async fn all(&self, ec2: &Ec2, index: &TagIndex) -> Reading<DataStore> {
+        let listing = |name, what| (Call::reading(name, what), what);
+        let (of_groups, every_group) = listing(DESCRIBE_GROUPS, "every replication group");
+        let (of_clusters, every_cluster) = listing(DESCRIBE_CLUSTERS, "every cache cluster");
+        let (of_caches, every_cache) = listing(DESCRIBE_SERVERLESS, "every serverless cache");
+        let (groups, clusters, caches) = futures_util::join!(
+            pages(&of_groups, every_group, async |token| self.list_groups(token).await),
+            pages(&of_clusters, every_cluster, async |token| self.list_clusters(token).await),
+            pages(&of_caches, every_cache, async |token| self.list_serverless(token).await),
+        );
+        let groups = of_groups.understand(groups, ReplicationGroup::replication_group_id, GROUPS.with_arn());
+        let clusters = of_clusters.understand(clusters, CacheCluster::cache_cluster_id, CLUSTERS.with_arn());
+        let caches = of_caches.understand(caches, ServerlessCache::serverless_cache_name, SERVERLESS.with_arn());
+        let mut stores = Reading { found: Vec::new(), gaps: [groups.gaps, caches.gaps].concat() };
+        let alone = clusters.found.iter().filter(|(_, raw)| member_of(raw).is_none()).map(|(arn, _)| arn);
+        let of_others = groups.found.iter().map(|(arn, _)| arn).chain(caches.found.iter().map(|(arn, _)| arn));
+        let arns: Vec<&StoreArn> = of_others.chain(alone).collect();
+        let one_of_each: BTreeSet<SecurityGroupId> =
+            caches.found.iter().filter_map(|(_, raw)| a_group(raw).ok()).collect();
+        let (wishes, vpcs, groups_of_caches) = futures_util::join!(
+            index.wishes(&arns, &self.connect_key),
+            self.all_vpcs(&clusters.found),
+            ec2.groups(Groups::Ids(&one_of_each)),
+        );
+        stores.gaps.extend(wishes.gaps);
+        let wishes: BTreeMap<StoreArn, Wishes> = wishes.found.into_iter().collect();
+        let wishes = |arn: &StoreArn| wishes.get(arn).cloned().unwrap_or_else(|| self.no_wishes());
+        let members = Answer { there: clusters.found, gone: Vec::new(), gaps: clusters.gaps.clone() };
+        stores.gaps.extend(clusters.gaps);
+        let mut add = |store: Result<DataStore, Gap>| match store {
+            Ok(store) => stores.found.push(store),
+            Err(gap) => stores.gaps.push(gap),
+        };
+        for (arn, raw) in &groups.found {
+            let call = of_groups.on(arn.as_str());
+            add(first_member(arn, raw, &members).and_then(|member| {
+                let vpc = vpc_of(member, &vpcs, arn)?;
+                group(raw, member, arn, vpc, wishes(arn)).map_err(|odd| call.odd(Some(arn.as_str()), &odd))
+            }));
+        }
+        for (arn, raw) in members.there.iter().filter(|(_, raw)| member_of(raw).is_none()) {
+            let call = of_clusters.on(arn.as_str());
+            add(vpc_of(raw, &vpcs, arn)
+                .and_then(|vpc| cluster(raw, arn, vpc, wishes(arn)).map_err(|odd| call.odd(Some(arn.as_str()), &odd))));
+        }
+        let vpc_of_group: BTreeMap<SecurityGroupId, VpcId> =
+            groups_of_caches.found.into_iter().map(|group| (group.id, group.vpc)).collect();
+        for (arn, raw) in &caches.found {
+            let call = of_caches.on(arn.as_str());
+            let unread = || groups_of_caches.gaps.first().map(|gap| for_store(gap, arn));
+            let store = serverless(raw, arn, &vpc_of_group, wishes(arn));
+            add(store.map_err(|odd| unread().unwrap_or_else(|| call.odd(Some(arn.as_str()), &odd))));
+        }
+        stores
+    }
+
+    /// The VPCs of all caches, from a list of every subnet group.
+    async fn all_vpcs(&self, clusters: &[(StoreArn, CacheCluster)]) -> BTreeMap<String, Result<VpcId, Gap>> {
+        if clusters.is_empty() {
+            return BTreeMap::new();
+        }
+        let what = "every cache subnet group";
+        let call = Call::reading(DESCRIBE_SUBNET_GROUPS, what);
+        let listed = pages(&call, what, async |token| {
+            let request = self.client.describe_cache_subnet_groups().max_records(PAGE_SIZE);
+            let page = request.set_marker(token).send().await?;
+            Ok((page.cache_subnet_groups.unwrap_or_default(), page.marker))
+        })
+        .await;
+        let all = call.understand(listed, CacheSubnetGroup::cache_subnet_group_name, |raw| {
+            let name = required(raw.cache_subnet_group_name(), "CacheSubnetGroupName")?;
+            Ok((name.to_owned(), VpcId::parse(required(raw.vpc_id(), "VpcId of the subnet group")?)?))
+        });
+        self.known_vpcs(clusters, listed_vpcs(&all)).await
     }
 
     /// Writes a replication group's list of groups, which only `ApplyImmediately` makes certain to
@@ -253,12 +329,24 @@ impl ElastiCache {
         if which.len() <= MOST_SINGLY {
             return ask_singly(&GROUPS, which, single).await;
         }
-        let list = async |_, token| {
-            let request = self.client.describe_replication_groups().max_records(PAGE_SIZE);
-            let page = request.set_marker(token).send().await?;
-            Ok((page.replication_groups.unwrap_or_default(), page.marker))
-        };
-        ask(&GROUPS, which, list, single).await
+        ask(&GROUPS, which, async |_, token| self.list_groups(token).await, single).await
+    }
+
+    async fn list_groups(&self, token: Option<String>) -> Listed<ReplicationGroup, DescribeReplicationGroupsError> {
+        let request = self.client.describe_replication_groups().max_records(PAGE_SIZE);
+        let page = request.set_marker(token).send().await?;
+        Ok((page.replication_groups.unwrap_or_default(), page.marker))
+    }
+
+    async fn list_clusters(&self, token: Option<String>) -> Listed<CacheCluster, DescribeCacheClustersError> {
+        let request = self.client.describe_cache_clusters().max_records(PAGE_SIZE);
+        let page = request.show_cache_node_info(true).set_marker(token).send().await?;
+        Ok((page.cache_clusters.unwrap_or_default(), page.marker))
+    }
+
+    async fn list_serverless(&self, token: Option<String>) -> Listed<ServerlessCache, DescribeServerlessCachesError> {
+        let page = self.client.describe_serverless_caches().set_next_token(token).send().await?;
+        Ok((page.serverless_caches.unwrap_or_default(), page.next_token))
     }
 
     async fn clusters_there(&self, which: &BTreeSet<StoreArn>) -> Answer<CacheCluster> {
@@ -280,17 +368,28 @@ impl ElastiCache {
         if which.len() <= MOST_SINGLY {
             return ask_singly(&CLUSTERS, &which, single).await;
         }
-        let list = async |_, token| {
-            let request = self.client.describe_cache_clusters().max_records(PAGE_SIZE);
-            let page = request.show_cache_node_info(true).set_marker(token).send().await?;
-            Ok((page.cache_clusters.unwrap_or_default(), page.marker))
-        };
-        ask(&CLUSTERS, &which, list, single).await
+        ask(&CLUSTERS, &which, async |_, token| self.list_clusters(token).await, single).await
     }
 
     /// The VPCs of caches' subnet groups, by name. A cache's ARN alone would not do to remember
     /// them by: it is taken again by a cache that is made under the old name.
     async fn vpcs_of(&self, clusters: &[(StoreArn, CacheCluster)]) -> BTreeMap<String, Result<VpcId, Gap>> {
+        let read = async |name: &str| {
+            let call = Call::reading(DESCRIBE_SUBNET_GROUPS, name);
+            let request = self.client.describe_cache_subnet_groups().cache_subnet_group_name(name);
+            let answer = request.send().await.map_err(|error| call.failed(&error))?;
+            let vpc = answer.cache_subnet_groups().first().and_then(|group| group.vpc_id());
+            let vpc = required(vpc, "VpcId of the subnet group").and_then(|vpc| Ok(VpcId::parse(vpc)?));
+            vpc.map_err(|odd| call.odd(Some(name), &odd))
+        };
+        self.known_vpcs(clusters, read).await
+    }
+
+    async fn known_vpcs(
+        &self,
+        clusters: &[(StoreArn, CacheCluster)],
+        read: impl AsyncFn(&str) -> Result<VpcId, Gap>,
+    ) -> BTreeMap<String, Result<VpcId, Gap>> {
         let named: Vec<_> = clusters
             .iter()
             .filter_map(|(arn, raw)| {
@@ -298,14 +397,6 @@ impl ElastiCache {
                 Some((born, subnet_group(raw)?))
             })
             .collect();
-        let read = async |name: &str| {
-            let call = Call::reading("elasticache:DescribeCacheSubnetGroups", name);
-            let request = self.client.describe_cache_subnet_groups().cache_subnet_group_name(name);
-            let answer = request.send().await.map_err(|error| call.failed(&error))?;
-            let vpc = answer.cache_subnet_groups().first().and_then(|group| group.vpc_id());
-            let vpc = required(vpc, "VpcId of the subnet group").and_then(|vpc| Ok(VpcId::parse(vpc)?));
-            vpc.map_err(|odd| call.odd(Some(name), &odd))
-        };
         self.vpcs.of(&named, read).await
     }
 

@@ -271,6 +271,20 @@ impl Observe for Aws {
         reading
     }
 
+    async fn all_stores(&self) -> Reading<DataStore> {
+        let (clusters, instances, caches, warehouses) = futures_util::join!(
+            self.rds.all_clusters(),
+            self.rds.all_instances(),
+            self.elasticache.all(&self.ec2, &self.tag_index),
+            self.redshift.all(),
+        );
+        let mut reading = clusters;
+        for more in [instances, caches, warehouses] {
+            reading.extend(more);
+        }
+        reading
+    }
+
     async fn holders(&self, which: &BTreeMap<StoreId, StoreArn>) -> Reading<DataStore> {
         let (by_kind, gaps) = self.by_kind("tagwire:FindStore", which.iter().map(|(id, arn)| (arn, id)));
         let mut reading = reading::together(by_kind.into_iter().map(|(kind, ids)| async move {

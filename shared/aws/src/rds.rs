@@ -5,7 +5,7 @@ use aws_config::SdkConfig;
 use aws_sdk_rds::{
     Client,
     operation::{describe_db_clusters::DescribeDBClustersError, describe_db_instances::DescribeDBInstancesError},
-    types::{DbCluster, DbInstance, Endpoint, Filter, Tag, VpcSecurityGroupMembership},
+    types::{DbCluster, DbInstance, DbSubnetGroup, Endpoint, Filter, Tag, VpcSecurityGroupMembership},
 };
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use tagwire_core::{
@@ -22,8 +22,8 @@ use tagwire_engine::cloud::CloudError;
 use crate::probe::Probe;
 use crate::{
     error::{Call, Odd, required},
-    reading::{Page, at_once},
-    stores::{Answer, KnownVpcs, Shape, ask, find, group_ids, memberships, ports, zones},
+    reading::{Page, at_once, pages},
+    stores::{Answer, KnownVpcs, Shape, ask, find, group_ids, listed_vpcs, memberships, ports, zones},
 };
 
 /// Most records a page may hold, and therefore most identifiers that are asked for at once.
@@ -35,6 +35,7 @@ const FEWEST: i32 = 20;
 
 const DESCRIBE_CLUSTERS: &str = "rds:DescribeDBClusters";
 const DESCRIBE_INSTANCES: &str = "rds:DescribeDBInstances";
+const DESCRIBE_SUBNET_GROUPS: &str = "rds:DescribeDBSubnetGroups";
 
 const CLUSTERS: Shape<DbCluster> =
     Shape { call: DESCRIBE_CLUSTERS, arn: |raw| required(raw.db_cluster_arn(), "DBClusterArn").map(str::to_owned) };
@@ -72,7 +73,7 @@ impl Rds {
     /// Asks for DB clusters, of all engines.
     pub(crate) async fn clusters(&self, which: &[&StoreArn]) -> Reading<Sighting> {
         let answers = at_once(which.chunks(AT_A_TIME).map(|chunk| {
-            let list = async |names, marker| self.list_clusters("db-cluster-id", names, marker).await;
+            let list = async |names, marker| self.list_clusters(Some(filter("db-cluster-id", names)), marker).await;
             let single =
                 async |name: &str| match self.client.describe_db_clusters().db_cluster_identifier(name).send().await {
                     Ok(answer) => Ok(Some(answer.db_clusters.unwrap_or_default())),
@@ -89,16 +90,63 @@ impl Rds {
         }))
         .await;
         let mut answer = Answer::merged(answers);
-        let stores = self.understand_clusters(std::mem::take(&mut answer.there)).await;
+        let read = async |name: &str| self.vpc_of(name).await;
+        let stores = self.understand_clusters(std::mem::take(&mut answer.there), read).await;
         answer.into_reading(stores)
     }
 
-    async fn understand_clusters(&self, clusters: Vec<(StoreArn, DbCluster)>) -> Reading<DataStore> {
+    /// Every DB cluster, of all engines. Their subnet groups are listed as well, instead of being asked
+    /// for one by one.
+    pub(crate) async fn all_clusters(&self) -> Reading<DataStore> {
+        let what = "every DB cluster";
+        let call = Call::reading(DESCRIBE_CLUSTERS, what);
+        let listed = pages(&call, what, async |marker| self.list_clusters(None, marker).await).await;
+        let named = call.understand(listed, DbCluster::db_cluster_identifier, CLUSTERS.with_arn());
+        if named.found.is_empty() {
+            return Reading { found: Vec::new(), gaps: named.gaps };
+        }
+        let vpcs = self.all_subnet_groups().await;
+        let mut stores = self.understand_clusters(named.found, listed_vpcs(&vpcs)).await;
+        stores.gaps.extend(named.gaps);
+        stores
+    }
+
+    /// Every DB instance, members of clusters among them, whose form says so.
+    pub(crate) async fn all_instances(&self) -> Reading<DataStore> {
+        let what = "every DB instance";
+        let call = Call::reading(DESCRIBE_INSTANCES, what);
+        let listed = pages(&call, what, async |marker| self.list_instances(None, marker).await).await;
+        let named = call.understand(listed, DbInstance::db_instance_identifier, INSTANCES.with_arn());
+        let mut stores = self.understand_instances(named.found);
+        stores.gaps.extend(named.gaps);
+        stores
+    }
+
+    async fn all_subnet_groups(&self) -> Reading<(String, VpcId)> {
+        let what = "every DB subnet group";
+        let call = Call::reading(DESCRIBE_SUBNET_GROUPS, what);
+        let listed = pages(&call, what, async |marker| {
+            let request = self.client.describe_db_subnet_groups().max_records(PAGE_SIZE);
+            let page = request.set_marker(marker).send().await?;
+            Ok((page.db_subnet_groups.unwrap_or_default(), page.marker))
+        })
+        .await;
+        call.understand(listed, DbSubnetGroup::db_subnet_group_name, |raw| {
+            let name = required(raw.db_subnet_group_name(), "DBSubnetGroupName")?;
+            Ok((name.to_owned(), VpcId::parse(required(raw.vpc_id(), "VpcId of the subnet group")?)?))
+        })
+    }
+
+    async fn understand_clusters(
+        &self,
+        clusters: Vec<(StoreArn, DbCluster)>,
+        vpc_of: impl AsyncFn(&str) -> Result<VpcId, Gap>,
+    ) -> Reading<DataStore> {
         let named: Vec<_> = clusters
             .iter()
             .filter_map(|(_, raw)| Some((raw.db_cluster_resource_id().map(str::to_owned), subnet_group(raw)?)))
             .collect();
-        let vpcs = self.vpcs.of(&named, async |name| self.vpc_of(name).await).await;
+        let vpcs = self.vpcs.of(&named, vpc_of).await;
         let mut stores = Reading::default();
         for (arn, raw) in clusters {
             let call = Call::reading(DESCRIBE_CLUSTERS, arn.as_str());
@@ -133,7 +181,7 @@ impl Rds {
     /// Asks for DB instances.
     pub(crate) async fn instances(&self, which: &[&StoreArn]) -> Reading<Sighting> {
         let answers = at_once(which.chunks(AT_A_TIME).map(|chunk| {
-            let list = async |names, marker| self.list_instances("db-instance-id", names, marker).await;
+            let list = async |names, marker| self.list_instances(Some(filter("db-instance-id", names)), marker).await;
             let single = async |name: &str| match self
                 .client
                 .describe_db_instances()
@@ -161,16 +209,16 @@ impl Rds {
 
     /// The DB clusters that have these identities, whatever they are called now.
     pub(crate) async fn clusters_by_identity(&self, which: &[&StoreId]) -> Reading<DataStore> {
-        let list = async |ids, marker| self.list_clusters("db-cluster-resource-id", ids, marker).await;
+        let list = async |ids, marker| self.list_clusters(Some(filter("db-cluster-resource-id", ids)), marker).await;
         let named = find(&CLUSTERS, which, AT_A_TIME, list).await;
-        let mut stores = self.understand_clusters(named.found).await;
+        let mut stores = self.understand_clusters(named.found, async |name: &str| self.vpc_of(name).await).await;
         stores.gaps.extend(named.gaps);
         stores
     }
 
     /// Likewise for DB instances.
     pub(crate) async fn instances_by_identity(&self, which: &[&StoreId]) -> Reading<DataStore> {
-        let list = async |ids, marker| self.list_instances("dbi-resource-id", ids, marker).await;
+        let list = async |ids, marker| self.list_instances(Some(filter("dbi-resource-id", ids)), marker).await;
         let named = find(&INSTANCES, which, AT_A_TIME, list).await;
         let mut stores = self.understand_instances(named.found);
         stores.gaps.extend(named.gaps);
@@ -179,25 +227,21 @@ impl Rds {
 
     async fn list_clusters(
         &self,
-        filter: &str,
-        values: Vec<String>,
+        only: Option<Filter>,
         marker: Option<String>,
     ) -> Result<Page<DbCluster>, SdkError<DescribeDBClustersError, HttpResponse>> {
-        let filter = Filter::builder().name(filter).set_values(Some(values)).build();
-        let request = self.client.describe_db_clusters().filters(filter).max_records(PAGE_SIZE);
-        let page = request.set_marker(marker).send().await?;
+        let request = self.client.describe_db_clusters().set_filters(only.map(|filter| vec![filter]));
+        let page = request.max_records(PAGE_SIZE).set_marker(marker).send().await?;
         Ok((page.db_clusters.unwrap_or_default(), page.marker))
     }
 
     async fn list_instances(
         &self,
-        filter: &str,
-        values: Vec<String>,
+        only: Option<Filter>,
         marker: Option<String>,
     ) -> Result<Page<DbInstance>, SdkError<DescribeDBInstancesError, HttpResponse>> {
-        let filter = Filter::builder().name(filter).set_values(Some(values)).build();
-        let request = self.client.describe_db_instances().filters(filter).max_records(PAGE_SIZE);
-        let page = request.set_marker(marker).send().await?;
+        let request = self.client.describe_db_instances().set_filters(only.map(|filter| vec![filter]));
+        let page = request.max_records(PAGE_SIZE).set_marker(marker).send().await?;
         Ok((page.db_instances.unwrap_or_default(), page.marker))
     }
 
@@ -233,13 +277,17 @@ impl Rds {
     }
 
     async fn vpc_of(&self, subnet_group: &str) -> Result<VpcId, Gap> {
-        let call = Call::reading("rds:DescribeDBSubnetGroups", subnet_group);
+        let call = Call::reading(DESCRIBE_SUBNET_GROUPS, subnet_group);
         let request = self.client.describe_db_subnet_groups().db_subnet_group_name(subnet_group);
         let answer = request.send().await.map_err(|error| call.failed(&error))?;
         let vpc = answer.db_subnet_groups().first().and_then(|group| group.vpc_id());
         let vpc = required(vpc, "VpcId of the subnet group").and_then(|vpc| Ok(VpcId::parse(vpc)?));
         vpc.map_err(|odd| call.odd(Some(subnet_group), &odd))
     }
+}
+
+fn filter(name: &str, values: Vec<String>) -> Filter {
+    Filter::builder().name(name).set_values(Some(values)).build()
 }
 
 /// None for a cluster outside any VPC.
@@ -314,10 +362,7 @@ fn wishes(tags: &[Tag], connect_key: &str) -> Wishes {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_rds::types::{
-        DbSubnetGroup,
-        builders::{DbClusterBuilder, DbInstanceBuilder},
-    };
+    use aws_sdk_rds::types::builders::{DbClusterBuilder, DbInstanceBuilder};
     use tagwire_core::{
         id::ZoneName,
         rule::PortRange,

@@ -95,15 +95,24 @@ impl Redshift {
     /// asked by namespace, so all are listed.
     pub(crate) async fn by_identity(&self, which: &[&StoreId]) -> Reading<DataStore> {
         let what = format!("clusters of {} namespaces", which.len());
-        let call = Call::reading(DESCRIBE, what.as_str());
-        let mut listed = pages(&call, &what, async |token| {
+        let wanted = |raw: &Cluster| which.iter().any(|id| raw.cluster_namespace_arn() == Some(id.as_str()));
+        // One that shows no namespace yet may turn out to have any of these.
+        self.listed(&what, |raw| wanted(raw) || namespace(raw).is_err()).await
+    }
+
+    /// Every cluster.
+    pub(crate) async fn all(&self) -> Reading<DataStore> {
+        self.listed("every cluster", |_| true).await
+    }
+
+    async fn listed(&self, what: &str, wanted: impl Fn(&Cluster) -> bool) -> Reading<DataStore> {
+        let call = Call::reading(DESCRIBE, what);
+        let mut listed = pages(&call, what, async |token| {
             let page = self.client.describe_clusters().max_records(PAGE_SIZE).set_marker(token).send().await?;
             Ok((page.clusters.unwrap_or_default(), page.marker))
         })
         .await;
-        let wanted = |raw: &Cluster| which.iter().any(|id| raw.cluster_namespace_arn() == Some(id.as_str()));
-        // One that shows no namespace yet may turn out to have any of these.
-        listed.found.retain(|raw| wanted(raw) || namespace(raw).is_err());
+        listed.found.retain(wanted);
         let named = call.understand(listed, Cluster::cluster_identifier, CLUSTERS.with_arn());
         let mut stores = self.understand(named.found);
         stores.gaps.extend(named.gaps);

@@ -207,6 +207,22 @@ impl KnownVpcs {
     }
 }
 
+/// The VPC of a subnet group out of a list of all. One that is not in it is in a gap of the list, or was
+/// made since, which the next look will see.
+pub(crate) fn listed_vpcs(all: &Reading<(String, VpcId)>) -> impl AsyncFn(&str) -> Result<VpcId, Gap> {
+    async |name: &str| {
+        let listed = all.found.iter().find(|(of, _)| of == name).map(|(_, vpc)| vpc.clone());
+        listed.ok_or_else(|| {
+            all.gaps.first().cloned().unwrap_or_else(|| Gap {
+                reading: format!("the subnet group {name}"),
+                said: "it is not among those that were listed".to_owned(),
+                passing: true,
+                soon: true,
+            })
+        })
+    }
+}
+
 pub(crate) fn group_ids(list: &GroupList) -> Vec<String> {
     list.iter().map(|group| group.as_str().to_owned()).collect()
 }

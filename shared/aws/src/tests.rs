@@ -16,6 +16,7 @@ use tagwire_engine::cloud::{Change, ErrorKind, Groups, Instances, Line, Observe,
 
 use crate::testing::Script;
 
+mod surveying;
 mod taking_away;
 
 fn vpc() -> VpcId {

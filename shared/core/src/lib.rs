@@ -17,6 +17,7 @@ pub mod plan;
 pub mod policy;
 pub mod rule;
 pub mod service;
+pub mod status;
 pub mod tag;
 pub mod work;
 

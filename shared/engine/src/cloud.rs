@@ -123,6 +123,8 @@ pub enum Instances<'which> {
     },
     /// All of the account and Region that carry the connect tag.
     OptedInAnywhere,
+    /// All of the account and Region that wear one of these groups.
+    WearingAnywhere(&'which BTreeSet<SecurityGroupId>),
 }
 
 /// Which groups to read.
@@ -150,6 +152,8 @@ pub enum Groups<'which> {
     OwnedAnywhere,
     /// All of the account and Region that carry our tag and were made for one of these stores.
     OwnedFor(&'which BTreeSet<StoreArn>),
+    /// All of these VPCs, or of the account and Region, whatever their names and tags.
+    All(Option<&'which BTreeSet<VpcId>>),
 }
 
 /// A store as the tag index knows it: a hint that may be stale. Its service has the word.
@@ -174,6 +178,9 @@ pub trait Observe {
     async fn candidates(&self) -> Reading<TaggedStore>;
     /// Asks the stores' own services. Every ARN comes back as a sighting or lies in a gap.
     async fn stores(&self, which: &BTreeSet<StoreArn>) -> Reading<Sighting>;
+    /// Lists every store that the services have, whatever its tags. The members of a cluster or
+    /// replication group may be left out: their connections are those of the whole.
+    async fn all_stores(&self) -> Reading<DataStore>;
     /// Asks the services for the stores that have these identities, each with the ARN it had when it
     /// was last seen. A store was renamed or moved when one is found, and there is none when none is
     /// and nothing lies in a gap.

@@ -8,3 +8,4 @@ pub mod cloud;
 pub mod handlers;
 pub mod observe;
 pub mod paced;
+pub mod survey;

@@ -199,6 +199,10 @@ impl<C: Observe, K: Clock> Observe for Paced<'_, C, K> {
         self.read(async || self.cloud.stores(which).await).await
     }
 
+    async fn all_stores(&self) -> Reading<DataStore> {
+        self.read(async || self.cloud.all_stores().await).await
+    }
+
     async fn holders(&self, which: &BTreeMap<StoreId, StoreArn>) -> Reading<DataStore> {
         self.read(async || self.cloud.holders(which).await).await
     }

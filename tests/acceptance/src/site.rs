@@ -372,19 +372,16 @@ impl<'aws> Site<'aws> {
     /// # Errors
     /// When the local AWS refuses.
     pub async fn group(&self, name: &str) -> Result<String> {
-        let made = self
-            .aws
-            .ec2()
-            .create_security_group()
-            .vpc_id(&self.vpc)
-            .group_name(name)
-            .description("made by somebody else")
-            .send()
-            .await?;
+        self.group_described(name, "made by somebody else").await
+    }
+
+    async fn group_described(&self, name: &str, description: &str) -> Result<String> {
+        let request = self.aws.ec2().create_security_group().vpc_id(&self.vpc).group_name(name);
+        let made = request.description(description).send().await?;
         Ok(made.group_id().context("CreateSecurityGroup answered no id")?.to_owned())
     }
 
-    /// Joins an instance and a store as the RDS console does: its names, its rules, its order.
+    /// Joins an instance and a store as the RDS console does: its names, its descriptions, its rules, its order.
     ///
     /// # Errors
     /// When the local AWS refuses.
@@ -394,8 +391,13 @@ impl<'aws> Site<'aws> {
         store: &Store,
         number: u32,
     ) -> Result<(String, String)> {
-        let instance_side = self.group(&format!("ec2-rds-{number}")).await?;
-        let store_side = self.group(&format!("rds-ec2-{number}")).await?;
+        let (name, end) = (&store.name, "Modification could lead to connection loss.");
+        let of_instances = format!("Security group attached to instances to securely connect to {name}. {end}");
+        let of_store = format!(
+            "Security group attached to {name} to allow EC2 instances with specific security groups attached to connect to the database. {end}"
+        );
+        let instance_side = self.group_described(&format!("ec2-rds-{number}"), &of_instances).await?;
+        let store_side = self.group_described(&format!("rds-ec2-{number}"), &of_store).await?;
         let rule = |peer: &str| {
             ec2::IpPermission::builder()
                 .ip_protocol("tcp")

@@ -83,6 +83,12 @@ impl Ec2 {
                 })
                 .collect(),
             Instances::OptedInAnywhere => vec![("tagged instances".to_owned(), opted_in())],
+            Instances::WearingAnywhere(groups) => chunks(groups.iter().map(|group| group.as_str().to_owned()))
+                .map(|groups| {
+                    let what = format!("instances that wear {}", sample(&groups));
+                    (what, vec![filter("network-interface.group-id", groups)])
+                })
+                .collect(),
         };
         let mut reading =
             together(selections.into_iter().map(|(what, filters)| self.describe_instances(what, filters))).await;
@@ -174,6 +180,10 @@ impl Ec2 {
                     let what = format!("owned groups of {}", sample(&arns));
                     (what, vec![owned(), filter(&format!("tag:{STORE_ARN_KEY}"), arns)])
                 })
+                .collect(),
+            Groups::All(None) => vec![("every group".to_owned(), Vec::new())],
+            Groups::All(Some(vpcs)) => chunks(vpcs.iter().map(|vpc| vpc.as_str().to_owned()))
+                .map(|vpcs| (format!("every group of {}", sample(&vpcs)), vec![filter("vpc-id", vpcs)]))
                 .collect(),
         };
         together(selections.into_iter().map(|(what, filters)| self.describe_groups(what, filters))).await

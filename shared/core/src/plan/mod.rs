@@ -23,6 +23,7 @@ use std::{
 
 use serde::Serialize;
 
+pub(crate) use self::view::is_usable;
 use self::{
     conditions::{Candidate, Places, Situation},
     leave::Departures,

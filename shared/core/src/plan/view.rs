@@ -323,7 +323,7 @@ impl<'seen> View<'seen> {
 
 /// Whether two groups are a usable pair for a store: their names match its service's patterns,
 /// they hold exactly the pair's rules, and these name each other and the store's ports.
-pub(super) fn is_usable(
+pub(crate) fn is_usable(
     store: &DataStore,
     ports: PortRange,
     store_side: &SecurityGroup,

@@ -51,6 +51,8 @@ mod simulation;
 #[cfg(test)]
 mod statuses;
 #[cfg(test)]
+mod surveys;
+#[cfg(test)]
 mod sweeps;
 #[cfg(test)]
 mod waiting;

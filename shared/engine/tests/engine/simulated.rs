@@ -60,6 +60,7 @@ pub(crate) const READS: [&str; 11] = [
     "groups",
     "candidates",
     "stores",
+    "all_stores",
     "holders",
     "wearers",
     "launch_template_groups",
@@ -590,6 +591,7 @@ impl Observe for Simulated {
                     in_vpc(instance, vpc) && groups.iter().any(|group| instance.wears(group))
                 }
                 Instances::OptedInAnywhere => opted_in(instance),
+                Instances::WearingAnywhere(groups) => groups.iter().any(|group| instance.wears(group)),
             })
             .cloned()
             .collect()
@@ -625,6 +627,7 @@ impl Observe for Simulated {
                     group.tags.get(MANAGED_BY_KEY).map(String::as_str) == Some(MANAGED_BY)
                         && stores.iter().any(|store| of.map(String::as_str) == Some(store.as_str()))
                 }
+                Groups::All(vpcs) => vpcs.is_none_or(|vpcs| vpcs.contains(&group.vpc)),
             };
             visible(world.groups.values_mut().filter(|there| wanted(&there.group)).collect())
         })
@@ -652,6 +655,17 @@ impl Observe for Simulated {
         let dark = self.world.borrow().dark.clone();
         let gaps = dark.iter().filter(|(arn, _)| which.contains(arn));
         reading.gaps.extend(gaps.map(|(arn, kind)| Gap::from(error(*kind, "stores", arn.as_str()))));
+        reading
+    }
+
+    async fn all_stores(&self) -> Reading<DataStore> {
+        let mut reading = self
+            .read("all_stores", String::new(), |world| {
+                world.stores.values().filter(|store| !world.dark.contains_key(&store.arn)).cloned().collect()
+            })
+            .await;
+        let dark = self.world.borrow().dark.clone();
+        reading.gaps.extend(dark.iter().map(|(arn, kind)| Gap::from(error(*kind, "all_stores", arn.as_str()))));
         reading
     }
 

@@ -20,6 +20,7 @@ mod gaps;
 mod memory;
 mod repair;
 mod restraint;
+mod status;
 mod status_tags;
 mod stories;
 mod support;

@@ -1,0 +1,235 @@
+//! Through which groups an instance and a data store are joined.
+
+use super::{Maker, known::Known};
+use crate::{
+    group::{GroupName, Ownership, SecurityGroup},
+    id::SecurityGroupId,
+    model::{DataStore, Instance},
+    plan::{PairRule, is_usable},
+    rule::{Direction, Peer, PortRange, Rule, Traffic},
+    service::{Service, Side},
+};
+
+/// The name that AWS gives to the group that every VPC has, and to no other.
+const DEFAULT: &str = "default";
+
+/// How an instance reaches a data store.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum How {
+    /// Through a pair that holds exactly what a pair holds.
+    Usable,
+    /// Through a pair that the console would list as well, and that holds something else.
+    Modified(String),
+    /// Through groups of other names or with other rules.
+    ByHand,
+}
+
+/// An instance and a data store that are joined.
+pub(super) struct Joined<'known> {
+    pub(super) store_side: &'known SecurityGroup,
+    pub(super) instance_side: &'known SecurityGroup,
+    pub(super) how: How,
+}
+
+impl<'known> Joined<'known> {
+    /// A pair of which it is known that the planner counts it as a connection.
+    pub(super) fn through(
+        store: &DataStore,
+        store_side: &'known SecurityGroup,
+        instance_side: &'known SecurityGroup,
+        is_mended: bool,
+    ) -> Self {
+        let what = differences(store, store_side, instance_side);
+        let what = what.or_else(|| is_mended.then(|| "tagwire is about to change its rules".to_owned()));
+        Self { store_side, instance_side, how: what.map_or(How::Usable, How::Modified) }
+    }
+
+    /// Who made it.
+    pub(super) fn maker(&self) -> Maker {
+        let groups = [self.store_side, self.instance_side];
+        if groups.iter().all(|group| matches!(group.ownership(), Ownership::Owned(_))) {
+            Maker::Tagwire
+        } else if groups.iter().all(|group| is_of_console(group)) {
+            Maker::Console
+        } else {
+            Maker::Hand
+        }
+    }
+
+    /// The better one comes first: a whole pair before one that is not, tagwire's before others'.
+    fn rank(&self) -> (How, bool, &SecurityGroupId, &SecurityGroupId) {
+        let how = match &self.how {
+            How::Modified(_) => How::Modified(String::new()),
+            How::Usable => How::Usable,
+            How::ByHand => How::ByHand,
+        };
+        (how, self.maker() != Maker::Tagwire, &self.store_side.id, &self.instance_side.id)
+    }
+}
+
+/// How an instance reaches a data store of its VPC; none when it does not.
+pub(super) fn find<'known>(known: &Known<'known>, store: &DataStore, instance: &Instance) -> Option<Joined<'known>> {
+    let ports = store.ports?;
+    let interface = instance.interface.as_ref()?;
+    if store.vpc.as_ref() != Some(&interface.vpc) {
+        return None;
+    }
+    let worn: Vec<&SecurityGroup> = interface.groups.iter().filter_map(|id| known.group(id)).collect();
+    let on_store: Vec<&SecurityGroup> =
+        store.groups.keys().filter(|id| store.wears(id)).filter_map(|id| known.group(id)).collect();
+    let pairs = || on_store.iter().flat_map(|inside| worn.iter().map(|outside| (*inside, *outside)));
+
+    let paired = pairs().filter(|(inside, outside)| is_listed(store, ports, inside, outside, &on_store, &worn));
+    let paired = paired.map(|(store_side, instance_side)| {
+        // Two groups of two pairs may meet the conditions together, each by its own partner.
+        let how = match differences(store, store_side, instance_side) {
+            None if is_usable(store, ports, store_side, instance_side) => How::Usable,
+            None => How::Modified("its groups do not name each other".to_owned()),
+            Some(what) => How::Modified(what),
+        };
+        let partners = u8::from(!names(store_side, Direction::Inbound, instance_side))
+            + u8::from(!names(instance_side, Direction::Outbound, store_side));
+        (partners, Joined { store_side, instance_side, how })
+    });
+    let best = paired.min_by(|(strange, one), (stranger, other)| {
+        let (one, other) = (one.rank(), other.rank());
+        (&one.0, strange, one.1, one.2, one.3).cmp(&(&other.0, stranger, other.1, other.2, other.3))
+    });
+    if let Some((_, joined)) = best {
+        return Some(joined);
+    }
+    let lets_out = worn.iter().any(|group| lets_out(group, ports, &on_store));
+    let by_hand = pairs().filter(|(inside, outside)| {
+        lets_out && !is_default(inside) && !is_default(outside) && lets_in(inside, ports, &outside.id)
+    });
+    let by_hand = by_hand.map(|(store_side, instance_side)| Joined { store_side, instance_side, how: How::ByHand });
+    by_hand.min_by(|one, other| one.rank().cmp(&other.rank()))
+}
+
+/// The six conditions under which the RDS console lists an instance among the connected compute resources
+/// of a database, for the names of any service.
+fn is_listed(
+    store: &DataStore,
+    ports: PortRange,
+    inside: &SecurityGroup,
+    outside: &SecurityGroup,
+    on_store: &[&SecurityGroup],
+    worn: &[&SecurityGroup],
+) -> bool {
+    let named = |group: &SecurityGroup, side: Side| {
+        GroupName::read(&group.name).is_some_and(|name| name.side == side && name.service == store.service)
+    };
+    let has_port =
+        |group: &SecurityGroup, way: Direction| group.rules(way).any(|rule| rule.traffic == Traffic::Tcp(ports));
+    let has_peer = |group: &SecurityGroup, way: Direction, others: &[&SecurityGroup]| {
+        others.iter().any(|other| names(group, way, other))
+    };
+    named(outside, Side::Instance)
+        && has_port(outside, Direction::Outbound)
+        && has_peer(outside, Direction::Outbound, on_store)
+        && named(inside, Side::Store)
+        && has_port(inside, Direction::Inbound)
+        && has_peer(inside, Direction::Inbound, worn)
+}
+
+fn names(group: &SecurityGroup, way: Direction, other: &SecurityGroup) -> bool {
+    group.rules(way).any(|rule| is_group(&rule.peer, &other.id))
+}
+
+fn is_group(peer: &Peer, id: &SecurityGroupId) -> bool {
+    match peer {
+        Peer::Group(group) => group == id,
+        Peer::GroupOfAccount { .. } | Peer::Ipv4(_) | Peer::Ipv6(_) | Peer::PrefixList(_) => false,
+    }
+}
+
+/// Whether traffic that a rule lets through holds all of a data store's ports.
+pub(super) fn covers(traffic: &Traffic, ports: PortRange) -> bool {
+    match traffic {
+        Traffic::All => true,
+        Traffic::Tcp(range) => range.first() <= ports.first() && ports.last() <= range.last(),
+        // Port 0, which no range of ours holds, makes a rule for every port one of these.
+        Traffic::Other { protocol, from: Some(0), to: Some(last) } => {
+            protocol == "tcp" && i32::from(ports.last()) <= *last
+        }
+        Traffic::Other { .. } => false,
+    }
+}
+
+fn lets_in(inside: &SecurityGroup, ports: PortRange, from: &SecurityGroupId) -> bool {
+    inside.rules(Direction::Inbound).any(|rule| covers(&rule.traffic, ports) && is_group(&rule.peer, from))
+}
+
+/// Whether a group lets traffic out to a data store. To some addresses does not count, for the data
+/// store's own are not known.
+fn lets_out(outside: &SecurityGroup, ports: PortRange, on_store: &[&SecurityGroup]) -> bool {
+    let leads_there = |peer: &Peer| match peer {
+        Peer::Ipv4(block) | Peer::Ipv6(block) => block.ends_with("/0"),
+        Peer::Group(group) => on_store.iter().any(|other| other.id == *group),
+        Peer::GroupOfAccount { .. } | Peer::PrefixList(_) => false,
+    };
+    outside.rules(Direction::Outbound).any(|rule| covers(&rule.traffic, ports) && leads_there(&rule.peer))
+}
+
+/// The groups that a group's inbound rules name.
+pub(super) fn let_in(group: &SecurityGroup) -> impl Iterator<Item = &SecurityGroupId> {
+    group.rules(Direction::Inbound).filter_map(|rule| match &rule.peer {
+        Peer::Group(group) => Some(group),
+        Peer::GroupOfAccount { .. } | Peer::Ipv4(_) | Peer::Ipv6(_) | Peer::PrefixList(_) => None,
+    })
+}
+
+/// Whether it is the default group of its VPC.
+pub(super) fn is_default(group: &SecurityGroup) -> bool {
+    group.name == DEFAULT
+}
+
+/// Whether it is named as an instance side is, of whatever service.
+pub(super) fn is_instance_side(group: &SecurityGroup) -> bool {
+    GroupName::read(&group.name).is_some_and(|name| name.side == Side::Instance)
+}
+
+/// In what a pair does not hold exactly what it should; none when it does.
+pub(super) fn differences(
+    store: &DataStore,
+    store_side: &SecurityGroup,
+    instance_side: &SecurityGroup,
+) -> Option<String> {
+    let ports = store.ports?;
+    let mut said = Vec::new();
+    for (side, group, peer) in [(Side::Store, store_side, instance_side), (Side::Instance, instance_side, store_side)] {
+        let direction = PairRule::direction(side);
+        let wanted = Rule { direction, traffic: Traffic::Tcp(ports), peer: Peer::Group(peer.id.clone()) };
+        let extra: Vec<String> = group.rules.iter().filter(|rule| **rule != wanted).map(ToString::to_string).collect();
+        if !extra.is_empty() {
+            said.push(format!("{} holds more than the pair's rule: {}", group.id, extra.join(", ")));
+        }
+        if !group.rules.contains(&wanted) {
+            said.push(format!("{} lacks the pair's rule: {wanted}", group.id));
+        }
+    }
+    (!said.is_empty()).then(|| said.join("; "))
+}
+
+/// What the RDS console writes on the groups that it makes, around the identifier of the database.
+const CONSOLE_END: &str = ". Modification could lead to connection loss.";
+const CONSOLE_STORE: (&str, &str) = (
+    "Security group attached to ",
+    " to allow EC2 instances with specific security groups attached to connect to the database",
+);
+/// Both are seen; which console writes which is not documented.
+const CONSOLE_INSTANCE: [&str; 2] = [
+    "Security group attached to instances to securely connect to ",
+    "Security group attached to instances to allow them to securely connect to ",
+];
+
+/// Whether a group has a name and a description as the RDS console gives them.
+fn is_of_console(group: &SecurityGroup) -> bool {
+    let Some(name) = GroupName::read(&group.name).filter(|name| name.service == Service::Rds) else { return false };
+    let Some(text) = group.description.strip_suffix(CONSOLE_END) else { return false };
+    let database = match name.side {
+        Side::Store => text.strip_prefix(CONSOLE_STORE.0).and_then(|text| text.strip_suffix(CONSOLE_STORE.1)),
+        Side::Instance => CONSOLE_INSTANCE.iter().find_map(|start| text.strip_prefix(start)),
+    };
+    database.is_some_and(|database| !database.is_empty() && !database.contains(' '))
+}

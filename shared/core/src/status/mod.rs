@@ -1,0 +1,458 @@
+//! Every connection of an account and Region, as it stands: who reaches which data store, through which
+//! groups, by whose doing, and what is about to become of it.
+//!
+//! [`connections`] joins two looks. The [`Survey`] holds all there is, tagged or not, and the pairs in it
+//! are found by the conditions by which the RDS console finds its own. The plans say what the tags ask
+//! for, also where nothing stands yet. There is one row for each client and data store.
+//!
+//! A default group and somebody else's rule for a block of addresses let in whoever happens to be there:
+//! they are no connections.
+
+mod clients;
+mod joined;
+mod known;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use self::{
+    joined::{How, Joined},
+    known::Known,
+};
+use crate::{
+    cidr::CidrPeer,
+    finding::{Finding, Reason, Subject},
+    group::{Owned, SecurityGroup},
+    id::{InstanceId, SecurityGroupId, StoreArn, VpcId, ZoneName},
+    memory::Target,
+    model::{DataStore, Form, Instance},
+    observation::{Gap, Observation, Reading},
+    plan::{Decision, Ground, GroupRef, Plan, Verdict, Via},
+    rule::PortRange,
+    service::{Service, Side},
+    tag::ConnectionName,
+};
+
+/// The code of a connection that tagwire is about to make.
+pub const CONNECTING: &str = "connecting";
+/// The code of a connection that tagwire is about to take away.
+pub const DISCONNECTING: &str = "disconnecting";
+/// The code of a connection that is to be taken away, and has to wait for a later window.
+pub const HELD_BACK: &str = "disconnects-held-back";
+/// The code of a connection whose groups do not hold exactly what a pair holds.
+pub const MODIFIED: &str = "pair-modified";
+
+/// What there is in some VPCs of an account and Region, whatever its tags say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// Every data store.
+    pub stores: Reading<DataStore>,
+    /// Every security group.
+    pub groups: Reading<SecurityGroup>,
+    /// The instances that wear a group which could lead to a data store, or that are opted in.
+    pub instances: Reading<Instance>,
+}
+
+impl Survey {
+    /// Everything that could not be read.
+    pub fn gaps(&self) -> impl Iterator<Item = &Gap> {
+        self.stores.gaps.iter().chain(&self.groups.gaps).chain(&self.instances.gaps)
+    }
+
+    /// The groups by which an instance can be let in to a data store or belongs to a pair: those that
+    /// rules of stores' groups name, and those that are named as instance sides are. A default group
+    /// leads nowhere, as everybody may wear it.
+    #[must_use]
+    pub fn leading_groups(&self) -> BTreeSet<SecurityGroupId> {
+        let groups: BTreeMap<&SecurityGroupId, &SecurityGroup> =
+            self.groups.found.iter().map(|group| (&group.id, group)).collect();
+        let on_stores = self.stores.found.iter().flat_map(|store| store.groups.keys());
+        let named = on_stores.filter_map(|id| groups.get(id).copied()).flat_map(joined::let_in);
+        let sides = self.groups.found.iter().filter(|group| joined::is_instance_side(group)).map(|group| &group.id);
+        let is_default = |id: &&SecurityGroupId| groups.get(*id).is_some_and(|group| joined::is_default(group));
+        named.chain(sides).filter(|id| !is_default(id)).cloned().collect()
+    }
+}
+
+/// Who is let in to a data store.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Client {
+    /// An instance.
+    Instance(InstanceId),
+    /// Whoever has an address of a block or of a prefix list.
+    Cidr(CidrPeer),
+}
+
+impl Client {
+    /// The instance, if it is one.
+    #[must_use]
+    pub fn instance(&self) -> Option<&InstanceId> {
+        match self {
+            Self::Instance(instance) => Some(instance),
+            Self::Cidr(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Instance(instance) => instance.fmt(out),
+            Self::Cidr(peer) => peer.fmt(out),
+        }
+    }
+}
+
+/// How a connection stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// It stands, and its groups are as they should be.
+    Connected,
+    /// Its groups are attached, and are not as they should be: a rule is missing or there is one too
+    /// many, or only one side is attached.
+    Drifted,
+    /// The tags ask for it, and it is on its way.
+    Waiting,
+    /// The tags ask for it, and it is not made.
+    Refused,
+}
+
+impl State {
+    /// Every state.
+    pub const ALL: [Self; 4] = [Self::Connected, Self::Drifted, Self::Waiting, Self::Refused];
+
+    /// The state in a word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Connected => "connected",
+            Self::Drifted => "drifted",
+            Self::Waiting => "waiting",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// Who made a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Maker {
+    /// tagwire: both groups pass the ownership check.
+    Tagwire,
+    /// The RDS console: both groups have the names and the descriptions that it gives.
+    Console,
+    /// Anybody else.
+    Hand,
+}
+
+impl Maker {
+    /// The maker in a word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Tagwire => "tagwire",
+            Self::Console => "console",
+            Self::Hand => "hand",
+        }
+    }
+}
+
+/// A group of a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SideGroup {
+    /// Its id.
+    pub id: SecurityGroupId,
+    /// Its name; empty when the group could not be read.
+    pub name: String,
+}
+
+/// One client and one data store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionStatus {
+    /// The VPC in which they meet.
+    pub vpc: VpcId,
+    /// Who is let in.
+    pub client: Client,
+    /// The instance's Availability Zone.
+    pub instance_zone: Option<ZoneName>,
+    /// The data store.
+    pub store: StoreArn,
+    /// The data store's service.
+    pub service: Service,
+    /// The Availability Zones that the data store runs in; empty when not known.
+    pub store_zones: BTreeSet<ZoneName>,
+    /// Whether the instance is in none of them: traffic between them may cost.
+    pub cross_az: bool,
+    /// The data store's ports; none while it is being created or when it is gone.
+    pub ports: Option<PortRange>,
+    /// The connection names that both hold.
+    pub names: BTreeSet<ConnectionName>,
+    /// The group on the data store.
+    pub store_side: Option<SideGroup>,
+    /// The group on the instance.
+    pub instance_side: Option<SideGroup>,
+    /// Who made it; none while nothing is made.
+    pub made_by: Option<Maker>,
+    /// Since when both groups are attached; none when nobody remembers.
+    pub since: Option<Timestamp>,
+    /// How it stands.
+    pub state: State,
+    /// The stable code of what there is to say of it.
+    pub code: Option<&'static str>,
+    /// The same in a sentence.
+    pub reason: Option<String>,
+}
+
+/// What a row is about. A data store may have the name of one that is gone and whose pair is still there.
+type Key = (VpcId, StoreArn, Client, Former);
+
+/// Whether a row is about the data store that had the name before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Former {
+    No,
+    Yes,
+}
+
+/// Every connection that was found or is planned, in the order of VPCs, data stores and clients.
+#[must_use]
+pub fn connections(survey: &Survey, planned: &[(&Observation, &Plan)]) -> Vec<ConnectionStatus> {
+    let known = Known::of(survey, planned);
+    let decisions = decisions(&known, planned);
+    let mut rows = BTreeMap::new();
+    for (key, (seen, plan, decision)) in &decisions {
+        let row = decided(&known, seen, plan, decision, key.3);
+        rows.insert(key.clone(), row);
+    }
+    for store in known.stores() {
+        let Some(vpc) = &store.vpc else { continue };
+        // The groups of a member are those of its cluster, which has the connection.
+        if matches!(store.form, Form::ClusterMember { .. }) {
+            continue;
+        }
+        for instance in known.let_in(store) {
+            let key = (vpc.clone(), store.arn.clone(), Client::Instance(instance.id.clone()), Former::No);
+            if !rows.contains_key(&key)
+                && let Some(joined) = joined::find(&known, store, instance)
+            {
+                rows.insert(key, found(&known, vpc, store, instance, &joined));
+            }
+        }
+    }
+    for (key, row) in halves(&known) {
+        rows.entry(key).or_insert(row);
+    }
+    let cidr = clients::rows(&known);
+    let mut rows: Vec<ConnectionStatus> = rows.into_values().chain(cidr).collect();
+    rows.sort_by(|one, other| (&one.vpc, &one.store, &one.client).cmp(&(&other.vpc, &other.store, &other.client)));
+    rows
+}
+
+/// The decisions by what they are about. Of two about the same instance and ARN, one may be about the
+/// data store that had the name before; where that cannot be told, the first counts.
+fn decisions<'known>(
+    known: &Known<'known>,
+    planned: &[(&'known Observation, &'known Plan)],
+) -> BTreeMap<Key, (&'known Observation, &'known Plan, &'known Decision)> {
+    let mut decisions = BTreeMap::new();
+    for (seen, plan) in planned.iter().copied() {
+        for decision in &plan.decisions {
+            let is_gone = decision.verdict == Verdict::Disconnecting(Ground::StoreGone);
+            let former = if is_gone && known.store(&decision.store).is_some() { Former::Yes } else { Former::No };
+            let key = (seen.vpc.clone(), decision.store.clone(), Client::Instance(decision.instance.clone()), former);
+            decisions.entry(key).or_insert((seen, plan, decision));
+        }
+    }
+    decisions
+}
+
+/// What a plan decided, with what stands already.
+fn decided(
+    known: &Known<'_>,
+    seen: &Observation,
+    plan: &Plan,
+    decision: &Decision,
+    former: Former,
+) -> ConnectionStatus {
+    let store = known.store(&decision.store).filter(|_| former == Former::No);
+    let instance = known.instance(&decision.instance);
+    let joined = match &decision.verdict {
+        Verdict::Connected(via) => {
+            let groups = known.group(&via.store_side).zip(known.group(&via.instance_side));
+            groups.zip(store).map(|((store_side, instance_side), store)| {
+                Joined::through(store, store_side, instance_side, plan_mends(plan, store, via))
+            })
+        }
+        Verdict::Connecting
+        | Verdict::Waiting(_)
+        | Verdict::Refused(_)
+        | Verdict::Disconnecting(_)
+        | Verdict::HeldBack(_) => {
+            store.zip(instance).and_then(|(store, instance)| joined::find(known, store, instance))
+        }
+    };
+    let mut row = Blank { known, vpc: &seen.vpc, arn: &decision.store, store, instance }
+        .row(Client::Instance(decision.instance.clone()), joined.as_ref());
+    (row.state, row.code, row.reason) = judged(&decision.verdict, joined.as_ref().map(|joined| &joined.how));
+    if matches!(row.state, State::Connected | State::Drifted) && row.made_by.is_none() {
+        row.made_by = Some(Maker::Tagwire);
+    }
+    row
+}
+
+/// What a verdict comes to over what stands already. What stands is called so whatever was decided: an
+/// instance that is refused a connection and has another one is let in all the same.
+fn judged(verdict: &Verdict, how: Option<&How>) -> (State, Option<&'static str>, Option<String>) {
+    let (modified, stands) = match how {
+        None => (None, None),
+        Some(How::Usable | How::ByHand) => (None, Some(State::Connected)),
+        Some(How::Modified(what)) => (Some(what.clone()), Some(State::Drifted)),
+    };
+    // The planner counts no whole pair here, so one that seems to be is not to be relied on.
+    let on_the_way = |state| if how == Some(&How::Usable) { State::Drifted } else { stands.unwrap_or(state) };
+    match verdict {
+        Verdict::Connected(_) => (stands.unwrap_or(State::Connected), modified.is_some().then_some(MODIFIED), modified),
+        Verdict::Connecting => {
+            let code = if modified.is_some() { MODIFIED } else { CONNECTING };
+            let planned = || "the tags ask for it, and the next run of tagwire makes it".to_owned();
+            (on_the_way(State::Waiting), Some(code), Some(modified.unwrap_or_else(planned)))
+        }
+        Verdict::Waiting(reason) => (on_the_way(State::Waiting), Some(reason.code()), Some(reason.to_string())),
+        Verdict::Refused(reason) => (on_the_way(State::Refused), Some(reason.code()), Some(reason.to_string())),
+        Verdict::Disconnecting(ground) => {
+            (stands.unwrap_or(State::Drifted), Some(DISCONNECTING), Some(ground.to_string()))
+        }
+        Verdict::HeldBack(ground) => (stands.unwrap_or(State::Drifted), Some(HELD_BACK), Some(ground.to_string())),
+    }
+}
+
+/// Whether the plan changes rules of the pair in use.
+fn plan_mends(plan: &Plan, store: &DataStore, via: &Via) -> bool {
+    let in_use = |group: &SecurityGroupId| *group == via.store_side || *group == via.instance_side;
+    plan.pairs.get(&store.id).is_some_and(|work| {
+        let revokes = work.revoke.iter().any(|(group, _)| in_use(group.id()));
+        let adds = |group: &GroupRef| matches!(group, GroupRef::Existing(group) if in_use(group));
+        revokes || work.authorize.iter().any(|(group, _)| adds(group))
+    })
+}
+
+/// What stands and no plan says anything of.
+fn found(
+    known: &Known<'_>,
+    vpc: &VpcId,
+    store: &DataStore,
+    instance: &Instance,
+    joined: &Joined<'_>,
+) -> ConnectionStatus {
+    let blank = Blank { known, vpc, arn: &store.arn, store: Some(store), instance: Some(instance) };
+    let row = blank.row(Client::Instance(instance.id.clone()), Some(joined));
+    match &joined.how {
+        How::Usable | How::ByHand => row,
+        How::Modified(what) => {
+            ConnectionStatus { state: State::Drifted, code: Some(MODIFIED), reason: Some(what.clone()), ..row }
+        }
+    }
+}
+
+/// The instances that wear an instance side of tagwire's and reach nothing by it.
+fn halves(known: &Known<'_>) -> Vec<(Key, ConnectionStatus)> {
+    let mut rows = Vec::new();
+    for (instance, owned) in known.worn_instance_sides() {
+        let Some(interface) = &instance.interface else { continue };
+        let store = known.store_by_id(&owned.store);
+        let Some(arn) = store.map(|store| &store.arn).or(owned.arn.as_ref()) else { continue };
+        let former = if store.is_none() && known.store(arn).is_some() { Former::Yes } else { Former::No };
+        let blank = Blank { known, vpc: &interface.vpc, arn, store, instance: Some(instance) };
+        let mut row = blank.row(Client::Instance(instance.id.clone()), None);
+        row.instance_side = Some(known.side_group(owned.group.id()));
+        row.made_by = Some(Maker::Tagwire);
+        row.state = State::Drifted;
+        let finding = known.finding(&interface.vpc, |finding| explains(finding, owned, arn));
+        (row.code, row.reason) = match finding {
+            Some(reason) => (Some(reason.code()), Some(reason.to_string())),
+            None => (Some(MODIFIED), Some(half(known, store, owned))),
+        };
+        rows.push(((interface.vpc.clone(), arn.clone(), row.client.clone(), former), row));
+    }
+    rows
+}
+
+/// Whether a finding says what became of the data store of a pair.
+fn explains(finding: &Finding, owned: &Owned, arn: &StoreArn) -> bool {
+    let about = match &finding.subject {
+        Subject::Group(group) => group == owned.group.id(),
+        Subject::Store(store) => store == arn,
+        Subject::Vpc(_) | Subject::Instance(_) => false,
+    };
+    about
+        && matches!(
+            finding.reason,
+            Reason::StoreUnknown { .. } | Reason::StoreMoved { .. } | Reason::StillCarried { .. }
+        )
+}
+
+fn half(known: &Known<'_>, store: Option<&DataStore>, owned: &Owned) -> String {
+    let store_side = store.and_then(|store| known.store_side(store));
+    match (store_side, known.group(owned.group.id()), store) {
+        (Some(store_side), Some(instance_side), Some(store)) => joined::differences(store, store_side, instance_side)
+            .unwrap_or_else(|| "it lets nothing through".to_owned()),
+        _ => format!("the instance wears {}, and its other side is not on the data store", owned.group),
+    }
+}
+
+/// What is known of an instance and a data store, before anything is said of their connection.
+struct Blank<'row, 'known> {
+    known: &'row Known<'known>,
+    vpc: &'row VpcId,
+    arn: &'row StoreArn,
+    store: Option<&'row DataStore>,
+    instance: Option<&'row Instance>,
+}
+
+impl Blank<'_, '_> {
+    fn row(&self, client: Client, joined: Option<&Joined<'_>>) -> ConnectionStatus {
+        let Self { known, vpc, arn, store, instance } = *self;
+        let side = |group: &SecurityGroup| SideGroup { id: group.id.clone(), name: group.name.clone() };
+        let half = |of: Side| match of {
+            Side::Store => store.and_then(|store| known.store_side(store)),
+            Side::Instance => instance.and_then(|instance| known.instance_side(instance, store, arn)),
+        };
+        let store_side = joined.map(|joined| joined.store_side).or_else(|| half(Side::Store));
+        let instance_side = joined.map(|joined| joined.instance_side).or_else(|| half(Side::Instance));
+        let instance_zone = instance.and_then(|instance| instance.zone.clone());
+        let store_zones = store.map(|store| store.zones.clone()).unwrap_or_default();
+        let cross_az =
+            !store_zones.is_empty() && instance_zone.as_ref().is_some_and(|zone| !store_zones.contains(zone));
+        let shared =
+            |store: &DataStore, instance: &Instance| store.wishes.connect.shared_with(&instance.wishes.connect);
+        let since = store.zip(instance).zip(joined).and_then(|((store, instance), joined)| {
+            let interface = Target::Interface(instance.interface.as_ref()?.id.clone());
+            let store_since = known.attached_since(vpc, Target::Store(store.id.clone()), &joined.store_side.id)?;
+            let instance_since = known.attached_since(vpc, interface, &joined.instance_side.id)?;
+            Some(store_since.max(instance_since))
+        });
+        ConnectionStatus {
+            vpc: vpc.clone(),
+            client,
+            instance_zone,
+            store: arn.clone(),
+            service: known.service(arn, store, instance),
+            store_zones,
+            cross_az,
+            ports: store.and_then(|store| store.ports),
+            names: store.zip(instance).map(|(store, instance)| shared(store, instance)).unwrap_or_default(),
+            store_side: store_side.map(side),
+            instance_side: instance_side.map(side),
+            made_by: joined.map(Joined::maker),
+            since,
+            state: State::Connected,
+            code: None,
+            reason: None,
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Reading all there is, whatever its tags say: the stores, the groups, and the instances that could have
+//! a connection. Surveying judges nothing, and the number of its calls does not grow with the number of
+//! instances or stores but by pages.
+
+use std::collections::BTreeSet;
+
+use futures_util::{future::join_all, join};
+use tagwire_core::{id::VpcId, model::Instance, observation::Reading, status::Survey};
+
+use crate::cloud::{Groups, Instances, Observe};
+
+/// Surveys some VPCs, or all of the account and Region.
+pub async fn survey<C: Observe>(cloud: &C, vpcs: Option<&BTreeSet<VpcId>>) -> Survey {
+    let (mut stores, groups, opted_in) =
+        join!(cloud.all_stores(), cloud.groups(Groups::All(vpcs)), opted_in(cloud, vpcs));
+    let is_here = |vpc: &VpcId| vpcs.is_none_or(|vpcs| vpcs.contains(vpc));
+    stores.found.retain(|store| store.vpc.as_ref().is_none_or(is_here));
+    let mut survey = Survey { stores, groups, instances: opted_in };
+    let leading = survey.leading_groups();
+    if !leading.is_empty() {
+        survey.instances.extend(cloud.instances(Instances::WearingAnywhere(&leading)).await);
+    }
+    let instances = &mut survey.instances.found;
+    instances.retain(|instance| instance.interface.as_ref().is_none_or(|interface| is_here(&interface.vpc)));
+    instances.sort_by(|one, other| one.id.cmp(&other.id));
+    instances.dedup_by(|one, other| one.id == other.id);
+    survey
+}
+
+async fn opted_in<C: Observe>(cloud: &C, vpcs: Option<&BTreeSet<VpcId>>) -> Reading<Instance> {
+    let Some(vpcs) = vpcs else { return cloud.instances(Instances::OptedInAnywhere).await };
+    let mut all = Reading::default();
+    for reading in join_all(vpcs.iter().map(|vpc| cloud.instances(Instances::OptedIn { vpc, names: None }))).await {
+        all.extend(reading);
+    }
+    all
+}
