@@ -10,6 +10,7 @@ mod manual;
 mod output;
 mod plan;
 mod progress;
+mod report;
 mod session;
 mod show;
 mod status;
@@ -55,6 +56,8 @@ enum Command {
     Explain(explain::Arguments),
     /// Tell whether this account is ready, and what mends it if not; change nothing.
     Doctor(doctor::Arguments),
+    /// Write a page that shows every connection, what is pending and what was found.
+    Report(report::Arguments),
     /// Have everything taken away that tagwire owns, before its stack is deleted.
     Uninstall(uninstall::Arguments),
     /// Print a script that completes commands and options in a shell.
@@ -79,6 +82,7 @@ async fn main() -> ExitCode {
             Command::Plan(arguments) => plan::run(&global, arguments).await,
             Command::Explain(arguments) => explain::run(&global, arguments).await,
             Command::Apply(arguments) => apply::run(&global, arguments).await,
+            Command::Report(arguments) => report::run(&global, arguments).await,
             Command::Uninstall(arguments) => uninstall::run(&global, arguments).await,
             Command::Doctor(arguments) => doctor::run(&global, arguments).await,
             Command::Status(arguments) => status::run(&global, arguments).await,

@@ -142,14 +142,14 @@ pub(crate) struct Gathered {
     /// The connections that the filter takes, in the order of VPCs, data stores and clients.
     pub(crate) connections: Vec<ConnectionStatus>,
     /// All data stores and groups of the chosen VPCs, and the instances that could have a connection.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the report"))]
     pub(crate) survey: Survey,
     /// Each VPC that has something opted in or owned, with the plan for it.
-    #[expect(dead_code, reason = "for the report")]
     pub(crate) planned: Vec<Planned>,
     /// What could not be read.
     pub(crate) gaps: Vec<Gap>,
 }
+
+pub(crate) use self::record::json;
 
 /// Looks at the account and Region. It only reads.
 ///
@@ -204,7 +204,7 @@ pub(crate) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCod
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use clap::Parser;
     use tagwire_core::{observation::Reading, plan::plan};
     use tagwire_world::World;
@@ -212,7 +212,7 @@ mod tests {
     use super::*;
 
     /// What a look at a world of text gathers.
-    pub(super) fn gathered(world: &str) -> Gathered {
+    pub(crate) fn gathered(world: &str) -> Gathered {
         let World { seen, policy } = World::read(world).unwrap();
         let survey = Survey {
             stores: Reading::complete(seen.present_stores().into_values().cloned().collect()),

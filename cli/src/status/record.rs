@@ -92,7 +92,7 @@ impl<'row> Record<'row> {
 }
 
 /// One document.
-pub(super) fn json(gathered: &Gathered) -> Value {
+pub(crate) fn json(gathered: &Gathered) -> Value {
     let connections: Vec<Record<'_>> = gathered.connections.iter().map(Record::of).collect();
     json!({
         "version": JSON_VERSION,
