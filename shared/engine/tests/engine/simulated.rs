@@ -53,7 +53,7 @@ pub(crate) const WRITES: [&str; 8] = [
     "set_status",
 ];
 /// The calls that read AWS or the state table.
-pub(crate) const READS: [&str; 11] = [
+pub(crate) const READS: [&str; 12] = [
     "prefix_lists",
     "instances",
     "interfaces",
