@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -23,7 +24,7 @@ const INTERFACE_GROUPS: usize = 5;
 /// Where the laptop is: an address of those that are kept for documents.
 const LAPTOP: &str = "203.0.113.7/32";
 
-pub(crate) async fn run() -> ExitCode {
+pub(crate) async fn run(stay: bool) -> ExitCode {
     say("Building the functions and starting a local AWS (the first time takes minutes) ...");
     let options = LeaseOptions::default().parameter("SweepMinutes", "60").parameter("AllowCidr", "on");
     let aws = match Box::pin(LocalAws::lease_with(options)).await {
@@ -36,7 +37,7 @@ pub(crate) async fn run() -> ExitCode {
     match Box::pin(show(&aws)).await {
         Ok(connections) => {
             say(&format!("demo: ok, {connections} connections verified"));
-            ExitCode::SUCCESS
+            if stay { wait_for_the_end(&aws).await } else { ExitCode::SUCCESS }
         }
         Err(error) => {
             aws.keep_logs();
@@ -139,7 +140,83 @@ async fn show(aws: &LocalAws) -> Result<usize> {
     say(&format!("Took the tag off {}: it reaches no cache any more, and nothing else changed.", web.instance.id));
     again(aws, &site).await?;
     say("Another sweep changed nothing.");
+
+    let refused = refused.first().context("nothing was refused")?;
+    look(aws, connected - web.stores.len(), &all.instance, refused).await?;
     Ok(connected)
+}
+
+/// What the command line says of it all.
+async fn look(aws: &LocalAws, connected: usize, asking: &Launched, refused: &Store) -> Result<()> {
+    say("");
+    say("$ tagwire status");
+    say(tagwire(aws, &["status"]).await?.trim_end());
+    let listed = tagwire(aws, &["status", "--output", "json"]).await?;
+    let listed: Value = serde_json::from_str(&listed).context("the list of connections is no JSON")?;
+    let rows = listed.get("connections").and_then(Value::as_array).context("it lists no connections")?;
+    let standing = rows.iter().filter(|row| row["state"] == "connected" && row["instance"].is_string()).count();
+    ensure!(standing == connected, "{standing} connections are listed, not {connected}: {listed:#}");
+
+    say("");
+    say(&format!("$ tagwire explain {} {}", asking.id, refused.name));
+    let explained = tagwire(aws, &["explain", &asking.id, &refused.arn]).await?;
+    let mut lines = explained.lines().skip_while(|line| !line.starts_with("FAILS"));
+    let why: Vec<&str> = lines.next().into_iter().chain(lines.take_while(|line| line.starts_with(' '))).collect();
+    ensure!(why.iter().any(|line| line.contains("interface-group-limit")), "nothing says why:\n{explained}");
+    say(&why.join("\n"));
+
+    say("");
+    let page = folder()?.join("tagwire-report.html");
+    let path = page.to_str().context("the path of the report is no text")?;
+    say(tagwire(aws, &["report", "--file", path]).await?.trim_end());
+    Ok(())
+}
+
+/// Where the demo leaves what it makes.
+fn folder() -> Result<PathBuf> {
+    let target = std::env::current_exe()?;
+    let target = target.ancestors().nth(2).context("the program lies in no target folder")?;
+    let folder = target.join("demo");
+    std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    Ok(folder)
+}
+
+/// Runs the command line with the functions' view of AWS. The lease has built it beside this program.
+async fn tagwire(aws: &LocalAws, arguments: &[&str]) -> Result<String> {
+    let program = std::env::current_exe()?.with_file_name("tagwire");
+    let mut command = tokio::process::Command::new(&program);
+    let ran = command.args(arguments).env_clear().envs(aws.function_environment()).output().await;
+    let ran = ran.with_context(|| format!("starting {}", program.display()))?;
+    let said = String::from_utf8_lossy(&ran.stderr);
+    ensure!(ran.status.success(), "tagwire {arguments:?} ended with {}: {said}", ran.status);
+    Ok(String::from_utf8_lossy(&ran.stdout).into_owned())
+}
+
+/// Keeps the local AWS for whoever wants to try the command line on it.
+async fn wait_for_the_end(aws: &LocalAws) -> ExitCode {
+    let variables = aws.function_environment();
+    let lines: Vec<String> = variables.iter().map(|(name, value)| format!("export {name}='{value}'")).collect();
+    let written = folder().and_then(|folder| {
+        let path = folder.join("environment");
+        std::fs::write(&path, lines.join("\n") + "\n").with_context(|| format!("writing {}", path.display()))?;
+        Ok(path)
+    });
+    let path = match written {
+        Ok(path) => path,
+        Err(error) => {
+            eprintln!("demo: failed: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    say(&format!("\nThe local AWS stays until Ctrl-C. In another shell:\n\n  source {}", path.display()));
+    say("  cargo run -p tagwire-cli -- status\n");
+    match tokio::signal::ctrl_c().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("demo: cannot wait for Ctrl-C: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn row(instance: &Launched, store: &Store, found: &Connection, took: Option<Duration>) -> [String; 6] {
