@@ -11,7 +11,7 @@ use tagwire_core::{
     observation::{Observation, Reading},
     plan::{Ground, Plan, Verdict, plan},
     rule::{Direction, Peer},
-    status::{Client, ConnectionStatus, Maker, State, Survey, connections},
+    status::{Client, ConnectionStatus, Maker, SideGroup, State, Survey, connections},
 };
 use tagwire_world::{Unread, World, reaches, worlds};
 
@@ -25,7 +25,7 @@ fn survey(seen: &Observation) -> Survey {
 }
 
 fn read(world: &str) -> World {
-    World::read(world).unwrap_or_else(|bad| panic!("{bad}"))
+    World::read(world).unwrap()
 }
 
 fn rows(world: &World) -> Vec<ConnectionStatus> {
@@ -35,25 +35,18 @@ fn rows(world: &World) -> Vec<ConnectionStatus> {
 
 fn shown(row: &ConnectionStatus) -> String {
     let ports = row.ports.map_or_else(|| "-".to_owned(), |ports| ports.to_string());
-    let mut line = format!("{} {} {ports} {}", row.client, row.store.short(), row.state.word());
-    if let Some(maker) = row.made_by {
-        line += &format!(" by {}", maker.word());
-    }
-    for (word, group) in [(" in", &row.store_side), (" out", &row.instance_side)] {
-        if let Some(group) = group {
-            line += &format!("{word} {}", group.name);
-        }
-    }
-    if let (Some(code), Some(reason)) = (row.code, &row.reason) {
-        line += &format!(" ({code}: {reason})");
-    }
-    if row.cross_az {
-        line += " across zones";
-    }
-    if let Some(since) = row.since {
-        line += &format!(" since {since}");
-    }
-    line
+    let side = |word: &str, group: &Option<SideGroup>| group.as_ref().map(|group| format!("{word} {}", group.name));
+    let sentence = row.code.zip(row.reason.as_ref()).map(|(code, reason)| format!("({code}: {reason})"));
+    let said = [
+        Some(format!("{} {} {ports} {}", row.client, row.store.short(), row.state.word())),
+        row.made_by.map(|maker| format!("by {}", maker.word())),
+        side("in", &row.store_side),
+        side("out", &row.instance_side),
+        sentence,
+        row.cross_az.then(|| "across zones".to_owned()),
+        row.since.map(|since| format!("since {since}")),
+    ];
+    said.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 /// The rows of a world, planned for or, when nothing is planned, as the survey alone has them.
@@ -446,10 +439,10 @@ proptest! {
         let seen = dedicated(world.seen.clone());
         for (arn, store) in world.seen.present_stores() {
             for instance in &world.seen.instances.found {
-                let reaches = reaches(&seen, &instance.id, arn, Unread::LetsNothing);
+                let surely = reaches(&seen, &instance.id, arn, Unread::LetsNothing);
                 let found = states.get(&(arn, &instance.id)).into_iter().flatten();
                 let stands = found.clone().any(|row| matches!(row.state, State::Connected | State::Drifted));
-                if reaches && !matches!(store.form, Form::ClusterMember { .. }) {
+                if surely && !matches!(store.form, Form::ClusterMember { .. }) {
                     prop_assert!(stands, "{} and {}\n{:?}", instance.id, arn, world);
                 }
                 // A store in no VPC, which AWS has none of any more, reaches nobody whatever it wears.
