@@ -1,4 +1,5 @@
 //! What `tagwire status` finds, for worlds of a few lines of text and for arbitrary ones.
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,7 +36,8 @@ fn rows(world: &World) -> Vec<ConnectionStatus> {
 
 fn shown(row: &ConnectionStatus) -> String {
     let ports = row.ports.map_or_else(|| "-".to_owned(), |ports| ports.to_string());
-    let side = |word: &str, group: &Option<SideGroup>| group.as_ref().map(|group| format!("{word} {}", group.name));
+    let called = |group: &SideGroup| if group.name.is_empty() { group.id.to_string() } else { group.name.clone() };
+    let side = |word: &str, group: &Option<SideGroup>| group.as_ref().map(|group| format!("{word} {}", called(group)));
     let sentence = row.code.zip(row.reason.as_ref()).map(|(code, reason)| format!("({code}: {reason})"));
     let said = [
         Some(format!("{} {} {ports} {}", row.client, row.store.short(), row.state.word())),
@@ -171,6 +173,17 @@ fn groups_with_names_of_their_own_are_connections_by_hand() {
          group out worn-by=i-1 rule=\"tcp 5432 to sg-database\"
          group database on=orders rule=\"tcp 5432 from sg-app\"",
         "i-1 db/orders 5432 connected by hand in database out app",
+    );
+}
+
+#[test]
+fn a_group_that_is_let_in_counts_also_when_it_could_not_be_read() {
+    finds(
+        "instance i-1 wears=default,unread
+         db orders
+         group out worn-by=i-1 rule=\"all traffic to 0.0.0.0/0\"
+         group database on=orders rule=\"tcp 5432 from sg-unread\"",
+        "i-1 db/orders 5432 connected by hand in database out sg-unread",
     );
 }
 
@@ -368,9 +381,7 @@ fn dedicated(mut seen: Observation) -> Observation {
     seen
 }
 
-fn states<'row>(
-    rows: &'row [ConnectionStatus],
-) -> BTreeMap<(&'row StoreArn, &'row InstanceId), Vec<&'row ConnectionStatus>> {
+fn states(rows: &[ConnectionStatus]) -> BTreeMap<(&StoreArn, &InstanceId), Vec<&ConnectionStatus>> {
     let mut states = BTreeMap::<_, Vec<_>>::new();
     for row in rows {
         if let Some(instance) = row.client.instance() {
