@@ -41,7 +41,7 @@ function grouped(values, keyOf) {
 // The worst comes first: in the table, in the bars, and where several states have to be shown as one.
 const STATES = [
   { id: "refused", means: "cannot be made" },
-  { id: "drifted", means: "differs from what the tags ask for" },
+  { id: "drifted", means: "its rules or sides are not whole" },
   { id: "waiting", means: "is being made" },
   { id: "connected", means: "stands" },
 ];

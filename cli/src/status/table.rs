@@ -29,7 +29,8 @@ pub(super) fn text(gathered: &Gathered, filter: &Filter, columns: Columns) -> St
     let rows = &gathered.connections;
     let mut lines = Vec::new();
     if !rows.is_empty() {
-        let width = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        let chosen = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        let width = chosen.or_else(|| terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| width.0));
         lines.push(paint_states(&table(rows, gathered.observed_at, columns, width)));
         lines.push(String::new());
     }

@@ -273,10 +273,10 @@ impl Observe for Aws {
 
     async fn all_stores(&self) -> Reading<DataStore> {
         let (clusters, instances, caches, warehouses) = futures_util::join!(
-            self.rds.all_clusters(),
-            self.rds.all_instances(),
-            self.elasticache.all(&self.ec2, &self.tag_index),
-            self.redshift.all(),
+            Box::pin(self.rds.all_clusters()),
+            Box::pin(self.rds.all_instances()),
+            Box::pin(self.elasticache.all(&self.ec2, &self.tag_index)),
+            Box::pin(self.redshift.all()),
         );
         let mut reading = clusters;
         for more in [instances, caches, warehouses] {

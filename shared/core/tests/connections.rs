@@ -1,4 +1,5 @@
 //! What `tagwire status` finds, for worlds of a few lines of text and for arbitrary ones.
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +12,7 @@ use tagwire_core::{
     observation::{Observation, Reading},
     plan::{Ground, Plan, Verdict, plan},
     rule::{Direction, Peer},
-    status::{Client, ConnectionStatus, Maker, State, Survey, connections},
+    status::{Client, ConnectionStatus, Maker, SideGroup, State, Survey, connections},
 };
 use tagwire_world::{Unread, World, reaches, worlds};
 
@@ -25,7 +26,7 @@ fn survey(seen: &Observation) -> Survey {
 }
 
 fn read(world: &str) -> World {
-    World::read(world).unwrap_or_else(|bad| panic!("{bad}"))
+    World::read(world).unwrap()
 }
 
 fn rows(world: &World) -> Vec<ConnectionStatus> {
@@ -35,25 +36,19 @@ fn rows(world: &World) -> Vec<ConnectionStatus> {
 
 fn shown(row: &ConnectionStatus) -> String {
     let ports = row.ports.map_or_else(|| "-".to_owned(), |ports| ports.to_string());
-    let mut line = format!("{} {} {ports} {}", row.client, row.store.short(), row.state.word());
-    if let Some(maker) = row.made_by {
-        line += &format!(" by {}", maker.word());
-    }
-    for (word, group) in [(" in", &row.store_side), (" out", &row.instance_side)] {
-        if let Some(group) = group {
-            line += &format!("{word} {}", group.name);
-        }
-    }
-    if let (Some(code), Some(reason)) = (row.code, &row.reason) {
-        line += &format!(" ({code}: {reason})");
-    }
-    if row.cross_az {
-        line += " across zones";
-    }
-    if let Some(since) = row.since {
-        line += &format!(" since {since}");
-    }
-    line
+    let called = |group: &SideGroup| if group.name.is_empty() { group.id.to_string() } else { group.name.clone() };
+    let side = |word: &str, group: &Option<SideGroup>| group.as_ref().map(|group| format!("{word} {}", called(group)));
+    let sentence = row.code.zip(row.reason.as_ref()).map(|(code, reason)| format!("({code}: {reason})"));
+    let said = [
+        Some(format!("{} {} {ports} {}", row.client, row.store.short(), row.state.word())),
+        row.made_by.map(|maker| format!("by {}", maker.word())),
+        side("in", &row.store_side),
+        side("out", &row.instance_side),
+        sentence,
+        row.cross_az.then(|| "across zones".to_owned()),
+        row.since.map(|since| format!("since {since}")),
+    ];
+    said.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 /// The rows of a world, planned for or, when nothing is planned, as the survey alone has them.
@@ -178,6 +173,17 @@ fn groups_with_names_of_their_own_are_connections_by_hand() {
          group out worn-by=i-1 rule=\"tcp 5432 to sg-database\"
          group database on=orders rule=\"tcp 5432 from sg-app\"",
         "i-1 db/orders 5432 connected by hand in database out app",
+    );
+}
+
+#[test]
+fn a_group_that_is_let_in_counts_also_when_it_could_not_be_read() {
+    finds(
+        "instance i-1 wears=default,unread
+         db orders
+         group out worn-by=i-1 rule=\"all traffic to 0.0.0.0/0\"
+         group database on=orders rule=\"tcp 5432 from sg-unread\"",
+        "i-1 db/orders 5432 connected by hand in database out sg-unread",
     );
 }
 
@@ -375,9 +381,7 @@ fn dedicated(mut seen: Observation) -> Observation {
     seen
 }
 
-fn states<'row>(
-    rows: &'row [ConnectionStatus],
-) -> BTreeMap<(&'row StoreArn, &'row InstanceId), Vec<&'row ConnectionStatus>> {
+fn states(rows: &[ConnectionStatus]) -> BTreeMap<(&StoreArn, &InstanceId), Vec<&ConnectionStatus>> {
     let mut states = BTreeMap::<_, Vec<_>>::new();
     for row in rows {
         if let Some(instance) = row.client.instance() {
@@ -446,10 +450,10 @@ proptest! {
         let seen = dedicated(world.seen.clone());
         for (arn, store) in world.seen.present_stores() {
             for instance in &world.seen.instances.found {
-                let does = reaches(&seen, &instance.id, arn, Unread::LetsNothing);
+                let surely = reaches(&seen, &instance.id, arn, Unread::LetsNothing);
                 let found = states.get(&(arn, &instance.id)).into_iter().flatten();
                 let stands = found.clone().any(|row| matches!(row.state, State::Connected | State::Drifted));
-                if does && !matches!(store.form, Form::ClusterMember { .. }) {
+                if surely && !matches!(store.form, Form::ClusterMember { .. }) {
                     prop_assert!(stands, "{} and {}\n{:?}", instance.id, arn, world);
                 }
                 // A store in no VPC, which AWS has none of any more, reaches nobody whatever it wears.

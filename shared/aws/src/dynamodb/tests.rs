@@ -465,3 +465,55 @@ async fn without_a_table_nothing_is_remembered_and_nothing_can_be_counted() {
     }
     assert_eq!(script.asked(), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn that_tagwire_is_to_be_gone_and_when_a_vpc_was_swept_come_back_as_they_were_written() {
+    let at = time("2026-01-02T03:04:05.123456789Z");
+    let script = Script::default().then(200, "{}").then(200, "{}").then(200, "{}");
+    remember(&script, &[Note::Uninstalling(Some(at)), Note::Swept(at)]).await;
+    let written: Vec<(String, Value)> =
+        script.asked().iter().map(|asked| call(asked)).map(|(name, body)| (name.to_owned(), body)).collect();
+    assert!(written.iter().all(|(name, _)| name == "PutItem"), "{written:?}");
+    let kept: Vec<Value> = written.iter().map(|(_, body)| body["Item"].clone()).collect();
+    assert_eq!([&kept[0]["entry"]["S"], &kept[1]["entry"]["S"]], [&json!("uninstalling"), &json!("swept")]);
+    let days = |item: &Value| {
+        let expires: i64 = item["expires"]["N"].as_str().unwrap().parse().unwrap();
+        (expires - at.as_second()) / 86_400
+    };
+    assert!(days(&kept[0]) > 365, "it must not be forgotten while it is so: {kept:?}");
+    let memory = recall(&kept, &[]).await.unwrap();
+    assert_eq!((memory.uninstalling, memory.swept), (Some(at), Some(at)));
+
+    remember(&script, &[Note::Uninstalling(None)]).await;
+    let asked = script.asked();
+    let (operation, body) = call(asked.last().unwrap());
+    assert_eq!((operation, &body["Key"]["entry"]["S"]), ("DeleteItem", &json!("uninstalling")));
+}
+
+#[tokio::test]
+async fn an_answer_comes_back_as_it_was_written_and_none_is_none() {
+    let id = RequestId::parse("request-1").unwrap();
+    let answer =
+        Answer { code: "changed".into(), said: "2 changes were made".into(), at: time("2026-01-02T03:04:05Z") };
+    let script = Script::default().then(200, "{}");
+    script.aws().tell(&vpc(), &id, &answer).await.unwrap();
+    let asked = script.asked();
+    let (operation, written) = call(&asked[0]);
+    assert_eq!((operation, &written["Item"]["vpc"]["S"]), ("PutItem", &json!("request request-1")));
+    assert_eq!(written["Item"]["entry"]["S"], "vpc-1");
+
+    let script = Script::default()
+        .then(200, json!({ "Item": written["Item"] }).to_string())
+        .then(200, "{}")
+        .then(200, json!({ "Item": { "answer": { "S": "{}" } } }).to_string())
+        .then(400, error("ResourceNotFoundException"));
+    let aws = script.aws();
+    assert_eq!(aws.answer(&vpc(), &id).await.unwrap(), Some(answer));
+    assert_eq!(aws.answer(&vpc(), &id).await.unwrap(), None);
+    assert_eq!(aws.answer(&vpc(), &id).await.unwrap_err().code, "item-unreadable");
+    assert_eq!(aws.answer(&vpc(), &id).await.unwrap_err().kind, ErrorKind::NotFound);
+    let asked = script.asked();
+    let (operation, body) = call(&asked[0]);
+    assert_eq!((operation, &body["ConsistentRead"]), ("GetItem", &json!(true)));
+    assert_eq!(body["Key"], json!({ "vpc": { "S": "request request-1" }, "entry": { "S": "vpc-1" } }));
+}

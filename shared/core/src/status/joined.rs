@@ -27,7 +27,9 @@ pub(super) enum How {
 /// An instance and a data store that are joined.
 pub(super) struct Joined<'known> {
     pub(super) store_side: &'known SecurityGroup,
-    pub(super) instance_side: &'known SecurityGroup,
+    pub(super) instance_side: &'known SecurityGroupId,
+    /// The group on the instance; none when it is let in by its id and could not be read itself.
+    outside: Option<&'known SecurityGroup>,
     pub(super) how: How,
 }
 
@@ -41,12 +43,17 @@ impl<'known> Joined<'known> {
     ) -> Self {
         let what = differences(store, store_side, instance_side);
         let what = what.or_else(|| is_mended.then(|| "tagwire is about to change its rules".to_owned()));
-        Self { store_side, instance_side, how: what.map_or(How::Usable, How::Modified) }
+        Self::pair(store_side, instance_side, what.map_or(How::Usable, How::Modified))
+    }
+
+    fn pair(store_side: &'known SecurityGroup, instance_side: &'known SecurityGroup, how: How) -> Self {
+        Self { store_side, instance_side: &instance_side.id, outside: Some(instance_side), how }
     }
 
     /// Who made it.
     pub(super) fn maker(&self) -> Maker {
-        let groups = [self.store_side, self.instance_side];
+        let Some(outside) = self.outside else { return Maker::Hand };
+        let groups = [self.store_side, outside];
         if groups.iter().all(|group| matches!(group.ownership(), Ownership::Owned(_))) {
             Maker::Tagwire
         } else if groups.iter().all(|group| is_of_console(group)) {
@@ -63,12 +70,16 @@ impl<'known> Joined<'known> {
             How::Usable => How::Usable,
             How::ByHand => How::ByHand,
         };
-        (how, self.maker() != Maker::Tagwire, &self.store_side.id, &self.instance_side.id)
+        (how, self.maker() != Maker::Tagwire, &self.store_side.id, self.instance_side)
     }
 }
 
 /// How an instance reaches a data store of its VPC; none when it does not.
-pub(super) fn find<'known>(known: &Known<'known>, store: &DataStore, instance: &Instance) -> Option<Joined<'known>> {
+pub(super) fn find<'known>(
+    known: &Known<'known>,
+    store: &DataStore,
+    instance: &'known Instance,
+) -> Option<Joined<'known>> {
     let ports = store.ports?;
     let interface = instance.interface.as_ref()?;
     if store.vpc.as_ref() != Some(&interface.vpc) {
@@ -89,7 +100,7 @@ pub(super) fn find<'known>(known: &Known<'known>, store: &DataStore, instance: &
         };
         let partners = u8::from(!names(store_side, Direction::Inbound, instance_side))
             + u8::from(!names(instance_side, Direction::Outbound, store_side));
-        (partners, Joined { store_side, instance_side, how })
+        (partners, Joined::pair(store_side, instance_side, how))
     });
     let best = paired.min_by(|(strange, one), (stranger, other)| {
         let (one, other) = (one.rank(), other.rank());
@@ -99,10 +110,20 @@ pub(super) fn find<'known>(known: &Known<'known>, store: &DataStore, instance: &
         return Some(joined);
     }
     let lets_out = worn.iter().any(|group| lets_out(group, ports, &on_store));
-    let by_hand = pairs().filter(|(inside, outside)| {
-        lets_out && !is_default(inside) && !is_default(outside) && lets_in(inside, ports, &outside.id)
+    if !lets_out {
+        return None;
+    }
+    let by_hand = on_store.iter().filter(|inside| !is_default(inside)).flat_map(|inside| {
+        let let_in = interface.groups.iter().filter(|outside| lets_in(inside, ports, outside));
+        let_in.map(|outside| (*inside, outside, known.group(outside)))
     });
-    let by_hand = by_hand.map(|(store_side, instance_side)| Joined { store_side, instance_side, how: How::ByHand });
+    let by_hand = by_hand.filter(|(_, _, outside)| !outside.is_some_and(is_default));
+    let by_hand = by_hand.map(|(store_side, instance_side, outside)| Joined {
+        store_side,
+        instance_side,
+        outside,
+        how: How::ByHand,
+    });
     by_hand.min_by(|one, other| one.rank().cmp(&other.rank()))
 }
 

@@ -417,12 +417,12 @@ struct Blank<'row, 'known> {
 impl Blank<'_, '_> {
     fn row(&self, client: Client, joined: Option<&Joined<'_>>) -> ConnectionStatus {
         let Self { known, vpc, arn, store, instance } = *self;
-        let side = |group: &SecurityGroup| SideGroup { id: group.id.clone(), name: group.name.clone() };
         let half = |of: Side| match of {
             Side::Store => store.and_then(|store| known.store_side(store)),
             Side::Instance => instance.and_then(|instance| known.instance_side(instance, store, arn)),
         };
-        let store_side = joined.map(|joined| joined.store_side).or_else(|| half(Side::Store));
+        let half = |of| half(of).map(|group| &group.id);
+        let store_side = joined.map(|joined| &joined.store_side.id).or_else(|| half(Side::Store));
         let instance_side = joined.map(|joined| joined.instance_side).or_else(|| half(Side::Instance));
         let instance_zone = instance.and_then(|instance| instance.zone.clone());
         let store_zones = store.map(|store| store.zones.clone()).unwrap_or_default();
@@ -433,7 +433,7 @@ impl Blank<'_, '_> {
         let since = store.zip(instance).zip(joined).and_then(|((store, instance), joined)| {
             let interface = Target::Interface(instance.interface.as_ref()?.id.clone());
             let store_since = known.attached_since(vpc, Target::Store(store.id.clone()), &joined.store_side.id)?;
-            let instance_since = known.attached_since(vpc, interface, &joined.instance_side.id)?;
+            let instance_since = known.attached_since(vpc, interface, joined.instance_side)?;
             Some(store_since.max(instance_since))
         });
         ConnectionStatus {
@@ -446,8 +446,8 @@ impl Blank<'_, '_> {
             cross_az,
             ports: store.and_then(|store| store.ports),
             names: store.zip(instance).map(|(store, instance)| shared(store, instance)).unwrap_or_default(),
-            store_side: store_side.map(side),
-            instance_side: instance_side.map(side),
+            store_side: store_side.map(|id| known.side_group(id)),
+            instance_side: instance_side.map(|id| known.side_group(id)),
             made_by: joined.map(Joined::maker),
             since,
             state: State::Connected,

@@ -48,11 +48,11 @@ fn untagged(world: &mut World) {
         world.they_attach(store.as_str(), &database);
         let app = world.foreign_group(&format!("app{number}"), &of, "app");
         let side = world.foreign_group(&format!("side{number}"), &of, "ec2-rds-1");
-        for (word, group) in [("app", Some(app)), ("side", Some(side)), ("idle", None)] {
-            let word = format!("{word}{number}");
-            world.launch(&word, &of, None);
+        for (kind, group) in [("app", Some(app)), ("side", Some(side)), ("idle", None)] {
+            let name = format!("{kind}{number}");
+            world.launch(&name, &of, None);
             if let Some(group) = group {
-                world.they_attach(&format!("eni-{word}"), &group);
+                world.they_attach(&format!("eni-{name}"), &group);
             }
         }
     }

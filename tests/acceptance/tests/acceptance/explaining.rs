@@ -1,9 +1,13 @@
 //! `tagwire explain` on the real path: what it says is what the functions do, and its remedies work.
 
-use std::process::Command;
+use std::{
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use serde_json::Value;
 use tagwire_acceptance::{Site, pair};
+use tagwire_local_aws::{Effect, Fault};
 
 use crate::{
     command_line::{tagwire, text},
@@ -119,6 +123,25 @@ fn help_completions_and_the_manual_need_no_aws_and_a_reader_that_goes_away_is_no
     assert!(text(&nowhere.stderr).contains("no AWS Region is set"), "{}", text(&nowhere.stderr));
     let wrong = program().args(["plan", "--colour"]).output().unwrap();
     assert_eq!(wrong.status.code(), Some(1), "2 would mean that changes are pending");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_ends_quietly() {
+    let aws = lease().await;
+    aws.inject(Fault::new("ec2", "DescribeInstances", Effect::Delay(Duration::from_secs(20))));
+    let test = std::env::current_exe().unwrap();
+    let program = test.ancestors().nth(2).unwrap().join("tagwire");
+    let mut command = Command::new(program);
+    command.arg("plan").env_clear().envs(aws.function_environment());
+    let running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let interrupted = Command::new("kill").args(["-INT", &running.id().to_string()]).status().unwrap();
+    assert!(interrupted.success());
+    let ended = tokio::task::spawn_blocking(|| running.wait_with_output().unwrap()).await.unwrap();
+    assert_eq!(
+        (ended.status.code(), text(&ended.stdout), text(&ended.stderr)),
+        (Some(130), String::new(), String::new())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -63,10 +63,10 @@ fn plain(text: &str) -> String {
             Some(rest) => ("cluster_", rest),
             None => ("", word.as_str()),
         };
-        let end = rest.trim_end_matches([':', '.']).len();
+        let (rest, end) = rest.split_at(rest.trim_end_matches([':', '.']).len());
         out.push_str(prefix);
-        out.push_str(&known(&rest[..end]));
-        out.push_str(&rest[end..]);
+        out.push_str(&known(rest));
+        out.push_str(end);
         word.clear();
         out.push(symbol);
     }
