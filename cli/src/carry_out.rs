@@ -14,6 +14,7 @@ use tagwire_core::{
     id::{RequestId, VpcId},
     memory::Recall,
     observation::{Observation, Scope},
+    plan::{Effect, Plan},
     policy::Mode,
     work::{Answer, Cause, PlanDigest, Request, Tries, VERSION, Wish, WorkItem},
 };
@@ -104,6 +105,19 @@ impl Job {
         let (seen, checked) = planned;
         let plan = checked.plan();
         Self { vpc: seen.vpc.clone(), scope, agreed: plan.changes().into_iter().collect(), digest: plan.digest() }
+    }
+}
+
+impl Job {
+    /// Whether a plan holds nothing but what was agreed to: the very lines, or, when everything is to go or
+    /// to come back, whatever serves that. A group can be deleted only when all have let it go, so more may
+    /// become possible on the way.
+    fn covers(&self, wish: Wish, plan: &Plan) -> bool {
+        match wish {
+            Wish::Apply => plan.changes().iter().all(|line| self.agreed.contains(line)),
+            Wish::Uninstall => plan.actions().iter().all(|action| action.effect == Effect::Remove),
+            Wish::Reinstall => plan.actions().iter().all(|action| action.effect != Effect::Remove),
+        }
     }
 }
 
@@ -201,7 +215,7 @@ impl Course {
                 "{vpc}: connect carried out nothing, because it makes another plan of the same things (plan-changed): this command goes by other settings than the stack, or is of another version; see `tagwire doctor`"
             );
         }
-        let is_agreed = rest.iter().all(|line| self.job.agreed.contains(line));
+        let is_agreed = self.job.covers(wish, planned.1.plan());
         if answer.code == "plan-changed" && !is_agreed {
             return Ok(Some(End::Changed(Box::new(planned))));
         }
@@ -277,7 +291,7 @@ pub(crate) async fn agree_and_carry_out(
             return Ok(true);
         }
         warn(
-            "connect sees another plan now and carried out nothing that was not agreed to (plan-changed); the new one:",
+            "what connect would do now is not what was agreed to, so it has not been done (plan-changed); the new plan:",
         );
         if manner.yes {
             print(&show::text(&changed, true))?;

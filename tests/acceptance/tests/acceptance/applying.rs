@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tagwire_acceptance::{Site, interface_groups, is_write, owned_groups};
+use tagwire_acceptance::{Kind, Site, connection, interface_groups, is_write, owned_groups};
 use tagwire_local_aws::{Effect, Fault, LocalAws};
 
 use crate::{
@@ -112,18 +112,20 @@ async fn uninstalling_leaves_nothing_owned_and_nothing_of_others_touched_until_i
     let store = site.silent_aurora("orders", "orders").await.unwrap();
     let theirs = site.launch(None).await.unwrap();
     let by_hand = site.postgres("by-hand", "unused").await.unwrap();
+    // Its members carry the group as well, and let go of it a little later.
+    let cache = site.store(Kind::ReplicationGroup, "orders-valkey", "orders").await.unwrap();
     site.connect_as_the_console(&theirs, &by_hand, 9).await.unwrap();
     let before = tagwire_acceptance::foreign(&aws).await.unwrap();
     let instances = site.launch_many(2, Some("orders"), std::slice::from_ref(&site.default_group)).await.unwrap();
     aws.tag(&store.arn, "tagwire:allow-cidr", "203.0.113.7/32").await.unwrap();
     aws.settle().await.unwrap();
-    assert_eq!(owned_groups(&aws).await.unwrap().len(), 3);
+    assert_eq!(owned_groups(&aws).await.unwrap().len(), 5);
     aws.forget_calls();
 
     let shown = tagwire(&aws, &["uninstall", "--plan"]);
     assert_eq!(shown.status.code(), Some(2), "{}", text(&shown.stderr));
     assert!(text(&shown.stdout).contains("tagwire is being uninstalled"), "{}", text(&shown.stdout));
-    assert_eq!(owned_groups(&aws).await.unwrap().len(), 3);
+    assert_eq!(owned_groups(&aws).await.unwrap().len(), 5);
 
     let gone = tagwire(&aws, &["uninstall", "--yes", "--timeout", "120"]);
     assert_eq!((gone.status.code(), text(&gone.stderr)), (Some(0), String::new()), "{}", text(&gone.stdout));
@@ -147,5 +149,6 @@ async fn uninstalling_leaves_nothing_owned_and_nothing_of_others_touched_until_i
     assert_eq!((back.status.code(), text(&back.stderr)), (Some(0), String::new()), "{}", text(&back.stdout));
     assert_connected(&aws, &instances[0], &store, 1).await;
     assert_connected(&aws, &instances[1], &store, 1).await;
+    assert!(connection(&aws, &instances[0], &cache).await.unwrap().is_some());
     assert_settled(&aws, &site.vpc).await;
 }
