@@ -94,6 +94,11 @@ impl Place {
         format!("aws {command} --region {}{}", quoted(region), self.profile_option())
     }
 
+    /// A command of this program.
+    pub(super) fn tagwire(&self, command: &str) -> String {
+        format!("tagwire {command} --region {}{}", quoted(&self.region), self.profile_option())
+    }
+
     /// A deployment, with parameters that are to change.
     pub(super) fn deploy(&self, stack: &str, parameters: &[(&str, &str)]) -> String {
         let options =

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use tagwire_aws::{Identity, Platform, Probe, QueueDepth, Refusal, Stack, TagPolicy, Trail};
-use tagwire_core::{group::SecurityGroup, id::VpcId, model::Instance, observation::Reading};
+use tagwire_core::{group::SecurityGroup, id::VpcId, memory::Memory, model::Instance, observation::Reading};
 use tagwire_engine::cloud::{CloudError, TaggedStore};
 
 use super::check::Place;
@@ -66,8 +66,8 @@ pub(super) struct Installed {
     pub(super) refusals: Option<Read<Vec<Refusal>>>,
     /// The queues, by the name of their output.
     pub(super) queues: Vec<(&'static str, Read<QueueDepth>)>,
-    /// When each VPC of interest was last looked at as a whole.
-    pub(super) sweeps: Reading<(VpcId, Read<Option<Timestamp>>)>,
+    /// What is remembered of each VPC of interest, but for its attachments.
+    pub(super) memories: Reading<(VpcId, Read<Memory>)>,
 }
 
 /// Quotas of security groups, and how many groups there are.

@@ -1,18 +1,17 @@
 //! Reading all that the doctor judges, as much at once as AWS bears. What cannot be read is kept as that.
 
-use anyhow::Result;
 use futures_util::{StreamExt, future::join_all, stream};
-use jiff::Timestamp;
 use tagwire_aws::{
     SdkConfig, Stack, Stacks, count_groups, has_role, identity, platform, queue_depth, refusals, region_status,
     tag_policy, trails, vpc_quota,
 };
 use tagwire_core::{
     id::VpcId,
+    memory::Memory,
     observation::{Gap, Reading},
 };
 use tagwire_engine::{
-    cloud::{CloudError, Groups, Instances, Observe, TaggedStore},
+    cloud::{Groups, Instances, Observe, TaggedStore},
     observe::vpcs_of_interest,
 };
 use tokio::join;
@@ -151,9 +150,9 @@ async fn of_stack(
     let Some(stack) = found? else { return Ok(None) };
     let named = QUEUES.iter().chain(&DEAD_LETTERS).filter_map(|name| Some((*name, stack.outputs.get(*name)?)));
     let queues = join_all(named.map(async |(name, url)| (name, queue_depth(&session.config, url).await)));
-    let (queues, (role, refusals), sweeps) =
-        join!(queues, Box::pin(permissions(&stack, stacks, session, place)), Box::pin(last_sweeps(session)));
-    Ok(Some(Installed { stack, nonsense, role, refusals, queues, sweeps }))
+    let (queues, (role, refusals), memories) =
+        join!(queues, Box::pin(permissions(&stack, stacks, session, place)), Box::pin(memories(session)));
+    Ok(Some(Installed { stack, nonsense, role, refusals, queues, memories }))
 }
 
 async fn permissions(
@@ -170,21 +169,16 @@ async fn permissions(
     (Ok(Some(arn)), Some(refused))
 }
 
-/// When each VPC of interest was last looked at as a whole.
-async fn last_sweeps(session: &Session) -> Reading<(VpcId, Read<Option<Timestamp>>)> {
+/// What is remembered of each VPC of interest.
+async fn memories(session: &Session) -> Reading<(VpcId, Read<Memory>)> {
     let cloud = match session.cloud() {
         Ok(cloud) => cloud,
         Err(error) => return unread(&error),
     };
     let Reading { found, gaps } = vpcs_of_interest(&cloud).await;
-    let swept = stream::iter(found).map(async |vpc| {
-        let swept = last_sweep(&cloud, &vpc).await;
-        (vpc, swept)
+    let memories = stream::iter(found).map(async |vpc| {
+        let memory = cloud.recall(&vpc, Some(&std::collections::BTreeSet::new())).await;
+        (vpc, memory)
     });
-    Reading { found: swept.buffered(AT_ONCE).collect().await, gaps }
-}
-
-async fn last_sweep(cloud: &impl Observe, vpc: &VpcId) -> Result<Option<Timestamp>, CloudError> {
-    let memory = cloud.recall(vpc, Some(&std::collections::BTreeSet::new())).await?;
-    Ok(memory.swept)
+    Reading { found: memories.buffered(AT_ONCE).collect().await, gaps }
 }

@@ -515,7 +515,7 @@ mod tests {
             role: Ok(Some(ROLE.into())),
             refusals: Some(Ok(refusals)),
             queues: Vec::new(),
-            sweeps: tagwire_core::observation::Reading::default(),
+            memories: tagwire_core::observation::Reading::default(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tagwire_aws::{QueueDepth, Stack};
-use tagwire_core::{id::VpcId, observation::Reading, policy::Mode};
+use tagwire_core::{id::VpcId, memory::Memory, observation::Reading, policy::Mode};
 use tagwire_engine::cloud::{CloudError, ErrorKind};
 
 use super::{
@@ -16,6 +16,7 @@ const STACK: &str = "stack";
 const VERSION: &str = "version";
 const MODE: &str = "mode";
 const LAST_SWEEP: &str = "last-sweep";
+const UNINSTALLING: &str = "uninstalling";
 /// From this many waiting messages on, a queue deserves a look: one message of the sweep stands for a whole VPC, and
 /// hundreds of events are taken at a time.
 const BACKLOG: u64 = 1000;
@@ -52,14 +53,28 @@ pub(super) fn judge(facts: &Facts, version: &str, place: &Place) -> Vec<Check> {
     );
     checks.extend(QUEUES.iter().filter_map(|name| backlog(name, depth(installed, name)?, &installed.stack, place)));
     checks.push(last_sweep(
-        &installed.sweeps,
+        &installed.memories,
         facts.now,
         facts.installation.policy.sweep_period,
         mode,
         &installed.stack,
         place,
     ));
+    checks.extend(uninstalling(&installed.memories, place));
     checks
+}
+
+/// Where a person asked for tagwire to be gone, and it is still installed.
+fn uninstalling(memories: &Reading<(VpcId, Read<Memory>)>, place: &Place) -> Option<Check> {
+    let marked = |(vpc, memory): &(VpcId, Read<Memory>)| {
+        let since = memory.as_ref().ok()?.uninstalling?;
+        Some(format!("{vpc} since {since}"))
+    };
+    let marked: Vec<String> = memories.found.iter().filter_map(marked).collect();
+    (!marked.is_empty()).then(|| {
+        let said = format!("tagwire is being uninstalled from {}: nothing is connected there", marked.join(", "));
+        Check::warning(UNINSTALLING, said, place.tagwire("uninstall --cancel"))
+    })
 }
 
 fn depth<'facts>(installed: &'facts Installed, output: &str) -> Option<&'facts Read<QueueDepth>> {
@@ -219,7 +234,7 @@ fn unread(name: &'static str, what: &str, error: &CloudError, stack: &Stack, pla
 }
 
 fn last_sweep(
-    sweeps: &Reading<(VpcId, Read<Option<Timestamp>>)>,
+    memories: &Reading<(VpcId, Read<Memory>)>,
     now: Timestamp,
     period: Duration,
     mode: Option<Mode>,
@@ -230,14 +245,14 @@ fn last_sweep(
         return Check::ok(LAST_SWEEP, "a dry run writes nothing down, so when the last sweep was cannot be told");
     }
     let mut oldest: Option<(Option<Timestamp>, &VpcId)> = None;
-    for (vpc, swept) in &sweeps.found {
-        match swept {
-            Ok(at) if oldest.is_none_or(|(before, _)| *at < before) => oldest = Some((*at, vpc)),
+    for (vpc, memory) in &memories.found {
+        match memory.as_ref().map(|memory| memory.swept) {
+            Ok(at) if oldest.is_none_or(|(before, _)| at < before) => oldest = Some((at, vpc)),
             Ok(_) => {}
             Err(error) => return Check::unread(LAST_SWEEP, &format!("when {vpc} was last swept"), error, place),
         }
     }
-    if let Some(gap) = sweeps.gaps.first() {
+    if let Some(gap) = memories.gaps.first() {
         return Check::gap(LAST_SWEEP, "when every VPC was last swept", gap, place);
     }
     let Some((at, vpc)) = oldest else {
@@ -255,7 +270,7 @@ fn last_sweep(
         return Check::warning(LAST_SWEEP, said, sweep);
     };
     let age = Duration::try_from(now.duration_since(at)).unwrap_or_default();
-    let of = count(sweeps.found.len(), "VPC");
+    let of = count(memories.found.len(), "VPC");
     let said = format!(
         "{vpc} was swept {} minutes ago ({at}), the longest of {of}; a sweep comes every {minutes} minutes",
         age.as_secs() / 60
@@ -295,7 +310,7 @@ mod tests {
             role: Ok(None),
             refusals: None,
             queues: Vec::new(),
-            sweeps: Reading::default(),
+            memories: Reading::default(),
         }
     }
 
@@ -438,7 +453,8 @@ mod tests {
         let now: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
         let at = |minutes: &i64| now - jiff::SignedDuration::from_mins(*minutes);
         let found = minutes.iter().enumerate();
-        let found = found.map(|(number, ago)| (vpc(&format!("vpc-{number}")), Ok(ago.as_ref().map(at)))).collect();
+        let memory = |ago: &Option<i64>| Memory { swept: ago.as_ref().map(at), ..Memory::default() };
+        let found = found.map(|(number, ago)| (vpc(&format!("vpc-{number}")), Ok(memory(ago)))).collect();
         let stack = stack("CREATE_COMPLETE", &[("SweepFunctionName", "sweep-1")]);
         last_sweep(&Reading::complete(found), now, Duration::from_mins(15), Some(Mode::Enforce), &stack, &place())
     }
@@ -462,12 +478,26 @@ mod tests {
     }
 
     #[test]
+    fn a_vpc_that_tagwire_is_to_be_gone_from_is_named_with_how_to_take_that_back() {
+        let since: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+        let memories = |uninstalling| {
+            let memory = Memory { uninstalling, ..Memory::default() };
+            Reading::complete(vec![(vpc("vpc-1"), Ok(memory)), (vpc("vpc-2"), Ok(Memory::default()))])
+        };
+        assert!(uninstalling(&memories(None), &place()).is_none());
+        let check = uninstalling(&memories(Some(since)), &place()).unwrap();
+        let said = "tagwire is being uninstalled from vpc-1 since 2026-01-01T12:00:00Z: nothing is connected there";
+        assert_eq!(plain(&check), (Level::Warning, said));
+        assert!(check.mend.unwrap().starts_with("tagwire uninstall --cancel --region "));
+    }
+
+    #[test]
     fn a_sweep_that_is_not_written_down_or_cannot_be_read_is_said_so() {
         let (now, stack) = (Timestamp::UNIX_EPOCH, stack("CREATE_COMPLETE", &[]));
-        let of = |sweeps: Reading<(VpcId, Read<Option<Timestamp>>)>, mode| {
-            last_sweep(&sweeps, now, Duration::from_mins(15), mode, &stack, &place())
+        let of = |memories: Reading<(VpcId, Read<Memory>)>, mode| {
+            last_sweep(&memories, now, Duration::from_mins(15), mode, &stack, &place())
         };
-        let dry = of(Reading::complete(vec![(vpc("vpc-1"), Ok(None))]), Some(Mode::DryRun));
+        let dry = of(Reading::complete(vec![(vpc("vpc-1"), Ok(Memory::default()))]), Some(Mode::DryRun));
         assert!(dry.level == Level::Ok && dry.said.contains("dry run"), "{dry:?}");
         let unread = of(Reading::complete(vec![(vpc("vpc-1"), denied())]), Some(Mode::Enforce));
         assert!(unread.level == Level::Warning && unread.said.starts_with("cannot tell when vpc-1"), "{unread:?}");

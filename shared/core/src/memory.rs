@@ -142,7 +142,7 @@ pub struct Memory {
     /// Since when tagwire is to be gone from the VPC: a person asked for it, and until that is taken back
     /// nothing is made there and everything owned is taken away.
     pub uninstalling: Option<Timestamp>,
-    /// When a sweep last looked at all of the VPC and could read everything there was.
+    /// When a sweep last looked at all of the VPC.
     pub swept: Option<Timestamp>,
 }
 

@@ -350,7 +350,7 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
     /// The plan's notes, and that the VPC was swept, if it was: by that a person sees that the schedule, the
     /// queue and this function do their work.
     fn with_sweep(&self, plan: &Plan, seen: &Observation) -> Vec<Note> {
-        let swept = self.batch.cause == Cause::Sweep && seen.scope == Scope::Vpc && seen.gaps().next().is_none();
+        let swept = self.batch.cause == Cause::Sweep && seen.scope == Scope::Vpc;
         plan.notes.iter().cloned().chain(swept.then_some(Note::Swept(seen.at))).collect()
     }
 
