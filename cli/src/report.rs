@@ -103,6 +103,7 @@ fn data(gathered: &Gathered) -> Value {
 fn instance(instance: &Instance) -> Value {
     json!({
         "id": instance.id,
+        "name": instance.name,
         "vpc": instance.interface.as_ref().map(|interface| &interface.vpc),
         "zone": instance.zone,
         "names": instance.wishes.connect.names().collect::<Vec<_>>(),
@@ -145,13 +146,18 @@ mod tests {
 
     #[test]
     fn the_page_holds_everything_and_names_nothing_elsewhere() {
-        let data = data(&gathered(
+        let mut gathered = gathered(
             "instance i-1 connect=orders
              instance i-2 connect=orders,billing
              db orders connect=orders
              pair orders 1 worn-by=i-1
              group web",
-        ));
+        );
+        gathered.survey.instances.found[0].name = Some("web-1".to_owned());
+        let data = data(&gathered);
+        let names: Vec<&Value> =
+            data["instances"].as_array().unwrap().iter().map(|instance| &instance["name"]).collect();
+        assert_eq!(names, [&json!("web-1"), &Value::Null]);
         let page = page(&data);
         assert_eq!(embedded(&page), data);
         assert!(!page.contains("{{"), "every place was filled");

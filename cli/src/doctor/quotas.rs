@@ -185,6 +185,7 @@ mod tests {
             groups: group_ids(groups),
         };
         Instance {
+            name: None,
             id: InstanceId::parse(format!("i-{number}")).unwrap(),
             interface: Some(interface),
             zone: None,

@@ -27,6 +27,8 @@ pub struct Interface {
 pub struct Instance {
     /// Its id.
     pub id: InstanceId,
+    /// What people call it: its `Name` tag. Nothing is decided by it.
+    pub name: Option<String>,
     /// The interface at device index 0. None once the instance is shutting down: AWS then no
     /// longer reports one, and there is nothing to connect.
     pub interface: Option<Interface>,

@@ -392,6 +392,7 @@ impl Reader {
         };
         let instance = Instance {
             id,
+            name: None,
             interface: (!line.flag("gone")).then_some(interface),
             zone: line.text("zone")?.map(|name| zone(&name)).transpose()?,
             wishes: line.wishes()?,

@@ -23,6 +23,9 @@ use crate::error::{Odd, required};
 const ALL_PROTOCOLS: &str = "-1";
 const TCP: &str = "tcp";
 
+/// The tag that the EC2 console shows as an instance's name.
+const NAME_KEY: &str = "Name";
+
 pub(super) fn instance(raw: &ec2::Instance, connect_key: &str) -> Result<Instance, Odd> {
     let id = InstanceId::parse(required(raw.instance_id(), "InstanceId")?)?;
     let state = raw.state().and_then(|state| state.name()).ok_or_else(|| Odd::lasting("State is missing"))?;
@@ -35,8 +38,10 @@ pub(super) fn instance(raw: &ec2::Instance, connect_key: &str) -> Result<Instanc
     };
     let zone = raw.placement().and_then(|placement| placement.availability_zone()).filter(|zone| !zone.is_empty());
     let tags = raw.tags().iter().map(|tag| (tag.key().unwrap_or_default(), tag.value().unwrap_or_default()));
+    let name = tags.clone().find(|(key, value)| *key == NAME_KEY && !value.is_empty());
     Ok(Instance {
         id,
+        name: name.map(|(_, value)| value.to_owned()),
         interface: interface.map(primary_interface).transpose()?,
         zone: zone.map(ZoneName::parse).transpose()?,
         wishes: Wishes::read(connect_key, tags),
@@ -279,6 +284,19 @@ mod tests {
             assert_eq!(instance.wishes.connect, ConnectTag::read(Some("one")));
             assert!(instance.wishes.blocked);
         }
+    }
+
+    #[test]
+    fn an_instance_is_called_by_its_name_tag_if_that_says_anything() {
+        let named = |tag: Option<Tag>| {
+            let mut raw = machine(InstanceStateName::Running, &[attached("eni-1", 0, None, "sg-1")]);
+            raw.tags.get_or_insert_default().extend(tag);
+            instance(&raw, "k").unwrap().name
+        };
+        assert_eq!(named(None), None);
+        assert_eq!(named(Some(Tag::builder().key("Name").value("web-1").build())).as_deref(), Some("web-1"));
+        assert_eq!(named(Some(Tag::builder().key("Name").value("").build())), None);
+        assert_eq!(named(Some(Tag::builder().key("name").value("web-1").build())), None);
     }
 
     #[test]

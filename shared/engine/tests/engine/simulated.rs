@@ -210,7 +210,8 @@ impl World {
             groups: [sg("web")].into(),
         };
         self.theirs.insert(interface.id.to_string(), [sg("web")].into());
-        let launched = Instance { id: id.clone(), interface: Some(interface), zone: None, wishes: wishes(names) };
+        let launched =
+            Instance { id: id.clone(), name: None, interface: Some(interface), zone: None, wishes: wishes(names) };
         self.instances.insert(id.clone(), launched);
         id
     }
