@@ -19,7 +19,7 @@ Examples:\n  \
 tagwire apply                                    # everything that is pending\n  \
 tagwire apply --instance i-0a1b2c3d              # what concerns one instance\n  \
 tagwire apply --yes --timeout 900                # for a program\n\n\
-This command changes nothing itself: it hands the plan to the connect function of the stack, which carries out\n\
+This command changes nothing itself: it hands the plan to the connect function of the stack, which carries out \
 that plan and no other. When what it sees has changed, it refuses, and the new plan is shown.\n\n\
 Exit codes: 0 done, nothing to do, or not agreed to; 1 error.";
 

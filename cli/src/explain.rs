@@ -30,7 +30,7 @@ Examples:\n  \
 tagwire explain i-0a1b2c3d cluster/orders   # why the two are connected, or are not, and what to change\n  \
 tagwire explain i-0a1b2c3d                  # every data store that the instance could reach\n  \
 tagwire explain sg-0a1b2c3d                 # why a group is there, and whether it may go\n\n\
-A condition is marked ok, FAILS (the reason), fails (it would fail as well), no (so it is, and nothing is wrong\n\
+A condition is marked ok, FAILS (the reason), fails (it would fail as well), no (so it is, and nothing is wrong \
 with that), - (it does not matter here) or ? (it could not be read).";
 
 #[derive(Args)]

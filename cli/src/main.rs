@@ -35,7 +35,7 @@ const READER_GONE: u8 = 141;
     long_about = "Connects EC2 instances to the data stores they use, by tag.\n\n\
         Credentials, Region and endpoints come from the standard AWS variables and files \
         (AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, ...) unless an option says otherwise.",
-    after_help = "Exit codes: 0 done or nothing to do, 1 error, 2 changes are pending (plan)."
+    after_help = "Exit codes: 0 done or nothing to do, 1 error, 2 changes are pending (plan, uninstall --plan)."
 )]
 struct Arguments {
     #[command(flatten)]

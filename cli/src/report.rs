@@ -37,7 +37,7 @@ Examples:\n  \
 tagwire report                                  # writes tagwire-report.html\n  \
 tagwire report --vpc vpc-0a1b2c3d -f orders.html\n  \
 tagwire report -f - > report.html\n\n\
-The page needs no network and no server: open it from the file, or send it to somebody. It names instances, data\n\
+The page needs no network and no server: open it from the file, or send it to somebody. It names instances, data \
 stores, groups and rules of the account.";
 
 #[derive(Args)]

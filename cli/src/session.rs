@@ -29,6 +29,7 @@ const READING_TIME: Duration = Duration::from_mins(5);
 
 /// Options of every command.
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Where, and as whom")]
 pub(crate) struct Global {
     /// The profile of the shared AWS configuration.
     #[arg(long, global = true)]

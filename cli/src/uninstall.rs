@@ -22,8 +22,8 @@ Examples:\n  \
 tagwire uninstall --plan        # what would be taken away\n  \
 tagwire uninstall               # have it taken away, before the stack is deleted\n  \
 tagwire uninstall --cancel      # go back to work\n\n\
-The connect function of the stack takes every group of tagwire's off and deletes it, and makes none any more, also\n\
-when events and sweeps come by. Connections that are open stay open until they are closed. What carries\n\
+The connect function of the stack takes every group of tagwire's off and deletes it, and makes none any more, also \
+when events and sweeps come by. Connections that are open stay open until they are closed. What carries \
 tagwire:hold is left as it is. Then delete the stack.\n\n\
 Exit codes: 0 done or not agreed to, 1 error or something is left, 2 changes are pending (--plan).";
 
