@@ -34,9 +34,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const SEND_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// What is asked of `connect` about one VPC.
-pub(crate) struct Job {
-    pub(crate) vpc: VpcId,
-    pub(crate) scope: Scope,
+struct Job {
+    vpc: VpcId,
+    scope: Scope,
     /// The lines that were agreed to.
     agreed: BTreeSet<String>,
     digest: PlanDigest,
@@ -56,6 +56,8 @@ struct Course {
     request: RequestId,
     sent: Instant,
     left: usize,
+    /// Whether connect has refused the very plan that is made here.
+    disagreed: bool,
 }
 
 /// The installation as it has to be for something to be carried out.
@@ -77,38 +79,34 @@ pub(crate) fn can_change(session: &Session) -> Result<()> {
     Ok(())
 }
 
-/// What a wish makes of what was seen, before it is planned: the same that `connect` makes of it.
-pub(crate) fn wished(mut seen: Observation, wish: Wish) -> Observation {
-    let at = seen.at;
-    if let Recall::Known(memory) = &mut seen.memory {
-        match wish {
-            Wish::Apply => {}
-            Wish::Uninstall => memory.uninstalling = Some(memory.uninstalling.unwrap_or(at)),
-            Wish::Reinstall => memory.uninstalling = None,
-        }
-    }
-    seen
-}
-
 /// Plans what a wish asks for in a scope.
+///
+/// # Errors
+/// When not all could be read: nothing is handed over then.
 pub(crate) async fn plan(session: &Session, vpc: &VpcId, scope: Scope, wish: Wish) -> Result<Planned> {
     let seen = session.observe(vpc, scope).await?;
     if let Some(gap) = seen.gaps().next() {
         bail!("not all of {vpc} could be read, so nothing is carried out there: {gap}");
     }
-    session.plan(wished(seen, wish))
+    wished(session, seen, wish)
+}
+
+/// Plans what a wish makes of what was seen.
+fn wished(session: &Session, mut seen: Observation, wish: Wish) -> Result<Planned> {
+    if let Recall::Known(memory) = &mut seen.memory {
+        memory.heed(wish, seen.at);
+    }
+    session.plan(seen)
 }
 
 impl Job {
     /// What a person agreed to.
-    pub(crate) fn new(scope: Scope, planned: &Planned) -> Self {
+    fn new(scope: Scope, planned: &Planned) -> Self {
         let (seen, checked) = planned;
         let plan = checked.plan();
         Self { vpc: seen.vpc.clone(), scope, agreed: plan.changes().into_iter().collect(), digest: plan.digest() }
     }
-}
 
-impl Job {
     /// Whether a plan holds nothing but what was agreed to: the very lines, or, when everything is to go or
     /// to come back, whatever serves that. A group can be deleted only when all have let it go, so more may
     /// become possible on the way.
@@ -125,7 +123,7 @@ impl Job {
 ///
 /// # Errors
 /// When there is nobody to ask.
-pub(crate) fn confirm(question: &str, word: &str) -> Result<bool> {
+fn confirm(question: &str, word: &str) -> Result<bool> {
     if !stdin().is_terminal() {
         bail!("standard input is no terminal, so nobody can be asked; give --yes to go ahead without being asked");
     }
@@ -141,12 +139,7 @@ pub(crate) fn confirm(question: &str, word: &str) -> Result<bool> {
 ///
 /// # Errors
 /// When something could not be sent or read, failed, or is not done in time.
-pub(crate) async fn carry_out(
-    session: &Session,
-    wish: Wish,
-    jobs: Vec<Job>,
-    timeout: Duration,
-) -> Result<Vec<Planned>> {
+async fn carry_out(session: &Session, wish: Wish, jobs: Vec<Job>, timeout: Duration) -> Result<Vec<Planned>> {
     let began = Instant::now();
     let total = jobs.iter().map(|job| job.agreed.len()).sum();
     let bar = progress::bar(total);
@@ -154,7 +147,7 @@ pub(crate) async fn carry_out(
     for job in jobs {
         let request = send(session, &job, wish).await?;
         let left = job.agreed.len();
-        courses.insert(job.vpc.clone(), Course { job, request, sent: Instant::now(), left });
+        courses.insert(job.vpc.clone(), Course { job, request, sent: Instant::now(), left, disagreed: false });
     }
     let mut changed = Vec::new();
     while !courses.is_empty() {
@@ -193,34 +186,56 @@ impl Course {
     /// Looks what became of the request, and of the VPC.
     async fn look(&mut self, session: &Session, wish: Wish, bar: &ProgressBar) -> Result<Option<End>> {
         let vpc = self.job.vpc.clone();
-        let Some(answer) = session.cloud()?.answer(&vpc, &self.request).await? else {
-            bar.set_message(format!("waiting for connect in {vpc}"));
-            return Ok(None);
+        let told = session.cloud()?.answer(&vpc, &self.request).await;
+        let answer = match told {
+            Ok(Some(answer)) => answer,
+            Ok(None) => {
+                bar.set_message(format!("waiting for connect in {vpc}"));
+                return Ok(None);
+            }
+            Err(error) if error.kind.passes() => {
+                bar.set_message(error.to_string());
+                return Ok(None);
+            }
+            Err(error) => return Err(error).with_context(|| unfollowed(&vpc)),
         };
         if let Some(why) = refusal(&answer) {
             bail!("{vpc}: {why} ({}): {}", answer.code, answer.said);
         }
         bar.set_message(format!("{vpc}: {}", answer.code));
-        let planned = plan(session, &vpc, self.job.scope.clone(), wish).await?;
+        let seen = session.observe(&vpc, self.job.scope.clone()).await?;
+        if let Some(gap) = seen.gaps().next() {
+            if gap.passing {
+                bar.set_message(gap.to_string());
+                return Ok(None);
+            }
+            bail!("{}: {gap}", unfollowed(&vpc));
+        }
+        let planned = wished(session, seen, wish)?;
         let rest = planned.1.plan().changes();
+        let refused = answer.code == "plan-changed";
         self.left = rest.len().min(self.left);
-        if rest.is_empty() {
+        // What was refused was not written down either, so a wish that outlasts its changes is sent again.
+        if rest.is_empty() && (wish == Wish::Apply || !refused) {
             return Ok(Some(End::Done));
         }
         if answer.code == "goes-on" {
             return Ok(None);
         }
-        if answer.code == "plan-changed" && planned.1.plan().digest() == self.job.digest {
+        let same = refused && planned.1.plan().digest() == self.job.digest;
+        if same && self.disagreed {
             bail!(
                 "{vpc}: connect carried out nothing, because it makes another plan of the same things (plan-changed): this command goes by other settings than the stack, or is of another version; see `tagwire doctor`"
             );
         }
+        // Once may be because something changed for a moment.
+        self.disagreed = same;
         let is_agreed = self.job.covers(wish, planned.1.plan());
-        if answer.code == "plan-changed" && !is_agreed {
+        if refused && !is_agreed {
             return Ok(Some(End::Changed(Box::new(planned))));
         }
         // What was agreed to and is not done is asked for again; what came up since is another matter.
-        if is_agreed && (answer.code == "plan-changed" || self.sent.elapsed() > SEND_AGAIN_AFTER) {
+        if is_agreed && (refused || self.sent.elapsed() > SEND_AGAIN_AFTER) {
             self.job.digest = planned.1.plan().digest();
             self.request = send(session, &self.job, wish).await?;
             self.sent = Instant::now();
@@ -229,6 +244,14 @@ impl Course {
         }
         Ok(None)
     }
+}
+
+/// Said when the work was handed over, and what became of it cannot be seen.
+fn unfollowed(vpc: &VpcId) -> String {
+    format!(
+        "the work in {vpc} was handed to connect, which goes on, but what became of it cannot be read; \
+         `tagwire plan` shows what is left"
+    )
 }
 
 /// Why a request came to nothing; none when it did not.

@@ -14,6 +14,7 @@ use crate::{
     observation::Gap,
     policy::Policy,
     tag::ConnectTag,
+    work::Wish,
 };
 
 /// What one connection joins: the unit in which removals are counted.
@@ -183,6 +184,16 @@ pub enum Note {
 }
 
 impl Memory {
+    /// What is remembered once a person's wish is heeded, which whoever plans for it goes by: the command
+    /// that shows the plan and the function that carries it out. Who asked first is remembered.
+    pub fn heed(&mut self, wish: Wish, now: Timestamp) {
+        match wish {
+            Wish::Apply => {}
+            Wish::Uninstall => self.uninstalling = Some(self.uninstalling.unwrap_or(now)),
+            Wish::Reinstall => self.uninstalling = None,
+        }
+    }
+
     /// Takes a note.
     pub fn note(&mut self, note: Note) {
         fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) {

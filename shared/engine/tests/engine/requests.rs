@@ -163,6 +163,29 @@ fn uninstalling_takes_everything_and_neither_events_nor_sweeps_bring_it_back() {
 }
 
 #[test]
+fn what_passes_by_itself_is_no_failure_of_what_was_asked_for() {
+    let mut site = site();
+    site.swept();
+    let digest = seen(&mut site, &Scope::Vpc, Wish::Uninstall);
+    let fault = Fault::Fails { kind: ErrorKind::InUse, with_effect: false };
+    site.change(|world| world.fail(When::Named { name: "delete_group", after: 0, times: usize::MAX }, fault));
+    site.connect(&[request(&site, &Scope::Vpc, Wish::Uninstall, Some(digest))]);
+    assert_eq!(codes(&site), ["left-to-sweep"], "{:#?}", answers(&site));
+    site.change(World::heal);
+    site.next_sweep();
+    assert!(is_gone(&site));
+    site.is_at_rest();
+
+    let denied = Fault::Fails { kind: ErrorKind::Denied, with_effect: false };
+    let mut site = self::site();
+    let digest = seen(&mut site, &Scope::Vpc, Wish::Apply);
+    site.change(|world| world.fail(When::Named { name: "create_group", after: 0, times: usize::MAX }, denied));
+    site.connect(&[request(&site, &Scope::Vpc, Wish::Apply, Some(digest))]);
+    assert_eq!(codes(&site), ["failed"]);
+    site.recovers();
+}
+
+#[test]
 fn a_plan_of_uninstalling_that_was_not_agreed_to_does_not_even_begin() {
     let site = site();
     site.swept();
