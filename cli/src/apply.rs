@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use tagwire_core::work::Wish;
+use tagwire_core::work::RequestKind;
 
 use crate::{
-    carry_out::{self, Manner, agree_and_carry_out, can_change},
+    follow::{self, Manner, agree_and_carry_out, can_change},
     output::print,
     plan::{Target, complete},
     session::{Global, Session},
@@ -39,7 +39,7 @@ pub(crate) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCod
     complete(&gaps, "the plan")?;
     let mut planned = Vec::new();
     for (vpc, scope) in scopes {
-        let plan = carry_out::plan(&session, &vpc, scope.clone(), Wish::Apply).await?;
+        let plan = follow::plan(&session, &vpc, scope.clone(), RequestKind::Apply).await?;
         if !plan.1.plan().is_empty() {
             planned.push((scope, plan));
         }
@@ -49,7 +49,7 @@ pub(crate) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCod
         return Ok(ExitCode::SUCCESS);
     }
     let question = "Have connect carry this out? Only yes is a yes:";
-    if agree_and_carry_out(&session, Wish::Apply, planned, arguments.manner, (question, "yes")).await? {
+    if agree_and_carry_out(&session, RequestKind::Apply, planned, arguments.manner, (question, "yes")).await? {
         print("Done: what is read back agrees.\n")?;
     }
     Ok(ExitCode::SUCCESS)

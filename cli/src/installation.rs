@@ -107,31 +107,31 @@ impl Overrides {
     /// # Errors
     /// When a parameter of the stack makes no sense, so that it is none of tagwire's.
     pub(crate) fn resolve(&self, stack: Option<&Stack>) -> Result<Installation> {
-        let said = Said { stack };
+        let message = Said { stack };
         let minutes =
-            |name| Ok::<_, anyhow::Error>(said.parameter::<u64>(name)?.map(|minutes| minutes.saturating_mul(60)));
-        let seconds = |chosen: Option<u64>, said: Option<u64>, usual: Duration| {
-            chosen.or(said).map_or(usual, Duration::from_secs)
+            |name| Ok::<_, anyhow::Error>(message.parameter::<u64>(name)?.map(|minutes| minutes.saturating_mul(60)));
+        let seconds = |chosen: Option<u64>, message: Option<u64>, usual: Duration| {
+            chosen.or(message).map_or(usual, Duration::from_secs)
         };
         let isolation_groups = match &self.isolation_group {
             Some(groups) => groups.iter().flatten().cloned().collect(),
-            None => said.groups()?,
+            None => message.groups()?,
         };
         let on = |chosen: Option<Switch>, name| {
-            Ok::<_, anyhow::Error>(chosen.or(said.parameter(name)?).is_some_and(|switch| switch == Switch::On))
+            Ok::<_, anyhow::Error>(chosen.or(message.parameter(name)?).is_some_and(|switch| switch == Switch::On))
         };
         let widest = CidrLimits {
-            widest_ipv4: self.widest_ipv4.or(said.parameter("WidestIpv4")?).unwrap_or(DEFAULT_WIDEST_IPV4),
-            widest_ipv6: self.widest_ipv6.or(said.parameter("WidestIpv6")?).unwrap_or(DEFAULT_WIDEST_IPV6),
+            widest_ipv4: self.widest_ipv4.or(message.parameter("WidestIpv4")?).unwrap_or(DEFAULT_WIDEST_IPV4),
+            widest_ipv6: self.widest_ipv6.or(message.parameter("WidestIpv6")?).unwrap_or(DEFAULT_WIDEST_IPV6),
         };
         let policy = Policy {
             interface_group_limit: self
                 .interface_group_limit
-                .or(said.parameter("InterfaceGroupLimit")?)
+                .or(message.parameter("InterfaceGroupLimit")?)
                 .unwrap_or(DEFAULT_INTERFACE_GROUP_LIMIT),
             max_disconnects: self
                 .max_disconnects
-                .or(said.parameter("MaxDisconnects")?)
+                .or(message.parameter("MaxDisconnects")?)
                 .unwrap_or(DEFAULT_MAX_DISCONNECTS),
             disconnect_window: seconds(
                 self.disconnect_window,
@@ -148,11 +148,11 @@ impl Overrides {
             tag_key: self
                 .tag_key
                 .clone()
-                .or(said.parameter("TagKey")?)
+                .or(message.parameter("TagKey")?)
                 .unwrap_or_else(|| DEFAULT_CONNECT_KEY.to_owned()),
             state_table: self.state_table.clone().or_else(|| of_stack("StateTableName")),
             policy,
-            mode: said.mode()?,
+            mode: message.mode()?,
         })
     }
 }

@@ -2,9 +2,9 @@
 //! by them.
 
 mod apply;
-mod carry_out;
 mod doctor;
 mod explain;
+mod follow;
 mod installation;
 mod manual;
 mod output;

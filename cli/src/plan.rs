@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use tagwire_core::{
     id::{InstanceId, StoreArn, VpcId},
-    observation::{Gap, Scope, Sighting},
+    observation::{Gap, Scope, StoreLookup},
 };
 use tagwire_engine::cloud::Observe;
 
@@ -102,11 +102,11 @@ async fn vpc_of_store(session: &Session, store: &StoreArn) -> Result<VpcId> {
     let cloud = session.cloud()?;
     let read = waiting("Looking for the data store", cloud.stores(&[store.clone()].into())).await;
     match (read.found.first(), read.gaps.first()) {
-        (Some(Sighting::Present(store)), _) => match &store.vpc {
+        (Some(StoreLookup::Found(store)), _) => match &store.vpc {
             Some(vpc) => Ok(vpc.clone()),
             None => bail!("{} is in no VPC (EC2-Classic was retired in 2022): restore it into one", store.arn),
         },
-        (Some(Sighting::Gone(_)), _) => {
+        (Some(StoreLookup::NotFound(_)), _) => {
             bail!("there is no data store {store}; give --vpc to look at what is left of it there")
         }
         (None, Some(gap)) => bail!("{store} cannot be read: {gap}"),

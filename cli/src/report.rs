@@ -106,7 +106,7 @@ fn instance(instance: &Instance) -> Value {
         "name": instance.name,
         "vpc": instance.interface.as_ref().map(|interface| &interface.vpc),
         "zone": instance.zone,
-        "names": instance.wishes.connect.names().collect::<Vec<_>>(),
+        "names": instance.settings.connect.names().collect::<Vec<_>>(),
     })
 }
 
@@ -119,7 +119,7 @@ fn store(store: &DataStore) -> Value {
         "zones": store.zones,
         "state": store.state,
         "ports": store.ports.map(|ports| ports.to_string()),
-        "names": store.wishes.connect.names().collect::<Vec<_>>(),
+        "names": store.settings.connect.names().collect::<Vec<_>>(),
     })
 }
 
@@ -150,7 +150,7 @@ mod tests {
             "instance i-1 connect=orders
              instance i-2 connect=orders,billing
              db orders connect=orders
-             pair orders 1 worn-by=i-1
+             pair orders 1 attached-to=i-1
              group web",
         );
         gathered.survey.instances.found[0].name = Some("web-1".to_owned());

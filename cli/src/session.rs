@@ -9,7 +9,7 @@ use tagwire_aws::{Aws, Caller, Identity, QueueUrls, SdkConfig, Settings, Stack, 
 use tagwire_core::{
     check::{CheckedPlan, check},
     id::{InstanceId, StoreArn, StoreKind, VpcId},
-    observation::{Observation, Reading, Scope, Sighting},
+    observation::{Observation, Reading, Scope, StoreLookup},
     plan::plan,
 };
 use tagwire_engine::{
@@ -169,9 +169,9 @@ impl Session {
     pub(crate) fn plan(&self, seen: Observation) -> Result<Planned> {
         let policy = &self.installation.policy;
         let checked = check(plan(&seen, policy), &seen, policy).map_err(|violations| {
-            let said: Vec<String> = violations.iter().map(ToString::to_string).collect();
+            let message: Vec<String> = violations.iter().map(ToString::to_string).collect();
             let vpc = &seen.vpc;
-            anyhow!("the plan for {vpc} breaks an invariant, which is a defect of tagwire: {}", said.join("; "))
+            anyhow!("the plan for {vpc} breaks an invariant, which is a defect of tagwire: {}", message.join("; "))
         })?;
         Ok((seen, checked))
     }
@@ -218,9 +218,9 @@ impl Session {
         let arns = arns.with_context(|| format!("{called:?} is no name of a data store"))?;
         let cloud = self.cloud()?;
         let read = waiting("Looking for the data store", cloud.stores(&arns)).await;
-        let found = read.found.iter().filter_map(|sighting| match sighting {
-            Sighting::Present(store) => Some(&store.arn),
-            Sighting::Gone(_) => None,
+        let found = read.found.iter().filter_map(|lookup| match lookup {
+            StoreLookup::Found(store) => Some(&store.arn),
+            StoreLookup::NotFound(_) => None,
         });
         let found: Vec<&StoreArn> = found.collect();
         match (found.as_slice(), read.gaps.first()) {

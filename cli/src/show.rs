@@ -23,7 +23,7 @@ pub(crate) const JSON_VERSION: u32 = 2;
 #[derive(Default)]
 struct Section {
     actions: Vec<Action>,
-    said: Vec<String>,
+    message: Vec<String>,
 }
 
 /// Lines for people, by VPC and store. Without everything read, nothing is said of absence: the error
@@ -42,7 +42,7 @@ pub(crate) fn text<'planned>(planned: impl IntoIterator<Item = &'planned Planned
             lines.push(format!("  {}", painted(HEADING, &store)));
             changes += section.actions.len();
             lines.extend(section.actions.iter().map(|action| format!("    {}", signed(action))));
-            lines.extend(section.said.iter().map(|said| format!("      {said}")));
+            lines.extend(section.message.iter().map(|message| format!("      {message}")));
         }
         held_back += plan.decisions.iter().filter(|of| matches!(of.verdict, Verdict::HeldBack(_))).count();
     }
@@ -67,16 +67,16 @@ fn sections(seen: &Observation, plan: &Plan) -> BTreeMap<Option<StoreArn>, Secti
         sections.entry(action.store.clone()).or_default().actions.push(action);
     }
     for decision in &plan.decisions {
-        let said = format!("{}: {}", decision.instance, verdict(&decision.verdict));
-        sections.entry(Some(decision.store.clone())).or_default().said.push(said);
+        let message = format!("{}: {}", decision.instance, verdict(&decision.verdict));
+        sections.entry(Some(decision.store.clone())).or_default().message.push(message);
     }
     for finding in &plan.findings {
         let store = store_of(seen, finding);
-        let said = match (&finding.subject, &store) {
+        let message = match (&finding.subject, &store) {
             (Subject::Store(_), Some(_)) => sentence(finding),
             _ => format!("{}: {}", finding.subject, sentence(finding)),
         };
-        sections.entry(store).or_default().said.push(said);
+        sections.entry(store).or_default().message.push(message);
     }
     sections
 }
@@ -180,7 +180,7 @@ mod tests {
             instance i-2
             instance i-3 connect=orders
             db orders connect=orders
-            pair orders 1 worn-by=i-1,i-2
+            pair orders 1 attached-to=i-1,i-2
             max 1
             wanted i-2 orders ago=30";
         let expected = "
@@ -193,18 +193,18 @@ vpc-1
       i-3: is being connected
 ";
         let world = World::read(world).unwrap();
-        let said = plain(&[planned(&world)], true);
-        assert!(said.starts_with(expected.trim_start()), "{said}");
+        let message = plain(&[planned(&world)], true);
+        assert!(message.starts_with(expected.trim_start()), "{message}");
         let summary = "2 changes are pending; 1 connection waits for a later window to be taken away.\n";
-        assert!(said.ends_with(summary), "{said}");
+        assert!(message.ends_with(summary), "{message}");
     }
 
     #[test]
     fn a_window_that_is_used_up_is_not_taken_for_nothing_to_do() {
-        let world = "instance i-1\ninstance i-2\ndb orders connect=orders\npair orders 1 worn-by=i-1,i-2\nmax 0";
-        let said = plain(&[planned(&World::read(world).unwrap())], true);
+        let world = "instance i-1\ninstance i-2\ndb orders connect=orders\npair orders 1 attached-to=i-1,i-2\nmax 0";
+        let message = plain(&[planned(&World::read(world).unwrap())], true);
         let summary = "\nNothing to change; 2 connections wait for a later window to be taken away.\n";
-        assert!(said.ends_with(summary), "{said}");
+        assert!(message.ends_with(summary), "{message}");
     }
 
     #[test]
@@ -228,7 +228,7 @@ vpc-1
     fn status_tags_are_written_and_taken_off() {
         assert_said(
             "instance i-1 status=\"connected: orders\"
-             instance i-2 connect=orders wears=default,ec2-rds-1
+             instance i-2 connect=orders groups=default,ec2-rds-1
              db orders connect=orders status=\"connected: i-2\"
              pair orders 1
              status-tags",
@@ -264,7 +264,7 @@ vpc-1
 
     #[test]
     fn programs_read_the_same_as_people() {
-        let world = "instance i-1\ninstance i-2\ndb orders connect=orders\npair orders 1 worn-by=i-1,i-2\nmax 1";
+        let world = "instance i-1\ninstance i-2\ndb orders connect=orders\npair orders 1 attached-to=i-1,i-2\nmax 1";
         let store = "arn:aws:rds:eu-central-1:123456789012:db:orders";
         let change = "detach sg-ec2-rds-1 from eni-1 of i-1: the instance has no connect tag (db/orders)";
         let expected = json!({ "version": 2, "vpcs": [{
@@ -309,8 +309,8 @@ vpc-1
             let ended = ends.map(|teardown| teardown.revoke.len() + teardown.delete.len());
             let silenced = plan.statuses.iter().filter(|status| status.text.is_none()).count();
             let away: usize = revoked.chain(detached).chain(left).chain(ended).sum::<usize>() + silenced;
-            let said = plain(std::slice::from_ref(&planned), true);
-            let signed = |sign: &str| said.lines().filter(|line| line.starts_with(sign)).count();
+            let message = plain(std::slice::from_ref(&planned), true);
+            let signed = |sign: &str| message.lines().filter(|line| line.starts_with(sign)).count();
             prop_assert_eq!(signed("    - "), away);
             prop_assert_eq!(signed("    - ") + signed("    + ") + signed("    ~ "), plan.changes().len());
         }

@@ -245,7 +245,7 @@ pub(crate) mod tests {
              db one connect=a
              cluster two connect=b
              replicationgroup two-more connect=a
-             pair one 1 worn-by=i-1",
+             pair one 1 attached-to=i-1",
         );
         let taken = all.connections.iter().filter(|row| filter.takes(row));
         taken.map(|row| format!("{} {}", row.client, row.store.short())).collect()

@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use tagwire_core::{group::Ownership, id::VpcId, observation::Scope, work::Wish};
+use tagwire_core::{group::Ownership, id::VpcId, observation::Scope, work::RequestKind};
 use tagwire_engine::cloud::{Groups, Observe};
 
 use crate::{
-    carry_out::{self, Manner, agree_and_carry_out, can_change},
+    follow::{self, Manner, agree_and_carry_out, can_change},
     output::{print, tell},
     plan::{CHANGES_PENDING, complete},
     progress::waiting,
@@ -46,12 +46,12 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCode> {
     let session = Session::open(global).await?;
     can_change(&session)?;
-    let wish = if arguments.cancel { Wish::Reinstall } else { Wish::Uninstall };
+    let kind = if arguments.cancel { RequestKind::CancelUninstall } else { RequestKind::Uninstall };
     let vpcs = session.vpcs(&arguments.vpc).await?;
     complete(&vpcs.gaps, "the plan")?;
     let mut planned = Vec::new();
     for vpc in vpcs.found {
-        let plan = carry_out::plan(&session, &vpc, Scope::Vpc, wish).await?;
+        let plan = follow::plan(&session, &vpc, Scope::Vpc, kind).await?;
         planned.push((Scope::Vpc, plan));
     }
     if planned.is_empty() {
@@ -64,16 +64,18 @@ pub(crate) async fn run(global: &Global, arguments: Arguments) -> Result<ExitCod
         return Ok(if pending { ExitCode::from(CHANGES_PENDING) } else { ExitCode::SUCCESS });
     }
     let account = session.identity().await?.account;
-    let question = match wish {
-        Wish::Reinstall => format!("Have everything connected again in account {account}? Type the account to agree:"),
-        Wish::Apply | Wish::Uninstall => {
+    let question = match kind {
+        RequestKind::CancelUninstall => {
+            format!("Have everything connected again in account {account}? Type the account to agree:")
+        }
+        RequestKind::Apply | RequestKind::Uninstall => {
             format!("Have every connection of tagwire's taken away in account {account}? Type the account to agree:")
         }
     };
-    if !agree_and_carry_out(&session, wish, planned, arguments.manner, (&question, &account)).await? {
+    if !agree_and_carry_out(&session, kind, planned, arguments.manner, (&question, &account)).await? {
         return Ok(ExitCode::SUCCESS);
     }
-    if wish == Wish::Reinstall {
+    if kind == RequestKind::CancelUninstall {
         print("tagwire is back at work: what is read back agrees.\n")?;
         return Ok(ExitCode::SUCCESS);
     }

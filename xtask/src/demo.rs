@@ -11,8 +11,8 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use tagwire_acceptance::{
-    CONNECT, Connection, Foreign, Kind, Launched, Rules, Site, Store, connection, foreign, interface_groups, is_write,
-    owned_groups, rules_of, store_groups,
+    CONNECT, Connection, Foreign, Installation, Kind, Launched, Rules, Store, connection, foreign, interface_groups,
+    is_write, owned_groups, rules_of, store_groups,
 };
 use tagwire_local_aws::{LeaseOptions, LocalAws};
 
@@ -64,30 +64,31 @@ struct Asking<'stores> {
 async fn show(aws: &LocalAws) -> Result<usize> {
     let functions = aws.stack().resources().values().filter(|resource| resource.kind == "AWS::Lambda::Function");
     say(&format!("Deployed template.yaml: {} functions.", functions.count()));
-    let site = Site::create(aws, 1).await?;
+    let installation = Installation::create(aws, 1).await?;
     let before = foreign(aws).await?;
-    let warehouse = site.store(Kind::Warehouse, "orders-warehouse", "orders").await?;
+    let warehouse = installation.store(Kind::RedshiftCluster, "orders-warehouse", "orders").await?;
     let stores = [
-        site.aurora("orders", "orders").await?,
-        site.postgres("orders-archive", "orders").await?,
+        installation.aurora("orders", "orders").await?,
+        installation.postgres("orders-archive", "orders").await?,
         warehouse.clone(),
-        site.store(Kind::ReplicationGroup, "orders-valkey", "orders-cache").await?,
-        site.store(Kind::CacheCluster, "orders-memcached", "orders-cache").await?,
-        site.store(Kind::ServerlessCache, "orders-serverless", "orders-cache").await?,
+        installation.store(Kind::ReplicationGroup, "orders-valkey", "orders-cache").await?,
+        installation.store(Kind::CacheCluster, "orders-memcached", "orders-cache").await?,
+        installation.store(Kind::ServerlessCache, "orders-serverless", "orders-cache").await?,
     ];
     let (databases, caches) = stores.split_at(3);
     aws.settle().await?;
     ensure!(owned_groups(aws).await?.is_empty(), "a pair was made although no instance needs one");
-    say(&format!("Made {} and in it, each with the default group only:", site.vpc));
+    say(&format!("Made {} and in it, each with the default group only:", installation.vpc));
     say("  tagwire:connect=orders         an Aurora cluster, a PostgreSQL instance, a Redshift cluster");
     say("  tagwire:connect=orders-cache   a Valkey replication group, a Memcached cluster, a serverless cache");
 
     aws.forget_calls();
     let launched_at = Instant::now();
-    let app = Asking { instance: site.launch(Some("orders")).await?, stores: databases.iter().collect() };
-    let web = Asking { instance: site.launch(Some("orders-cache")).await?, stores: caches.iter().collect() };
-    let all = Asking { instance: site.launch(Some("orders orders-cache")).await?, stores: stores.iter().collect() };
-    let untagged = site.launch(None).await?;
+    let app = Asking { instance: installation.launch(Some("orders")).await?, stores: databases.iter().collect() };
+    let web = Asking { instance: installation.launch(Some("orders-cache")).await?, stores: caches.iter().collect() };
+    let all =
+        Asking { instance: installation.launch(Some("orders orders-cache")).await?, stores: stores.iter().collect() };
+    let untagged = installation.launch(None).await?;
     say("Launched four instances: one asks for orders, one for orders-cache, one for both, one for nothing.");
 
     let mut rows =
@@ -113,7 +114,7 @@ async fn show(aws: &LocalAws) -> Result<usize> {
     let none = ["-", "-", "-", "-", "left alone"].map(str::to_owned);
     let [store, instance_side, store_side, port, took] = none;
     rows.push([untagged.id.clone(), store, instance_side, store_side, port, took]);
-    verify(aws, &site, &untagged, &stores, &before).await?;
+    verify(aws, &installation, &untagged, &stores, &before).await?;
 
     say("");
     table(&rows);
@@ -129,16 +130,16 @@ async fn show(aws: &LocalAws) -> Result<usize> {
         say(&format!("  {count:>3}  {call}"));
     }
     say("The default group and its rules are untouched.");
-    again(aws, &site).await?;
+    again(aws, &installation).await?;
     say("A sweep over the whole VPC changed nothing.");
 
     let group = let_laptop_in(aws, &warehouse).await?;
     say(&format!(
         "Tagged the warehouse tagwire:allow-cidr={LAPTOP}: the group {group} lets the laptop in, and nobody else."
     ));
-    take_away(aws, &site, &web, &before).await?;
+    take_away(aws, &installation, &web, &before).await?;
     say(&format!("Took the tag off {}: it reaches no cache any more, and nothing else changed.", web.instance.id));
-    again(aws, &site).await?;
+    again(aws, &installation).await?;
     say("Another sweep changed nothing.");
 
     let refused = refused.first().context("nothing was refused")?;
@@ -187,8 +188,8 @@ async fn tagwire(aws: &LocalAws, arguments: &[&str]) -> Result<String> {
     let mut command = tokio::process::Command::new(&program);
     let ran = command.args(arguments).env_clear().envs(aws.function_environment()).output().await;
     let ran = ran.with_context(|| format!("starting {}", program.display()))?;
-    let said = String::from_utf8_lossy(&ran.stderr);
-    ensure!(ran.status.success(), "tagwire {arguments:?} ended with {}: {said}", ran.status);
+    let message = String::from_utf8_lossy(&ran.stderr);
+    ensure!(ran.status.success(), "tagwire {arguments:?} ended with {}: {message}", ran.status);
     Ok(String::from_utf8_lossy(&ran.stdout).into_owned())
 }
 
@@ -237,7 +238,7 @@ async fn wait_for(
         }
         if since.elapsed() > PATIENCE {
             let on_instance = interface_groups(aws, &instance.interface).await?;
-            bail!("{} does not reach {} after {PATIENCE:?}: it wears {on_instance:?}", instance.id, store.arn);
+            bail!("{} does not reach {} after {PATIENCE:?}: it has {on_instance:?}", instance.id, store.arn);
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
@@ -256,18 +257,18 @@ async fn what_fits<'stores>(
             None => refused.push(*store),
         }
     }
-    let worn = interface_groups(aws, &asking.instance.interface).await?;
-    ensure!(worn.len() == INTERFACE_GROUPS, "{} wears {worn:?}", asking.instance.id);
+    let attached = interface_groups(aws, &asking.instance.interface).await?;
+    ensure!(attached.len() == INTERFACE_GROUPS, "{} has {attached:?}", asking.instance.id);
     ensure!(fits.len() == INTERFACE_GROUPS - 1, "{} reaches {} stores", asking.instance.id, fits.len());
     let records = aws.records().await?;
     for store in &refused {
-        let said = records.iter().any(|line| {
+        let message = records.iter().any(|line| {
             line["record"] == "decision"
                 && line["instance"] == asking.instance.id.as_str()
                 && line["store"] == store.arn.as_str()
                 && line["code"] == "interface-group-limit"
         });
-        ensure!(said, "nobody says why {} does not reach {}", asking.instance.id, store.arn);
+        ensure!(message, "nobody says why {} does not reach {}", asking.instance.id, store.arn);
     }
     Ok((fits, refused))
 }
@@ -277,7 +278,7 @@ async fn why_left_alone(aws: &LocalAws, instance: &Launched) -> Result<String> {
     let records = aws.records().await?;
     let line = records
         .iter()
-        .find(|line| line["record"] == "outcome" && line["about"] == instance.id.as_str())
+        .find(|line| line["record"] == "outcome" && line["subject"] == instance.id.as_str())
         .with_context(|| format!("no function logged an outcome about {}", instance.id))?;
     let text = |key: &str| line.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     ensure!(text("code") == "not-opted-in", "{} was not left alone for want of a tag: {line}", instance.id);
@@ -296,7 +297,7 @@ fn calls(aws: &LocalAws) -> BTreeMap<String, usize> {
 /// Everything that must be so, read back with clients of the demo's own.
 async fn verify(
     aws: &LocalAws,
-    site: &Site<'_>,
+    installation: &Installation<'_>,
     untagged: &Launched,
     stores: &[Store],
     before: &Foreign,
@@ -311,7 +312,7 @@ async fn verify(
     expected.extend(["redshift-ec2-1", "ec2-redshift-1"].map(str::to_owned));
     ensure!(owned == expected, "tagwire owns the groups {owned:?}, not {expected:?}");
     let on_untagged = interface_groups(aws, &untagged.interface).await?;
-    ensure!(on_untagged == [site.default_group.clone()].into(), "{} wears {on_untagged:?}", untagged.id);
+    ensure!(on_untagged == [installation.default_group.clone()].into(), "{} has {on_untagged:?}", untagged.id);
     for store in stores {
         ensure!(connection(aws, untagged, store).await?.is_none(), "{} reaches {}", untagged.id, store.arn);
     }
@@ -345,23 +346,28 @@ async fn name_of(aws: &LocalAws, group: &str) -> Result<String> {
 }
 
 /// Takes an instance's tag off and waits until it reaches nothing any more.
-async fn take_away(aws: &LocalAws, site: &Site<'_>, asking: &Asking<'_>, before: &Foreign) -> Result<()> {
+async fn take_away(
+    aws: &LocalAws,
+    installation: &Installation<'_>,
+    asking: &Asking<'_>,
+    before: &Foreign,
+) -> Result<()> {
     aws.untag(&asking.instance.arn(), CONNECT).await?;
     aws.settle().await?;
-    let worn = interface_groups(aws, &asking.instance.interface).await?;
-    ensure!(worn == [site.default_group.clone()].into(), "{} still wears {worn:?}", asking.instance.id);
+    let attached = interface_groups(aws, &asking.instance.interface).await?;
+    ensure!(attached == [installation.default_group.clone()].into(), "{} still has {attached:?}", asking.instance.id);
     unchanged(aws, before).await
 }
 
 /// A sweep that finds nothing to do.
-async fn again(aws: &LocalAws, site: &Site<'_>) -> Result<()> {
+async fn again(aws: &LocalAws, installation: &Installation<'_>) -> Result<()> {
     aws.forget_calls();
     let swept = aws.sweep().await?;
     let vpcs = swept.get("vpcs").and_then(Value::as_array);
     ensure!(
-        vpcs.is_some_and(|vpcs| vpcs.contains(&Value::from(site.vpc.as_str()))),
+        vpcs.is_some_and(|vpcs| vpcs.contains(&Value::from(installation.vpc.as_str()))),
         "the sweep passed {} over: {swept}",
-        site.vpc
+        installation.vpc
     );
     aws.settle().await?;
     let writes: Vec<String> = aws.calls().into_iter().filter(is_write).map(|call| call.action).collect();

@@ -32,7 +32,7 @@ pub(super) fn credentials(caller: &Caller) -> Check {
         Ok(Identity { account, arn }) => Check::ok(NAME, format!("{arn} in account {account}")),
         Err(error) if error.kind == ErrorKind::Denied => {
             // Of a Region that is switched off AWS says the same as of a key that nobody has.
-            let said = match error.code.as_str() {
+            let message = match error.code.as_str() {
                 "no-credentials" => "no credentials were found, so nothing else was looked at".to_owned(),
                 _ => format!(
                     "AWS accepts no credentials of yours in {}, so nothing else was looked at: {error}",
@@ -43,7 +43,7 @@ pub(super) fn credentials(caller: &Caller) -> Check {
                 || "aws configure".to_owned(),
                 |profile| format!("aws sso login --profile {}", quoted(profile)),
             );
-            Check::failure(NAME, said, command)
+            Check::failure(NAME, message, command)
         }
         Err(error) => Check::unread(NAME, "who is calling", error, place),
     }
@@ -59,13 +59,13 @@ pub(super) fn region(status: &Read<Option<String>>, place: &Place) -> Check {
     let region = &place.region;
     match status {
         Ok(Some(status)) if status == "not-opted-in" => {
-            let said = format!("{region} is switched off in account {}", place.account());
-            Check::failure(NAME, said, place.aws(&format!("account enable-region --region-name {}", quoted(region))))
+            let message = format!("{region} is switched off in account {}", place.account());
+            Check::failure(NAME, message, place.aws(&format!("account enable-region --region-name {}", quoted(region))))
         }
         Ok(Some(status)) => Check::ok(NAME, format!("{region} is switched on ({status})")),
         Ok(None) => {
-            let said = format!("AWS has no Region {region} in this partition");
-            Check::failure(NAME, said, "aws ec2 describe-regions --query 'Regions[].RegionName' --region us-east-1")
+            let message = format!("AWS has no Region {region} in this partition");
+            Check::failure(NAME, message, "aws ec2 describe-regions --query 'Regions[].RegionName' --region us-east-1")
         }
         Err(error) => Check::unread(NAME, &format!("whether {region} is switched on"), error, place),
     }
@@ -84,18 +84,18 @@ pub(super) fn platform(platform: &Read<Platform>, place: &Place) -> Check {
     match (has("VPC") || supported.is_empty(), has("EC2")) {
         (true, false) => Check::ok(NAME, format!("VPC, with {default}")),
         (true, true) => {
-            let said = format!(
+            let message = format!(
                 "VPC and EC2-Classic, which AWS retired in 2022, with {default}: what is in no VPC cannot be connected"
             );
             let query = "--query 'Reservations[].Instances[?!VpcId].InstanceId' --output text";
-            Check::warning(NAME, said, place.aws(&format!("ec2 describe-instances {query}")))
+            Check::warning(NAME, message, place.aws(&format!("ec2 describe-instances {query}")))
         }
         (false, _) => {
-            let said = format!(
+            let message = format!(
                 "instances can be launched into {} only, and tagwire connects nothing outside a VPC",
                 supported.join(", ")
             );
-            Check::failure(NAME, said, place.aws("ec2 create-default-vpc"))
+            Check::failure(NAME, message, place.aws("ec2 create-default-vpc"))
         }
     }
 }
@@ -107,7 +107,7 @@ fn check_of(store: &StoreArn) -> &'static str {
         StoreKind::ReplicationGroup | StoreKind::CacheCluster | StoreKind::ServerlessCache => {
             "service-linked-role-elasticache"
         }
-        StoreKind::Warehouse => "service-linked-role-redshift",
+        StoreKind::RedshiftCluster => "service-linked-role-redshift",
     }
 }
 
@@ -130,12 +130,12 @@ pub(super) fn service_role(
     if tagged == 0 {
         return Check::ok(check, format!("{role} is missing, and no data store of {service} carries the connect tag"));
     }
-    let said = format!(
+    let message = format!(
         "{role} is missing and {} of {service} {} the connect tag: {service} manages no interface without it",
         count(tagged, "data store"),
         if tagged == 1 { "carries" } else { "carry" },
     );
-    Check::warning(check, said, place.aws(&format!("iam create-service-linked-role --aws-service-name {principal}")))
+    Check::warning(check, message, place.aws(&format!("iam create-service-linked-role --aws-service-name {principal}")))
 }
 
 /// What tagwire's tags are set on.
@@ -168,21 +168,21 @@ pub(super) fn tag_policy(
         place.aws(&command)
     };
     let Ok(policy) = serde_json::from_str::<Value>(policy) else {
-        let said = "cannot tell whether the tag policy in effect refuses tagwire's tags, because it is no JSON";
+        let message = "cannot tell whether the tag policy in effect refuses tagwire's tags, because it is no JSON";
         return Check::warning(
             TAG_POLICY,
-            said,
+            message,
             place.aws("organizations describe-effective-policy --policy-type TAG_POLICY"),
         );
     };
     for key in [connect_key, MANAGED_BY_KEY, STORE_ID_KEY, STORE_ARN_KEY, SIDE_KEY, STATUS_KEY] {
         let Some(asked) = enforced(&policy, key) else { continue };
         if asked.key != key {
-            let said = format!(
+            let message = format!(
                 "the tag policy in effect enforces the key {} and refuses {key}: have the organization change it",
                 asked.key
             );
-            return Check::warning(TAG_POLICY, said, find());
+            return Check::warning(TAG_POLICY, message, find());
         }
         if asked.values.is_empty() || asked.values.iter().any(|value| value == "*") {
             continue;
@@ -200,11 +200,11 @@ pub(super) fn tag_policy(
                 return Check::warning(TAG_POLICY, format!("{only}, so other connection names are refused"), find());
             }
             (_, [first, ..]) => {
-                let said = format!(
+                let message = format!(
                     "{only}, and refuses {} in use, {first} among them",
                     count(refused.len(), "connection name")
                 );
-                return Check::warning(TAG_POLICY, said, find());
+                return Check::warning(TAG_POLICY, message, find());
             }
             (number, []) => {
                 return Check::ok(
@@ -234,7 +234,7 @@ fn enforced(policy: &Value, key: &str) -> Option<Asked> {
 }
 
 fn names(instances: &Reading<Instance>, stores: &Reading<TaggedStore>) -> BTreeSet<ConnectionName> {
-    let of_instances = instances.found.iter().map(|instance| &instance.wishes.connect);
+    let of_instances = instances.found.iter().map(|instance| &instance.settings.connect);
     let tags = of_instances.chain(stores.found.iter().map(|store| &store.connect));
     let names = tags.filter_map(|tag| match tag {
         ConnectTag::Names(names) => Some(names),
@@ -274,7 +274,7 @@ mod tests {
     fn gap() -> Gap {
         Gap {
             reading: "tag:GetResources on it".into(),
-            said: "ThrottledException: slow".into(),
+            message: "ThrottledException: slow".into(),
             passing: true,
             soon: true,
         }
@@ -295,14 +295,14 @@ mod tests {
 
         let refused = Err(error(ErrorKind::Denied, "sts:GetCallerIdentity", "ExpiredToken"));
         let check = credentials(&caller(refused.clone()));
-        assert!(check.level == Level::Failure && check.said.contains("ExpiredToken"), "{check:?}");
-        assert_eq!(check.mend.as_deref(), Some("aws configure"));
+        assert!(check.level == Level::Failure && check.message.contains("ExpiredToken"), "{check:?}");
+        assert_eq!(check.fix.as_deref(), Some("aws configure"));
         assert!(!may_go_on(&refused));
         let none = Err(error(ErrorKind::Denied, "sts:GetCallerIdentity", "no-credentials"));
         let check = credentials(&caller(none));
         assert_eq!(plain(&check), (Level::Failure, "no credentials were found, so nothing else was looked at"));
         let of_profile = Caller { place: Place { profile: Some("ops".into()), ..place() }, identity: refused };
-        assert_eq!(credentials(&of_profile).mend.as_deref(), Some("aws sso login --profile ops"));
+        assert_eq!(credentials(&of_profile).fix.as_deref(), Some("aws sso login --profile ops"));
 
         let slow = Err(error(ErrorKind::Throttled, "sts:GetCallerIdentity", "Throttling"));
         assert_eq!(credentials(&caller(slow.clone())).level, Level::Warning);
@@ -312,16 +312,16 @@ mod tests {
     #[test]
     fn a_region_has_to_be_set_be_there_and_be_switched_on() {
         assert_eq!(
-            (no_region().level, no_region().mend.as_deref()),
+            (no_region().level, no_region().fix.as_deref()),
             (Level::Failure, Some("export AWS_REGION=us-east-1"))
         );
         assert_eq!(region(&Ok(Some("opted-in".into())), &place()).level, Level::Ok);
         let off = region(&Ok(Some("not-opted-in".into())), &place());
         assert_eq!(plain(&off), (Level::Failure, "eu-west-1 is switched off in account 123456789012"));
-        assert_eq!(off.mend.as_deref(), Some("aws account enable-region --region-name eu-west-1 --region eu-west-1"));
+        assert_eq!(off.fix.as_deref(), Some("aws account enable-region --region-name eu-west-1 --region eu-west-1"));
         assert_eq!(region(&Ok(None), &place()).level, Level::Failure);
         let unread = region(&Err(denied("ec2:DescribeRegions")), &place());
-        assert!(unread.level == Level::Warning && unread.said.contains("ec2:DescribeRegions"), "{unread:?}");
+        assert!(unread.level == Level::Warning && unread.message.contains("ec2:DescribeRegions"), "{unread:?}");
     }
 
     #[test]
@@ -334,10 +334,10 @@ mod tests {
         assert_eq!(read(&[], None).level, Level::Ok);
         assert_eq!(plain(&read(&["VPC"], None)), (Level::Ok, "VPC, with no default VPC"));
         let both = read(&["EC2", "VPC"], None);
-        assert!(both.level == Level::Warning && both.mend.unwrap().contains("[?!VpcId]"));
+        assert!(both.level == Level::Warning && both.fix.unwrap().contains("[?!VpcId]"));
         let classic = read(&["EC2"], None);
         assert_eq!(classic.level, Level::Failure);
-        assert_eq!(classic.mend.as_deref(), Some("aws ec2 create-default-vpc --region eu-west-1"));
+        assert_eq!(classic.fix.as_deref(), Some("aws ec2 create-default-vpc --region eu-west-1"));
         assert_eq!(platform(&Err(denied("ec2:DescribeAccountAttributes")), &place()).level, Level::Warning);
     }
 
@@ -355,18 +355,18 @@ mod tests {
         let tagged = Reading { found: kinds.map(|kind| store(kind, "orders")).into(), gaps: vec![gap()] };
         let missing = service_role(rds, &Ok(false), &tagged, &place());
         assert_eq!(missing.level, Level::Warning);
-        assert!(missing.said.contains("2 data stores of RDS carry"), "{}", missing.said);
+        assert!(missing.message.contains("2 data stores of RDS carry"), "{}", missing.message);
         assert_eq!(
-            missing.mend.as_deref(),
+            missing.fix.as_deref(),
             Some("aws iam create-service-linked-role --aws-service-name rds.amazonaws.com --region eu-west-1")
         );
         let one = service_role(elasticache, &Ok(false), &tagged, &place());
-        assert!(one.level == Level::Warning && one.said.contains("1 data store of ElastiCache carries"), "{one:?}");
+        assert!(one.level == Level::Warning && one.message.contains("1 data store of ElastiCache carries"), "{one:?}");
         let unsure = service_role(redshift, &Ok(false), &tagged, &place());
-        assert!(unsure.level == Level::Warning && unsure.said.contains("ThrottledException"), "{unsure:?}");
-        assert_eq!(unsure.mend.as_deref(), Some("tagwire doctor --region eu-west-1"));
+        assert!(unsure.level == Level::Warning && unsure.message.contains("ThrottledException"), "{unsure:?}");
+        assert_eq!(unsure.fix.as_deref(), Some("tagwire doctor --region eu-west-1"));
         let unread = service_role(redshift, &Err(denied("iam:GetRole")), &none, &place());
-        assert!(unread.level == Level::Warning && unread.said.contains("iam:GetRole"), "{unread:?}");
+        assert!(unread.level == Level::Warning && unread.message.contains("iam:GetRole"), "{unread:?}");
     }
 
     fn judged(policy: &Value, used: &[&str]) -> Check {
@@ -385,7 +385,7 @@ mod tests {
         assert_eq!(plain(&of(Ok(TagPolicy::NoOrganization))), (Level::Ok, "the account belongs to no organization"));
         assert_eq!(of(Ok(TagPolicy::None)).level, Level::Ok);
         let unread = of(Err(denied("organizations:DescribeEffectivePolicy")));
-        assert!(unread.level == Level::Warning && unread.said.contains("DescribeEffectivePolicy"), "{unread:?}");
+        assert!(unread.level == Level::Warning && unread.message.contains("DescribeEffectivePolicy"), "{unread:?}");
         assert_eq!(of(Ok(TagPolicy::Effective("no JSON".into()))).level, Level::Warning);
     }
 
@@ -406,9 +406,9 @@ mod tests {
     #[test]
     fn a_policy_that_refuses_the_key_or_names_in_use_deserves_a_look() {
         let case = judged(&rule("Tagwire:Connect", &[], &["rds:*"]), &[]);
-        assert!(case.level == Level::Warning && case.said.contains("refuses tagwire:connect"), "{case:?}");
+        assert!(case.level == Level::Warning && case.message.contains("refuses tagwire:connect"), "{case:?}");
         assert_eq!(
-            case.mend.as_deref(),
+            case.fix.as_deref(),
             Some(
                 "aws organizations list-policies-for-target --target-id 123456789012 --filter TAG_POLICY --region eu-west-1"
             )
@@ -424,14 +424,14 @@ mod tests {
         );
         let refused = judged(&some, &["orders billing", "team-1"]);
         assert!(
-            refused.level == Level::Warning && refused.said.contains("refuses 1 connection name in use, billing"),
+            refused.level == Level::Warning && refused.message.contains("refuses 1 connection name in use, billing"),
             "{refused:?}"
         );
         let held = judged(&some, &["orders", "team-1"]);
-        assert!(held.level == Level::Ok && held.said.contains("2 connection names in use"), "{held:?}");
+        assert!(held.level == Level::Ok && held.message.contains("2 connection names in use"), "{held:?}");
         let own = json!({ "tags": { "tagwire:managed-by": { "tag_key": "tagwire:managed-by", "tag_value": ["me"], "enforced_for": ["ec2:security-group"] } } });
         let own = judged(&own, &[]);
-        assert!(own.level == Level::Warning && own.said.contains("tagwire:managed-by only me"), "{own:?}");
+        assert!(own.level == Level::Warning && own.message.contains("tagwire:managed-by only me"), "{own:?}");
     }
 
     #[test]

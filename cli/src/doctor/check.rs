@@ -36,39 +36,39 @@ pub(super) struct Check {
     /// How well it is.
     pub(super) level: Level,
     /// What was found, in one sentence.
-    pub(super) said: String,
+    pub(super) message: String,
     /// The command that mends it, for a shell.
-    pub(super) mend: Option<String>,
+    pub(super) fix: Option<String>,
 }
 
 impl Check {
     /// What AWS says may come in several lines; a check is one.
-    fn new(name: &'static str, level: Level, said: &str, mend: Option<String>) -> Self {
-        let words: Vec<&str> = said.split_whitespace().collect();
-        Self { name, level, said: words.join(" "), mend }
+    fn new(name: &'static str, level: Level, message: &str, fix: Option<String>) -> Self {
+        let words: Vec<&str> = message.split_whitespace().collect();
+        Self { name, level, message: words.join(" "), fix }
     }
 
-    pub(super) fn ok(name: &'static str, said: impl AsRef<str>) -> Self {
-        Self::new(name, Level::Ok, said.as_ref(), None)
+    pub(super) fn ok(name: &'static str, message: impl AsRef<str>) -> Self {
+        Self::new(name, Level::Ok, message.as_ref(), None)
     }
 
-    pub(super) fn warning(name: &'static str, said: impl AsRef<str>, mend: impl Into<String>) -> Self {
-        Self::new(name, Level::Warning, said.as_ref(), Some(mend.into()))
+    pub(super) fn warning(name: &'static str, message: impl AsRef<str>, fix: impl Into<String>) -> Self {
+        Self::new(name, Level::Warning, message.as_ref(), Some(fix.into()))
     }
 
-    pub(super) fn failure(name: &'static str, said: impl AsRef<str>, mend: impl Into<String>) -> Self {
-        Self::new(name, Level::Failure, said.as_ref(), Some(mend.into()))
+    pub(super) fn failure(name: &'static str, message: impl AsRef<str>, fix: impl Into<String>) -> Self {
+        Self::new(name, Level::Failure, message.as_ref(), Some(fix.into()))
     }
 
     /// Something that nobody could tell.
     pub(super) fn unread(name: &'static str, what: &str, error: &CloudError, place: &Place) -> Self {
-        Self::warning(name, format!("cannot tell {what}, because {error}"), place.mend_reading(error.kind))
+        Self::warning(name, format!("cannot tell {what}, because {error}"), place.fix_reading(error.kind))
     }
 
     /// Something that could be told in part only.
     pub(super) fn gap(name: &'static str, what: &str, gap: &Gap, place: &Place) -> Self {
-        let mend = if gap.passing { place.again() } else { place.let_read() };
-        Self::warning(name, format!("cannot tell {what}, because of {gap}"), mend)
+        let fix = if gap.passing { place.again() } else { place.let_read() };
+        Self::warning(name, format!("cannot tell {what}, because of {gap}"), fix)
     }
 }
 
@@ -157,7 +157,7 @@ impl Place {
     }
 
     /// What makes a reading possible that failed.
-    fn mend_reading(&self, kind: ErrorKind) -> String {
+    fn fix_reading(&self, kind: ErrorKind) -> String {
         if kind == ErrorKind::Denied { self.let_read() } else { self.again() }
     }
 
@@ -213,14 +213,14 @@ pub(super) mod tests {
             call,
             resource: "it".to_owned(),
             code: code.to_owned(),
-            message: "said".to_owned(),
+            message: "message".to_owned(),
             request_id: Some("r-1".to_owned()),
         }
     }
 
     /// A check without its command.
     pub(crate) fn plain(check: &Check) -> (Level, &str) {
-        (check.level, check.said.as_str())
+        (check.level, check.message.as_str())
     }
 
     #[test]
@@ -239,7 +239,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_denied_is_mended_for_the_one_who_asked() {
+    fn what_is_denied_is_fixed_for_the_one_who_asked() {
         for (arn, command) in [
             ("arn:aws:sts::1:assumed-role/ops/me", "aws iam put-role-policy --role-name ops "),
             ("arn:aws:iam::1:user/me", "aws iam put-user-policy --user-name me "),
@@ -248,8 +248,11 @@ pub(super) mod tests {
             ("arn:aws:iam::1:root", "aws iam create-policy "),
         ] {
             let identity = Some(Identity { account: "1".to_owned(), arn: arn.to_owned() });
-            let said = Place { identity, ..place() }.let_read();
-            assert!(said.starts_with(command) && said.contains("file://docs/policies/read-only.json"), "{arn}: {said}");
+            let message = Place { identity, ..place() }.let_read();
+            assert!(
+                message.starts_with(command) && message.contains("file://docs/policies/read-only.json"),
+                "{arn}: {message}"
+            );
         }
     }
 
@@ -265,17 +268,17 @@ pub(super) mod tests {
             plain(&denied),
             (
                 Level::Warning,
-                "cannot tell whether it logs, because cloudtrail:DescribeTrails on it failed: AccessDenied: said (request id r-1)"
+                "cannot tell whether it logs, because cloudtrail:DescribeTrails on it failed: AccessDenied: message (request id r-1)"
             )
         );
-        assert!(denied.mend.unwrap().starts_with("aws iam put-role-policy"));
-        assert_eq!(Check::ok("trail", "two\n  lines").said, "two lines");
+        assert!(denied.fix.unwrap().starts_with("aws iam put-role-policy"));
+        assert_eq!(Check::ok("trail", "two\n  lines").message, "two lines");
         let slow = Check::unread(
             "trail",
             "whether it logs",
             &error(ErrorKind::Throttled, "cloudtrail:DescribeTrails", "Throttling"),
             &place(),
         );
-        assert_eq!(slow.mend.as_deref(), Some("tagwire doctor --region eu-west-1"));
+        assert_eq!(slow.fix.as_deref(), Some("tagwire doctor --region eu-west-1"));
     }
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use tagwire_aws::{Identity, Platform, Probe, QueueDepth, Refusal, Stack, TagPolicy, Trail};
-use tagwire_core::{group::SecurityGroup, id::VpcId, memory::Memory, model::Instance, observation::Reading};
+use tagwire_core::{group::SecurityGroup, id::VpcId, model::Instance, observation::Reading, state::VpcState};
 use tagwire_engine::cloud::{CloudError, TaggedStore};
 
 use super::check::Place;
@@ -67,7 +67,7 @@ pub(super) struct Installed {
     /// The queues, by the name of their output.
     pub(super) queues: Vec<(&'static str, Read<QueueDepth>)>,
     /// What is remembered of each VPC of interest, but for its attachments.
-    pub(super) memories: Reading<(VpcId, Read<Memory>)>,
+    pub(super) states: Reading<(VpcId, Read<VpcState>)>,
 }
 
 /// Quotas of security groups, and how many groups there are.

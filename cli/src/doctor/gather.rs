@@ -7,8 +7,8 @@ use tagwire_aws::{
 };
 use tagwire_core::{
     id::VpcId,
-    memory::Memory,
     observation::{Gap, Reading},
+    state::VpcState,
 };
 use tagwire_engine::{
     cloud::{Groups, Instances, Observe, TaggedStore},
@@ -136,7 +136,7 @@ async fn tagged(session: &Session) -> Tagged {
 
 /// A reading that was not begun.
 fn unread<T>(error: &anyhow::Error) -> Reading<T> {
-    let gap = Gap { reading: "the clock".to_owned(), said: format!("{error:#}"), passing: false, soon: false };
+    let gap = Gap { reading: "the clock".to_owned(), message: format!("{error:#}"), passing: false, soon: false };
     Reading { found: Vec::new(), gaps: vec![gap] }
 }
 
@@ -150,9 +150,9 @@ async fn of_stack(
     let Some(stack) = found? else { return Ok(None) };
     let named = QUEUES.iter().chain(&DEAD_LETTERS).filter_map(|name| Some((*name, stack.outputs.get(*name)?)));
     let queues = join_all(named.map(async |(name, url)| (name, queue_depth(&session.config, url).await)));
-    let (queues, (role, refusals), memories) =
-        join!(queues, Box::pin(permissions(&stack, stacks, session, place)), Box::pin(memories(session)));
-    Ok(Some(Installed { stack, nonsense, role, refusals, queues, memories }))
+    let (queues, (role, refusals), states) =
+        join!(queues, Box::pin(permissions(&stack, stacks, session, place)), Box::pin(states(session)));
+    Ok(Some(Installed { stack, nonsense, role, refusals, queues, states }))
 }
 
 async fn permissions(
@@ -170,15 +170,15 @@ async fn permissions(
 }
 
 /// What is remembered of each VPC of interest.
-async fn memories(session: &Session) -> Reading<(VpcId, Read<Memory>)> {
+async fn states(session: &Session) -> Reading<(VpcId, Read<VpcState>)> {
     let cloud = match session.cloud() {
         Ok(cloud) => cloud,
         Err(error) => return unread(&error),
     };
     let Reading { found, gaps } = vpcs_of_interest(&cloud).await;
-    let memories = stream::iter(found).map(async |vpc| {
-        let memory = cloud.recall(&vpc, Some(&std::collections::BTreeSet::new())).await;
-        (vpc, memory)
+    let states = stream::iter(found).map(async |vpc| {
+        let state = cloud.vpc_state(&vpc, Some(&std::collections::BTreeSet::new())).await;
+        (vpc, state)
     });
-    Reading { found: memories.buffered(AT_ONCE).collect().await, gaps }
+    Reading { found: states.buffered(AT_ONCE).collect().await, gaps }
 }

@@ -35,7 +35,7 @@ const EXAMPLE: &str = "\
 Examples:\n  \
 tagwire doctor                           # this account and Region\n  \
 tagwire doctor --strict                  # also fails on warnings, for a pipeline\n  \
-tagwire doctor -o json | jq -r '.checks[] | select(.level != \"ok\") | .mend'\n\n\
+tagwire doctor -o json | jq -r '.checks[] | select(.level != \"ok\") | .fix'\n\n\
 Exit codes: 0 ready (there may be warnings), 1 something has to be mended, or with --strict deserves a look.";
 
 #[derive(Args)]
@@ -101,9 +101,9 @@ fn text(checks: &[Check]) -> String {
             Level::Failure => BAD,
         };
         let level = painted(style, &format!("{:7}", check.level.word()));
-        let line = format!("{level}  {:width$}  {}", check.name, check.said);
-        let mend = check.mend.as_ref().map(|mend| format!("{indent}{}", painted(FAINT, mend)));
-        std::iter::once(line).chain(mend)
+        let line = format!("{level}  {:width$}  {}", check.name, check.message);
+        let fix = check.fix.as_ref().map(|fix| format!("{indent}{}", painted(FAINT, fix)));
+        std::iter::once(line).chain(fix)
     });
     let counted = |level| checks.iter().filter(|check| check.level == level).count();
     let (failures, warnings) = (counted(Level::Failure), counted(Level::Warning));
@@ -154,9 +154,9 @@ Not ready: 1 failure and 1 warning.
     #[test]
     fn the_document_says_the_same_under_stable_names() {
         let expected = json!({ "version": 1, "checks": [
-            { "name": "stack", "level": "ok", "said": "the stack tagwire is CREATE_COMPLETE", "mend": null },
-            { "name": "mode", "level": "warning", "said": "plans are only logged", "mend": "sam deploy" },
-            { "name": "dead-letters-connect", "level": "failure", "said": "1 message", "mend": "aws sqs purge-queue" },
+            { "name": "stack", "level": "ok", "message": "the stack tagwire is CREATE_COMPLETE", "fix": null },
+            { "name": "mode", "level": "warning", "message": "plans are only logged", "fix": "sam deploy" },
+            { "name": "dead-letters-connect", "level": "failure", "message": "1 message", "fix": "aws sqs purge-queue" },
         ] });
         assert_eq!(document(&checks()), expected);
     }

@@ -138,7 +138,7 @@ const GRANTS: &[Grant] = &[
         context: nothing,
     },
     Grant {
-        sid: "ReadWarehouses",
+        sid: "ReadRedshiftClusters",
         when: When::Always,
         actions: &["redshift:DescribeClusters"],
         resources: &["*"],
@@ -275,7 +275,7 @@ const GRANTS: &[Grant] = &[
         context: by_a_service,
     },
     Grant {
-        sid: "SetGroupsOfWarehouse",
+        sid: "SetGroupsOfRedshiftCluster",
         when: When::Enforcing,
         actions: &["redshift:ModifyCluster"],
         resources: WAREHOUSE,
@@ -303,7 +303,7 @@ const GRANTS: &[Grant] = &[
         context: status,
     },
     Grant {
-        sid: "TagWarehouseWithStatus",
+        sid: "TagRedshiftClusterWithStatus",
         when: When::WritingStatus,
         actions: &["redshift:CreateTags", "redshift:DeleteTags"],
         resources: WAREHOUSE,
@@ -351,21 +351,22 @@ pub(super) fn connect(installed: &Installed, installation: &Installation, place:
     let role = match &installed.role {
         Ok(Some(role)) => role,
         Ok(None) => {
-            let said = format!("the stack {} has no role ConnectRole, so connect can do nothing", installed.stack.name);
-            return vec![Check::failure(CONNECT, said, place.revert(&installed.stack))];
+            let message =
+                format!("the stack {} has no role ConnectRole, so connect can do nothing", installed.stack.name);
+            return vec![Check::failure(CONNECT, message, place.revert(&installed.stack))];
         }
         Err(error) => return vec![Check::unread(CONNECT, what, error, place)],
     };
     let refusals = match &installed.refusals {
         Some(Ok(refusals)) => refusals,
         Some(Err(CloudError { kind: ErrorKind::NotFound, .. })) => {
-            let said = format!("{role} is not there any more, so connect can do nothing");
-            return vec![Check::failure(CONNECT, said, place.revert(&installed.stack))];
+            let message = format!("{role} is not there any more, so connect can do nothing");
+            return vec![Check::failure(CONNECT, message, place.revert(&installed.stack))];
         }
         Some(Err(error)) => return vec![Check::unread(CONNECT, what, error, place)],
         None => {
-            let said = format!("cannot tell {what}, because the account is not known");
-            return vec![Check::warning(CONNECT, said, place.again())];
+            let message = format!("cannot tell {what}, because the account is not known");
+            return vec![Check::warning(CONNECT, message, place.again())];
         }
     };
     if refusals.is_empty() {
@@ -383,8 +384,8 @@ pub(super) fn connect(installed: &Installed, installation: &Installation, place:
     }
     let lines = by_decider.into_iter().map(|(decider, actions)| {
         let actions: Vec<&str> = actions.into_iter().collect();
-        let said = format!("{} may not {}: {}", name_of(role), actions.join(", "), decider.says());
-        Check::failure(CONNECT, said, decider.mend(role, installed, place))
+        let message = format!("{} may not {}: {}", name_of(role), actions.join(", "), decider.says());
+        Check::failure(CONNECT, message, decider.fix(role, installed, place))
     });
     lines.collect()
 }
@@ -425,7 +426,7 @@ impl Decider {
         }
     }
 
-    fn mend(&self, role: &str, installed: &Installed, place: &Place) -> String {
+    fn fix(&self, role: &str, installed: &Installed, place: &Place) -> String {
         match self {
             Self::Organization => place.aws(&format!(
                 "organizations list-policies-for-target --target-id {} --filter SERVICE_CONTROL_POLICY",
@@ -466,12 +467,12 @@ pub(super) fn caller(probes: &[Probe], place: &Place) -> Check {
     let (denied, unknown) = (failed(true), failed(false));
     if !denied.is_empty() {
         let more = if unknown.is_empty() { String::new() } else { format!("; cannot tell of {}", unknown.join(", ")) };
-        let said = format!("the caller may not {}{more}", denied.join(", "));
-        return Check::warning(CALLER, said, place.let_read());
+        let message = format!("the caller may not {}{more}", denied.join(", "));
+        return Check::warning(CALLER, message, place.let_read());
     }
     if !unknown.is_empty() {
-        let said = format!("cannot tell whether the caller may {}", unknown.join(", "));
-        return Check::warning(CALLER, said, place.again());
+        let message = format!("cannot tell whether the caller may {}", unknown.join(", "));
+        return Check::warning(CALLER, message, place.again());
     }
     Check::ok(CALLER, format!("the caller may make all {} of the commands that only read", count(probes.len(), "call")))
 }
@@ -515,7 +516,7 @@ mod tests {
             role: Ok(Some(ROLE.into())),
             refusals: Some(Ok(refusals)),
             queues: Vec::new(),
-            memories: tagwire_core::observation::Reading::default(),
+            states: tagwire_core::observation::Reading::default(),
         }
     }
 
@@ -601,9 +602,9 @@ mod tests {
     #[test]
     fn a_role_that_may_do_everything_is_well() {
         let [check] = judged(&installed(Vec::new())).try_into().unwrap();
-        assert!(check.level == Level::Ok && check.said.starts_with(ROLE) && check.mend.is_none(), "{check:?}");
+        assert!(check.level == Level::Ok && check.message.starts_with(ROLE) && check.fix.is_none(), "{check:?}");
         let dry = connect(&installed(Vec::new()), &installation(Mode::DryRun, false), &place());
-        assert!(dry[0].said.ends_with("which are reads in a dry run"), "{dry:?}");
+        assert!(dry[0].message.ends_with("which are reads in a dry run"), "{dry:?}");
     }
 
     #[test]
@@ -621,19 +622,19 @@ mod tests {
                 "tagwire-ConnectRole-1 may not ec2:CreateTags: a service control policy of the organization does not allow it"
             )
         );
-        assert!(scp.mend.unwrap().contains("--target-id 123456789012 --filter SERVICE_CONTROL_POLICY"));
+        assert!(scp.fix.unwrap().contains("--target-id 123456789012 --filter SERVICE_CONTROL_POLICY"));
         assert!(
-            limit.said.ends_with("may not rds:ModifyDBCluster: its permissions boundary does not allow it"),
+            limit.message.ends_with("may not rds:ModifyDBCluster: its permissions boundary does not allow it"),
             "{}",
-            limit.said
+            limit.message
         );
         assert!(
             limit
-                .mend
+                .fix
                 .unwrap()
                 .starts_with("aws iam delete-role-permissions-boundary --role-name tagwire-ConnectRole-1")
         );
-        assert!(guard.said.ends_with("may not ec2:DeleteSecurityGroup: denied by guard"), "{}", guard.said);
+        assert!(guard.message.ends_with("may not ec2:DeleteSecurityGroup: denied by guard"), "{}", guard.message);
         assert_eq!(
             plain(&missing),
             (
@@ -641,12 +642,12 @@ mod tests {
                 "tagwire-ConnectRole-1 may not ec2:DescribeInstances, sqs:SendMessage: no policy of the role allows it"
             )
         );
-        let mend = missing.mend.unwrap();
+        let fix = missing.fix.unwrap();
         assert!(
-            mend.contains("--deployment-mode REVERT_DRIFT") && mend.contains("ParameterKey=Mode,UsePreviousValue=true"),
-            "{mend}"
+            fix.contains("--deployment-mode REVERT_DRIFT") && fix.contains("ParameterKey=Mode,UsePreviousValue=true"),
+            "{fix}"
         );
-        assert!(mend.ends_with("aws cloudformation execute-change-set --stack-name tagwire --change-set-name tagwire-doctor --region eu-west-1"));
+        assert!(fix.ends_with("aws cloudformation execute-change-set --stack-name tagwire --change-set-name tagwire-doctor --region eu-west-1"));
     }
 
     #[test]
@@ -655,9 +656,7 @@ mod tests {
         let arn = "arn:aws:iam::123456789012:policy/limit";
         let of_stack = Installed { stack: stack(&[("PermissionsBoundaryArn", arn)]), ..installed(vec![boundary]) };
         let [check] = judged(&of_stack).try_into().unwrap();
-        assert!(
-            check.mend.unwrap().starts_with(&format!("aws iam get-policy-version --policy-arn {arn} --version-id"))
-        );
+        assert!(check.fix.unwrap().starts_with(&format!("aws iam get-policy-version --policy-arn {arn} --version-id")));
     }
 
     #[test]
@@ -666,10 +665,10 @@ mod tests {
         assert_eq!(judged(&gone)[0].level, Level::Failure);
         let not_found = Err(error(ErrorKind::NotFound, "iam:SimulatePrincipalPolicy", "NoSuchEntity"));
         let [check] = judged(&Installed { refusals: Some(not_found), ..installed(Vec::new()) }).try_into().unwrap();
-        assert!(check.level == Level::Failure && check.said.contains("not there any more"), "{check:?}");
+        assert!(check.level == Level::Failure && check.message.contains("not there any more"), "{check:?}");
         let denied = || error(ErrorKind::Denied, "iam:SimulatePrincipalPolicy", "AccessDenied");
         let [check] = judged(&Installed { refusals: Some(Err(denied())), ..installed(Vec::new()) }).try_into().unwrap();
-        assert!(check.level == Level::Warning && check.said.contains("iam:SimulatePrincipalPolicy"), "{check:?}");
+        assert!(check.level == Level::Warning && check.message.contains("iam:SimulatePrincipalPolicy"), "{check:?}");
         let [check] = judged(&Installed { role: Err(denied()), ..installed(Vec::new()) }).try_into().unwrap();
         assert_eq!(check.level, Level::Warning);
         let [check] = judged(&Installed { refusals: None, ..installed(Vec::new()) }).try_into().unwrap();
@@ -691,10 +690,10 @@ mod tests {
                 "the caller may not rds:DescribeDBClusters (AccessDenied, request id r-1); cannot tell of tag:GetResources (ThrottledException, request id r-1)"
             )
         );
-        assert!(both.mend.unwrap().starts_with("aws iam put-role-policy --role-name ops"));
+        assert!(both.fix.unwrap().starts_with("aws iam put-role-policy --role-name ops"));
         let unknown = caller(&[probe("tag:GetResources", slow())], &place());
         assert_eq!(
-            (unknown.level, unknown.mend.as_deref()),
+            (unknown.level, unknown.fix.as_deref()),
             (Level::Warning, Some("tagwire doctor --region eu-west-1"))
         );
     }

@@ -37,10 +37,10 @@ pub(super) fn parameter(quotas: &Quotas, limit: usize, stack: Option<&str>, plac
         return Check::ok(NAME, format!("a network interface takes {quota} groups ({PER_INTERFACE})"));
     };
     if limit > quota {
-        let said = format!(
+        let message = format!(
             "InterfaceGroupLimit is {limit} and a network interface takes {quota} groups ({PER_INTERFACE}), so EC2 refuses what tagwire plans"
         );
-        return Check::failure(NAME, said, raise(place, PER_INTERFACE, limit));
+        return Check::failure(NAME, message, raise(place, PER_INTERFACE, limit));
     }
     let more = if limit < quota.min(MOST_PER_INTERFACE) {
         let to = quota.min(MOST_PER_INTERFACE);
@@ -70,18 +70,18 @@ pub(super) fn interfaces(
     if let Some(gap) = instances.gaps.first() {
         return Check::gap(NAME, "how full the interfaces of tagged instances are", gap, place);
     }
-    let worn = |instance: &Instance| Some((instance.interface.as_ref()?.groups.len(), instance.id.clone()));
-    let Some((most, instance)) = instances.found.iter().filter_map(worn).max() else {
+    let attached = |instance: &Instance| Some((instance.interface.as_ref()?.groups.len(), instance.id.clone()));
+    let Some((most, instance)) = instances.found.iter().filter_map(attached).max() else {
         return Check::ok(NAME, "no instance carries the connect tag");
     };
-    let said = format!(
-        "{instance} wears {most} of the {quota} groups that a network interface takes, the most of {}",
+    let message = format!(
+        "{instance} has {most} of the {quota} groups that a network interface takes, the most of {}",
         count(instances.found.len(), "tagged instance")
     );
     if !is_much(most, quota) {
-        return Check::ok(NAME, said);
+        return Check::ok(NAME, message);
     }
-    let mend = match stack {
+    let fix = match stack {
         Some(stack) if limit < quota.min(MOST_PER_INTERFACE) => {
             let to = quota.min(MOST_PER_INTERFACE).to_string();
             place.deploy(stack, &[("InterfaceGroupLimit", to.as_str())])
@@ -91,7 +91,7 @@ pub(super) fn interfaces(
         )),
         Some(_) | None => raise(place, PER_INTERFACE, (quota * 2).min(MOST_PER_INTERFACE)),
     };
-    Check::warning(NAME, said, mend)
+    Check::warning(NAME, message, fix)
 }
 
 /// The fullest of tagwire's groups.
@@ -111,14 +111,14 @@ pub(super) fn rules(quotas: &Quotas, groups: &Reading<SecurityGroup>, place: &Pl
     let Some((most, group)) = groups.found.iter().map(most).max() else {
         return Check::ok(NAME, format!("a group takes {quota} rules ({RULES}), and tagwire owns no group yet"));
     };
-    let said = format!(
+    let message = format!(
         "{group} has {most} of the {quota} rules that a group takes ({RULES}), the most of {}",
         count(groups.found.len(), "owned group")
     );
     if is_much(most, quota) {
-        Check::warning(NAME, said, raise(place, RULES, quota * 2))
+        Check::warning(NAME, message, raise(place, RULES, quota * 2))
     } else {
-        Check::ok(NAME, said)
+        Check::ok(NAME, message)
     }
 }
 
@@ -132,14 +132,14 @@ pub(super) fn groups(quotas: &Quotas, place: &Place) -> Check {
             return Check::unread(NAME, "how many groups there are and may be in this Region", error, place);
         }
     };
-    let said = format!("{used} of {quota} security groups of this Region are in use ({PER_REGION})");
+    let message = format!("{used} of {quota} security groups of this Region are in use ({PER_REGION})");
     if used >= quota {
-        return Check::failure(NAME, format!("{said}, so no pair can be made"), raise(place, PER_REGION, quota * 2));
+        return Check::failure(NAME, format!("{message}, so no pair can be made"), raise(place, PER_REGION, quota * 2));
     }
     if is_much(used, quota) {
-        Check::warning(NAME, said, raise(place, PER_REGION, quota * 2))
+        Check::warning(NAME, message, raise(place, PER_REGION, quota * 2))
     } else {
-        Check::ok(NAME, said)
+        Check::ok(NAME, message)
     }
 }
 
@@ -152,7 +152,7 @@ mod tests {
         model::Interface,
         observation::Gap,
         rule::{Peer, PortRange, Rule, Traffic},
-        tag::Wishes,
+        tag::TagSettings,
     };
     use tagwire_engine::cloud::ErrorKind;
 
@@ -171,7 +171,7 @@ mod tests {
     }
 
     fn gap() -> Gap {
-        Gap { reading: "it".into(), said: "AccessDenied: no".into(), passing: false, soon: false }
+        Gap { reading: "it".into(), message: "AccessDenied: no".into(), passing: false, soon: false }
     }
 
     fn group_ids(number: usize) -> BTreeSet<SecurityGroupId> {
@@ -189,7 +189,7 @@ mod tests {
             id: InstanceId::parse(format!("i-{number}")).unwrap(),
             interface: Some(interface),
             zone: None,
-            wishes: Wishes::read("k", [("k", "orders")]),
+            settings: TagSettings::read("k", [("k", "orders")]),
         }
     }
 
@@ -220,12 +220,12 @@ mod tests {
         let over = parameter(&quotas(), 10, stack, &place());
         assert_eq!(over.level, Level::Failure);
         assert!(
-            over.said.starts_with("InterfaceGroupLimit is 10 and a network interface takes 5 groups"),
+            over.message.starts_with("InterfaceGroupLimit is 10 and a network interface takes 5 groups"),
             "{}",
-            over.said
+            over.message
         );
         assert_eq!(
-            over.mend.as_deref(),
+            over.fix.as_deref(),
             Some(
                 "aws service-quotas request-service-quota-increase --service-code vpc --quota-code L-2AFB9258 --desired-value 10 --region eu-west-1"
             )
@@ -233,12 +233,15 @@ mod tests {
         let raised = Quotas { per_interface: Ok(10), ..quotas() };
         let below = parameter(&raised, 5, stack, &place());
         assert!(
-            below.level == Level::Ok && below.said.ends_with("tagwire may be deployed with InterfaceGroupLimit=10"),
+            below.level == Level::Ok && below.message.ends_with("tagwire may be deployed with InterfaceGroupLimit=10"),
             "{below:?}"
         );
         assert_eq!(parameter(&quotas(), 5, None, &place()).level, Level::Ok);
         let unread = parameter(&Quotas { per_interface: denied(), ..quotas() }, 5, stack, &place());
-        assert!(unread.level == Level::Warning && unread.said.contains("servicequotas:GetServiceQuota"), "{unread:?}");
+        assert!(
+            unread.level == Level::Warning && unread.message.contains("servicequotas:GetServiceQuota"),
+            "{unread:?}"
+        );
     }
 
     #[test]
@@ -253,21 +256,21 @@ mod tests {
         let well = of(&quotas(), &[1, 3, 2], 5);
         assert_eq!(
             plain(&well),
-            (Level::Ok, "i-1 wears 3 of the 5 groups that a network interface takes, the most of 3 tagged instances")
+            (Level::Ok, "i-1 has 3 of the 5 groups that a network interface takes, the most of 3 tagged instances")
         );
         let much = of(&quotas(), &[4], 5);
         assert_eq!(much.level, Level::Warning);
-        assert!(much.mend.unwrap().contains("--quota-code L-2AFB9258 --desired-value 10"));
+        assert!(much.fix.unwrap().contains("--quota-code L-2AFB9258 --desired-value 10"));
         let raised = of(&Quotas { per_interface: Ok(10), ..quotas() }, &[8], 5);
-        assert!(raised.mend.unwrap().ends_with("--parameter-overrides InterfaceGroupLimit=10"));
+        assert!(raised.fix.unwrap().ends_with("--parameter-overrides InterfaceGroupLimit=10"));
         let highest = of(&Quotas { per_interface: Ok(16), ..quotas() }, &[16], 16);
-        assert!(highest.mend.unwrap().starts_with("aws ec2 describe-instances --instance-ids i-0"));
+        assert!(highest.fix.unwrap().starts_with("aws ec2 describe-instances --instance-ids i-0"));
         let unread = of(&Quotas { per_interface: denied(), ..quotas() }, &[4], 5);
         assert_eq!(unread.level, Level::Warning);
         let half = Reading { found: vec![instance(1, 1)], gaps: vec![gap()] };
         let half = interfaces(&quotas(), &half, 5, None, &place());
-        assert!(half.level == Level::Warning && half.said.contains("AccessDenied"), "{half:?}");
-        assert!(half.mend.unwrap().starts_with("aws iam put-role-policy"));
+        assert!(half.level == Level::Warning && half.message.contains("AccessDenied"), "{half:?}");
+        assert!(half.fix.unwrap().starts_with("aws iam put-role-policy"));
     }
 
     #[test]
@@ -279,12 +282,12 @@ mod tests {
         );
         let much = of(48);
         assert!(
-            much.level == Level::Warning && much.mend.unwrap().contains("--quota-code L-0EA8095F --desired-value 120")
+            much.level == Level::Warning && much.fix.unwrap().contains("--quota-code L-0EA8095F --desired-value 120")
         );
         assert_eq!(rules(&quotas(), &Reading::default(), &place()).level, Level::Ok);
         assert_eq!(rules(&Quotas { rules: denied(), ..quotas() }, &Reading::default(), &place()).level, Level::Warning);
         let half = rules(&quotas(), &Reading { found: Vec::new(), gaps: vec![gap()] }, &place());
-        assert!(half.level == Level::Warning && half.said.contains("AccessDenied"), "{half:?}");
+        assert!(half.level == Level::Warning && half.message.contains("AccessDenied"), "{half:?}");
     }
 
     #[test]
@@ -296,8 +299,8 @@ mod tests {
         );
         assert_eq!(of(2000).level, Level::Warning);
         let full = of(2500);
-        assert!(full.level == Level::Failure && full.said.ends_with("so no pair can be made"), "{full:?}");
-        assert!(full.mend.unwrap().contains("--quota-code L-E79EC296 --desired-value 5000"));
+        assert!(full.level == Level::Failure && full.message.ends_with("so no pair can be made"), "{full:?}");
+        assert!(full.fix.unwrap().contains("--quota-code L-E79EC296 --desired-value 5000"));
         assert_eq!(groups(&Quotas { groups: denied(), ..quotas() }, &place()).level, Level::Warning);
         assert_eq!(groups(&Quotas { per_region: denied(), ..quotas() }, &place()).level, Level::Warning);
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tagwire_aws::{QueueDepth, Stack};
-use tagwire_core::{id::VpcId, memory::Memory, observation::Reading, policy::Mode};
+use tagwire_core::{id::VpcId, observation::Reading, policy::Mode, state::VpcState};
 use tagwire_engine::cloud::{CloudError, ErrorKind};
 
 use super::{
@@ -29,7 +29,7 @@ pub(super) fn judge(facts: &Facts, version: &str, place: &Place) -> Vec<Check> {
     let installed = match &facts.stack {
         Ok(Some(installed)) => installed,
         Ok(None) => {
-            let (name, said) = match &facts.asked_stack {
+            let (name, message) = match &facts.asked_stack {
                 Some(name) => (
                     name.as_str(),
                     format!("there is no stack named {name} in account {} and {}", place.account(), place.region),
@@ -38,7 +38,7 @@ pub(super) fn judge(facts: &Facts, version: &str, place: &Place) -> Vec<Check> {
                     ("tagwire", format!("tagwire is not installed in account {} and {}", place.account(), place.region))
                 }
             };
-            return vec![Check::failure(STACK, said, place.deploy(name, &[]))];
+            return vec![Check::failure(STACK, message, place.deploy(name, &[]))];
         }
         Err(error) => return vec![Check::unread(STACK, "whether tagwire is installed", error, place)],
     };
@@ -53,27 +53,27 @@ pub(super) fn judge(facts: &Facts, version: &str, place: &Place) -> Vec<Check> {
     );
     checks.extend(QUEUES.iter().filter_map(|name| backlog(name, depth(installed, name)?, &installed.stack, place)));
     checks.push(last_sweep(
-        &installed.memories,
+        &installed.states,
         facts.now,
         facts.installation.policy.sweep_period,
         mode,
         &installed.stack,
         place,
     ));
-    checks.extend(uninstalling(&installed.memories, place));
+    checks.extend(uninstalling(&installed.states, place));
     checks
 }
 
 /// Where a person asked for tagwire to be gone, and it is still installed.
-fn uninstalling(memories: &Reading<(VpcId, Read<Memory>)>, place: &Place) -> Option<Check> {
-    let marked = |(vpc, memory): &(VpcId, Read<Memory>)| {
-        let since = memory.as_ref().ok()?.uninstalling?;
+fn uninstalling(states: &Reading<(VpcId, Read<VpcState>)>, place: &Place) -> Option<Check> {
+    let marked = |(vpc, state): &(VpcId, Read<VpcState>)| {
+        let since = state.as_ref().ok()?.uninstalling?;
         Some(format!("{vpc} since {since}"))
     };
-    let marked: Vec<String> = memories.found.iter().filter_map(marked).collect();
+    let marked: Vec<String> = states.found.iter().filter_map(marked).collect();
     (!marked.is_empty()).then(|| {
-        let said = format!("tagwire is being uninstalled from {}: nothing is connected there", marked.join(", "));
-        Check::warning(UNINSTALLING, said, place.tagwire("uninstall --cancel"))
+        let message = format!("tagwire is being uninstalled from {}: nothing is connected there", marked.join(", "));
+        Check::warning(UNINSTALLING, message, place.tagwire("uninstall --cancel"))
     })
 }
 
@@ -83,59 +83,58 @@ fn depth<'facts>(installed: &'facts Installed, output: &str) -> Option<&'facts R
 
 fn status(installed: &Installed, place: &Place) -> Check {
     let Stack { name, status, .. } = &installed.stack;
-    let said = format!("the stack {name} is {status}");
+    let message = format!("the stack {name} is {status}");
     let named = quoted(name);
     if let Some(nonsense) = &installed.nonsense {
         return Check::failure(STACK, nonsense, place.deploy(name, &[]));
     }
     match status.as_str() {
         "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS" | "IMPORT_COMPLETE" => {
-            Check::ok(STACK, said)
+            Check::ok(STACK, message)
         }
         "UPDATE_ROLLBACK_COMPLETE" | "IMPORT_ROLLBACK_COMPLETE" => {
             let query =
                 "--query 'StackEvents[?ends_with(ResourceStatus, `FAILED`)].[LogicalResourceId,ResourceStatusReason]'";
-            let said = format!("{said}: what ran before its last update goes on running");
+            let message = format!("{message}: what ran before its last update goes on running");
             Check::warning(
                 STACK,
-                said,
+                message,
                 place.aws(&format!("cloudformation describe-stack-events --stack-name {named} {query} --output text")),
             )
         }
         "UPDATE_ROLLBACK_FAILED" => Check::failure(
             STACK,
-            said,
+            message,
             place.aws(&format!("cloudformation continue-update-rollback --stack-name {named}")),
         ),
         "ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" | "CREATE_FAILED" | "DELETE_FAILED" => {
             let delete = place.aws(&format!("cloudformation delete-stack --stack-name {named}"));
             let wait = place.aws(&format!("cloudformation wait stack-delete-complete --stack-name {named}"));
-            Check::failure(STACK, said, format!("{delete} && {wait} && {}", place.deploy(name, &[])))
+            Check::failure(STACK, message, format!("{delete} && {wait} && {}", place.deploy(name, &[])))
         }
-        "CREATE_IN_PROGRESS" => waiting(&said, "stack-create-complete", &named, place),
-        "DELETE_IN_PROGRESS" => waiting(&said, "stack-delete-complete", &named, place),
-        other if other.contains("ROLLBACK") => waiting(&said, "stack-rollback-complete", &named, place),
-        _ => waiting(&said, "stack-update-complete", &named, place),
+        "CREATE_IN_PROGRESS" => waiting(&message, "stack-create-complete", &named, place),
+        "DELETE_IN_PROGRESS" => waiting(&message, "stack-delete-complete", &named, place),
+        other if other.contains("ROLLBACK") => waiting(&message, "stack-rollback-complete", &named, place),
+        _ => waiting(&message, "stack-update-complete", &named, place),
     }
 }
 
-fn waiting(said: &str, waiter: &str, stack: &str, place: &Place) -> Check {
-    Check::warning(STACK, said, place.aws(&format!("cloudformation wait {waiter} --stack-name {stack}")))
+fn waiting(message: &str, waiter: &str, stack: &str, place: &Place) -> Check {
+    Check::warning(STACK, message, place.aws(&format!("cloudformation wait {waiter} --stack-name {stack}")))
 }
 
 fn same_version(stack: &Stack, here: &str, place: &Place) -> Check {
     let Some(there) = stack.outputs.get("Version") else {
-        let said = format!("the stack {} names no version, so it is older than this command's {here}", stack.name);
-        return Check::warning(VERSION, said, place.deploy(&stack.name, &[]));
+        let message = format!("the stack {} names no version, so it is older than this command's {here}", stack.name);
+        return Check::warning(VERSION, message, place.deploy(&stack.name, &[]));
     };
     if there == here {
         return Check::ok(VERSION, format!("the stack and this command are {here}"));
     }
-    let said = format!("the stack {} is {there} and this command is {here}", stack.name);
+    let message = format!("the stack {} is {there} and this command is {here}", stack.name);
     let is_newer = numbers(there) > numbers(here);
-    let mend =
-        if is_newer { "git pull && cargo install --path cli".to_owned() } else { place.deploy(&stack.name, &[]) };
-    Check::warning(VERSION, said, mend)
+    let fix = if is_newer { "git pull && cargo install --path cli".to_owned() } else { place.deploy(&stack.name, &[]) };
+    Check::warning(VERSION, message, fix)
 }
 
 /// The numbers of a version; what is no number counts as the lowest.
@@ -147,12 +146,12 @@ fn of_mode(stack: &Stack, mode: Option<Mode>, place: &Place) -> Check {
     match mode {
         Some(Mode::Enforce) => Check::ok(MODE, "plans are carried out (enforce)"),
         Some(Mode::DryRun) => {
-            let said = "plans are only logged (dry-run): nothing is connected or taken away";
-            Check::warning(MODE, said, place.deploy(&stack.name, &[("Mode", "enforce")]))
+            let message = "plans are only logged (dry-run): nothing is connected or taken away";
+            Check::warning(MODE, message, place.deploy(&stack.name, &[("Mode", "enforce")]))
         }
         None => {
-            let said = format!("the stack {} has no parameter Mode, so it is none of tagwire's", stack.name);
-            Check::failure(MODE, said, place.deploy(&stack.name, &[]))
+            let message = format!("the stack {} has no parameter Mode, so it is none of tagwire's", stack.name);
+            Check::failure(MODE, message, place.deploy(&stack.name, &[]))
         }
     }
 }
@@ -183,17 +182,18 @@ fn dead_letters(output: &str, depth: &Read<QueueDepth>, stack: &Stack, place: &P
     }
     let messages = count(usize::try_from(number).unwrap_or(usize::MAX), "message");
     if output == "DeliveryDeadLettersUrl" {
-        let said = format!("{messages} in the {queue} ({}): EventBridge or the scheduler could not deliver", depth.arn);
+        let message =
+            format!("{messages} in the {queue} ({}): EventBridge or the scheduler could not deliver", depth.arn);
         let command = format!(
             "sqs receive-message --queue-url {} --message-attribute-names ERROR_CODE ERROR_MESSAGE RULE_ARN",
             url(&depth.arn, place)
         );
-        return Some(Check::failure(name, said, place.aws(&command)));
+        return Some(Check::failure(name, message, place.aws(&command)));
     }
-    let said = format!("{messages} in the {queue} ({}) that could not be handled", depth.arn);
+    let message = format!("{messages} in the {queue} ({}) that could not be handled", depth.arn);
     Some(Check::failure(
         name,
-        said,
+        message,
         place.aws(&format!("sqs start-message-move-task --source-arn {}", quoted(&depth.arn))),
     ))
 }
@@ -210,9 +210,9 @@ fn backlog(output: &str, depth: &Read<QueueDepth>, stack: &Stack, place: &Place)
         Ok(depth) => depth,
         Err(error) => return Some(unread(name, &format!("how much work waits in the {queue}"), error, stack, place)),
     };
-    let said = format!("{waiting} waiting, {in_flight} being handled and {delayed} delayed in the {queue}");
+    let message = format!("{waiting} waiting, {in_flight} being handled and {delayed} delayed in the {queue}");
     if *waiting < BACKLOG {
-        return Some(Check::ok(name, said));
+        return Some(Check::ok(name, message));
     }
     let function = match output {
         "ConnectQueueUrl" => "ConnectFunctionName",
@@ -222,7 +222,7 @@ fn backlog(output: &str, depth: &Read<QueueDepth>, stack: &Stack, place: &Place)
     let function = stack.outputs.get(function).map_or("FUNCTION", String::as_str);
     let query = "--query 'EventSourceMappings[].[UUID,State,LastProcessingResult]' --output text";
     let command = format!("lambda list-event-source-mappings --function-name {} {query}", quoted(function));
-    Some(Check::warning(name, said, place.aws(&command)))
+    Some(Check::warning(name, message, place.aws(&command)))
 }
 
 /// A queue that is gone is a failure; one that may not be read is not.
@@ -234,7 +234,7 @@ fn unread(name: &'static str, what: &str, error: &CloudError, stack: &Stack, pla
 }
 
 fn last_sweep(
-    memories: &Reading<(VpcId, Read<Memory>)>,
+    states: &Reading<(VpcId, Read<VpcState>)>,
     now: Timestamp,
     period: Duration,
     mode: Option<Mode>,
@@ -245,14 +245,14 @@ fn last_sweep(
         return Check::ok(LAST_SWEEP, "a dry run writes nothing down, so when the last sweep was cannot be told");
     }
     let mut oldest: Option<(Option<Timestamp>, &VpcId)> = None;
-    for (vpc, memory) in &memories.found {
-        match memory.as_ref().map(|memory| memory.swept) {
+    for (vpc, state) in &states.found {
+        match state.as_ref().map(|state| state.swept) {
             Ok(at) if oldest.is_none_or(|(before, _)| at < before) => oldest = Some((at, vpc)),
             Ok(_) => {}
             Err(error) => return Check::unread(LAST_SWEEP, &format!("when {vpc} was last swept"), error, place),
         }
     }
-    if let Some(gap) = memories.gaps.first() {
+    if let Some(gap) = states.gaps.first() {
         return Check::gap(LAST_SWEEP, "when every VPC was last swept", gap, place);
     }
     let Some((at, vpc)) = oldest else {
@@ -266,21 +266,21 @@ fn last_sweep(
     let sweep = place.aws(&command);
     let minutes = period.as_secs() / 60;
     let Some(at) = at else {
-        let said = format!("{vpc} was not swept yet; a sweep comes every {minutes} minutes");
-        return Check::warning(LAST_SWEEP, said, sweep);
+        let message = format!("{vpc} was not swept yet; a sweep comes every {minutes} minutes");
+        return Check::warning(LAST_SWEEP, message, sweep);
     };
     let age = Duration::try_from(now.duration_since(at)).unwrap_or_default();
-    let of = count(memories.found.len(), "VPC");
-    let said = format!(
+    let of = count(states.found.len(), "VPC");
+    let message = format!(
         "{vpc} was swept {} minutes ago ({at}), the longest of {of}; a sweep comes every {minutes} minutes",
         age.as_secs() / 60
     );
     if age > period.saturating_mul(MISSING) {
-        Check::failure(LAST_SWEEP, said, sweep)
+        Check::failure(LAST_SWEEP, message, sweep)
     } else if age > period.saturating_mul(LATE) {
-        Check::warning(LAST_SWEEP, said, sweep)
+        Check::warning(LAST_SWEEP, message, sweep)
     } else {
-        Check::ok(LAST_SWEEP, said)
+        Check::ok(LAST_SWEEP, message)
     }
 }
 
@@ -310,7 +310,7 @@ mod tests {
             role: Ok(None),
             refusals: None,
             queues: Vec::new(),
-            memories: Reading::default(),
+            states: Reading::default(),
         }
     }
 
@@ -355,7 +355,7 @@ mod tests {
         ] {
             let check = of_status(word);
             assert_eq!(check.level, level, "{word}");
-            assert!(check.said.contains(word) && check.mend.as_ref().unwrap().starts_with(command), "{check:?}");
+            assert!(check.message.contains(word) && check.fix.as_ref().unwrap().starts_with(command), "{check:?}");
         }
         let nonsense =
             Installed { nonsense: Some("the stack has Mode=fast".into()), ..installed(stack("CREATE_COMPLETE", &[])) };
@@ -368,12 +368,9 @@ mod tests {
         assert_eq!(plain(&of(&[("Version", "0.10.0")])), (Level::Ok, "the stack and this command are 0.10.0"));
         let older = of(&[("Version", "0.9.0")]);
         assert_eq!(plain(&older), (Level::Warning, "the stack tagwire is 0.9.0 and this command is 0.10.0"));
-        assert!(older.mend.unwrap().starts_with("sam build && sam deploy --stack-name tagwire"));
+        assert!(older.fix.unwrap().starts_with("sam build && sam deploy --stack-name tagwire"));
         let newer = of(&[("Version", "0.11.0")]);
-        assert_eq!(
-            (newer.level, newer.mend.as_deref()),
-            (Level::Warning, Some("git pull && cargo install --path cli"))
-        );
+        assert_eq!((newer.level, newer.fix.as_deref()), (Level::Warning, Some("git pull && cargo install --path cli")));
         assert_eq!(of(&[]).level, Level::Warning);
     }
 
@@ -382,7 +379,7 @@ mod tests {
         let of = |mode| of_mode(&stack("CREATE_COMPLETE", &[]), mode, &place());
         assert_eq!(of(Some(Mode::Enforce)).level, Level::Ok);
         let dry = of(Some(Mode::DryRun));
-        assert!(dry.level == Level::Warning && dry.mend.unwrap().ends_with("--parameter-overrides Mode=enforce"));
+        assert!(dry.level == Level::Warning && dry.fix.unwrap().ends_with("--parameter-overrides Mode=enforce"));
         assert_eq!(of(None).level, Level::Failure);
     }
 
@@ -416,21 +413,21 @@ mod tests {
             )
         );
         assert_eq!(
-            one.mend.as_deref(),
+            one.fix.as_deref(),
             Some(
                 "aws sqs start-message-move-task --source-arn arn:aws:sqs:eu-west-1:123456789012:q-1 --region eu-west-1"
             )
         );
         let delivery = of("DeliveryDeadLettersUrl", lying(2, 0, 0));
-        assert!(delivery.level == Level::Failure && delivery.said.starts_with("2 messages"), "{delivery:?}");
-        let mend = delivery.mend.unwrap();
+        assert!(delivery.level == Level::Failure && delivery.message.starts_with("2 messages"), "{delivery:?}");
+        let fix = delivery.fix.unwrap();
         assert!(
-            mend.starts_with("aws sqs receive-message --queue-url \"$(aws sqs get-queue-url --queue-name q-1 "),
-            "{mend}"
+            fix.starts_with("aws sqs receive-message --queue-url \"$(aws sqs get-queue-url --queue-name q-1 "),
+            "{fix}"
         );
         assert_eq!(of("InstanceDeadLettersUrl", denied()).level, Level::Warning);
         let none = of("InstanceDeadLettersUrl", gone());
-        assert!(none.level == Level::Failure && none.mend.unwrap().contains("--deployment-mode REVERT_DRIFT"));
+        assert!(none.level == Level::Failure && none.fix.unwrap().contains("--deployment-mode REVERT_DRIFT"));
         assert_eq!(dead_letters("Other", &lying(1, 0, 0), &stack, &place()), None);
     }
 
@@ -441,7 +438,7 @@ mod tests {
         let well = of(lying(999, 10, 5000));
         assert_eq!(plain(&well), (Level::Ok, "999 waiting, 10 being handled and 5000 delayed in the connect queue"));
         let much = of(lying(1000, 0, 0));
-        assert!(much.level == Level::Warning && much.mend.unwrap().contains("--function-name connect-1 "));
+        assert!(much.level == Level::Warning && much.fix.unwrap().contains("--function-name connect-1 "));
         assert_eq!((of(denied()).level, of(gone()).level), (Level::Warning, Level::Failure));
     }
 
@@ -453,8 +450,8 @@ mod tests {
         let now: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
         let at = |minutes: &i64| now - jiff::SignedDuration::from_mins(*minutes);
         let found = minutes.iter().enumerate();
-        let memory = |ago: &Option<i64>| Memory { swept: ago.as_ref().map(at), ..Memory::default() };
-        let found = found.map(|(number, ago)| (vpc(&format!("vpc-{number}")), Ok(memory(ago)))).collect();
+        let state = |ago: &Option<i64>| VpcState { swept: ago.as_ref().map(at), ..VpcState::default() };
+        let found = found.map(|(number, ago)| (vpc(&format!("vpc-{number}")), Ok(state(ago)))).collect();
         let stack = stack("CREATE_COMPLETE", &[("SweepFunctionName", "sweep-1")]);
         last_sweep(&Reading::complete(found), now, Duration::from_mins(15), Some(Mode::Enforce), &stack, &place())
     }
@@ -470,7 +467,7 @@ mod tests {
         );
         let late = swept(&[Some(31)]);
         assert_eq!(late.level, Level::Warning);
-        assert!(late.mend.unwrap().starts_with("aws lambda invoke --function-name sweep-1 "));
+        assert!(late.fix.unwrap().starts_with("aws lambda invoke --function-name sweep-1 "));
         assert_eq!((swept(&[Some(60)]).level, swept(&[Some(61), Some(1)]).level), (Level::Warning, Level::Failure));
         let never = swept(&[Some(1), None]);
         assert_eq!(plain(&never), (Level::Warning, "vpc-1 was not swept yet; a sweep comes every 15 minutes"));
@@ -480,29 +477,29 @@ mod tests {
     #[test]
     fn a_vpc_that_tagwire_is_to_be_gone_from_is_named_with_how_to_take_that_back() {
         let since: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
-        let memories = |uninstalling| {
-            let memory = Memory { uninstalling, ..Memory::default() };
-            Reading::complete(vec![(vpc("vpc-1"), Ok(memory)), (vpc("vpc-2"), Ok(Memory::default()))])
+        let states = |uninstalling| {
+            let state = VpcState { uninstalling, ..VpcState::default() };
+            Reading::complete(vec![(vpc("vpc-1"), Ok(state)), (vpc("vpc-2"), Ok(VpcState::default()))])
         };
-        assert!(uninstalling(&memories(None), &place()).is_none());
-        let check = uninstalling(&memories(Some(since)), &place()).unwrap();
-        let said = "tagwire is being uninstalled from vpc-1 since 2026-01-01T12:00:00Z: nothing is connected there";
-        assert_eq!(plain(&check), (Level::Warning, said));
-        assert!(check.mend.unwrap().starts_with("tagwire uninstall --cancel --region "));
+        assert!(uninstalling(&states(None), &place()).is_none());
+        let check = uninstalling(&states(Some(since)), &place()).unwrap();
+        let message = "tagwire is being uninstalled from vpc-1 since 2026-01-01T12:00:00Z: nothing is connected there";
+        assert_eq!(plain(&check), (Level::Warning, message));
+        assert!(check.fix.unwrap().starts_with("tagwire uninstall --cancel --region "));
     }
 
     #[test]
     fn a_sweep_that_is_not_written_down_or_cannot_be_read_is_said_so() {
         let (now, stack) = (Timestamp::UNIX_EPOCH, stack("CREATE_COMPLETE", &[]));
-        let of = |memories: Reading<(VpcId, Read<Memory>)>, mode| {
-            last_sweep(&memories, now, Duration::from_mins(15), mode, &stack, &place())
+        let of = |states: Reading<(VpcId, Read<VpcState>)>, mode| {
+            last_sweep(&states, now, Duration::from_mins(15), mode, &stack, &place())
         };
-        let dry = of(Reading::complete(vec![(vpc("vpc-1"), Ok(Memory::default()))]), Some(Mode::DryRun));
-        assert!(dry.level == Level::Ok && dry.said.contains("dry run"), "{dry:?}");
+        let dry = of(Reading::complete(vec![(vpc("vpc-1"), Ok(VpcState::default()))]), Some(Mode::DryRun));
+        assert!(dry.level == Level::Ok && dry.message.contains("dry run"), "{dry:?}");
         let unread = of(Reading::complete(vec![(vpc("vpc-1"), denied())]), Some(Mode::Enforce));
-        assert!(unread.level == Level::Warning && unread.said.starts_with("cannot tell when vpc-1"), "{unread:?}");
-        let gap = Gap { reading: "it".into(), said: "slow".into(), passing: true, soon: true };
+        assert!(unread.level == Level::Warning && unread.message.starts_with("cannot tell when vpc-1"), "{unread:?}");
+        let gap = Gap { reading: "it".into(), message: "slow".into(), passing: true, soon: true };
         let half = of(Reading { found: Vec::new(), gaps: vec![gap] }, Some(Mode::Enforce));
-        assert_eq!((half.level, half.mend.as_deref()), (Level::Warning, Some("tagwire doctor --region eu-west-1")));
+        assert_eq!((half.level, half.fix.as_deref()), (Level::Warning, Some("tagwire doctor --region eu-west-1")));
     }
 }

@@ -35,14 +35,14 @@ pub(super) fn judge(trails: &Read<Vec<Trail>>, place: &Place) -> Check {
     }
     let logging = here.iter().find(|trail| trail.logging == Ok(true));
     if let Some((trail, Ok(selectors))) = logging.map(|trail| (trail, &trail.selectors)) {
-        let said =
+        let message =
             format!("{} logs, but not every management write of ElastiCache and Redshift, so {MISSED}", trail.arn);
-        return Check::warning(NAME, said, widened(trail, selectors, place));
+        return Check::warning(NAME, message, widened(trail, selectors, place));
     }
     if let Some(trail) = here.first() {
-        let said = format!("{} is switched off and no other trail covers {}, so {MISSED}", trail.arn, place.region);
+        let message = format!("{} is switched off and no other trail covers {}, so {MISSED}", trail.arn, place.region);
         let command = format!("cloudtrail start-logging --name {}", quoted(&trail.arn));
-        return Check::warning(NAME, said, place.aws_in(&trail.home, &command));
+        return Check::warning(NAME, message, place.aws_in(&trail.home, &command));
     }
     let others = match trails.len() {
         0 => "there is no trail".to_owned(),
@@ -227,7 +227,7 @@ mod tests {
         for (trail, reach) in [(trail("eu-west-1", false), "this Region"), (trail("us-east-1", true), "every Region")] {
             let check = judge(&Ok(vec![trail]), &place());
             assert_eq!(check.level, Level::Ok);
-            assert!(check.said.contains(reach) && check.mend.is_none(), "{check:?}");
+            assert!(check.message.contains(reach) && check.fix.is_none(), "{check:?}");
         }
         let elsewhere = judge(&Ok(vec![trail("us-east-1", false)]), &place());
         assert_eq!(
@@ -242,8 +242,8 @@ mod tests {
     #[test]
     fn without_a_trail_one_is_made_with_its_bucket() {
         let check = judge(&Ok(Vec::new()), &place());
-        assert!(check.level == Level::Warning && check.said.starts_with("there is no trail"), "{check:?}");
-        let mend = check.mend.unwrap();
+        assert!(check.level == Level::Warning && check.message.starts_with("there is no trail"), "{check:?}");
+        let fix = check.fix.unwrap();
         for part in [
             "aws s3 mb s3://tagwire-trail-123456789012-eu-west-1 --region eu-west-1 && ",
             "aws cloudtrail create-trail --name tagwire --s3-bucket-name tagwire-trail-123456789012-eu-west-1",
@@ -251,7 +251,7 @@ mod tests {
             r#""Resource":"arn:aws:s3:::tagwire-trail-123456789012-eu-west-1/AWSLogs/123456789012/*""#,
             r#""aws:SourceArn":"arn:aws:cloudtrail:eu-west-1:123456789012:trail/tagwire""#,
         ] {
-            assert!(mend.contains(part), "{part} is not in {mend}");
+            assert!(fix.contains(part), "{part} is not in {fix}");
         }
     }
 
@@ -259,9 +259,9 @@ mod tests {
     fn a_trail_that_is_switched_off_is_switched_on_where_it_is_at_home() {
         let off = Trail { logging: Ok(false), ..trail("us-east-1", true) };
         let check = judge(&Ok(vec![off]), &place());
-        assert!(check.level == Level::Warning && check.said.contains("switched off"), "{check:?}");
+        assert!(check.level == Level::Warning && check.message.contains("switched off"), "{check:?}");
         assert_eq!(
-            check.mend.as_deref(),
+            check.fix.as_deref(),
             Some("aws cloudtrail start-logging --name arn:aws:cloudtrail:us-east-1:1:trail/t --region us-east-1")
         );
     }
@@ -279,14 +279,11 @@ mod tests {
             let kept = selector.read_write.clone();
             let narrow = Trail { selectors: Ok(Selectors::Basic(vec![selector.clone()])), ..trail("eu-west-1", false) };
             let check = judge(&Ok(vec![narrow]), &place());
-            assert!(check.level == Level::Warning && check.said.contains("not every management write"), "{check:?}");
-            let mend = check.mend.unwrap();
-            assert!(
-                mend.contains("--event-selectors '[{") && mend.contains(r#""ReadWriteType":"WriteOnly""#),
-                "{mend}"
-            );
-            assert!(mend.contains(&format!(r#""ReadWriteType":"{kept}""#)), "{mend}");
-            assert_eq!(mend.contains("AWS::S3::Object"), !selector.data.is_empty());
+            assert!(check.level == Level::Warning && check.message.contains("not every management write"), "{check:?}");
+            let fix = check.fix.unwrap();
+            assert!(fix.contains("--event-selectors '[{") && fix.contains(r#""ReadWriteType":"WriteOnly""#), "{fix}");
+            assert!(fix.contains(&format!(r#""ReadWriteType":"{kept}""#)), "{fix}");
+            assert_eq!(fix.contains("AWS::S3::Object"), !selector.data.is_empty());
         }
         let writes =
             Trail { selectors: Ok(Selectors::Basic(vec![basic_of("WriteOnly", true)])), ..trail("eu-west-1", false) };
@@ -317,8 +314,8 @@ mod tests {
         ] {
             let check = judge(&Ok(vec![narrow.clone()]), &place());
             assert_eq!(check.level, Level::Warning, "{narrow:?}");
-            let mend = check.mend.unwrap();
-            assert!(mend.contains("--advanced-event-selectors '[{") && mend.contains("Management writes"), "{mend}");
+            let fix = check.fix.unwrap();
+            assert!(fix.contains("--advanced-event-selectors '[{") && fix.contains("Management writes"), "{fix}");
         }
         let mut starts = management();
         starts.equals.clear();
@@ -331,9 +328,9 @@ mod tests {
         let denied = || error(ErrorKind::Denied, "cloudtrail:GetTrailStatus", "AccessDenied");
         let hidden = Trail { logging: Err(denied()), ..trail("us-east-1", true) };
         let check = judge(&Ok(vec![hidden.clone()]), &place());
-        assert!(check.level == Level::Warning && check.said.contains("cloudtrail:GetTrailStatus"), "{check:?}");
+        assert!(check.level == Level::Warning && check.message.contains("cloudtrail:GetTrailStatus"), "{check:?}");
         assert_eq!(judge(&Ok(vec![hidden, trail("eu-west-1", false)]), &place()).level, Level::Ok);
         let all = judge(&Err(denied()), &place());
-        assert!(all.level == Level::Warning && all.said.starts_with("cannot tell whether a trail"), "{all:?}");
+        assert!(all.level == Level::Warning && all.message.starts_with("cannot tell whether a trail"), "{all:?}");
     }
 }

@@ -68,8 +68,8 @@ pub(super) fn dot(rows: &[ConnectionStatus]) -> String {
             let client = client.to_string();
             lines.push(format!("    {} [label={}];", id(&client), quoted(&client)));
         }
-        for (store, said) in &place.stores {
-            let label = quoted(&format!("{}\n{said}", store.short())).replace('\n', "\\n");
+        for (store, message) in &place.stores {
+            let label = quoted(&format!("{}\n{message}", store.short())).replace('\n', "\\n");
             lines.push(format!("    {} [shape=cylinder, label={label}];", id(store.as_str())));
         }
         for (row, ..) in place.rows {
@@ -113,8 +113,12 @@ pub(super) fn mermaid(rows: &[ConnectionStatus]) -> String {
         for (index, client) in place.clients.iter().enumerate() {
             lines.push(format!("    vpc{number}_c{index}[\"{}\"]", entities(&client.to_string())));
         }
-        for (index, (store, said)) in place.stores.iter().enumerate() {
-            lines.push(format!("    vpc{number}_s{index}[(\"{}<br/>{}\")]", entities(&store.short()), entities(said)));
+        for (index, (store, message)) in place.stores.iter().enumerate() {
+            lines.push(format!(
+                "    vpc{number}_s{index}[(\"{}<br/>{}\")]",
+                entities(&store.short()),
+                entities(message)
+            ));
         }
         for (row, client, store) in place.rows {
             let arrow = match row.state {
@@ -137,8 +141,8 @@ mod tests {
 
     #[test]
     fn what_stands_in_one_vpc_stands_together() {
-        let rows =
-            gathered("instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 worn-by=i-1").connections;
+        let rows = gathered("instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 attached-to=i-1")
+            .connections;
         let expected = r#"digraph tagwire {
   rankdir=LR;
   node [shape=box, fontname="sans-serif"];

@@ -160,7 +160,7 @@ mod tests {
     fn every_key_is_in_the_schema_in_the_records_and_nowhere_else() {
         let schema: Value = serde_json::from_str(SCHEMA).unwrap();
         let document = json(&gathered(
-            "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 worn-by=i-1\ngap stores",
+            "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 attached-to=i-1\ngap stores",
         ));
         let connection = &schema["$defs"]["connection"];
         for (object, schema) in [

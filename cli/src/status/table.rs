@@ -173,7 +173,7 @@ mod tests {
     const WORLD: &str = "instance i-1 connect=orders zone=a
         instance i-2 zone=a
         db orders connect=orders zone=b,c
-        pair orders 1 worn-by=i-1,i-2
+        pair orders 1 attached-to=i-1,i-2
         attached i-1 ec2-rds-1 tag=orders ago=60
         attached orders rds-ec2-1 tag=orders ago=200";
 
@@ -196,10 +196,10 @@ What is disconnecting lets nobody in anew; what is open already stays open until
         for (few, all) in few.lines().zip(all.lines()) {
             assert!(all.starts_with(few), "{all}");
         }
-        for said in
+        for message in
             ["vpc-1", "RDS", "ec2-rds-1 (sg-ec2-rds-1) → rds-ec2-1 (sg-rds-ec2-1)", "the instance has no connect tag"]
         {
-            assert!(all.contains(said), "{all}");
+            assert!(all.contains(message), "{all}");
         }
     }
 

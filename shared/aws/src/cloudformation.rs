@@ -41,7 +41,7 @@ impl Stacks {
     /// The stack of that name, or, with none, the one that runs tagwire here; none when there is none.
     ///
     /// # Errors
-    /// What CloudFormation said, when it did not answer.
+    /// What CloudFormation message, when it did not answer.
     pub async fn find(&self, name: Option<&str>) -> Result<Option<Stack>, CloudError> {
         let name = match name {
             Some(name) => name.to_owned(),
@@ -62,7 +62,7 @@ impl Stacks {
     /// more.
     ///
     /// # Errors
-    /// What CloudFormation said, when it did not answer.
+    /// What CloudFormation message, when it did not answer.
     pub async fn resource(&self, stack: &str, logical_id: &str) -> Result<Option<String>, CloudError> {
         let call = Call::reading("cloudformation:DescribeStackResource", format!("{logical_id} of {stack}"));
         let request = self.client.describe_stack_resource().stack_name(stack).logical_resource_id(logical_id);
@@ -97,7 +97,7 @@ impl Stacks {
 
 /// CloudFormation has no code of its own for a stack that does not exist.
 fn is_unknown(error: &impl ProvideErrorMetadata) -> bool {
-    error.code() == Some("ValidationError") && error.message().is_some_and(|said| said.contains("does not exist"))
+    error.code() == Some("ValidationError") && error.message().is_some_and(|message| message.contains("does not exist"))
 }
 
 fn is_gone(status: &cloudformation::ResourceStatus) -> bool {

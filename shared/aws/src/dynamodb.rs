@@ -25,7 +25,7 @@ use aws_sdk_dynamodb::{
 use jiff::Timestamp;
 use tagwire_core::{
     id::{InstanceId, InterfaceId, RequestId, SecurityGroupId, StoreId, VpcId},
-    memory::{Attached, Connection, Memory, Note, Target, Window},
+    state::{Attached, Connection, Note, Target, VpcState, Window},
     work::Answer,
 };
 use tagwire_engine::cloud::{CloudError, ErrorKind};
@@ -76,8 +76,12 @@ impl StateTable {
 
     /// What is remembered of a VPC; of attachments, those to these lists. Without a table it is nothing,
     /// which is safe: nothing is removed that cannot be counted there first.
-    pub(crate) async fn recall(&self, vpc: &VpcId, lists: Option<&BTreeSet<Target>>) -> Result<Memory, CloudError> {
-        let Some(table) = self.name.as_deref() else { return Ok(Memory::default()) };
+    pub(crate) async fn vpc_state(
+        &self,
+        vpc: &VpcId,
+        lists: Option<&BTreeSet<Target>>,
+    ) -> Result<VpcState, CloudError> {
+        let Some(table) = self.name.as_deref() else { return Ok(VpcState::default()) };
         let attached = attached_key(vpc);
         let (items, attached) = futures_util::join!(self.query(table, vpc.as_str()), async {
             match lists {
@@ -85,18 +89,18 @@ impl StateTable {
                 Some(_) | None => self.query(table, &attached).await,
             }
         });
-        let mut memory = Memory::default();
+        let mut state = VpcState::default();
         for item in items? {
             if text(&item, ENTRY) == Some(WINDOW) {
-                memory.window = window(&item).ok_or_else(|| unreadable(table, vpc))?;
+                state.window = window(&item).ok_or_else(|| unreadable(table, vpc))?;
             } else if let Some(note) = note(&item) {
-                memory.note(note);
+                state.note(note);
             }
         }
         for note in attached?.iter().flat_map(attachments) {
-            memory.note(note);
+            state.note(note);
         }
-        Ok(memory)
+        Ok(state)
     }
 
     /// Tries both reads of the table, with a key that nothing has; none without a table.
@@ -168,7 +172,7 @@ impl StateTable {
     }
 
     /// Writes a window on the condition that it follows the one that is there.
-    pub(crate) async fn reserve(&self, vpc: &VpcId, window: &Window) -> Result<(), CloudError> {
+    pub(crate) async fn reserve_window(&self, vpc: &VpcId, window: &Window) -> Result<(), CloudError> {
         let call = Call::writing("dynamodb:PutItem", format!("the window of {vpc}"));
         let table = self.table(&call)?;
         let removals: Vec<AttributeValue> = window
@@ -194,7 +198,7 @@ impl StateTable {
     }
 
     /// Writes notes, each for itself; the first that fails is reported, the others are tried.
-    pub(crate) async fn remember(&self, vpc: &VpcId, notes: &[Note]) -> Result<(), CloudError> {
+    pub(crate) async fn write_notes(&self, vpc: &VpcId, notes: &[Note]) -> Result<(), CloudError> {
         let call = Call::writing("dynamodb:UpdateItem", format!("{} notes on {vpc}", notes.len()));
         let table = self.table(&call)?;
         let is_over = |note: &&Note| match note {
@@ -255,7 +259,7 @@ impl StateTable {
     }
 
     /// Tells what became of a request.
-    pub(crate) async fn tell(&self, vpc: &VpcId, id: &RequestId, answer: &Answer) -> Result<(), CloudError> {
+    pub(crate) async fn answer_request(&self, vpc: &VpcId, id: &RequestId, answer: &Answer) -> Result<(), CloudError> {
         let call = Call::writing("dynamodb:PutItem", format!("the answer to the request {id}"));
         let table = self.table(&call)?;
         let written = serde_json::to_string(answer);

@@ -21,9 +21,9 @@ use tagwire_core::{
     group::GroupList,
     id::{SecurityGroupId, StoreArn, StoreId, StoreKind, VpcId},
     model::{DataStore, Form},
-    observation::{Gap, Reading, Sighting},
+    observation::{Gap, Reading, StoreLookup},
     service::{Readiness, Service},
-    tag::{ConnectTag, Wishes},
+    tag::{ConnectTag, TagSettings},
 };
 use tagwire_engine::cloud::{CloudError, ErrorKind, Groups};
 
@@ -95,21 +95,21 @@ impl ElastiCache {
 
     /// Asks for replication groups. Their description holds neither the groups nor the subnet
     /// group, which are the same for all members and are read from one of them.
-    pub(crate) async fn replication_groups(&self, index: &TagIndex, which: &[&StoreArn]) -> Reading<Sighting> {
+    pub(crate) async fn replication_groups(&self, index: &TagIndex, which: &[&StoreArn]) -> Reading<StoreLookup> {
         let mut answer = self.groups_there(which).await;
         let there = std::mem::take(&mut answer.there);
         let one_of_each: BTreeSet<StoreArn> = there.iter().filter_map(|(arn, raw)| members(arn, raw).next()).collect();
         let states: Vec<_> = there.iter().map(|(arn, raw)| (arn, raw.status().unwrap_or_default())).collect();
-        let (members_there, wishes) =
-            futures_util::join!(self.clusters_there(&one_of_each), self.wishes(index, &states));
+        let (members_there, settings) =
+            futures_util::join!(self.clusters_there(&one_of_each), self.settings(index, &states));
         let vpcs = self.vpcs_of(&members_there.there).await;
         let mut stores = Reading::default();
         for (arn, raw) in &there {
             let store = first_member(arn, raw, &members_there).and_then(|member| {
                 let vpc = vpc_of(member, &vpcs, arn)?;
-                let wishes = wishes_of(arn, &wishes)?;
+                let settings = settings_of(arn, &settings)?;
                 let call = Call::reading(DESCRIBE_GROUPS, arn.as_str());
-                group(raw, member, arn, vpc, wishes).map_err(|odd| call.odd(Some(arn.as_str()), &odd))
+                group(raw, member, arn, vpc, settings).map_err(|odd| call.odd(Some(arn.as_str()), &odd))
             });
             match store {
                 Ok(store) => stores.found.push(store),
@@ -121,19 +121,19 @@ impl ElastiCache {
 
     /// Asks for cache clusters, alone or members of a replication group. Members carry copies of
     /// their group's tags, which is no wish of theirs: it would be one more wish for every node.
-    pub(crate) async fn cache_clusters(&self, index: &TagIndex, which: &[&StoreArn]) -> Reading<Sighting> {
+    pub(crate) async fn cache_clusters(&self, index: &TagIndex, which: &[&StoreArn]) -> Reading<StoreLookup> {
         let which: BTreeSet<StoreArn> = which.iter().copied().cloned().collect();
         let mut answer = self.clusters_there(&which).await;
         let there = std::mem::take(&mut answer.there);
         let alone = there.iter().filter(|(_, raw)| member_of(raw).is_none());
         let alone: Vec<_> = alone.map(|(arn, raw)| (arn, raw.cache_cluster_status().unwrap_or_default())).collect();
-        let (vpcs, wishes) = futures_util::join!(self.vpcs_of(&there), self.wishes(index, &alone));
+        let (vpcs, settings) = futures_util::join!(self.vpcs_of(&there), self.settings(index, &alone));
         let mut stores = Reading::default();
         for (arn, raw) in &there {
             let store = vpc_of(raw, &vpcs, arn).and_then(|vpc| {
-                let wishes = if member_of(raw).is_some() { self.no_wishes() } else { wishes_of(arn, &wishes)? };
+                let settings = if member_of(raw).is_some() { self.no_settings() } else { settings_of(arn, &settings)? };
                 let call = Call::reading(DESCRIBE_CLUSTERS, arn.as_str());
-                cluster(raw, arn, vpc, wishes).map_err(|odd| call.odd(Some(arn.as_str()), &odd))
+                cluster(raw, arn, vpc, settings).map_err(|odd| call.odd(Some(arn.as_str()), &odd))
             });
             match store {
                 Ok(store) => stores.found.push(store),
@@ -150,7 +150,7 @@ impl ElastiCache {
         ec2: &Ec2,
         index: &TagIndex,
         which: &[&StoreArn],
-    ) -> Reading<Sighting> {
+    ) -> Reading<StoreLookup> {
         let single = async |name: &str| match self
             .client
             .describe_serverless_caches()
@@ -176,15 +176,16 @@ impl ElastiCache {
         let there = std::mem::take(&mut answer.there);
         let one_of_each: BTreeSet<SecurityGroupId> = there.iter().filter_map(|(_, raw)| a_group(raw).ok()).collect();
         let states: Vec<_> = there.iter().map(|(arn, raw)| (arn, raw.status().unwrap_or_default())).collect();
-        let (groups, wishes) = futures_util::join!(ec2.groups(Groups::Ids(&one_of_each)), self.wishes(index, &states));
+        let (groups, settings) =
+            futures_util::join!(ec2.groups(Groups::Ids(&one_of_each)), self.settings(index, &states));
         let vpcs: BTreeMap<SecurityGroupId, VpcId> =
             groups.found.into_iter().map(|group| (group.id, group.vpc)).collect();
         let mut stores = Reading::default();
         for (arn, raw) in &there {
             let call = Call::reading(DESCRIBE_SERVERLESS, arn.as_str());
             let unread = || groups.gaps.first().map(|gap| for_store(gap, arn));
-            let store = wishes_of(arn, &wishes).and_then(|wishes| {
-                serverless(raw, arn, &vpcs, wishes)
+            let store = settings_of(arn, &settings).and_then(|settings| {
+                serverless(raw, arn, &vpcs, settings)
                     .map_err(|odd| unread().unwrap_or_else(|| call.odd(Some(arn.as_str()), &odd)))
             });
             match store {
@@ -216,14 +217,14 @@ impl ElastiCache {
         let arns: Vec<&StoreArn> = of_others.chain(alone).collect();
         let one_of_each: BTreeSet<SecurityGroupId> =
             caches.found.iter().filter_map(|(_, raw)| a_group(raw).ok()).collect();
-        let (wishes, vpcs, groups_of_caches) = futures_util::join!(
-            index.wishes(&arns, &self.connect_key),
+        let (settings, vpcs, groups_of_caches) = futures_util::join!(
+            index.settings(&arns, &self.connect_key),
             self.all_vpcs(&clusters.found),
             ec2.groups(Groups::Ids(&one_of_each)),
         );
-        stores.gaps.extend(wishes.gaps);
-        let wishes: BTreeMap<StoreArn, Wishes> = wishes.found.into_iter().collect();
-        let wishes = |arn: &StoreArn| wishes.get(arn).cloned().unwrap_or_else(|| self.no_wishes());
+        stores.gaps.extend(settings.gaps);
+        let settings: BTreeMap<StoreArn, TagSettings> = settings.found.into_iter().collect();
+        let settings = |arn: &StoreArn| settings.get(arn).cloned().unwrap_or_else(|| self.no_settings());
         let members = Answer { there: clusters.found, gone: Vec::new(), gaps: clusters.gaps.clone() };
         stores.gaps.extend(clusters.gaps);
         let mut add = |store: Result<DataStore, Gap>| match store {
@@ -234,20 +235,21 @@ impl ElastiCache {
             let call = of_groups.on(arn.as_str());
             add(first_member(arn, raw, &members).and_then(|member| {
                 let vpc = vpc_of(member, &vpcs, arn)?;
-                group(raw, member, arn, vpc, wishes(arn)).map_err(|odd| call.odd(Some(arn.as_str()), &odd))
+                group(raw, member, arn, vpc, settings(arn)).map_err(|odd| call.odd(Some(arn.as_str()), &odd))
             }));
         }
         for (arn, raw) in members.there.iter().filter(|(_, raw)| member_of(raw).is_none()) {
             let call = of_clusters.on(arn.as_str());
-            add(vpc_of(raw, &vpcs, arn)
-                .and_then(|vpc| cluster(raw, arn, vpc, wishes(arn)).map_err(|odd| call.odd(Some(arn.as_str()), &odd))));
+            add(vpc_of(raw, &vpcs, arn).and_then(|vpc| {
+                cluster(raw, arn, vpc, settings(arn)).map_err(|odd| call.odd(Some(arn.as_str()), &odd))
+            }));
         }
         let vpc_of_group: BTreeMap<SecurityGroupId, VpcId> =
             groups_of_caches.found.into_iter().map(|group| (group.id, group.vpc)).collect();
         for (arn, raw) in &caches.found {
             let call = of_caches.on(arn.as_str());
             let unread = || groups_of_caches.gaps.first().map(|gap| for_store(gap, arn));
-            let store = serverless(raw, arn, &vpc_of_group, wishes(arn));
+            let store = serverless(raw, arn, &vpc_of_group, settings(arn));
             add(store.map_err(|odd| unread().unwrap_or_else(|| call.odd(Some(arn.as_str()), &odd))));
         }
         stores
@@ -408,31 +410,35 @@ impl ElastiCache {
     /// and its tags are listed before that. If it does not, the cache may have been tagged a moment
     /// ago, and nothing is decided until it is available. A cache that never will be is taken as the
     /// index has it.
-    async fn wishes(&self, index: &TagIndex, caches: &[(&StoreArn, &str)]) -> BTreeMap<StoreArn, Result<Wishes, Gap>> {
+    async fn settings(
+        &self,
+        index: &TagIndex,
+        caches: &[(&StoreArn, &str)],
+    ) -> BTreeMap<StoreArn, Result<TagSettings, Gap>> {
         let readiness = |state: &str| Service::ElastiCache.row().readiness(state);
         let (ready, mut busy): (Vec<_>, Vec<_>) =
             caches.iter().copied().partition(|(_, state)| readiness(state) == Readiness::Ready);
         let lists = at_once(ready.into_iter().map(|(arn, _)| async move { (arn, self.tags(arn).await) }));
-        let mut wishes = BTreeMap::new();
+        let mut settings = BTreeMap::new();
         for (arn, listed) in lists.await {
             match listed {
                 // Its state has changed since it was described.
                 Err(error) if error.kind == ErrorKind::NotReady => busy.push((arn, "no longer available")),
                 listed => {
-                    wishes.insert(arn.clone(), listed.map_err(Gap::from));
+                    settings.insert(arn.clone(), listed.map_err(Gap::from));
                 }
             }
         }
         let arns: Vec<&StoreArn> = busy.iter().map(|(arn, _)| *arn).collect();
-        let indexed = index.wishes(&arns, &self.connect_key).await;
+        let indexed = index.settings(&arns, &self.connect_key).await;
         for (arn, state) in busy {
-            let known = indexed.found.iter().find(|(of, _)| of == arn).map(|(_, wishes)| wishes.clone());
+            let known = indexed.found.iter().find(|(of, _)| of == arn).map(|(_, settings)| settings.clone());
             let answer = match (known, indexed.gaps.first()) {
                 (Some(known), _) if known.connect != ConnectTag::Absent || readiness(state) == Readiness::Never => {
                     Ok(known)
                 }
                 (None, Some(gap)) => Err(for_store(gap, arn)),
-                (None, None) if readiness(state) == Readiness::Never => Ok(self.no_wishes()),
+                (None, None) if readiness(state) == Readiness::Never => Ok(self.no_settings()),
                 (Some(_) | None, _) => {
                     let message = format!("its tags can only be listed while it is available, and it is {state:?}");
                     Err(Call::reading(LIST_TAGS, arn.as_str())
@@ -440,22 +446,22 @@ impl ElastiCache {
                         .into())
                 }
             };
-            wishes.insert(arn.clone(), answer);
+            settings.insert(arn.clone(), answer);
         }
-        wishes
+        settings
     }
 
-    async fn tags(&self, of: &StoreArn) -> Result<Wishes, CloudError> {
+    async fn tags(&self, of: &StoreArn) -> Result<TagSettings, CloudError> {
         let call = Call::reading(LIST_TAGS, of.as_str());
         let answer = self.client.list_tags_for_resource().resource_name(of.as_str()).send().await;
         let answer = answer.map_err(|error| call.failed(&error))?;
         let tags = answer.tag_list().iter();
         let tags = tags.map(|tag| (tag.key().unwrap_or_default(), tag.value().unwrap_or_default()));
-        Ok(Wishes::read(&self.connect_key, tags))
+        Ok(TagSettings::read(&self.connect_key, tags))
     }
 
-    fn no_wishes(&self) -> Wishes {
-        Wishes::read(&self.connect_key, [])
+    fn no_settings(&self) -> TagSettings {
+        TagSettings::read(&self.connect_key, [])
     }
 }
 
@@ -531,9 +537,9 @@ fn for_store(gap: &Gap, arn: &StoreArn) -> Gap {
     Gap { reading: format!("{} for {arn}", gap.reading), ..gap.clone() }
 }
 
-fn wishes_of(arn: &StoreArn, wishes: &BTreeMap<StoreArn, Result<Wishes, Gap>>) -> Result<Wishes, Gap> {
+fn settings_of(arn: &StoreArn, settings: &BTreeMap<StoreArn, Result<TagSettings, Gap>>) -> Result<TagSettings, Gap> {
     let odd = Odd::later("its tags were not asked for");
-    wishes.get(arn).cloned().unwrap_or_else(|| Err(Call::reading(LIST_TAGS, arn.as_str()).odd(None, &odd)))
+    settings.get(arn).cloned().unwrap_or_else(|| Err(Call::reading(LIST_TAGS, arn.as_str()).odd(None, &odd)))
 }
 
 /// None for a cache outside any VPC.
@@ -564,7 +570,7 @@ fn group(
     member: &CacheCluster,
     arn: &StoreArn,
     vpc: Option<VpcId>,
-    wishes: Wishes,
+    settings: TagSettings,
 ) -> Result<DataStore, Odd> {
     let of_shards = raw.node_groups().iter().filter_map(NodeGroup::primary_endpoint);
     let endpoints = raw.configuration_endpoint().into_iter().chain(of_shards);
@@ -579,12 +585,12 @@ fn group(
         state: required(raw.status(), "Status")?.to_owned(),
         form: Form::Plain,
         groups: memberships(groups_of(member))?,
-        wishes,
+        settings,
     })
 }
 
 /// Memcached clusters have one endpoint for all nodes; a single node has its own.
-fn cluster(raw: &CacheCluster, arn: &StoreArn, vpc: Option<VpcId>, wishes: Wishes) -> Result<DataStore, Odd> {
+fn cluster(raw: &CacheCluster, arn: &StoreArn, vpc: Option<VpcId>, settings: TagSettings) -> Result<DataStore, Odd> {
     let of_nodes = raw.cache_nodes().iter().filter_map(CacheNode::endpoint);
     let endpoints = raw.configuration_endpoint().into_iter().chain(of_nodes);
     let form = member_of(raw).map(|group| Form::ClusterMember { cluster: format!("the replication group {group}") });
@@ -598,7 +604,7 @@ fn cluster(raw: &CacheCluster, arn: &StoreArn, vpc: Option<VpcId>, wishes: Wishe
         state: required(raw.cache_cluster_status(), "CacheClusterStatus")?.to_owned(),
         form: form.unwrap_or(Form::Plain),
         groups: memberships(groups_of(raw))?,
-        wishes,
+        settings,
     })
 }
 
@@ -613,7 +619,7 @@ fn serverless(
     raw: &ServerlessCache,
     arn: &StoreArn,
     vpcs: &BTreeMap<SecurityGroupId, VpcId>,
-    wishes: Wishes,
+    settings: TagSettings,
 ) -> Result<DataStore, Odd> {
     let state = required(raw.status(), "Status")?;
     let vpc = vpcs.get(&a_group(raw)?).ok_or_else(|| Odd::passing("its security group cannot be seen"))?;
@@ -629,6 +635,6 @@ fn serverless(
         state: state.to_owned(),
         form: Form::Plain,
         groups: memberships(groups)?,
-        wishes,
+        settings,
     })
 }

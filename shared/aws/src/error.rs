@@ -237,7 +237,7 @@ impl Call {
         let resource = name.map_or_else(|| format!("something without an id among {}", self.resource), str::to_owned);
         Gap {
             reading: format!("{} on {resource}", self.name),
-            said: format!("the answer cannot be used: {}", odd.what),
+            message: format!("the answer cannot be used: {}", odd.what),
             passing: odd.passing,
             soon: odd.soon,
         }

@@ -81,8 +81,8 @@ async fn simulate(client: &Client, principal: &str, question: &Question) -> Resu
         }
         marker = answer.marker().map(str::to_owned);
         if marker.is_none() {
-            let said = "it names no next page and says that there is one";
-            return Err(call.error(ErrorKind::Rejected, "answer-unusable", said));
+            let message = "it names no next page and says that there is one";
+            return Err(call.error(ErrorKind::Rejected, "answer-unusable", message));
         }
     }
 }

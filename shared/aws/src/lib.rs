@@ -45,11 +45,11 @@ use tagwire_core::{
     cidr::PrefixList,
     group::{GroupList, OwnTags, OwnedGroup, SecurityGroup},
     id::{InterfaceId, PrefixListId, RequestId, SecurityGroupId, StoreArn, StoreId, StoreKind, VpcId},
-    memory::{Memory, Note, Target, Window},
     model::{DataStore, Instance, Interface},
-    observation::{Gap, Reading, Sighting, Wearer},
+    observation::{AttachedInterface, Gap, Reading, StoreLookup},
     plan::StatusOf,
     rule::Rule,
+    state::{Note, Target, VpcState, Window},
     tag::DEFAULT_CONNECT_KEY,
     work::{Again, Answer, WorkItem},
 };
@@ -252,7 +252,7 @@ impl Observe for Aws {
         self.tag_index.stores(&self.connect_key).await
     }
 
-    async fn stores(&self, which: &BTreeSet<StoreArn>) -> Reading<Sighting> {
+    async fn stores(&self, which: &BTreeSet<StoreArn>) -> Reading<StoreLookup> {
         let (by_kind, gaps) = self.by_kind("tagwire:DescribeStore", which.iter().map(|arn| (arn, arn)));
         let mut reading = reading::together(by_kind.into_iter().map(|(kind, arns)| async move {
             match kind {
@@ -263,7 +263,7 @@ impl Observe for Aws {
                 StoreKind::ServerlessCache => {
                     self.elasticache.serverless_caches(&self.ec2, &self.tag_index, &arns).await
                 }
-                StoreKind::Warehouse => self.redshift.clusters(&arns).await,
+                StoreKind::RedshiftCluster => self.redshift.clusters(&arns).await,
             }
         }))
         .await;
@@ -272,20 +272,20 @@ impl Observe for Aws {
     }
 
     async fn all_stores(&self) -> Reading<DataStore> {
-        let (clusters, instances, caches, warehouses) = futures_util::join!(
+        let (clusters, instances, caches, redshift_clusters) = futures_util::join!(
             Box::pin(self.rds.all_clusters()),
             Box::pin(self.rds.all_instances()),
             Box::pin(self.elasticache.all(&self.ec2, &self.tag_index)),
             Box::pin(self.redshift.all()),
         );
         let mut reading = clusters;
-        for more in [instances, caches, warehouses] {
+        for more in [instances, caches, redshift_clusters] {
             reading.extend(more);
         }
         reading
     }
 
-    async fn holders(&self, which: &BTreeMap<StoreId, StoreArn>) -> Reading<DataStore> {
+    async fn stores_by_id(&self, which: &BTreeMap<StoreId, StoreArn>) -> Reading<DataStore> {
         let (by_kind, gaps) = self.by_kind("tagwire:FindStore", which.iter().map(|(id, arn)| (arn, id)));
         let mut reading = reading::together(by_kind.into_iter().map(|(kind, ids)| async move {
             match kind {
@@ -295,7 +295,7 @@ impl Observe for Aws {
                 StoreKind::ReplicationGroup | StoreKind::CacheCluster | StoreKind::ServerlessCache => {
                     Reading::default()
                 }
-                StoreKind::Warehouse => self.redshift.by_identity(&ids).await,
+                StoreKind::RedshiftCluster => self.redshift.by_identity(&ids).await,
             }
         }))
         .await;
@@ -303,8 +303,8 @@ impl Observe for Aws {
         reading
     }
 
-    async fn wearers(&self, vpc: &VpcId, groups: &BTreeSet<SecurityGroupId>) -> Reading<Wearer> {
-        self.ec2.wearers(vpc, groups).await
+    async fn attached_interfaces(&self, vpc: &VpcId, groups: &BTreeSet<SecurityGroupId>) -> Reading<AttachedInterface> {
+        self.ec2.attached_interfaces(vpc, groups).await
     }
 
     async fn prefix_lists(&self, which: &BTreeSet<PrefixListId>) -> Reading<PrefixList> {
@@ -315,8 +315,8 @@ impl Observe for Aws {
         self.ec2.launch_template_groups().await
     }
 
-    async fn recall(&self, vpc: &VpcId, lists: Option<&BTreeSet<Target>>) -> Result<Memory, CloudError> {
-        self.state.recall(vpc, lists).await
+    async fn vpc_state(&self, vpc: &VpcId, lists: Option<&BTreeSet<Target>>) -> Result<VpcState, CloudError> {
+        self.state.vpc_state(vpc, lists).await
     }
 
     async fn answer(&self, vpc: &VpcId, request: &RequestId) -> Result<Option<Answer>, CloudError> {
@@ -353,7 +353,7 @@ impl Change for Aws {
             StoreKind::ReplicationGroup => self.elasticache.set_replication_group_groups(of, to).await,
             StoreKind::CacheCluster => self.elasticache.set_cache_cluster_groups(of, to).await,
             StoreKind::ServerlessCache => self.elasticache.set_serverless_cache_groups(of, to).await,
-            StoreKind::Warehouse => self.redshift.set_groups(of, to).await,
+            StoreKind::RedshiftCluster => self.redshift.set_groups(of, to).await,
         }
     }
 
@@ -369,7 +369,7 @@ impl Change for Aws {
                 self.in_region(store, &call)?;
                 match store.kind() {
                     StoreKind::DbCluster | StoreKind::DbInstance => self.rds.set_status(store, text).await,
-                    StoreKind::Warehouse => self.redshift.set_status(store, text).await,
+                    StoreKind::RedshiftCluster => self.redshift.set_status(store, text).await,
                     StoreKind::ReplicationGroup | StoreKind::CacheCluster | StoreKind::ServerlessCache => {
                         let message = "a change of its tags would take it out of its available state";
                         Err(call.error(ErrorKind::Rejected, "no-status", message))
@@ -379,16 +379,16 @@ impl Change for Aws {
         }
     }
 
-    async fn reserve(&self, vpc: &VpcId, window: &Window) -> Result<(), CloudError> {
-        self.state.reserve(vpc, window).await
+    async fn reserve_window(&self, vpc: &VpcId, window: &Window) -> Result<(), CloudError> {
+        self.state.reserve_window(vpc, window).await
     }
 
-    async fn remember(&self, vpc: &VpcId, notes: &[Note]) -> Result<(), CloudError> {
-        self.state.remember(vpc, notes).await
+    async fn write_notes(&self, vpc: &VpcId, notes: &[Note]) -> Result<(), CloudError> {
+        self.state.write_notes(vpc, notes).await
     }
 
-    async fn tell(&self, vpc: &VpcId, request: &RequestId, answer: &Answer) -> Result<(), CloudError> {
-        self.state.tell(vpc, request, answer).await
+    async fn answer_request(&self, vpc: &VpcId, request: &RequestId, answer: &Answer) -> Result<(), CloudError> {
+        self.state.answer_request(vpc, request, answer).await
     }
 }
 

@@ -29,8 +29,8 @@ pub async fn tag_policy(config: &SdkConfig) -> Result<TagPolicy, CloudError> {
             Ok(content.map_or(TagPolicy::None, |content| TagPolicy::Effective(content.to_owned())))
         }
         Err(error) => match error.as_service_error() {
-            Some(said) if said.is_aws_organizations_not_in_use_exception() => Ok(TagPolicy::NoOrganization),
-            Some(said) if said.is_effective_policy_not_found_exception() => Ok(TagPolicy::None),
+            Some(message) if message.is_aws_organizations_not_in_use_exception() => Ok(TagPolicy::NoOrganization),
+            Some(message) if message.is_effective_policy_not_found_exception() => Ok(TagPolicy::None),
             Some(_) | None => Err(call.failed(&error)),
         },
     }
@@ -45,7 +45,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_organization_and_no_policy_are_no_errors_and_a_refusal_is() {
-        let error = |code: &str| format!(r#"{{"__type":"{code}","Message":"said"}}"#);
+        let error = |code: &str| format!(r#"{{"__type":"{code}","Message":"message"}}"#);
         let script = Script::default()
             .then(200, r#"{"EffectivePolicy":{"PolicyContent":"{\"tags\":{}}","PolicyType":"TAG_POLICY"}}"#)
             .then(400, error("EffectivePolicyNotFoundException"))

@@ -13,7 +13,7 @@ use crate::error::Call;
 pub struct Probe {
     /// The action: `rds:DescribeDBClusters`.
     pub action: &'static str,
-    /// Nothing when the caller may make it, or what was said instead.
+    /// Nothing when the caller may make it, or what was message instead.
     pub result: Result<(), CloudError>,
 }
 

@@ -12,9 +12,9 @@ use tagwire_core::{
     group::GroupList,
     id::{StoreArn, StoreId, VpcId},
     model::{DataStore, Form},
-    observation::{Gap, Reading, Sighting},
+    observation::{Gap, Reading, StoreLookup},
     service::Service,
-    tag::{STATUS_KEY, Wishes},
+    tag::{STATUS_KEY, TagSettings},
 };
 use tagwire_engine::cloud::CloudError;
 
@@ -71,7 +71,7 @@ impl Rds {
     }
 
     /// Asks for DB clusters, of all engines.
-    pub(crate) async fn clusters(&self, which: &[&StoreArn]) -> Reading<Sighting> {
+    pub(crate) async fn clusters(&self, which: &[&StoreArn]) -> Reading<StoreLookup> {
         let answers = at_once(which.chunks(AT_A_TIME).map(|chunk| {
             let list = async |names, marker| self.list_clusters(Some(filter("db-cluster-id", names)), marker).await;
             let single =
@@ -179,7 +179,7 @@ impl Rds {
     }
 
     /// Asks for DB instances.
-    pub(crate) async fn instances(&self, which: &[&StoreArn]) -> Reading<Sighting> {
+    pub(crate) async fn instances(&self, which: &[&StoreArn]) -> Reading<StoreLookup> {
         let answers = at_once(which.chunks(AT_A_TIME).map(|chunk| {
             let list = async |names, marker| self.list_instances(Some(filter("db-instance-id", names)), marker).await;
             let single = async |name: &str| match self
@@ -306,7 +306,7 @@ fn cluster(raw: &DbCluster, arn: StoreArn, vpc: Option<VpcId>, connect_key: &str
         state: required(raw.status(), "Status")?.to_owned(),
         form: cluster_form(raw),
         groups: memberships(groups(raw.vpc_security_groups()))?,
-        wishes: wishes(raw.tag_list(), connect_key),
+        settings: settings(raw.tag_list(), connect_key),
     })
 }
 
@@ -324,7 +324,7 @@ fn instance(raw: &DbInstance, arn: StoreArn, connect_key: &str) -> Result<DataSt
         state: required(raw.db_instance_status(), "DBInstanceStatus")?.to_owned(),
         form: member_of.map_or(Form::Plain, |cluster| Form::ClusterMember { cluster: cluster.to_owned() }),
         groups: memberships(groups(raw.vpc_security_groups()))?,
-        wishes: wishes(raw.tag_list(), connect_key),
+        settings: settings(raw.tag_list(), connect_key),
     })
 }
 
@@ -355,9 +355,9 @@ fn groups(raw: &[VpcSecurityGroupMembership]) -> impl Iterator<Item = (Option<&s
     raw.iter().map(|group| (group.vpc_security_group_id(), group.status()))
 }
 
-fn wishes(tags: &[Tag], connect_key: &str) -> Wishes {
+fn settings(tags: &[Tag], connect_key: &str) -> TagSettings {
     let tags = tags.iter().map(|tag| (tag.key().unwrap_or_default(), tag.value().unwrap_or_default()));
-    Wishes::read(connect_key, tags)
+    TagSettings::read(connect_key, tags)
 }
 
 #[cfg(test)]
@@ -419,8 +419,8 @@ mod tests {
         assert_eq!((store.id.as_str(), store.service, store.form), ("cluster-A", Service::Rds, Form::Plain));
         assert_eq!(store.ports, PortRange::single(5432));
         assert_eq!(store.zones.iter().map(ZoneName::as_str).collect::<Vec<_>>(), ["eu-west-1a", "eu-west-1b"]);
-        assert_eq!(store.wishes.connect, ConnectTag::read(Some("one")));
-        assert!(store.wishes.held);
+        assert_eq!(store.settings.connect, ConnectTag::read(Some("one")));
+        assert!(store.settings.held);
     }
 
     #[test]

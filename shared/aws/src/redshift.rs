@@ -14,9 +14,9 @@ use tagwire_core::{
     group::GroupList,
     id::{StoreArn, StoreId, VpcId},
     model::{DataStore, Form},
-    observation::{Reading, Sighting},
+    observation::{Reading, StoreLookup},
     service::Service,
-    tag::{STATUS_KEY, Wishes},
+    tag::{STATUS_KEY, TagSettings},
 };
 use tagwire_engine::cloud::CloudError;
 
@@ -57,7 +57,7 @@ impl Redshift {
     }
 
     /// Asks for clusters.
-    pub(crate) async fn clusters(&self, which: &[&StoreArn]) -> Reading<Sighting> {
+    pub(crate) async fn clusters(&self, which: &[&StoreArn]) -> Reading<StoreLookup> {
         let single = async |name: &str| match self.client.describe_clusters().cluster_identifier(name).send().await {
             Ok(answer) => Ok(Some(answer.clusters.unwrap_or_default())),
             Err(error) if error.as_service_error().is_some_and(DescribeClustersError::is_cluster_not_found_fault) => {
@@ -172,6 +172,6 @@ fn cluster(raw: &Cluster, arn: &StoreArn, connect_key: &str) -> Result<DataStore
         state: required(raw.cluster_status(), "ClusterStatus")?.to_owned(),
         form: Form::Plain,
         groups: memberships(groups)?,
-        wishes: Wishes::read(connect_key, tags),
+        settings: TagSettings::read(connect_key, tags),
     })
 }

@@ -13,7 +13,7 @@ use tagwire_core::{
     group::GroupList,
     id::{SecurityGroupId, StoreArn, StoreId, VpcId, ZoneName},
     model::{DataStore, Membership},
-    observation::{Gap, Reading, Sighting},
+    observation::{Gap, Reading, StoreLookup},
     rule::PortRange,
 };
 use tagwire_engine::cloud::ErrorKind;
@@ -63,9 +63,9 @@ impl<Raw> Answer<Raw> {
         all
     }
 
-    pub(crate) fn into_reading(self, stores: Reading<DataStore>) -> Reading<Sighting> {
-        let there = stores.found.into_iter().map(|store| Sighting::Present(Box::new(store)));
-        let found = there.chain(self.gone.into_iter().map(Sighting::Gone)).collect();
+    pub(crate) fn into_reading(self, stores: Reading<DataStore>) -> Reading<StoreLookup> {
+        let there = stores.found.into_iter().map(|store| StoreLookup::Found(Box::new(store)));
+        let found = there.chain(self.gone.into_iter().map(StoreLookup::NotFound)).collect();
         Reading { found, gaps: [self.gaps, stores.gaps].concat() }
     }
 }
@@ -215,7 +215,7 @@ pub(crate) fn listed_vpcs(all: &Reading<(String, VpcId)>) -> impl AsyncFn(&str) 
         listed.ok_or_else(|| {
             all.gaps.first().cloned().unwrap_or_else(|| Gap {
                 reading: format!("the subnet group {name}"),
-                said: "it is not among those that were listed".to_owned(),
+                message: "it is not among those that were listed".to_owned(),
                 passing: true,
                 soon: true,
             })

@@ -8,7 +8,7 @@ use aws_sdk_resourcegroupstagging::{
 use tagwire_core::{
     id::StoreArn,
     observation::Reading,
-    tag::{ConnectTag, Wishes},
+    tag::{ConnectTag, TagSettings},
 };
 use tagwire_engine::cloud::TaggedStore;
 
@@ -74,7 +74,7 @@ impl TagIndex {
 
     /// What the tags of these stores ask for, as the index has them. A store that it leaves out was
     /// never tagged, is too new for it, or does not exist, which is to say that nothing follows.
-    pub(crate) async fn wishes(&self, which: &[&StoreArn], connect_key: &str) -> Reading<(StoreArn, Wishes)> {
+    pub(crate) async fn settings(&self, which: &[&StoreArn], connect_key: &str) -> Reading<(StoreArn, TagSettings)> {
         together(which.chunks(AT_A_TIME).map(async |chunk| {
             let what = format!("{} stores", chunk.len());
             let call = Call::reading("tag:GetResources", what);
@@ -82,7 +82,7 @@ impl TagIndex {
             match self.client.get_resources().set_resource_arn_list(Some(arns)).send().await {
                 Ok(answer) => {
                     let mappings = answer.resource_tag_mapping_list().iter();
-                    let found = mappings.filter_map(|mapping| wishes(mapping, connect_key)).collect();
+                    let found = mappings.filter_map(|mapping| settings(mapping, connect_key)).collect();
                     Reading { found, gaps: Vec::new() }
                 }
                 Err(error) => Reading { found: Vec::new(), gaps: vec![call.failed(&error).into()] },
@@ -92,10 +92,10 @@ impl TagIndex {
     }
 }
 
-fn wishes(mapping: &ResourceTagMapping, connect_key: &str) -> Option<(StoreArn, Wishes)> {
+fn settings(mapping: &ResourceTagMapping, connect_key: &str) -> Option<(StoreArn, TagSettings)> {
     let arn = StoreArn::parse(mapping.resource_arn()?).ok()?;
     let tags = mapping.tags().iter().map(|tag| (tag.key(), tag.value()));
-    Some((arn, Wishes::read(connect_key, tags)))
+    Some((arn, TagSettings::read(connect_key, tags)))
 }
 
 /// None for what is no supported store, and for what lost the key: the index goes on listing

@@ -72,7 +72,7 @@ impl Script {
 
     /// The cloud whose endpoints these are.
     pub(crate) fn aws(&self) -> Aws {
-        self.aws_with(Some("memory"))
+        self.aws_with(Some("state"))
     }
 
     /// The same, with this state table.

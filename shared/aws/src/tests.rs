@@ -6,7 +6,7 @@ use tagwire_core::{
     cidr::Family,
     group::{GroupList, OwnTags, OwnedGroup, Ownership, SecurityGroup, description},
     id::{InstanceId, InterfaceId, PrefixListId, SecurityGroupId, StoreArn, StoreId, VpcId},
-    observation::{Reading, Scope, Sighting},
+    observation::{Reading, Scope, StoreLookup},
     rule::{Direction, Peer, PortRange, Rule, Traffic},
     service::Side,
     tag::ConnectionName,
@@ -97,14 +97,14 @@ fn clusters(names: &[&str]) -> String {
 
 const SUBNET_GROUP: &str = "<DescribeDBSubnetGroupsResponse><DescribeDBSubnetGroupsResult><DBSubnetGroups><DBSubnetGroup><DBSubnetGroupName>net</DBSubnetGroupName><VpcId>vpc-1</VpcId></DBSubnetGroup></DBSubnetGroups></DescribeDBSubnetGroupsResult></DescribeDBSubnetGroupsResponse>";
 
-fn here(sightings: &[Sighting]) -> Vec<String> {
-    sightings
+fn here(lookups: &[StoreLookup]) -> Vec<String> {
+    lookups
         .iter()
-        .map(|sighting| match sighting {
-            Sighting::Present(store) => {
+        .map(|lookup| match lookup {
+            StoreLookup::Found(store) => {
                 format!("{} in {}", store.arn.name(), store.vpc.as_ref().map_or("none", VpcId::as_str))
             }
-            Sighting::Gone(arn) => format!("{} gone", arn.name()),
+            StoreLookup::NotFound(arn) => format!("{} gone", arn.name()),
         })
         .collect()
 }
@@ -128,7 +128,7 @@ async fn a_page_that_fails_leaves_what_was_found_and_a_gap() {
     assert_eq!(reading.found.len(), 1);
     let gap = &reading.gaps[0];
     assert_eq!(gap.reading, "ec2:DescribeInstances on tagged instances page 2");
-    assert_eq!((gap.said.as_str(), gap.passing), ("RequestLimitExceeded: m (request id r-1)", true));
+    assert_eq!((gap.message.as_str(), gap.passing), ("RequestLimitExceeded: m (request id r-1)", true));
 }
 
 #[tokio::test]
@@ -144,7 +144,7 @@ async fn names_and_groups_are_filtered_by_the_service() {
     let aws = script.aws();
     let names = ["a", "b.c"].map(|name| ConnectionName::parse(name).unwrap()).into();
     let _named = aws.instances(Instances::OptedIn { vpc: &vpc(), names: Some(&names) }).await;
-    let _wearing = aws.instances(Instances::Wearing { vpc: &vpc(), groups: &[sg("sg-1")].into() }).await;
+    let _wearing = aws.instances(Instances::WithGroups { vpc: &vpc(), groups: &[sg("sg-1")].into() }).await;
     let asked = script.asked();
     assert!(asked[0].contains("Name=tag:k&Filter.4.Value.1=*a*&Filter.4.Value.2=*b.c*"), "{asked:?}");
     assert!(asked[1].contains("Name=network-interface.group-id&Filter.2.Value.1=sg-1"), "{asked:?}");
@@ -156,11 +156,11 @@ async fn nothing_asked_for_is_no_call() {
     let aws = script.aws();
     assert!(aws.instances(Instances::Ids(&BTreeSet::new())).await.is_complete());
     assert!(aws.instances(Instances::OptedIn { vpc: &vpc(), names: Some(&BTreeSet::new()) }).await.is_complete());
-    assert!(aws.instances(Instances::Wearing { vpc: &vpc(), groups: &BTreeSet::new() }).await.is_complete());
+    assert!(aws.instances(Instances::WithGroups { vpc: &vpc(), groups: &BTreeSet::new() }).await.is_complete());
     assert!(aws.interfaces(&BTreeSet::new()).await.is_complete());
     assert!(aws.groups(Groups::Ids(&BTreeSet::new())).await.is_complete());
     assert!(aws.stores(&BTreeSet::new()).await.is_complete());
-    assert!(aws.wearers(&vpc(), &BTreeSet::new()).await.is_complete());
+    assert!(aws.attached_interfaces(&vpc(), &BTreeSet::new()).await.is_complete());
     assert!(aws.groups(Groups::OwnedFor(&BTreeSet::new())).await.is_complete());
     assert_eq!(script.asked(), Vec::<String>::new());
 }
@@ -230,7 +230,7 @@ async fn a_store_of_the_same_name_in_another_account_is_not_taken_for_the_one_as
     let script = Script::default().then(200, clusters(&["a"])).then(200, clusters(&["a"]));
     let reading = script.aws().stores(&[other].into()).await;
     assert_eq!((reading.found.len(), reading.gaps.len()), (0, 1));
-    assert!(reading.gaps[0].said.contains("another ARN"), "{:?}", reading.gaps);
+    assert!(reading.gaps[0].message.contains("another ARN"), "{:?}", reading.gaps);
 }
 
 #[tokio::test]
@@ -475,9 +475,9 @@ async fn every_service_is_tried_and_says_for_itself_whether_it_may_be_read() {
         script.to(&format!("Action=Describe{what}"), 200, answer)
     });
     let probes = Box::pin(script.aws().probes("123456789012")).await;
-    let said: Vec<(&str, Option<ErrorKind>)> =
+    let message: Vec<(&str, Option<ErrorKind>)> =
         probes.iter().map(|probe| (probe.action, probe.result.as_ref().err().map(|error| error.kind))).collect();
-    let (ec2, others) = said.split_at(6);
+    let (ec2, others) = message.split_at(6);
     assert!(ec2.iter().all(|(action, error)| action.starts_with("ec2:") && error.is_none()), "{ec2:?}");
     let expected = [
         ("rds:DescribeDBClusters", Some(ErrorKind::Denied)),

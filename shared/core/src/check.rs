@@ -15,10 +15,10 @@ use crate::{
     group::{CidrGroupName, GroupList, GroupName, Owned, OwnedGroup, Ownership, Role, SecurityGroup},
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId},
     model::{DataStore, Form, Instance, Interface},
-    observation::{Bearer, Observation, Scope, Sighting},
+    observation::{InterfaceOwner, Observation, Scope, StoreLookup},
     plan::{
-        Because, CidrChange, CidrGround, CidrWork, Detachment, Ground, GroupRef, PairRule, PairWork, Plan, StoreChange,
-        Teardown,
+        CidrChange, CidrDetachReason, CidrWork, DeleteReason, DetachReason, Detachment, GroupRef, PairRule, PairWork,
+        Plan, StoreChange, Teardown,
     },
     policy::Policy,
     rule::{Peer, Rule},
@@ -111,15 +111,15 @@ pub enum Violation {
         /// The store.
         target: String,
     },
-    /// Something would be taken away without the ground that the plan gives.
-    #[error("{group} may not be taken off {target}: {ground:?} does not hold")]
-    NoGround {
+    /// Something would be taken away without the reason that the plan gives.
+    #[error("{group} may not be taken off {target}: {reason:?} does not hold")]
+    ReasonDoesNotHold {
         /// The group.
         group: SecurityGroupId,
         /// The interface or store.
         target: String,
-        /// The ground.
-        ground: Ground,
+        /// The reason.
+        reason: DetachReason,
     },
     /// More connections would be removed than the window lets, or without counting them.
     #[error("{removed} connections would be removed and {counted} are counted, of {left} that the window lets")]
@@ -211,7 +211,7 @@ impl<'plan> Checker<'plan> {
     fn new(plan: &'plan Plan, seen: &'plan Observation, policy: &'plan Policy) -> Self {
         let mut by_name = BTreeMap::<_, BTreeSet<_>>::new();
         for instance in &seen.instances.found {
-            for name in instance.wishes.connect.names() {
+            for name in instance.settings.connect.names() {
                 by_name.entry(name).or_default().insert(&instance.id);
             }
         }
@@ -286,14 +286,14 @@ impl<'plan> Checker<'plan> {
         let mut refuse = |peer: String, why| {
             violations.insert(Violation::NotAllowed { store: store.arn.clone(), peer, why });
         };
-        let takes_part = matches!(store.wishes.connect, ConnectTag::Names(_));
-        if !takes_part || store.wishes.blocked || store.wishes.held || self.seen.is_uninstalling() {
+        let takes_part = matches!(store.settings.connect, ConnectTag::Names(_));
+        if !takes_part || store.settings.blocked || store.settings.held || self.seen.is_uninstalling() {
             refuse(store.arn.to_string(), "the data store takes no part, is blocked or held, or tagwire is to be gone");
         }
         if !store.tags_are_certain() {
             refuse(store.arn.to_string(), "it is not certain what its tags are");
         }
-        let CidrTag::Peers(asked_for) = &store.wishes.allow_cidr else {
+        let CidrTag::Peers(asked_for) = &store.settings.allow_cidr else {
             return refuse(store.arn.to_string(), "its tag asks for nothing or cannot be read");
         };
         let adds = !work.authorize.is_empty() || work.create.is_some();
@@ -360,27 +360,27 @@ impl<'plan> Checker<'plan> {
         if !self.seen.groups.is_complete() {
             violations.insert(Violation::RestsOnGap { target: store.arn.to_string() });
         }
-        let wishes = &store.wishes;
-        let takes_part = matches!(wishes.connect, ConnectTag::Names(_));
+        let settings = &store.settings;
+        let takes_part = matches!(settings.connect, ConnectTag::Names(_));
         match change {
             CidrChange::Attach(group) => {
                 self.has_role(group, &store.id, Role::Cidr, violations);
-                let asks = wishes.allow_cidr.peers().next().is_some();
-                let forbidden = wishes.allow_cidr.peers().any(|peer| self.forbids(store, peer).is_some());
-                let plain = store.form == Form::Plain && !wishes.blocked && !wishes.held;
+                let asks = settings.allow_cidr.peers().next().is_some();
+                let forbidden = settings.allow_cidr.peers().any(|peer| self.forbids(store, peer).is_some());
+                let plain = store.form == Form::Plain && !settings.blocked && !settings.held;
                 if !takes_part || !asks || forbidden || !plain || self.seen.is_uninstalling() {
                     let peer = store.arn.to_string();
                     let why = "its tags do not ask for it, or it may not be let in";
                     violations.insert(Violation::NotAllowed { store: store.arn.clone(), peer, why });
                 }
             }
-            CidrChange::Detach { groups, ground } => {
-                let unasked = wishes.allow_cidr.asks_for_none();
-                let holds = match ground {
-                    CidrGround::Blocked => wishes.blocked,
-                    CidrGround::StoreOptedOut => wishes.connect == ConnectTag::Absent && !wishes.held,
-                    CidrGround::NotAskedFor => takes_part && unasked && !wishes.held,
-                    CidrGround::Uninstalling => self.seen.is_uninstalling() && !wishes.held,
+            CidrChange::Detach { groups, reason } => {
+                let unasked = settings.allow_cidr.asks_for_none();
+                let holds = match reason {
+                    CidrDetachReason::Blocked => settings.blocked,
+                    CidrDetachReason::StoreOptedOut => settings.connect == ConnectTag::Absent && !settings.held,
+                    CidrDetachReason::NotAskedFor => takes_part && unasked && !settings.held,
+                    CidrDetachReason::Uninstalling => self.seen.is_uninstalling() && !settings.held,
                 };
                 for group in groups {
                     self.has_role(&GroupRef::Existing(group.id().clone()), &store.id, Role::Cidr, violations);
@@ -446,15 +446,16 @@ impl<'plan> Checker<'plan> {
         }
     }
 
-    /// Whether the scope names the store, or an instance that shares a name with it or wears a
+    /// Whether the scope names the store, or an instance that shares a name with it or has a
     /// group of it.
     fn in_scope(&self, store: &DataStore) -> bool {
         let scope = &self.seen.scope;
         scope.has_store(&store.arn)
             || self.seen.instances.found.iter().any(|instance| {
-                let wears = || self.owned.iter().any(|(id, (owned, _))| owned.store == store.id && instance.wears(id));
-                let shares = !instance.wishes.connect.shared_with(&store.wishes.connect).is_empty();
-                scope.has_instance(&instance.id) && (shares || wears())
+                let has_group =
+                    || self.owned.iter().any(|(id, (owned, _))| owned.store == store.id && instance.has_group(id));
+                let shares = !instance.settings.connect.shared_with(&store.settings.connect).is_empty();
+                scope.has_instance(&instance.id) && (shares || has_group())
             })
     }
 
@@ -504,8 +505,8 @@ impl<'plan> Checker<'plan> {
                 violations.insert(Violation::OutsideScope { target: change.store.to_string() });
                 continue;
             };
-            for (group, ground) in &change.detach {
-                self.leaves_store(store, change, group.id(), *ground, violations);
+            for (group, reason) in &change.detach {
+                self.leaves_store(store, change, group.id(), *reason, violations);
             }
             if let Some(group) = &change.attach {
                 self.has_role(group, id, Side::Store, violations);
@@ -524,7 +525,7 @@ impl<'plan> Checker<'plan> {
             if (takes && (!in_scope || change.needed_by.is_empty())) || both || nothing {
                 violations.insert(Violation::OutsideScope { target: store.arn.to_string() });
             }
-            let held = store.wishes.held && !store.wishes.blocked;
+            let held = store.settings.held && !store.settings.blocked;
             if store.readiness() != Readiness::Ready || store.list_is_changing() || held {
                 violations.insert(Violation::StoreNotReady { store: store.arn.clone() });
             }
@@ -581,7 +582,7 @@ impl<'plan> Checker<'plan> {
 
     /// Whether an instance may have no connection, by its tag or by a group of isolation.
     fn is_blocked(&self, instance: &Instance) -> bool {
-        instance.wishes.blocked || self.policy.isolation_groups.iter().any(|group| instance.wears(group))
+        instance.settings.blocked || self.policy.isolation_groups.iter().any(|group| instance.has_group(group))
     }
 
     /// An instance side leaves an interface only if it is one, is there, and has to.
@@ -612,17 +613,21 @@ impl<'plan> Checker<'plan> {
         if !in_scope {
             violations.insert(Violation::OutsideScope { target: target.clone() });
         }
-        let held = instance.wishes.held || store.is_some_and(|store| store.wishes.held);
+        let held = instance.settings.held || store.is_some_and(|store| store.settings.held);
         let here = store.is_some_and(|store| store.vpc.as_ref() == Some(&self.seen.vpc));
-        let tags = store.map(|store| (&instance.wishes.connect, &store.wishes.connect));
-        let holds = match detachment.ground {
-            Ground::Blocked => self.is_blocked(instance) || (here && store.is_some_and(|store| store.wishes.blocked)),
-            Ground::StoreGone => !instance.wishes.held && self.is_gone(owned),
-            Ground::StoreOptedOut => {
+        let tags = store.map(|store| (&instance.settings.connect, &store.settings.connect));
+        let holds = match detachment.reason {
+            DetachReason::Blocked => {
+                self.is_blocked(instance) || (here && store.is_some_and(|store| store.settings.blocked))
+            }
+            DetachReason::StoreGone => !instance.settings.held && self.is_gone(owned),
+            DetachReason::StoreOptedOut => {
                 !held && here && matches!(tags, Some((mine, ConnectTag::Absent)) if is_readable(mine))
             }
-            Ground::NotAskedFor => !held && here && matches!(tags, Some((ConnectTag::Absent, ConnectTag::Names(_)))),
-            Ground::NamesNotShared => {
+            DetachReason::NotAskedFor => {
+                !held && here && matches!(tags, Some((ConnectTag::Absent, ConnectTag::Names(_))))
+            }
+            DetachReason::NamesNotShared => {
                 let both = |mine: &ConnectTag, theirs: &ConnectTag| {
                     matches!(mine, ConnectTag::Names(_))
                         && matches!(theirs, ConnectTag::Names(_))
@@ -631,10 +636,10 @@ impl<'plan> Checker<'plan> {
                 let certain = store.is_some_and(DataStore::tags_are_certain);
                 !held && here && certain && tags.is_some_and(|(mine, theirs)| both(mine, theirs))
             }
-            Ground::Uninstalling => !held && self.seen.is_uninstalling(),
+            DetachReason::Uninstalling => !held && self.seen.is_uninstalling(),
         };
         if !holds {
-            violations.insert(Violation::NoGround { group: group.clone(), target, ground: detachment.ground });
+            violations.insert(Violation::ReasonDoesNotHold { group: group.clone(), target, reason: detachment.reason });
         }
     }
 
@@ -645,7 +650,7 @@ impl<'plan> Checker<'plan> {
         store: &DataStore,
         change: &StoreChange,
         group: &SecurityGroupId,
-        ground: Ground,
+        reason: DetachReason,
         violations: &mut BTreeSet<Violation>,
     ) {
         self.has_role(&GroupRef::Existing(group.clone()), &store.id, Side::Store, violations);
@@ -654,45 +659,49 @@ impl<'plan> Checker<'plan> {
         }
         let instance_sides =
             self.owned.iter().filter(|(_, (owned, _))| owned.store == store.id && owned.name.side == Side::Instance);
-        let mut still_worn = 0;
+        let mut still_attached = 0;
         for (side, _) in instance_sides {
-            let others = self.seen.other_wearers(side).map(Iterator::count);
-            if others.is_none() && !matches!(ground, Ground::Blocked | Ground::Uninstalling) {
+            let others = self.seen.other_attached(side).map(Iterator::count);
+            if others.is_none() && !matches!(reason, DetachReason::Blocked | DetachReason::Uninstalling) {
                 violations.insert(Violation::RestsOnGap { target: store.arn.to_string() });
             }
-            still_worn += others.unwrap_or_default() + self.wearers_after(side).count();
+            still_attached += others.unwrap_or_default() + self.attached_after(side).count();
         }
-        let holds = match ground {
-            Ground::Blocked => store.wishes.blocked,
-            Ground::StoreOptedOut => {
+        let holds = match reason {
+            DetachReason::Blocked => store.settings.blocked,
+            DetachReason::StoreOptedOut => {
                 let of_pairs = change.cuts.saturating_sub(counted_cidr(change));
-                store.wishes.connect == ConnectTag::Absent && !store.wishes.held && still_worn <= of_pairs
+                store.settings.connect == ConnectTag::Absent && !store.settings.held && still_attached <= of_pairs
             }
             // Who keeps an instance side because it is the last of its list loses the connection here.
-            Ground::Uninstalling => self.seen.is_uninstalling() && !store.wishes.held,
-            Ground::StoreGone | Ground::NotAskedFor | Ground::NamesNotShared => false,
+            DetachReason::Uninstalling => self.seen.is_uninstalling() && !store.settings.held,
+            DetachReason::StoreGone | DetachReason::NotAskedFor | DetachReason::NamesNotShared => false,
         };
         if !holds {
-            violations.insert(Violation::NoGround { group: group.clone(), target: store.arn.to_string(), ground });
+            violations.insert(Violation::ReasonDoesNotHold {
+                group: group.clone(),
+                target: store.arn.to_string(),
+                reason,
+            });
         }
     }
 
-    /// The instances that wear a group once the plan is carried out.
-    fn wearers_after<'this>(&'this self, group: &'this SecurityGroupId) -> impl Iterator<Item = &'this Instance> {
+    /// The instances that have a group once the plan is carried out.
+    fn attached_after<'this>(&'this self, group: &'this SecurityGroupId) -> impl Iterator<Item = &'this Instance> {
         self.seen.instances.found.iter().filter(move |instance| {
             let change = instance.interface.as_ref().and_then(|interface| self.plan.interfaces.get(&interface.id));
             let leaves = change.is_some_and(|change| change.detach.keys().any(|gone| gone.id() == group));
             let comes = change.is_some_and(|change| change.attach.contains_key(&GroupRef::Existing(group.clone())));
-            (instance.wears(group) && !leaves) || comes
+            (instance.has_group(group) && !leaves) || comes
         })
     }
 
     /// Whether a store is gone for certain.
     fn is_gone<Name>(&self, owned: &Owned<Name>) -> bool {
         let named = owned.arn.as_ref().is_some_and(|arn| {
-            self.seen.stores.found.iter().any(|sighting| match sighting {
-                Sighting::Gone(gone) => gone == arn,
-                Sighting::Present(store) => store.arn == *arn && store.id != owned.store,
+            self.seen.stores.found.iter().any(|lookup| match lookup {
+                StoreLookup::NotFound(gone) => gone == arn,
+                StoreLookup::Found(store) => store.arn == *arn && store.id != owned.store,
             })
         });
         let mut of_store = self
@@ -700,9 +709,9 @@ impl<'plan> Checker<'plan> {
             .iter()
             .filter(|(_, group)| group.store == owned.store && group.name != Role::Side(Side::Instance));
         let carried = of_store.any(|(id, _)| {
-            self.seen.other_wearers(id).is_none_or(|mut others| others.next().is_some())
+            self.seen.other_attached(id).is_none_or(|mut others| others.next().is_some())
                 || self.stores.values().any(|store| store.groups.contains_key(*id))
-                || self.seen.instances.found.iter().any(|instance| instance.wears(id))
+                || self.seen.instances.found.iter().any(|instance| instance.has_group(id))
         });
         named && !carried && self.seen.absent.contains(&owned.store) && !self.stores.contains_key(&owned.store)
     }
@@ -710,7 +719,7 @@ impl<'plan> Checker<'plan> {
     /// Every counted removal is counted in the window that is written before it.
     fn window(&self, violations: &mut BTreeSet<Violation>) {
         let of_interfaces = self.plan.interfaces.values().flat_map(|change| {
-            let counted = change.detach.values().filter(|detachment| detachment.ground.is_counted());
+            let counted = change.detach.values().filter(|detachment| detachment.reason.is_counted());
             counted.map(|detachment| (&change.instance, &detachment.store))
         });
         let removed = of_interfaces.collect::<BTreeSet<_>>().len()
@@ -719,23 +728,23 @@ impl<'plan> Checker<'plan> {
             .plan
             .stores
             .values()
-            .any(|change| change.detach.values().any(|ground| ground.is_counted()) || counted_cidr(change) > 0);
-        let Some(memory) = self.seen.memory.known() else {
+            .any(|change| change.detach.values().any(|reason| reason.is_counted()) || counted_cidr(change) > 0);
+        let Some(state) = self.seen.state.as_ref().ok() else {
             if removed > 0 || off_store {
                 violations.insert(Violation::BreaksWindow { removed, counted: 0, left: 0 });
             }
             return;
         };
-        let left = memory.window.left(self.seen.at, self.policy);
+        let left = state.window.left(self.seen.at, self.policy);
         let window = self.plan.window.as_ref();
         let counted = window.map_or(0, |window| left.saturating_sub(window.left(self.seen.at, self.policy)));
-        let follows = window.is_none_or(|window| window.version == memory.window.version.saturating_add(1));
+        let follows = window.is_none_or(|window| window.version == state.window.version.saturating_add(1));
         if removed > left || removed > counted || !follows {
             violations.insert(Violation::BreaksWindow { removed, counted, left });
         }
     }
 
-    /// A group is deleted only when it is owned, nothing wears or names it, and its store needs it no
+    /// A group is deleted only when it is owned, nothing has or names it, and its store needs it no
     /// more or nobody has used it for long.
     fn teardown(
         &self,
@@ -759,25 +768,25 @@ impl<'plan> Checker<'plan> {
             if !self.seen.groups.is_complete() {
                 refuse("not all groups were read");
             }
-            let is_stores = |bearer: &Bearer| {
+            let is_stores = |owner: &InterfaceOwner| {
                 owned.name != Role::Side(Side::Instance)
-                    && matches!(bearer, Bearer::Other { .. })
+                    && matches!(owner, InterfaceOwner::Other { .. })
                     && store.is_some_and(|store| store.groups.contains_key(group.id()))
             };
-            match self.seen.other_wearers(group.id()) {
-                None => refuse("it is not known who wears it"),
+            match self.seen.other_attached(group.id()) {
+                None => refuse("it is not known who has it"),
                 Some(mut others) => {
-                    if others.any(|wearer| !is_stores(&wearer.bearer)) {
-                        refuse("an interface wears it");
+                    if others.any(|attached| !is_stores(&attached.owner)) {
+                        refuse("an interface has it");
                     }
                 }
             }
-            if self.wearers_after(group.id()).next().is_some() {
-                refuse("an instance wears it");
+            if self.attached_after(group.id()).next().is_some() {
+                refuse("an instance has it");
             }
             let listed = self.stores.values().any(|holder| {
                 let change = self.plan.stores.get(&holder.id).filter(|change| change.store == holder.arn);
-                holder.wears(group.id()) && !change.is_some_and(|change| change.detaches(group.id()))
+                holder.has_group(group.id()) && !change.is_some_and(|change| change.detaches(group.id()))
             });
             let takes = |change: &StoreChange| {
                 if of_cidr { matches!(change.cidr, Some(CidrChange::Attach(_))) } else { change.attach.is_some() }
@@ -795,32 +804,32 @@ impl<'plan> Checker<'plan> {
                 refuse("a launch template names it, or not all were read");
             }
             let certain = store.is_none_or(|store| !of_cidr || store.tags_are_certain());
-            let held = store.is_some_and(|store| store.wishes.held);
-            let holds = match teardown.because {
-                Because::Uninstalling => self.seen.is_uninstalling() && !held,
+            let held = store.is_some_and(|store| store.settings.held);
+            let holds = match teardown.reason {
+                DeleteReason::Uninstalling => self.seen.is_uninstalling() && !held,
                 _ if !certain => false,
-                Because::StoreGone => self.is_gone(owned),
-                Because::StoreOptedOut => store.is_some_and(|store| {
+                DeleteReason::StoreGone => self.is_gone(owned),
+                DeleteReason::StoreOptedOut => store.is_some_and(|store| {
                     store.vpc.as_ref() == Some(&self.seen.vpc)
-                        && store.wishes.connect == ConnectTag::Absent
-                        && !store.wishes.held
+                        && store.settings.connect == ConnectTag::Absent
+                        && !store.settings.held
                 }),
-                Because::CidrNotAskedFor => {
+                DeleteReason::CidrNotAskedFor => {
                     of_cidr
                         && store.is_some_and(|store| {
-                            store.wishes.allow_cidr.asks_for_none()
+                            store.settings.allow_cidr.asks_for_none()
                                 && store.vpc.as_ref() == Some(&self.seen.vpc)
-                                && !store.wishes.held
+                                && !store.settings.held
                         })
                 }
-                Because::Unused if of_cidr => false,
-                Because::Unused => self.seen.memory.known().is_some_and(|memory| {
-                    let since = memory.unused.get(group.id());
+                DeleteReason::Unused if of_cidr => false,
+                DeleteReason::Unused => self.seen.state.as_ref().ok().is_some_and(|state| {
+                    let since = state.unused.get(group.id());
                     let age = since.and_then(|since| Duration::try_from(self.seen.at.duration_since(*since)).ok());
                     let asked_for = store.is_some_and(|store| {
                         let here = store.vpc.as_ref() == Some(&self.seen.vpc);
-                        let shares = || store.wishes.connect.names().any(|name| self.by_name.contains_key(name));
-                        here && (store.wishes.held || shares())
+                        let shares = || store.settings.connect.names().any(|name| self.by_name.contains_key(name));
+                        here && (store.settings.held || shares())
                     });
                     self.seen.scope == Scope::Vpc
                         && self.seen.stores.is_complete()
@@ -858,12 +867,12 @@ impl<'plan> Checker<'plan> {
             .collect()
     }
 
-    /// The grounds on which a connection may be made, all of them.
+    /// The reasons on which a connection may be made, all of them.
     fn joinable(&self, instance: &InstanceId, store: &DataStore, violations: &mut BTreeSet<Violation>) {
         let joinable = self.instance(instance).is_some_and(|instance| {
             !self.seen.is_uninstalling()
-                && !instance.wishes.connect.shared_with(&store.wishes.connect).is_empty()
-                && [&instance.wishes, &store.wishes].iter().all(|wishes| !wishes.blocked && !wishes.held)
+                && !instance.settings.connect.shared_with(&store.settings.connect).is_empty()
+                && [&instance.settings, &store.settings].iter().all(|settings| !settings.blocked && !settings.held)
                 && store.vpc.as_ref() == Some(&self.seen.vpc)
                 && store.form == Form::Plain
                 && store.readiness() != Readiness::Never
@@ -877,7 +886,7 @@ impl<'plan> Checker<'plan> {
         let decided: BTreeSet<_> =
             self.plan.decisions.iter().map(|decision| (&decision.instance, &decision.store)).collect();
         for store in self.stores.values().filter(|store| store.vpc.as_ref() == Some(&self.seen.vpc)) {
-            let sharing = store.wishes.connect.names().filter_map(|name| self.by_name.get(name)).flatten();
+            let sharing = store.settings.connect.names().filter_map(|name| self.by_name.get(name)).flatten();
             for instance in sharing.filter_map(|id| self.instance(id)) {
                 let in_scope = self.seen.scope.has_instance(&instance.id) || self.seen.scope.has_store(&store.arn);
                 if in_scope && !decided.contains(&(&instance.id, &store.arn)) {
@@ -890,11 +899,11 @@ impl<'plan> Checker<'plan> {
 
 /// As how many connections the removal of a group for clients that are not instances counts.
 fn counted_cidr(change: &StoreChange) -> usize {
-    let ground = match &change.cidr {
-        Some(CidrChange::Detach { ground, .. }) => Some(ground),
+    let reason = match &change.cidr {
+        Some(CidrChange::Detach { reason, .. }) => Some(reason),
         Some(CidrChange::Attach(_)) | None => None,
     };
-    usize::from(ground.is_some_and(|ground| ground.is_counted()))
+    usize::from(reason.is_some_and(|reason| reason.is_counted()))
 }
 
 fn is_readable(connect: &ConnectTag) -> bool {

@@ -50,10 +50,10 @@ pub enum Incoming {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BadEvent {
     /// It is not JSON, or not an object.
-    #[error("the message is not a JSON object: {said}")]
+    #[error("the message is not a JSON object: {problem}")]
     NotJson {
-        /// What the parser said.
-        said: String,
+        /// What the parser problem.
+        problem: String,
     },
     /// A field is missing or has another type.
     #[error("the field {field} is missing or is not a {expected}")]
@@ -72,12 +72,12 @@ pub enum BadEvent {
         detail_type: String,
     },
     /// A call of an API that was refused, which the rules leave out.
-    #[error("the call {call} failed with {said:?}, so that it changed nothing")]
+    #[error("the call {call} failed with {problem:?}, so that it changed nothing")]
     FailedCall {
         /// `detail.eventName`.
         call: String,
         /// `detail.errorCode`.
-        said: String,
+        problem: String,
     },
     /// It is about something that is neither an instance nor a supported data store.
     #[error("it is about {resource:?}, which is neither an instance nor a supported data store")]
@@ -86,10 +86,10 @@ pub enum BadEvent {
         resource: String,
     },
     /// A message of ours of another version or shape.
-    #[error("a message of tagwire's own cannot be read: {said}")]
+    #[error("a message of tagwire's own cannot be read: {problem}")]
     Own {
-        /// What the parser said.
-        said: String,
+        /// What the parser problem.
+        problem: String,
     },
 }
 
@@ -124,17 +124,18 @@ fn text<'value>(value: &'value Value, pointer: &str, field: &'static str) -> Res
 /// # Errors
 /// [`BadEvent`] when it says nothing about an instance or a data store.
 pub fn read(body: &str) -> Result<Incoming, BadEvent> {
-    let message: Value = serde_json::from_str(body).map_err(|error| BadEvent::NotJson { said: error.to_string() })?;
+    let message: Value =
+        serde_json::from_str(body).map_err(|error| BadEvent::NotJson { problem: error.to_string() })?;
     if !message.is_object() {
-        return Err(BadEvent::NotJson { said: format!("found {}", quote(body)) });
+        return Err(BadEvent::NotJson { problem: format!("found {}", quote(body)) });
     }
     if message.get("hints").is_some() {
         let again: Again =
-            serde_json::from_value(message).map_err(|error| BadEvent::Own { said: error.to_string() })?;
+            serde_json::from_value(message).map_err(|error| BadEvent::Own { problem: error.to_string() })?;
         return if again.version == VERSION {
             Ok(Incoming::Again(again))
         } else {
-            Err(BadEvent::Own { said: format!("version {} is not {VERSION}", again.version) })
+            Err(BadEvent::Own { problem: format!("version {} is not {VERSION}", again.version) })
         };
     }
 
@@ -175,7 +176,7 @@ fn call(message: &Value, source: &str, detail_type: &str) -> Result<(Hints, Caus
     const REQUEST: &str = "/detail/requestParameters";
     let name = text(message, "/detail/eventName", "detail.eventName")?;
     if let Some(code) = message.pointer("/detail/errorCode").and_then(Value::as_str) {
-        return Err(BadEvent::FailedCall { call: quote(name), said: quote(code) });
+        return Err(BadEvent::FailedCall { call: quote(name), problem: quote(code) });
     }
     let (kind, field) = match (source, name) {
         ("aws.elasticache", "AddTagsToResource" | "RemoveTagsFromResource")
@@ -192,7 +193,7 @@ fn call(message: &Value, source: &str, detail_type: &str) -> Result<(Hints, Caus
         (
             "aws.redshift",
             "CreateCluster" | "DeleteCluster" | "ModifyCluster" | "RestoreFromClusterSnapshot" | "ResumeCluster",
-        ) => (StoreKind::Warehouse, "clusterIdentifier"),
+        ) => (StoreKind::RedshiftCluster, "clusterIdentifier"),
         _ => {
             let detail_type = quote(&format!("{detail_type}: {name}"));
             return Err(BadEvent::Kind { source_name: quote(source), detail_type });

@@ -7,10 +7,10 @@ use crate::{
     check::{CheckedPlan, planned_id},
     group::{self, OwnTags, OwnedGroup, SecurityGroup},
     id::{SecurityGroupId, StoreId},
-    memory::{Connection, Memory, Note, Recall, Target},
     model::Membership,
-    observation::{Observation, Sighting},
+    observation::{Observation, StoreLookup},
     plan::{GroupRef, Plan, StatusOf},
+    state::{Connection, Note, Target, VpcState},
 };
 
 fn resolve(group: &GroupRef) -> SecurityGroupId {
@@ -67,8 +67,8 @@ pub(crate) fn carried_out(seen: &Observation, plan: &Plan) -> Observation {
             found.tags.extend(work.tag.iter().flat_map(|(_, tags)| tags.to_map()));
         }
     }
-    for sighting in &mut after.stores.found {
-        if let Sighting::Present(store) = sighting
+    for lookup in &mut after.stores.found {
+        if let StoreLookup::Found(store) = lookup
             && let Some(change) = plan.stores.get(&store.id)
         {
             store.groups.extend(change.attached().map(|group| (resolve(group), Membership::Active)));
@@ -85,8 +85,8 @@ pub(crate) fn carried_out(seen: &Observation, plan: &Plan) -> Observation {
         let gone: BTreeSet<_> = teardown.delete.iter().map(OwnedGroup::id).collect();
         after.groups.found.retain(|group| !gone.contains(&group.id));
         // A list may still have said that one of them is on its way out.
-        for sighting in &mut after.stores.found {
-            if let Sighting::Present(store) = sighting {
+        for lookup in &mut after.stores.found {
+            if let StoreLookup::Found(store) = lookup {
                 store.groups.retain(|group, _| !gone.contains(group));
             }
         }
@@ -96,27 +96,27 @@ pub(crate) fn carried_out(seen: &Observation, plan: &Plan) -> Observation {
             StatusOf::Instance(id) => {
                 let instance = after.instances.found.iter_mut().find(|instance| instance.id == *id);
                 if let Some(instance) = instance {
-                    instance.wishes.status.clone_from(&change.text);
+                    instance.settings.status.clone_from(&change.text);
                 }
             }
             StatusOf::Store(arn) => {
-                let stores = after.stores.found.iter_mut().filter_map(|sighting| match sighting {
-                    Sighting::Present(store) => (store.arn == *arn).then_some(store),
-                    Sighting::Gone(_) => None,
+                let stores = after.stores.found.iter_mut().filter_map(|lookup| match lookup {
+                    StoreLookup::Found(store) => (store.arn == *arn).then_some(store),
+                    StoreLookup::NotFound(_) => None,
                 });
-                stores.for_each(|store| store.wishes.status.clone_from(&change.text));
+                stores.for_each(|store| store.settings.status.clone_from(&change.text));
             }
         }
     }
-    if let Recall::Known(memory) = &mut after.memory {
-        remember(memory, seen, plan);
+    if let Ok(state) = &mut after.state {
+        write_notes(state, seen, plan);
     }
     after
 }
 
 /// What is remembered after a run that did everything it planned.
-fn remember(memory: &mut Memory, seen: &Observation, plan: &Plan) {
-    memory.window = plan.window.clone().unwrap_or_else(|| memory.window.clone());
+fn write_notes(state: &mut VpcState, seen: &Observation, plan: &Plan) {
+    state.window = plan.window.clone().unwrap_or_else(|| state.window.clone());
     let mut notes = plan.notes.clone();
     for (interface, change) in &plan.interfaces {
         let target = Target::Interface(interface.clone());
@@ -132,6 +132,6 @@ fn remember(memory: &mut Memory, seen: &Observation, plan: &Plan) {
         notes.extend(change.detached().map(|group| Note::Attached(target.clone(), group.id().clone(), None)));
     }
     for note in notes {
-        memory.note(note);
+        state.note(note);
     }
 }

@@ -9,9 +9,9 @@ use crate::{
     cidr::{Block, CidrPeer, Family, InvalidCidr, MOST_RULES},
     group::Forgery,
     id::{InstanceId, InterfaceId, PrefixListId, SecurityGroupId, StoreArn, StoreId, VpcId, ZoneName},
-    memory::MOST_TIMES_AGAIN,
     observation::Gap,
     rule::Rule,
+    state::MOST_TIMES_AGAIN,
     tag::{ConnectionName, InvalidTag},
 };
 
@@ -165,9 +165,9 @@ pub enum Reason {
         /// What was taken off.
         group: SecurityGroupId,
     },
-    /// Something wears an owned group that is not what the group was made for.
+    /// Something has an owned group that is not what the group was made for.
     ForeignAttachment {
-        /// What wears it.
+        /// What has it.
         holder: String,
     },
     /// An owned group is the only one left in a list, and AWS takes no empty one.
@@ -361,7 +361,7 @@ impl fmt::Display for Reason {
                 write!(out, "the connect tag cannot be read: {problem}; nothing is added or removed because of it")
             }
             Self::Blocked => {
-                out.write_str("it carries tagwire:block or wears a group of isolation, so it gets no connection")
+                out.write_str("it carries tagwire:block or has a group of isolation, so it gets no connection")
             }
             Self::Held => out.write_str("it carries tagwire:hold, so nothing is attached or detached"),
             Self::DifferentVpc { name, store, vpc } => write!(
@@ -432,7 +432,7 @@ impl fmt::Display for Reason {
             ),
             Self::ForeignAttachment { holder } => write!(
                 out,
-                "{holder} wears it, which tagwire did not attach and cannot take away; it can reach what the group reaches"
+                "{holder} has it, which tagwire did not attach and cannot take away; it can reach what the group reaches"
             ),
             Self::LastGroup { group } => {
                 write!(

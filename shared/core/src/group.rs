@@ -170,10 +170,10 @@ impl From<Side> for Role {
 pub fn description(role: impl Into<Role>) -> &'static str {
     match role.into() {
         Role::Side(Side::Store) => {
-            "Made by tagwire for a data store: lets in the instances that wear the other group of this pair. Its rules are put back when changed."
+            "Made by tagwire for a data store: lets in the instances that have the other group of this pair. Its rules are put back when changed."
         }
         Role::Side(Side::Instance) => {
-            "Made by tagwire for instances: lets them out to the data store that wears the other group of this pair. Its rules are put back when changed."
+            "Made by tagwire for instances: lets them out to the data store that has the other group of this pair. Its rules are put back when changed."
         }
         Role::Cidr => {
             "Made by tagwire for a data store: lets in the CIDR blocks and prefix lists that its tag tagwire:allow-cidr names. Its rules are put back when changed."

@@ -145,7 +145,7 @@ pub enum StoreKind {
     /// An ElastiCache serverless cache: `arn:…:elasticache:…:serverlesscache:NAME`.
     ServerlessCache,
     /// A Redshift cluster: `arn:…:redshift:…:cluster:NAME`.
-    Warehouse,
+    RedshiftCluster,
 }
 
 /// The partitions other than `aws`, by what the names of their Regions begin with.
@@ -159,7 +159,7 @@ impl StoreKind {
         Self::ReplicationGroup,
         Self::CacheCluster,
         Self::ServerlessCache,
-        Self::Warehouse,
+        Self::RedshiftCluster,
     ];
 
     /// The word by which people call it, as in `cluster/orders`.
@@ -171,7 +171,7 @@ impl StoreKind {
             Self::ReplicationGroup => "replicationgroup",
             Self::CacheCluster => "cache",
             Self::ServerlessCache => "serverlesscache",
-            Self::Warehouse => "warehouse",
+            Self::RedshiftCluster => "redshift",
         }
     }
 
@@ -183,7 +183,7 @@ impl StoreKind {
             Self::ReplicationGroup => ("elasticache", "replicationgroup"),
             Self::CacheCluster => ("elasticache", "cluster"),
             Self::ServerlessCache => ("elasticache", "serverlesscache"),
-            Self::Warehouse => ("redshift", "cluster"),
+            Self::RedshiftCluster => ("redshift", "cluster"),
         }
     }
 
@@ -265,7 +265,7 @@ mod tests {
             ("elasticache:us-east-1:123456789012:replicationgroup:orders", StoreKind::ReplicationGroup),
             ("elasticache:us-east-1:123456789012:cluster:orders", StoreKind::CacheCluster),
             ("elasticache:us-east-1:123456789012:serverlesscache:orders", StoreKind::ServerlessCache),
-            ("redshift:us-east-1:123456789012:cluster:orders", StoreKind::Warehouse),
+            ("redshift:us-east-1:123456789012:cluster:orders", StoreKind::RedshiftCluster),
         ] {
             let arn = StoreArn::parse(format!("arn:aws:{text}")).unwrap();
             assert_eq!((arn.kind(), arn.name(), arn.account()), (kind, "orders", "123456789012"), "{text}");
@@ -283,8 +283,8 @@ mod tests {
                 assert_eq!((arn.kind(), arn.region(), arn.name()), (kind, region, "orders"));
             }
         }
-        assert!(StoreArn::of(StoreKind::Warehouse, "eu-west-1", "12345", "orders").is_err());
-        assert!(StoreArn::of(StoreKind::Warehouse, "eu-west-1", "123456789012", "a:b").is_err());
+        assert!(StoreArn::of(StoreKind::RedshiftCluster, "eu-west-1", "12345", "orders").is_err());
+        assert!(StoreArn::of(StoreKind::RedshiftCluster, "eu-west-1", "123456789012", "a:b").is_err());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::{
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId, VpcId, ZoneName},
     rule::PortRange,
     service::{Readiness, Service},
-    tag::Wishes,
+    tag::TagSettings,
 };
 
 /// A network interface and its list of groups.
@@ -18,7 +18,7 @@ pub struct Interface {
     pub id: InterfaceId,
     /// Its VPC.
     pub vpc: VpcId,
-    /// The groups it wears. AWS treats the list as a set.
+    /// The groups it has. AWS treats the list as a set.
     pub groups: BTreeSet<SecurityGroupId>,
 }
 
@@ -35,13 +35,13 @@ pub struct Instance {
     /// Its Availability Zone.
     pub zone: Option<ZoneName>,
     /// What its tags ask for.
-    pub wishes: Wishes,
+    pub settings: TagSettings,
 }
 
 impl Instance {
-    /// Whether it wears a group on its primary interface.
+    /// Whether it has a group on its primary interface.
     #[must_use]
-    pub fn wears(&self, group: &SecurityGroupId) -> bool {
+    pub fn has_group(&self, group: &SecurityGroupId) -> bool {
         self.interface.as_ref().is_some_and(|interface| interface.groups.contains(group))
     }
 }
@@ -101,7 +101,7 @@ pub struct DataStore {
     /// Its list of groups.
     pub groups: BTreeMap<SecurityGroupId, Membership>,
     /// What its tags ask for.
-    pub wishes: Wishes,
+    pub settings: TagSettings,
 }
 
 impl DataStore {
@@ -112,7 +112,7 @@ impl DataStore {
     }
 
     /// Whether its own service has said what its tags are. The tag index may be stale: it is good
-    /// enough to find what may be connected, and never a ground for taking something away.
+    /// enough to find what may be connected, and never a reason for taking something away.
     #[must_use]
     pub fn tags_are_certain(&self) -> bool {
         !self.service.row().lists_tags_only_when_ready || self.readiness() == Readiness::Ready
@@ -120,7 +120,7 @@ impl DataStore {
 
     /// Whether a group is in its list or on its way in.
     #[must_use]
-    pub fn wears(&self, group: &SecurityGroupId) -> bool {
+    pub fn has_group(&self, group: &SecurityGroupId) -> bool {
         matches!(self.groups.get(group), Some(Membership::Active | Membership::Adding))
     }
 

@@ -12,8 +12,8 @@ use crate::{
     cidr::PrefixList,
     group::SecurityGroup,
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId, VpcId},
-    memory::{Attached, Note, Recall, Target},
     model::{DataStore, Instance},
+    state::{Attached, Note, Target, VpcState},
 };
 
 /// What one run looks at and may change.
@@ -99,8 +99,8 @@ impl fmt::Display for Scope {
 pub struct Gap {
     /// The call that failed, on what, as the operator knows it: `rds:DescribeDBClusters page 2`.
     pub reading: String,
-    /// What AWS said: code, message, request id.
-    pub said: String,
+    /// What AWS message: code, message, request id.
+    pub message: String,
     /// Whether the same call may succeed later.
     pub passing: bool,
     /// Whether that may be within seconds, so that it is worth to ask again at once. A resource
@@ -110,7 +110,7 @@ pub struct Gap {
 
 impl fmt::Display for Gap {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}: {}", self.reading, self.said)
+        write!(out, "{}: {}", self.reading, self.message)
     }
 }
 
@@ -158,20 +158,20 @@ impl<T> Reading<T> {
 /// What a data-store service said of one ARN.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Sighting {
+pub enum StoreLookup {
     /// It is there.
-    Present(Box<DataStore>),
+    Found(Box<DataStore>),
     /// The service itself said `NotFound`. Being absent from a list never makes one of these.
-    Gone(StoreArn),
+    NotFound(StoreArn),
 }
 
-impl Sighting {
+impl StoreLookup {
     /// The ARN that was asked about.
     #[must_use]
     pub fn arn(&self) -> &StoreArn {
         match self {
-            Self::Present(store) => &store.arn,
-            Self::Gone(arn) => arn,
+            Self::Found(store) => &store.arn,
+            Self::NotFound(arn) => arn,
         }
     }
 }
@@ -179,7 +179,7 @@ impl Sighting {
 /// What an interface belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Bearer {
+pub enum InterfaceOwner {
     /// An instance; at device index 0 it is the interface that gets groups from us.
     Instance {
         /// The instance.
@@ -194,24 +194,24 @@ pub enum Bearer {
     },
 }
 
-/// A network interface that wears an owned group and is no instance's primary one.
+/// A network interface that has an owned group and is no instance's primary one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wearer {
+pub struct AttachedInterface {
     /// The interface.
     pub interface: InterfaceId,
     /// What it belongs to.
-    pub bearer: Bearer,
-    /// Every group it wears.
+    pub owner: InterfaceOwner,
+    /// Every group it has.
     pub groups: BTreeSet<SecurityGroupId>,
 }
 
-/// Who wears some groups beside the primary interfaces of the instances that were read.
+/// Who has some groups beside the primary interfaces of the instances that were read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wearing {
+pub struct Attachments {
     /// The groups that were asked about, here and among the instances. Of others nothing is known.
     pub of: BTreeSet<SecurityGroupId>,
-    /// The other interfaces that wear one of them.
-    pub by: Reading<Wearer>,
+    /// The other interfaces that have one of them.
+    pub by: Reading<AttachedInterface>,
 }
 
 /// Everything the planner knows.
@@ -226,7 +226,7 @@ pub struct Observation {
     /// Instances of the VPC.
     pub instances: Reading<Instance>,
     /// Data stores: those of the VPC, and those elsewhere that share a name with an instance here.
-    pub stores: Reading<Sighting>,
+    pub stores: Reading<StoreLookup>,
     /// The VPC's groups whose names fit a pattern of the service table, whoever made them.
     pub groups: Reading<SecurityGroup>,
     /// Names that AWS refused as taken although no group of that name was read: names are unique
@@ -234,8 +234,8 @@ pub struct Observation {
     pub taken_names: BTreeSet<String>,
     /// Identities that no store has any more: their service listed all that it has.
     pub absent: BTreeSet<StoreId>,
-    /// Who wears the owned groups that may have to go.
-    pub wearing: Wearing,
+    /// Who has the owned groups that may have to go.
+    pub attachments: Attachments,
     /// The groups that the default or latest version of a launch template names; none when they
     /// were not asked for, because nothing is to be deleted.
     pub launch_templates: Option<Reading<SecurityGroupId>>,
@@ -243,7 +243,7 @@ pub struct Observation {
     /// exist, if there is no gap.
     pub prefix_lists: Reading<PrefixList>,
     /// What is remembered from earlier runs.
-    pub memory: Recall,
+    pub state: Result<VpcState, Gap>,
 }
 
 impl Observation {
@@ -253,26 +253,27 @@ impl Observation {
         self.stores
             .found
             .iter()
-            .filter_map(|sighting| match sighting {
-                Sighting::Present(store) => Some((&store.arn, store.as_ref())),
-                Sighting::Gone(_) => None,
+            .filter_map(|lookup| match lookup {
+                StoreLookup::Found(store) => Some((&store.arn, store.as_ref())),
+                StoreLookup::NotFound(_) => None,
             })
             .collect()
     }
 
-    /// The interfaces other than instances' primary ones that wear a group; none when it is not known
-    /// for certain who wears it, instances included.
+    /// The interfaces other than instances' primary ones that have a group; none when it is not known
+    /// for certain who has it, instances included.
     #[must_use]
-    pub fn other_wearers(&self, group: &SecurityGroupId) -> Option<impl Iterator<Item = &Wearer>> {
-        let known = self.wearing.of.contains(group) && self.wearing.by.is_complete() && self.instances.is_complete();
+    pub fn other_attached(&self, group: &SecurityGroupId) -> Option<impl Iterator<Item = &AttachedInterface>> {
+        let known =
+            self.attachments.of.contains(group) && self.attachments.by.is_complete() && self.instances.is_complete();
         let group = group.clone();
-        known.then(|| self.wearing.by.found.iter().filter(move |wearer| wearer.groups.contains(&group)))
+        known.then(|| self.attachments.by.found.iter().filter(move |attached| attached.groups.contains(&group)))
     }
 
     /// Whether a person asked for tagwire to be gone from the VPC. When it cannot be read whether, nobody did.
     #[must_use]
     pub fn is_uninstalling(&self) -> bool {
-        self.memory.known().is_some_and(|memory| memory.uninstalling.is_some())
+        self.state.as_ref().ok().is_some_and(|state| state.uninstalling.is_some())
     }
 
     /// What is to be remembered when a group has been added to a list.
@@ -280,17 +281,17 @@ impl Observation {
     pub fn attached(&self, target: Target, group: SecurityGroupId) -> Note {
         let connect = match &target {
             Target::Interface(id) => {
-                let wears =
+                let has =
                     |instance: &&Instance| instance.interface.as_ref().is_some_and(|interface| interface.id == *id);
-                self.instances.found.iter().find(wears).map(|instance| &instance.wishes.connect)
+                self.instances.found.iter().find(has).map(|instance| &instance.settings.connect)
             }
             Target::Store(id) => {
                 let stores = self.present_stores();
-                stores.into_values().find(|store| store.id == *id).map(|store| &store.wishes.connect)
+                stores.into_values().find(|store| store.id == *id).map(|store| &store.settings.connect)
             }
         };
         let tag = connect.map(Attached::tag_of).unwrap_or_default();
-        let before = self.memory.known().and_then(|memory| memory.attached.get(&(target.clone(), group.clone())));
+        let before = self.state.as_ref().ok().and_then(|state| state.attached.get(&(target.clone(), group.clone())));
         let attached = Attached::after(before, tag, self.at);
         Note::Attached(target, group, Some(attached))
     }
@@ -298,11 +299,8 @@ impl Observation {
     /// Everything that could not be read.
     pub fn gaps(&self) -> impl Iterator<Item = &Gap> {
         let templates = self.launch_templates.iter().flat_map(|reading| &reading.gaps);
-        let memory = match &self.memory {
-            Recall::Known(_) => None,
-            Recall::Unknown(gap) => Some(gap),
-        };
+        let state = self.state.as_ref().err();
         let read = self.instances.gaps.iter().chain(&self.stores.gaps).chain(&self.groups.gaps);
-        read.chain(&self.wearing.by.gaps).chain(&self.prefix_lists.gaps).chain(templates).chain(memory)
+        read.chain(&self.attachments.by.gaps).chain(&self.prefix_lists.gaps).chain(templates).chain(state)
     }
 }

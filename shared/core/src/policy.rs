@@ -41,7 +41,7 @@ pub struct Policy {
     pub disconnect_window: Duration,
     /// The time between two sweeps: a group has to be seen unused in two of them to be deleted.
     pub sweep_period: Duration,
-    /// The quarantine groups of incident response: an interface that wears one is treated as
+    /// The quarantine groups of incident response: an interface that has one is treated as
     /// blocked.
     pub isolation_groups: BTreeSet<SecurityGroupId>,
     /// Whether what became of a tag is written beside it, as `tagwire:status`.

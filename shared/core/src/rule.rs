@@ -73,9 +73,9 @@ pub enum Traffic {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Peer {
-    /// The interfaces that wear a group of this account.
+    /// The interfaces that have a group of this account.
     Group(SecurityGroupId),
-    /// The interfaces that wear a group of another account (VPC peering, shared VPCs).
+    /// The interfaces that have a group of another account (VPC peering, shared VPCs).
     GroupOfAccount {
         /// The account as AWS reports it.
         account: String,
@@ -94,7 +94,7 @@ pub enum Peer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Direction {
-    /// Into the interfaces that wear the group.
+    /// Into the interfaces that have the group.
     Inbound,
     /// Out of them.
     Outbound,

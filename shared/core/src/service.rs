@@ -101,7 +101,7 @@ const RDS_STORE_GROUP_LIMIT: usize = 5;
 const RDS_READY: &[&str] = &["available", "backing-up", "storage-optimization", "storage-full"];
 const RDS_NEVER: &[&str] = &["deleting", "deleted", "failed", "restore-error", "cloning-failed", "migration-failed"];
 
-/// No document names a limit for ElastiCache or Redshift. Their nodes wear the list on network
+/// No document names a limit for ElastiCache or Redshift. Their nodes have the list on network
 /// interfaces, which take five groups by default; a store with more than that is left alone.
 const INTERFACE_STORE_GROUP_LIMIT: usize = 5;
 

@@ -150,7 +150,7 @@ impl ConnectTag {
 
 /// What the tags of an instance or a data store ask for, and the answer that stands beside them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wishes {
+pub struct TagSettings {
     /// The connect tag.
     pub connect: ConnectTag,
     /// Carries [`BLOCK_KEY`].
@@ -163,7 +163,7 @@ pub struct Wishes {
     pub status: Option<String>,
 }
 
-impl Wishes {
+impl TagSettings {
     /// Reads a resource's tags. `connect_key` is the stack's tag key.
     pub fn read<'tag>(connect_key: &str, tags: impl IntoIterator<Item = (&'tag str, &'tag str)>) -> Self {
         let (mut connect, mut allow_cidr, mut status, mut blocked, mut held) = (None, None, None, false, false);
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn block_and_hold_count_with_any_value() {
-        let wishes = Wishes::read(
+        let settings = TagSettings::read(
             "team:connect",
             [
                 ("team:connect", "a"),
@@ -256,8 +256,8 @@ mod tests {
         );
         let status = Some("no-match".to_owned());
         assert_eq!(
-            wishes,
-            Wishes { connect: names(&["a"]), blocked: true, held: true, allow_cidr: CidrTag::Absent, status }
+            settings,
+            TagSettings { connect: names(&["a"]), blocked: true, held: true, allow_cidr: CidrTag::Absent, status }
         );
     }
 }

@@ -120,13 +120,13 @@ impl fmt::Display for PlanDigest {
 /// What is asked of `connect` beside a look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Wish {
+pub enum RequestKind {
     /// To carry out the plan.
     Apply,
     /// To take away everything that is owned in the VPC, and to make nothing there any more.
     Uninstall,
     /// To go back to work there after that.
-    Reinstall,
+    CancelUninstall,
 }
 
 /// Work that a person has seen the plan of and agreed to.
@@ -135,7 +135,7 @@ pub struct Request {
     /// Under which name what became of it is told.
     pub id: RequestId,
     /// What is asked for.
-    pub wish: Wish,
+    pub kind: RequestKind,
     /// The plan that was agreed to: `connect` carries out no other one. None once it has begun, when what
     /// is left of it is another plan.
     pub digest: Option<PlanDigest>,
@@ -147,7 +147,7 @@ pub struct Answer {
     /// The outcome's stable code.
     pub code: String,
     /// The outcome, in a sentence.
-    pub said: String,
+    pub message: String,
     /// When it came.
     pub at: Timestamp,
 }

@@ -10,7 +10,7 @@ use tagwire_core::{
     id::{InstanceId, SecurityGroupId, StoreArn, VpcId},
     model::Form,
     observation::{Observation, Reading},
-    plan::{Ground, Plan, Verdict, plan},
+    plan::{DetachReason, Plan, Verdict, plan},
     rule::{Direction, Peer},
     status::{Client, ConnectionStatus, Maker, SideGroup, State, Survey, connections},
 };
@@ -39,7 +39,7 @@ fn shown(row: &ConnectionStatus) -> String {
     let called = |group: &SideGroup| if group.name.is_empty() { group.id.to_string() } else { group.name.clone() };
     let side = |word: &str, group: &Option<SideGroup>| group.as_ref().map(|group| format!("{word} {}", called(group)));
     let sentence = row.code.zip(row.reason.as_ref()).map(|(code, reason)| format!("({code}: {reason})"));
-    let said = [
+    let message = [
         Some(format!("{} {} {ports} {}", row.client, row.store.short(), row.state.word())),
         row.made_by.map(|maker| format!("by {}", maker.word())),
         side("in", &row.store_side),
@@ -48,7 +48,7 @@ fn shown(row: &ConnectionStatus) -> String {
         row.cross_az.then(|| "across zones".to_owned()),
         row.since.map(|since| format!("since {since}")),
     ];
-    said.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    message.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 /// The rows of a world, planned for or, when nothing is planned, as the survey alone has them.
@@ -65,7 +65,7 @@ fn a_pair_of_tagwire_s_is_connected_since_the_later_of_its_two_attachments() {
     finds(
         "instance i-1 connect=orders
          db orders connect=orders
-         pair orders 1 worn-by=i-1
+         pair orders 1 attached-to=i-1
          attached i-1 ec2-rds-1 tag=orders ago=-1
          attached orders rds-ec2-1 tag=orders ago=60",
         "i-1 db/orders 5432 connected by tagwire in rds-ec2-1 out ec2-rds-1 since 1970-01-01T00:01:00Z",
@@ -73,7 +73,7 @@ fn a_pair_of_tagwire_s_is_connected_since_the_later_of_its_two_attachments() {
     finds(
         "instance i-1 connect=orders
          db orders connect=orders
-         pair orders 1 worn-by=i-1
+         pair orders 1 attached-to=i-1
          attached i-1 ec2-rds-1 tag=orders ago=60",
         "i-1 db/orders 5432 connected by tagwire in rds-ec2-1 out ec2-rds-1",
     );
@@ -86,8 +86,8 @@ fn pairs_are_found_between_what_carries_no_tag_at_all() {
          instance i-2
          db orders
          cluster sales
-         pair orders 1 worn-by=i-1 made-by=console
-         pair sales 2 worn-by=i-1,i-2 made-by=hand",
+         pair orders 1 attached-to=i-1 made-by=console
+         pair sales 2 attached-to=i-1,i-2 made-by=hand",
         "i-1 cluster/sales 5432 connected by hand in rds-ec2-2 out ec2-rds-2
          i-2 cluster/sales 5432 connected by hand in rds-ec2-2 out ec2-rds-2
          i-1 db/orders 5432 connected by console in rds-ec2-1 out ec2-rds-1",
@@ -106,7 +106,7 @@ fn both_sentences_of_the_console_are_known() {
             "instance i-1
              db orders
              group rds-ec2-1 on=orders {} description=\"{store}\"
-             group ec2-rds-1 worn-by=i-1 {} description=\"{instance}\"",
+             group ec2-rds-1 attached-to=i-1 {} description=\"{instance}\"",
             rules[0], rules[1]
         );
         rows(&read(&world)).first().and_then(|row| row.made_by)
@@ -126,30 +126,30 @@ fn a_rule_too_many_or_one_that_is_missing_is_drift_whoever_made_the_pair() {
     finds(
         "instance i-1
          db orders
-         pair orders 1 worn-by=i-1 made-by=console store-rule=\"tcp 22 from 10.0.0.0/8\"",
+         pair orders 1 attached-to=i-1 made-by=console store-rule=\"tcp 22 from 10.0.0.0/8\"",
         "i-1 db/orders 5432 drifted by console in rds-ec2-1 out ec2-rds-1 (pair-modified: sg-rds-ec2-1 holds more than the pair's rule: tcp 22 from 10.0.0.0/8)",
     );
     finds(
         "instance i-1 connect=orders
          db orders connect=orders
-         pair orders 1 worn-by=i-1 egress=instance",
+         pair orders 1 attached-to=i-1 egress=instance",
         "i-1 db/orders 5432 drifted by tagwire in rds-ec2-1 out ec2-rds-1 (pair-modified: sg-ec2-rds-1 holds more than the pair's rule: all traffic to 0.0.0.0/0)",
     );
 }
 
 #[test]
 fn a_pair_for_another_port_is_none_for_the_console_and_drift_of_tagwire_s() {
-    finds("instance i-1\ndb orders\npair orders 1 worn-by=i-1 made-by=console port=3306", "");
+    finds("instance i-1\ndb orders\npair orders 1 attached-to=i-1 made-by=console port=3306", "");
     finds(
         "instance i-1 connect=orders hold
          db orders connect=orders
-         pair orders 1 worn-by=i-1 port=3306",
+         pair orders 1 attached-to=i-1 port=3306",
         "i-1 db/orders 5432 refused in rds-ec2-1 out ec2-rds-1 (held: it carries tagwire:hold, so nothing is attached or detached)",
     );
     finds(
         "instance i-1 connect=\"a,b\"
          db orders connect=orders
-         pair orders 1 worn-by=i-1 port=3306",
+         pair orders 1 attached-to=i-1 port=3306",
         "i-1 db/orders 5432 drifted by tagwire in rds-ec2-1 out ec2-rds-1 (pair-modified: sg-rds-ec2-1 holds more than the pair's rule: tcp 3306 from sg-ec2-rds-1; sg-rds-ec2-1 lacks the pair's rule: tcp 5432 from sg-ec2-rds-1; sg-ec2-rds-1 holds more than the pair's rule: tcp 3306 to sg-rds-ec2-1; sg-ec2-rds-1 lacks the pair's rule: tcp 5432 to sg-rds-ec2-1)",
     );
 }
@@ -157,11 +157,11 @@ fn a_pair_for_another_port_is_none_for_the_console_and_drift_of_tagwire_s() {
 #[test]
 fn groups_with_names_of_their_own_are_connections_by_hand() {
     finds(
-        "instance i-1 wears=default
-         instance i-2 wears=default
+        "instance i-1 groups=default
+         instance i-2 groups=default
          db orders groups=default
-         group app worn-by=i-1 rule=\"all traffic to 0.0.0.0/0\"
-         group silent worn-by=i-2
+         group app attached-to=i-1 rule=\"all traffic to 0.0.0.0/0\"
+         group silent attached-to=i-2
          group database on=orders rule=\"tcp 5432-5433 from sg-app\" rule=\"all traffic from sg-silent\"",
         "i-1 db/orders 5432 connected by hand in database out app",
     );
@@ -169,8 +169,8 @@ fn groups_with_names_of_their_own_are_connections_by_hand() {
     finds(
         "instance i-1
          db orders
-         group app worn-by=i-1
-         group out worn-by=i-1 rule=\"tcp 5432 to sg-database\"
+         group app attached-to=i-1
+         group out attached-to=i-1 rule=\"tcp 5432 to sg-database\"
          group database on=orders rule=\"tcp 5432 from sg-app\"",
         "i-1 db/orders 5432 connected by hand in database out app",
     );
@@ -179,9 +179,9 @@ fn groups_with_names_of_their_own_are_connections_by_hand() {
 #[test]
 fn a_group_that_is_let_in_counts_also_when_it_could_not_be_read() {
     finds(
-        "instance i-1 wears=default,unread
+        "instance i-1 groups=default,unread
          db orders
-         group out worn-by=i-1 rule=\"all traffic to 0.0.0.0/0\"
+         group out attached-to=i-1 rule=\"all traffic to 0.0.0.0/0\"
          group database on=orders rule=\"tcp 5432 from sg-unread\"",
         "i-1 db/orders 5432 connected by hand in database out sg-unread",
     );
@@ -194,7 +194,7 @@ fn the_default_group_and_addresses_in_groups_of_others_are_no_connections() {
          db orders
          group default rule=\"all traffic from sg-default\" rule=\"all traffic to 0.0.0.0/0\"
          group database on=orders rule=\"tcp 5432 from 10.0.0.0/8\" rule=\"tcp 5432 from sg-default\"
-         group app worn-by=i-1 rule=\"all traffic to 0.0.0.0/0\"",
+         group app attached-to=i-1 rule=\"all traffic to 0.0.0.0/0\"",
         "",
     );
 }
@@ -204,13 +204,13 @@ fn what_covers_too_little_or_is_on_its_way_out_is_no_connection() {
     finds(
         "instance i-1
          serverlesscache orders
-         group app worn-by=i-1 rule=\"all traffic to 0.0.0.0/0\"
+         group app attached-to=i-1 rule=\"all traffic to 0.0.0.0/0\"
          group cache on=orders rule=\"tcp 6379 from sg-app\"",
         "",
     );
-    finds("instance i-1\ndb orders\npair orders 1 worn-by=i-1 made-by=console removing", "");
+    finds("instance i-1\ndb orders\npair orders 1 attached-to=i-1 made-by=console removing", "");
     finds(
-        "instance i-1\ndb orders\npair orders 1 worn-by=i-1 made-by=console adding",
+        "instance i-1\ndb orders\npair orders 1 attached-to=i-1 made-by=console adding",
         "i-1 db/orders 5432 connected by console in rds-ec2-1 out ec2-rds-1",
     );
 }
@@ -218,7 +218,7 @@ fn what_covers_too_little_or_is_on_its_way_out_is_no_connection() {
 #[test]
 fn what_the_tags_ask_for_and_is_not_there_waits_or_is_refused() {
     finds(
-        "instance i-1 connect=orders,sales wears=default,a,b,c
+        "instance i-1 connect=orders,sales groups=default,a,b,c
          db orders connect=orders state=modifying
          db sales connect=sales
          cluster old connect=orders serverless-v1",
@@ -238,9 +238,9 @@ fn a_refused_instance_that_is_let_in_by_others_is_connected_all_the_same() {
     finds(
         "instance i-1 connect=orders block
          db orders connect=orders
-         group app worn-by=i-1 rule=\"all traffic to 0.0.0.0/0\"
+         group app attached-to=i-1 rule=\"all traffic to 0.0.0.0/0\"
          group database on=orders rule=\"tcp 5432 from sg-app\"",
-        "i-1 db/orders 5432 connected by hand in database out app (blocked: it carries tagwire:block or wears a group of isolation, so it gets no connection)",
+        "i-1 db/orders 5432 connected by hand in database out app (blocked: it carries tagwire:block or has a group of isolation, so it gets no connection)",
     );
 }
 
@@ -250,7 +250,7 @@ fn what_is_to_be_taken_away_still_stands() {
         "instance i-1
          instance i-2
          db orders connect=orders
-         pair orders 1 worn-by=i-1,i-2
+         pair orders 1 attached-to=i-1,i-2
          max 1
          wanted i-2 orders ago=30",
         "i-1 db/orders 5432 connected by tagwire in rds-ec2-1 out ec2-rds-1 (disconnects-held-back: the instance has no connect tag)
@@ -259,7 +259,7 @@ fn what_is_to_be_taken_away_still_stands() {
     finds(
         "instance i-1 connect=orders
          gone orders
-         pair orders 1 worn-by=i-1",
+         pair orders 1 attached-to=i-1",
         "i-1 db/orders - drifted by tagwire out ec2-rds-1 (disconnecting: the data store is gone)",
     );
 }
@@ -269,13 +269,13 @@ fn one_side_alone_is_drift() {
     finds(
         "instance i-1 connect=\"a,b\"
          db orders connect=orders
-         pair orders 1 worn-by=i-1 loose",
-        "i-1 db/orders 5432 drifted by tagwire out ec2-rds-1 (pair-modified: the instance wears sg-ec2-rds-1, and its other side is not on the data store)",
+         pair orders 1 attached-to=i-1 loose",
+        "i-1 db/orders 5432 drifted by tagwire out ec2-rds-1 (pair-modified: the instance has sg-ec2-rds-1, and its other side is not on the data store)",
     );
     finds(
         "instance i-1 connect=orders
          gone orders unsure
-         pair orders 1 worn-by=i-1",
+         pair orders 1 attached-to=i-1",
         "i-1 db/orders - drifted by tagwire out ec2-rds-1 (store-unknown: it cannot be told what became of its data store db-orders; it is left alone)",
     );
 }
@@ -311,7 +311,7 @@ fn members_of_a_cluster_have_no_connections_of_their_own() {
         "instance i-1
          cluster orders
          db orders-1 member-of=orders groups=rds-ec2-1
-         pair orders 1 worn-by=i-1 made-by=console",
+         pair orders 1 attached-to=i-1 made-by=console",
         "i-1 cluster/orders 5432 connected by console in rds-ec2-1 out ec2-rds-1",
     );
 }
@@ -321,15 +321,15 @@ fn a_whole_pair_is_named_before_one_that_is_not_and_tagwire_s_before_others() {
     finds(
         "instance i-1 connect=orders
          db orders connect=orders
-         pair orders 2 worn-by=i-1
-         pair orders 1 worn-by=i-1 made-by=console",
+         pair orders 2 attached-to=i-1
+         pair orders 1 attached-to=i-1 made-by=console",
         "i-1 db/orders 5432 connected by tagwire in rds-ec2-2 out ec2-rds-2",
     );
     finds(
         "instance i-1
          db orders
-         pair orders 1 worn-by=i-1 made-by=console egress=store
-         pair orders 2 worn-by=i-1 made-by=console",
+         pair orders 1 attached-to=i-1 made-by=console egress=store
+         pair orders 2 attached-to=i-1 made-by=console",
         "i-1 db/orders 5432 connected by console in rds-ec2-2 out ec2-rds-2",
     );
 }
@@ -346,7 +346,7 @@ fn an_instance_without_an_interface_is_no_reason_to_stumble() {
 
 #[test]
 fn a_vpc_without_a_plan_has_the_rows_of_the_survey() {
-    let world = read("instance i-1\ndb orders\npair orders 1 worn-by=i-1 made-by=console");
+    let world = read("instance i-1\ndb orders\npair orders 1 attached-to=i-1 made-by=console");
     let alone = connections(&survey(&world.seen), &[]);
     assert_eq!(alone, rows(&world));
 }
@@ -393,7 +393,7 @@ fn states(rows: &[ConnectionStatus]) -> BTreeMap<(&StoreArn, &InstanceId), Vec<&
 
 fn matches(verdict: &Verdict, row: &ConnectionStatus) -> bool {
     let reaches_otherwise = row.store_side.is_some() && row.instance_side.is_some();
-    let said =
+    let refused_as =
         |reason: &Reason, state: State| row.code == Some(reason.code()) && (row.state == state || reaches_otherwise);
     match verdict {
         Verdict::Connected(via) => {
@@ -407,16 +407,16 @@ fn matches(verdict: &Verdict, row: &ConnectionStatus) -> bool {
             State::Connected | State::Drifted => reaches_otherwise,
             State::Refused => false,
         },
-        Verdict::Waiting(reason) => said(reason, State::Waiting),
-        Verdict::Refused(reason) => said(reason, State::Refused),
-        Verdict::Disconnecting(ground) => {
+        Verdict::Waiting(reason) => refused_as(reason, State::Waiting),
+        Verdict::Refused(reason) => refused_as(reason, State::Refused),
+        Verdict::Disconnecting(reason) => {
             row.code == Some("disconnecting")
-                && row.reason == Some(ground.to_string())
+                && row.reason == Some(reason.to_string())
                 && matches!(row.state, State::Connected | State::Drifted)
         }
-        Verdict::HeldBack(ground) => {
+        Verdict::HeldBack(reason) => {
             row.code == Some("disconnects-held-back")
-                && row.reason == Some(ground.to_string())
+                && row.reason == Some(reason.to_string())
                 && matches!(row.state, State::Connected | State::Drifted)
         }
     }
@@ -427,7 +427,7 @@ fn verdicts(seen: &Observation, plan: &Plan) -> BTreeMap<(StoreArn, InstanceId),
     let present = seen.present_stores();
     let mut verdicts = BTreeMap::new();
     for decision in &plan.decisions {
-        let is_former = decision.verdict == Verdict::Disconnecting(Ground::StoreGone);
+        let is_former = decision.verdict == Verdict::Disconnecting(DetachReason::StoreGone);
         if !(is_former && present.contains_key(&decision.store)) {
             let about = (decision.store.clone(), decision.instance.clone());
             verdicts.entry(about).or_insert_with(|| decision.verdict.clone());
@@ -456,7 +456,7 @@ proptest! {
                 if surely && !matches!(store.form, Form::ClusterMember { .. }) {
                     prop_assert!(stands, "{} and {}\n{:?}", instance.id, arn, world);
                 }
-                // A store in no VPC, which AWS has none of any more, reaches nobody whatever it wears.
+                // A store in no VPC, which AWS has none of any more, reaches nobody whatever it has.
                 let whole = found.clone().any(|row| row.state == State::Connected);
                 if whole && store.vpc.is_some() {
                     let could = reaches(&world.seen, &instance.id, arn, Unread::LetsOut);

@@ -73,10 +73,10 @@ fn one_wanted(file: &str) -> Option<(Hint, Cause)> {
         });
     }
     if let Some(what) = file.strip_prefix("redshift-cluster-") {
-        let warehouse = store("redshift", "cluster:orders-warehouse");
+        let redshift = store("redshift", "cluster:orders-warehouse");
         return Some(match what {
-            "tagged" | "untagged" | "tag-changed" => (warehouse, Cause::TagChange),
-            "created" | "restored" | "modified" | "resumed" | "deleted" => (warehouse, Cause::StoreEvent),
+            "tagged" | "untagged" | "tag-changed" => (redshift, Cause::TagChange),
+            "created" | "restored" | "modified" | "resumed" | "deleted" => (redshift, Cause::StoreEvent),
             _ => return None,
         });
     }

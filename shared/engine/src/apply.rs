@@ -16,16 +16,16 @@ use tagwire_core::{
     check::CheckedPlan,
     group::{BadGroupList, GroupList, OwnTags, OwnedGroup, Role, SecurityGroup},
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId},
-    memory::{Connection, Note, Target},
     model::{DataStore, Interface},
-    observation::{Gap, Observation, Reading, Sighting},
+    observation::{Gap, Observation, Reading, StoreLookup},
     plan::{
-        CidrChange, CidrGround, CidrWork, Ground, GroupRef, InterfaceChange, PairRule, PairWork, Plan, StatusChange,
-        StatusOf, StoreChange, Teardown,
+        CidrChange, CidrDetachReason, CidrWork, DetachReason, GroupRef, InterfaceChange, PairRule, PairWork, Plan,
+        StatusChange, StatusOf, StoreChange, Teardown,
     },
     policy::Policy,
     rule::Rule,
     service::Readiness,
+    state::{Connection, Note, Target},
 };
 use thiserror::Error;
 
@@ -151,7 +151,7 @@ pub enum Failure {
     /// AWS refused, or did not answer.
     #[error("{error}")]
     Cloud {
-        /// What it said.
+        /// What it message.
         error: CloudError,
     },
     /// What the step rests on could not be read right before it.
@@ -334,15 +334,15 @@ pub async fn apply<C: Change, K: Clock>(
 }
 
 fn is_urgent(change: &StoreChange) -> bool {
-    change.detach.values().any(|ground| *ground == Ground::Blocked)
-        || matches!(change.cidr, Some(CidrChange::Detach { ground: CidrGround::Blocked, .. }))
+    change.detach.values().any(|reason| *reason == DetachReason::Blocked)
+        || matches!(change.cidr, Some(CidrChange::Detach { reason: CidrDetachReason::Blocked, .. }))
 }
 
 /// Incident response first.
 fn by_urgency<'plan>(
     mut changes: Vec<(&'plan InterfaceId, &'plan InterfaceChange)>,
 ) -> Vec<(&'plan InterfaceId, &'plan InterfaceChange)> {
-    changes.sort_by_key(|(_, change)| !change.detach.values().any(|detached| detached.ground == Ground::Blocked));
+    changes.sort_by_key(|(_, change)| !change.detach.values().any(|detached| detached.reason == DetachReason::Blocked));
     changes
 }
 
@@ -435,7 +435,7 @@ impl<C: Change, K: Clock> Run<'_, C, K> {
     /// itself comes last.
     async fn store(
         &self,
-        now: &Reading<Sighting>,
+        now: &Reading<StoreLookup>,
         id: &StoreId,
         change: &StoreChange,
     ) -> (Vec<SecurityGroupId>, Vec<Result<Ensure, Failure>>) {
@@ -454,15 +454,15 @@ impl<C: Change, K: Clock> Run<'_, C, K> {
         if groups.is_empty() && change.detached().next().is_none() {
             return (Vec::new(), results);
         }
-        let store = now.found.iter().find_map(|sighting| match sighting {
-            Sighting::Present(store) => (store.arn == change.store).then_some(store.as_ref()),
-            Sighting::Gone(_) => None,
+        let store = now.found.iter().find_map(|lookup| match lookup {
+            StoreLookup::Found(store) => (store.arn == change.store).then_some(store.as_ref()),
+            StoreLookup::NotFound(_) => None,
         });
         let Some(store) = store else {
             results.push(Err(missing(now.gaps.first(), false)));
             return (Vec::new(), results);
         };
-        let new = groups.iter().filter(|group| !store.wears(group)).cloned().collect();
+        let new = groups.iter().filter(|group| !store.has_group(group)).cloned().collect();
         results.push(change_store(self.cloud, id, store, &groups, change).await);
         (new, results)
     }
@@ -596,19 +596,19 @@ impl<C: Change, K: Clock> Run<'_, C, K> {
     /// Notes an attachment, unless it is not known how often there was one before: a first one in its place
     /// would end no fight.
     fn attached(&mut self, target: Target, group: SecurityGroupId) {
-        if self.seen.memory.known().is_some() {
+        if self.seen.state.as_ref().ok().is_some() {
             self.outcome.notes.push(self.seen.attached(target, group));
         }
     }
 
     /// Notes that something is over, if it is remembered at all.
     fn forget(&mut self, note: Note) {
-        let is_known = self.seen.memory.known().is_some_and(|memory| match &note {
-            Note::Wanted(connection, _) => memory.wanted.contains_key(connection),
-            Note::Unused(group, _) => memory.unused.contains_key(group),
-            Note::Attached(target, group, _) => memory.attached.contains_key(&(target.clone(), group.clone())),
-            Note::Uninstalling(_) => memory.uninstalling.is_some(),
-            Note::Swept(_) => memory.swept.is_some(),
+        let is_known = self.seen.state.as_ref().ok().is_some_and(|state| match &note {
+            Note::Wanted(connection, _) => state.wanted.contains_key(connection),
+            Note::Unused(group, _) => state.unused.contains_key(group),
+            Note::Attached(target, group, _) => state.attached.contains_key(&(target.clone(), group.clone())),
+            Note::Uninstalling(_) => state.uninstalling.is_some(),
+            Note::Swept(_) => state.swept.is_some(),
         });
         if is_known {
             self.outcome.notes.push(note);
@@ -1012,7 +1012,7 @@ async fn change_store<C: Change>(
         return Err(Failure::Changed { what, passing: false });
     }
     let leaves = |group: &SecurityGroupId| change.detaches(group);
-    if attach.iter().all(|group| store.wears(group)) && !store.lasting_groups().any(leaves) {
+    if attach.iter().all(|group| store.has_group(group)) && !store.lasting_groups().any(leaves) {
         return Ok(Ensure::NotNeeded);
     }
     if store.list_is_changing() {

@@ -15,11 +15,11 @@ use tagwire_core::{
     cidr::PrefixList,
     group::{GroupList, OwnTags, OwnedGroup, SecurityGroup},
     id::{InstanceId, InterfaceId, PrefixListId, RequestId, SecurityGroupId, StoreArn, StoreId, VpcId},
-    memory::{Memory, Note, Target, Window},
     model::{DataStore, Instance, Interface},
-    observation::{Gap, Reading, Sighting, Wearer},
+    observation::{AttachedInterface, Gap, Reading, StoreLookup},
     plan::StatusOf,
     rule::Rule,
+    state::{Note, Target, VpcState, Window},
     tag::{ConnectTag, ConnectionName},
     work::{Again, Answer, WorkItem},
 };
@@ -81,7 +81,7 @@ pub struct CloudError {
     pub resource: String,
     /// The service's error code; for errors that never reached it, a word of ours.
     pub code: String,
-    /// What it said.
+    /// What it message.
     pub message: String,
     /// The request id, if an answer came.
     pub request_id: Option<String>,
@@ -94,7 +94,7 @@ impl From<CloudError> for Gap {
         let request_id = request_id.unwrap_or_else(|| "none".to_owned());
         Self {
             reading: format!("{call} on {resource}"),
-            said: format!("{code}: {message} (request id {request_id})"),
+            message: format!("{code}: {message} (request id {request_id})"),
             passing,
             soon: matches!(kind, ErrorKind::Throttled | ErrorKind::Unavailable | ErrorKind::EffectUnknown),
         }
@@ -114,8 +114,8 @@ pub enum Instances<'which> {
         /// The names, or none for all.
         names: Option<&'which BTreeSet<ConnectionName>>,
     },
-    /// Those of a VPC that wear one of these groups.
-    Wearing {
+    /// Those of a VPC that have one of these groups.
+    WithGroups {
         /// The VPC.
         vpc: &'which VpcId,
         /// The groups.
@@ -123,8 +123,8 @@ pub enum Instances<'which> {
     },
     /// All of the account and Region that carry the connect tag.
     OptedInAnywhere,
-    /// All of the account and Region that wear one of these groups.
-    WearingAnywhere(&'which BTreeSet<SecurityGroupId>),
+    /// All of the account and Region that have one of these groups.
+    WithGroupsAnywhere(&'which BTreeSet<SecurityGroupId>),
 }
 
 /// Which groups to read.
@@ -176,23 +176,23 @@ pub trait Observe {
     async fn groups(&self, which: Groups<'_>) -> Reading<SecurityGroup>;
     /// Reads the tag index for stores that carry the connect tag.
     async fn candidates(&self) -> Reading<TaggedStore>;
-    /// Asks the stores' own services. Every ARN comes back as a sighting or lies in a gap.
-    async fn stores(&self, which: &BTreeSet<StoreArn>) -> Reading<Sighting>;
+    /// Asks the stores' own services. Every ARN comes back as a lookup or lies in a gap.
+    async fn stores(&self, which: &BTreeSet<StoreArn>) -> Reading<StoreLookup>;
     /// Lists every store that the services have, whatever its tags. The members of a cluster or
     /// replication group may be left out: their connections are those of the whole.
     async fn all_stores(&self) -> Reading<DataStore>;
     /// Asks the services for the stores that have these identities, each with the ARN it had when it
     /// was last seen. A store was renamed or moved when one is found, and there is none when none is
     /// and nothing lies in a gap.
-    async fn holders(&self, which: &BTreeMap<StoreId, StoreArn>) -> Reading<DataStore>;
-    /// Reads every interface of a VPC that wears one of these groups, whatever it belongs to.
-    async fn wearers(&self, vpc: &VpcId, groups: &BTreeSet<SecurityGroupId>) -> Reading<Wearer>;
+    async fn stores_by_id(&self, which: &BTreeMap<StoreId, StoreArn>) -> Reading<DataStore>;
+    /// Reads every interface of a VPC that has one of these groups, whatever it belongs to.
+    async fn attached_interfaces(&self, vpc: &VpcId, groups: &BTreeSet<SecurityGroupId>) -> Reading<AttachedInterface>;
     /// Reads the groups that the default or latest version of a launch template names.
     async fn launch_template_groups(&self) -> Reading<SecurityGroupId>;
     /// Reads managed prefix lists with their entries. Ids that do not exist are simply not found.
     async fn prefix_lists(&self, which: &BTreeSet<PrefixListId>) -> Reading<PrefixList>;
     /// Reads what is remembered of a VPC; of attachments, those to these lists, or all with none.
-    async fn recall(&self, vpc: &VpcId, lists: Option<&BTreeSet<Target>>) -> Result<Memory, CloudError>;
+    async fn vpc_state(&self, vpc: &VpcId, lists: Option<&BTreeSet<Target>>) -> Result<VpcState, CloudError>;
     /// Reads what became of a person's request about a VPC; none while it is not known.
     async fn answer(&self, vpc: &VpcId, request: &RequestId) -> Result<Option<Answer>, CloudError>;
 }
@@ -213,17 +213,17 @@ pub trait Change: Observe {
     /// Replaces a store's list of groups, and changes nothing else of it.
     async fn set_store_groups(&self, of: &StoreArn, to: &GroupList) -> Result<(), CloudError>;
     /// Deletes a group. [`ErrorKind::NotFound`] when it is not there, [`ErrorKind::InUse`] while
-    /// something wears or names it.
+    /// something has or names it.
     async fn delete_group(&self, group: &OwnedGroup) -> Result<(), CloudError>;
     /// Writes a status tag, or takes it away.
     async fn set_status(&self, of: &StatusOf, text: Option<&str>) -> Result<(), CloudError>;
     /// Writes a window on the condition that the one before it is still there.
     /// [`ErrorKind::AlreadyThere`] when somebody else has written one since.
-    async fn reserve(&self, vpc: &VpcId, window: &Window) -> Result<(), CloudError>;
+    async fn reserve_window(&self, vpc: &VpcId, window: &Window) -> Result<(), CloudError>;
     /// Writes notes. Losing one delays a removal and does no other harm.
-    async fn remember(&self, vpc: &VpcId, notes: &[Note]) -> Result<(), CloudError>;
+    async fn write_notes(&self, vpc: &VpcId, notes: &[Note]) -> Result<(), CloudError>;
     /// Tells whoever made a request what became of it. Losing it leaves them waiting and does no other harm.
-    async fn tell(&self, vpc: &VpcId, request: &RequestId, answer: &Answer) -> Result<(), CloudError>;
+    async fn answer_request(&self, vpc: &VpcId, request: &RequestId, answer: &Answer) -> Result<(), CloudError>;
 }
 
 /// Which of the two queues of events.

@@ -9,10 +9,10 @@ use tagwire_core::{
     cidr::{CidrPeer, CidrTag},
     group::{Owned, Role, SecurityGroup},
     id::{InterfaceId, PrefixListId, SecurityGroupId, StoreArn, StoreId, VpcId},
-    memory::{Recall, Target},
     model::{DataStore, Instance},
-    observation::{Observation, Reading, Scope, Sighting, Wearer, Wearing},
+    observation::{AttachedInterface, Attachments, Observation, Reading, Scope, StoreLookup},
     service::Side,
+    state::Target,
     tag::{ConnectTag, ConnectionName},
 };
 
@@ -44,17 +44,17 @@ pub async fn observe<C: Observe>(
     let more_stores = stores_of(&instances.found, &index.found, &owned, &scope, &stores.found);
     let names = names_of(&stores.found, vpc);
     let instance_sides = instance_sides_of(&stores.found, &owned, &scope);
-    let (joined_stores, sharing, wearing) = join!(
+    let (joined_stores, sharing, with) = join!(
         stores_by_arn(cloud, &more_stores),
         instances_sharing(cloud, vpc, &names, &scope),
-        instances_wearing(cloud, vpc, &instance_sides),
+        instances_with_group(cloud, vpc, &instance_sides),
     );
     stores.extend(joined_stores);
     stores.gaps.extend(index.gaps);
-    for reading in [sharing, wearing] {
+    for reading in [sharing, with] {
         instances.extend(reading);
     }
-    find_holders(cloud, &lost_of(&owned, &scope, &stores.found, &instances.found), &mut stores, &mut absent).await;
+    find_stores_by_id(cloud, &lost_of(&owned, &scope, &stores.found, &instances.found), &mut stores, &mut absent).await;
 
     let of = to_be_asked_about(&owned, &scope, &stores.found, &instances.found);
     let lists = match &scope {
@@ -62,22 +62,22 @@ pub async fn observe<C: Observe>(
         Scope::Some { .. } => Some(lists_of(&instances.found, &stores.found)),
     };
     let lists_named = prefix_lists_of(&stores.found, &groups.found, &owned, vpc, &scope);
-    let (beside, wearing, by, launch_templates, prefix_lists, memory) = join!(
+    let (beside, attached_instances, by, launch_templates, prefix_lists, state) = join!(
         groups_beside(cloud, vpc, &scope, &of),
-        instances_wearing(cloud, vpc, &of),
-        async { if of.is_empty() { Reading::default() } else { cloud.wearers(vpc, &of).await } },
+        instances_with_group(cloud, vpc, &of),
+        async { if of.is_empty() { Reading::default() } else { cloud.attached_interfaces(vpc, &of).await } },
         async { if of.is_empty() { None } else { Some(cloud.launch_template_groups().await) } },
         async { if lists_named.is_empty() { Reading::default() } else { cloud.prefix_lists(&lists_named).await } },
-        cloud.recall(vpc, lists.as_ref()),
+        cloud.vpc_state(vpc, lists.as_ref()),
     );
     groups.extend(beside);
     groups.found.sort_by(|one, other| one.id.cmp(&other.id));
     groups.found.dedup_by(|one, other| one.id == other.id);
-    instances.extend(wearing);
+    instances.extend(attached_instances);
     instances.found.sort_by(|one, other| one.id.cmp(&other.id));
     instances.found.dedup_by(|one, other| one.id == other.id);
-    let wearing = Wearing { of, by: without_primary_interfaces(by, &instances.found) };
-    let memory = memory.map_or_else(|error| Recall::Unknown(error.into()), Recall::Known);
+    let attachments = Attachments { of, by: without_primary_interfaces(by, &instances.found) };
+    let state = state.map_err(Into::into);
     Observation {
         vpc: vpc.clone(),
         at,
@@ -87,10 +87,10 @@ pub async fn observe<C: Observe>(
         groups,
         taken_names,
         absent,
-        wearing,
+        attachments,
         launch_templates,
         prefix_lists,
-        memory,
+        state,
     }
 }
 
@@ -100,22 +100,22 @@ async fn with_renamed<C: Observe>(
     cloud: &C,
     scope: Scope,
     owned: &[Ours],
-    stores: &mut Reading<Sighting>,
+    stores: &mut Reading<StoreLookup>,
     absent: &mut BTreeSet<StoreId>,
 ) -> Scope {
     let Scope::Some { instances, stores: mut named } = scope else { return scope };
     let lost = owned.iter().filter(|owned| owned.arn.as_ref().is_some_and(|arn| named.contains(arn)));
     let lost = identities(lost, &stores.found);
-    let found = find_holders(cloud, &lost, stores, absent).await;
+    let found = find_stores_by_id(cloud, &lost, stores, absent).await;
     named.extend(found);
     Scope::Some { instances, stores: named }
 }
 
-/// Looks for the stores that have identities which no sighting has; returns their ARNs.
-async fn find_holders<C: Observe>(
+/// Looks for the stores that have identities which no lookup has; returns their ARNs.
+async fn find_stores_by_id<C: Observe>(
     cloud: &C,
     lost: &BTreeMap<StoreId, StoreArn>,
-    stores: &mut Reading<Sighting>,
+    stores: &mut Reading<StoreLookup>,
     absent: &mut BTreeSet<StoreId>,
 ) -> Vec<StoreArn> {
     let lost: BTreeMap<StoreId, StoreArn> =
@@ -123,21 +123,24 @@ async fn find_holders<C: Observe>(
     if lost.is_empty() {
         return Vec::new();
     }
-    let holders = cloud.holders(&lost).await;
-    if holders.is_complete() {
-        let found: BTreeSet<&StoreId> = holders.found.iter().map(|store| &store.id).collect();
+    let stores_by_id = cloud.stores_by_id(&lost).await;
+    if stores_by_id.is_complete() {
+        let found: BTreeSet<&StoreId> = stores_by_id.found.iter().map(|store| &store.id).collect();
         absent.extend(lost.keys().filter(|id| !found.contains(id)).cloned());
     }
-    let arns = holders.found.iter().map(|store| store.arn.clone()).collect();
-    stores.found.extend(holders.found.into_iter().map(|store| Sighting::Present(Box::new(store))));
-    stores.gaps.extend(holders.gaps);
+    let arns = stores_by_id.found.iter().map(|store| store.arn.clone()).collect();
+    stores.found.extend(stores_by_id.found.into_iter().map(|store| StoreLookup::Found(Box::new(store))));
+    stores.gaps.extend(stores_by_id.gaps);
     arns
 }
 
 /// The identities of owned groups whose names their service does not know, or knows as others'.
-fn identities<'owned>(owned: impl Iterator<Item = &'owned Ours>, stores: &[Sighting]) -> BTreeMap<StoreId, StoreArn> {
+fn identities<'owned>(
+    owned: impl Iterator<Item = &'owned Ours>,
+    stores: &[StoreLookup],
+) -> BTreeMap<StoreId, StoreArn> {
     let here: BTreeSet<&StoreId> = present(stores).map(|store| &store.id).collect();
-    let answered: BTreeSet<&StoreArn> = stores.iter().map(Sighting::arn).collect();
+    let answered: BTreeSet<&StoreArn> = stores.iter().map(StoreLookup::arn).collect();
     owned
         .filter(|owned| !here.contains(&owned.store))
         .filter_map(|owned| Some((owned.store.clone(), owned.arn.clone().filter(|arn| answered.contains(arn))?)))
@@ -145,27 +148,32 @@ fn identities<'owned>(owned: impl Iterator<Item = &'owned Ours>, stores: &[Sight
 }
 
 /// The identities to look for: those of the groups that the scope has to do with.
-fn lost_of(owned: &[Ours], scope: &Scope, stores: &[Sighting], instances: &[Instance]) -> BTreeMap<StoreId, StoreArn> {
-    let worn = |owned: &Ours| instances.iter().any(|instance| instance.wears(owned.group.id()));
-    identities(owned.iter().filter(|owned| *scope == Scope::Vpc || worn(owned)), stores)
+fn lost_of(
+    owned: &[Ours],
+    scope: &Scope,
+    stores: &[StoreLookup],
+    instances: &[Instance],
+) -> BTreeMap<StoreId, StoreArn> {
+    let attached = |owned: &Ours| instances.iter().any(|instance| instance.has_group(owned.group.id()));
+    identities(owned.iter().filter(|owned| *scope == Scope::Vpc || attached(owned)), stores)
 }
 
-/// The owned groups of which it has to be known who wears them: in a sweep all, else those of stores
+/// The owned groups of which it has to be known who has them: in a sweep all, else those of stores
 /// that may be gone or take no part any more.
 fn to_be_asked_about(
     owned: &[Ours],
     scope: &Scope,
-    stores: &[Sighting],
+    stores: &[StoreLookup],
     instances: &[Instance],
 ) -> BTreeSet<SecurityGroupId> {
     let concerned = |owned: &Ours| {
         let named = || owned.arn.as_ref().is_some_and(|arn| scope.has_store(arn));
         let now = || present(stores).any(|store| store.id == owned.store && scope.has_store(&store.arn));
-        named() || now() || instances.iter().any(|instance| instance.wears(owned.group.id()))
+        named() || now() || instances.iter().any(|instance| instance.has_group(owned.group.id()))
     };
     let takes_part = |store: &DataStore, role: Role| {
-        let has_clients = role != Role::Cidr || !store.wishes.allow_cidr.asks_for_none();
-        store.wishes.connect != ConnectTag::Absent && has_clients
+        let has_clients = role != Role::Cidr || !store.settings.allow_cidr.asks_for_none();
+        store.settings.connect != ConnectTag::Absent && has_clients
     };
     let is_ending = |owned: &&Ours| {
         !present(stores).any(|store| store.id == owned.store && takes_part(store, owned.name)) && concerned(owned)
@@ -177,17 +185,20 @@ fn to_be_asked_about(
     asked.map(|owned| owned.group.id().clone()).collect()
 }
 
-fn lists_of(instances: &[Instance], stores: &[Sighting]) -> BTreeSet<Target> {
+fn lists_of(instances: &[Instance], stores: &[StoreLookup]) -> BTreeSet<Target> {
     let interfaces = instances.iter().filter_map(|instance| instance.interface.as_ref());
     let interfaces = interfaces.map(|interface| Target::Interface(interface.id.clone()));
     interfaces.chain(present(stores).map(|store| Target::Store(store.id.clone()))).collect()
 }
 
 /// Of the primary interfaces of instances that were read, those speak for themselves.
-fn without_primary_interfaces(mut by: Reading<Wearer>, instances: &[Instance]) -> Reading<Wearer> {
+fn without_primary_interfaces(
+    mut by: Reading<AttachedInterface>,
+    instances: &[Instance],
+) -> Reading<AttachedInterface> {
     let known: BTreeSet<&InterfaceId> =
         instances.iter().filter_map(|instance| instance.interface.as_ref()).map(|interface| &interface.id).collect();
-    by.found.retain(|wearer| !known.contains(&wearer.interface));
+    by.found.retain(|attached| !known.contains(&attached.interface));
     by
 }
 
@@ -221,14 +232,14 @@ async fn tag_index<C: Observe>(cloud: &C, scope: &Scope) -> Reading<TaggedStore>
     }
 }
 
-async fn scoped_stores<C: Observe>(cloud: &C, scope: &Scope) -> Reading<Sighting> {
+async fn scoped_stores<C: Observe>(cloud: &C, scope: &Scope) -> Reading<StoreLookup> {
     match scope {
         Scope::Vpc => Reading::default(),
         Scope::Some { stores, .. } => stores_by_arn(cloud, stores).await,
     }
 }
 
-async fn stores_by_arn<C: Observe>(cloud: &C, which: &BTreeSet<StoreArn>) -> Reading<Sighting> {
+async fn stores_by_arn<C: Observe>(cloud: &C, which: &BTreeSet<StoreArn>) -> Reading<StoreLookup> {
     if which.is_empty() { Reading::default() } else { cloud.stores(which).await }
 }
 
@@ -259,12 +270,12 @@ async fn groups_beside<C: Observe>(
     }
 }
 
-async fn instances_wearing<C: Observe>(
+async fn instances_with_group<C: Observe>(
     cloud: &C,
     vpc: &VpcId,
     groups: &BTreeSet<SecurityGroupId>,
 ) -> Reading<Instance> {
-    if groups.is_empty() { Reading::default() } else { cloud.instances(Instances::Wearing { vpc, groups }).await }
+    if groups.is_empty() { Reading::default() } else { cloud.instances(Instances::WithGroups { vpc, groups }).await }
 }
 
 fn owned_groups(groups: &[SecurityGroup]) -> Vec<Ours> {
@@ -274,7 +285,7 @@ fn owned_groups(groups: &[SecurityGroup]) -> Vec<Ours> {
 /// The prefix lists that the tags for CIDR clients name in scope, and those that rules of their groups
 /// still name: these take up room until they are gone.
 fn prefix_lists_of(
-    stores: &[Sighting],
+    stores: &[StoreLookup],
     groups: &[SecurityGroup],
     owned: &[Ours],
     vpc: &VpcId,
@@ -283,10 +294,10 @@ fn prefix_lists_of(
     let asks = |store: &&DataStore| {
         store.vpc.as_ref() == Some(vpc)
             && scope.has_store(&store.arn)
-            && matches!(&store.wishes.allow_cidr, CidrTag::Peers(peers) if !peers.is_empty())
+            && matches!(&store.settings.allow_cidr, CidrTag::Peers(peers) if !peers.is_empty())
     };
     let asking: Vec<&DataStore> = present(stores).filter(asks).collect();
-    let tagged = asking.iter().flat_map(|store| store.wishes.allow_cidr.peers().cloned());
+    let tagged = asking.iter().flat_map(|store| store.settings.allow_cidr.peers().cloned());
     let theirs = |group: &&SecurityGroup| {
         let mut of_clients = owned.iter().filter(|owned| owned.name == Role::Cidr && *owned.group.id() == group.id);
         of_clients.any(|owned| asking.iter().any(|store| store.id == owned.store))
@@ -301,44 +312,44 @@ fn prefix_lists_of(
 }
 
 /// The stores that the instances share a name with according to the index, and those whose owned
-/// groups they wear; of a whole VPC, every store that is tagged or has owned groups.
+/// groups they have; of a whole VPC, every store that is tagged or has owned groups.
 fn stores_of(
     instances: &[Instance],
     index: &[TaggedStore],
     owned: &[Ours],
     scope: &Scope,
-    read: &[Sighting],
+    read: &[StoreLookup],
 ) -> BTreeSet<StoreArn> {
     let everything = *scope == Scope::Vpc;
     let shares = |store: &TaggedStore| {
-        instances.iter().any(|instance| !instance.wishes.connect.shared_with(&store.connect).is_empty())
+        instances.iter().any(|instance| !instance.settings.connect.shared_with(&store.connect).is_empty())
     };
-    let worn = |owned: &Ours| instances.iter().any(|instance| instance.wears(owned.group.id()));
+    let attached = |owned: &Ours| instances.iter().any(|instance| instance.has_group(owned.group.id()));
     let mut arns: BTreeSet<StoreArn> =
         index.iter().filter(|store| everything || shares(store)).map(|store| store.arn.clone()).collect();
-    arns.extend(owned.iter().filter(|owned| everything || worn(owned)).filter_map(|owned| owned.arn.clone()));
-    for sighting in read {
-        arns.remove(sighting.arn());
+    arns.extend(owned.iter().filter(|owned| everything || attached(owned)).filter_map(|owned| owned.arn.clone()));
+    for lookup in read {
+        arns.remove(lookup.arn());
     }
     arns
 }
 
-fn present(stores: &[Sighting]) -> impl Iterator<Item = &DataStore> {
-    stores.iter().filter_map(|sighting| match sighting {
-        Sighting::Present(store) => Some(store.as_ref()),
-        Sighting::Gone(_) => None,
+fn present(stores: &[StoreLookup]) -> impl Iterator<Item = &DataStore> {
+    stores.iter().filter_map(|lookup| match lookup {
+        StoreLookup::Found(store) => Some(store.as_ref()),
+        StoreLookup::NotFound(_) => None,
     })
 }
 
-fn names_of(stores: &[Sighting], vpc: &VpcId) -> BTreeSet<ConnectionName> {
+fn names_of(stores: &[StoreLookup], vpc: &VpcId) -> BTreeSet<ConnectionName> {
     present(stores)
         .filter(|store| store.vpc.as_ref().is_none_or(|of| of == vpc))
-        .flat_map(|store| store.wishes.connect.names().cloned())
+        .flat_map(|store| store.settings.connect.names().cloned())
         .collect()
 }
 
 /// The instance sides of the stores that were asked for, there or not.
-fn instance_sides_of(stores: &[Sighting], owned: &[Ours], scope: &Scope) -> BTreeSet<SecurityGroupId> {
+fn instance_sides_of(stores: &[StoreLookup], owned: &[Ours], scope: &Scope) -> BTreeSet<SecurityGroupId> {
     let of_store = |owned: &Ours| {
         let named =
             owned.arn.as_ref().is_some_and(|arn| matches!(scope, Scope::Some { stores, .. } if stores.contains(arn)));

@@ -12,11 +12,11 @@ use tagwire_core::{
     cidr::PrefixList,
     group::{GroupList, OwnTags, OwnedGroup, SecurityGroup},
     id::{InterfaceId, PrefixListId, RequestId, SecurityGroupId, StoreArn, StoreId, VpcId},
-    memory::{Memory, Note, Target, Window},
     model::{DataStore, Instance, Interface},
-    observation::{Reading, Sighting, Wearer},
+    observation::{AttachedInterface, Reading, StoreLookup},
     plan::StatusOf,
     rule::{Direction, Rule},
+    state::{Note, Target, VpcState, Window},
     work::Answer,
 };
 
@@ -33,7 +33,7 @@ enum Bucket {
     Tag,
     Interface,
     Store,
-    Memory,
+    VpcState,
 }
 
 impl Bucket {
@@ -47,7 +47,7 @@ impl Bucket {
             Self::Interface => (50.0, 2.5),
             Self::Store => (10.0, 1.0),
             // The table is ours alone and takes what it is asked for; this only bounds a mistake.
-            Self::Memory => (100.0, 50.0),
+            Self::VpcState => (100.0, 50.0),
         }
     }
 }
@@ -195,7 +195,7 @@ impl<C: Observe, K: Clock> Observe for Paced<'_, C, K> {
         self.read(async || self.cloud.candidates().await).await
     }
 
-    async fn stores(&self, which: &BTreeSet<StoreArn>) -> Reading<Sighting> {
+    async fn stores(&self, which: &BTreeSet<StoreArn>) -> Reading<StoreLookup> {
         self.read(async || self.cloud.stores(which).await).await
     }
 
@@ -203,12 +203,12 @@ impl<C: Observe, K: Clock> Observe for Paced<'_, C, K> {
         self.read(async || self.cloud.all_stores().await).await
     }
 
-    async fn holders(&self, which: &BTreeMap<StoreId, StoreArn>) -> Reading<DataStore> {
-        self.read(async || self.cloud.holders(which).await).await
+    async fn stores_by_id(&self, which: &BTreeMap<StoreId, StoreArn>) -> Reading<DataStore> {
+        self.read(async || self.cloud.stores_by_id(which).await).await
     }
 
-    async fn wearers(&self, vpc: &VpcId, groups: &BTreeSet<SecurityGroupId>) -> Reading<Wearer> {
-        self.read(async || self.cloud.wearers(vpc, groups).await).await
+    async fn attached_interfaces(&self, vpc: &VpcId, groups: &BTreeSet<SecurityGroupId>) -> Reading<AttachedInterface> {
+        self.read(async || self.cloud.attached_interfaces(vpc, groups).await).await
     }
 
     async fn launch_template_groups(&self) -> Reading<SecurityGroupId> {
@@ -219,12 +219,12 @@ impl<C: Observe, K: Clock> Observe for Paced<'_, C, K> {
         self.read(async || self.cloud.prefix_lists(which).await).await
     }
 
-    async fn recall(&self, vpc: &VpcId, lists: Option<&BTreeSet<Target>>) -> Result<Memory, CloudError> {
-        self.change(Bucket::Memory, async || self.cloud.recall(vpc, lists).await).await
+    async fn vpc_state(&self, vpc: &VpcId, lists: Option<&BTreeSet<Target>>) -> Result<VpcState, CloudError> {
+        self.change(Bucket::VpcState, async || self.cloud.vpc_state(vpc, lists).await).await
     }
 
     async fn answer(&self, vpc: &VpcId, request: &RequestId) -> Result<Option<Answer>, CloudError> {
-        self.change(Bucket::Memory, async || self.cloud.answer(vpc, request).await).await
+        self.change(Bucket::VpcState, async || self.cloud.answer(vpc, request).await).await
     }
 }
 
@@ -261,15 +261,15 @@ impl<C: Change, K: Clock> Change for Paced<'_, C, K> {
         self.change(Bucket::Tag, async || self.cloud.set_status(of, text).await).await
     }
 
-    async fn reserve(&self, vpc: &VpcId, window: &Window) -> Result<(), CloudError> {
-        self.change(Bucket::Memory, async || self.cloud.reserve(vpc, window).await).await
+    async fn reserve_window(&self, vpc: &VpcId, window: &Window) -> Result<(), CloudError> {
+        self.change(Bucket::VpcState, async || self.cloud.reserve_window(vpc, window).await).await
     }
 
-    async fn remember(&self, vpc: &VpcId, notes: &[Note]) -> Result<(), CloudError> {
-        self.change(Bucket::Memory, async || self.cloud.remember(vpc, notes).await).await
+    async fn write_notes(&self, vpc: &VpcId, notes: &[Note]) -> Result<(), CloudError> {
+        self.change(Bucket::VpcState, async || self.cloud.write_notes(vpc, notes).await).await
     }
 
-    async fn tell(&self, vpc: &VpcId, request: &RequestId, answer: &Answer) -> Result<(), CloudError> {
-        self.change(Bucket::Memory, async || self.cloud.tell(vpc, request, answer).await).await
+    async fn answer_request(&self, vpc: &VpcId, request: &RequestId, answer: &Answer) -> Result<(), CloudError> {
+        self.change(Bucket::VpcState, async || self.cloud.answer_request(vpc, request, answer).await).await
     }
 }

@@ -18,7 +18,7 @@ pub async fn survey<C: Observe>(cloud: &C, vpcs: Option<&BTreeSet<VpcId>>) -> Su
     let mut survey = Survey { stores, groups, instances: opted_in };
     let leading = survey.leading_groups();
     if !leading.is_empty() {
-        survey.instances.extend(cloud.instances(Instances::WearingAnywhere(&leading)).await);
+        survey.instances.extend(cloud.instances(Instances::WithGroupsAnywhere(&leading)).await);
     }
     let instances = &mut survey.instances.found;
     instances.retain(|instance| instance.interface.as_ref().is_none_or(|interface| is_here(&interface.vpc)));

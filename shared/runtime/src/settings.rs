@@ -266,8 +266,8 @@ mod tests {
             ("TAGWIRE_WIDEST_IPV6", "15"),
             ("TAGWIRE_WIDEST_IPV6", "/48"),
         ] {
-            let said = read(&[(name, Some(value))]).unwrap_err().to_string();
-            assert!(said.contains(name) && said.contains(value), "{said}");
+            let message = read(&[(name, Some(value))]).unwrap_err().to_string();
+            assert!(message.contains(name) && message.contains(value), "{message}");
         }
     }
 }

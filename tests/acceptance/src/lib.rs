@@ -2,15 +2,15 @@
 //! back of them with clients of their own. Nothing here uses tagwire's code: what is read back is
 //! judged by the groups and rules alone.
 
+mod installation;
 mod read_back;
-mod site;
 
 pub use crate::{
+    installation::{Installation, Kind, Launched, Place, Store},
     read_back::{
         Connection, Foreign, Pair, Rules, connection, foreign, interface_groups, is_note, is_write, owned_groups, pair,
         rules_of, store_groups,
     },
-    site::{Kind, Launched, Place, Site, Store},
 };
 
 /// The tag key of an unchanged installation.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use aws_sdk_ec2::types as ec2;
 use tagwire_local_aws::{Call, LocalAws};
 
-use crate::site::{Kind, Launched, Store};
+use crate::installation::{Kind, Launched, Store};
 
 /// The rules of a group, each as a line: direction, protocol, ports, peer.
 pub type Rules = BTreeSet<String>;
@@ -67,7 +67,7 @@ pub async fn store_groups(aws: &LocalAws, store: &Store) -> Result<BTreeSet<Stri
             let groups = found.serverless_caches().first().with_context(gone)?.security_group_ids();
             groups.iter().cloned().collect()
         }
-        Kind::Warehouse => {
+        Kind::RedshiftCluster => {
             let found = aws.redshift().describe_clusters().cluster_identifier(&store.name).send().await?;
             let groups = found.clusters().first().with_context(gone)?.vpc_security_groups();
             named(groups.iter().map(|group| group.vpc_security_group_id()).collect())
@@ -163,7 +163,7 @@ pub struct Pair {
     pub instance_side: String,
 }
 
-/// A store's pair, found by its tags, whoever wears it; none when one of its groups is missing.
+/// A store's pair, found by its tags, whoever has it; none when one of its groups is missing.
 ///
 /// # Errors
 /// When the local AWS cannot be read, or the store has more than one pair.
@@ -191,11 +191,11 @@ pub async fn rules_of(aws: &LocalAws, group: &str) -> Result<Rules> {
     groups(aws).await?.get(group).map(rules).with_context(|| format!("{group} is not there"))
 }
 
-/// What others have: the rules of their groups, and which of these every interface and database wears.
+/// What others have: the rules of their groups, and which of these every interface and database has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Foreign {
     rules: BTreeMap<String, Rules>,
-    worn: BTreeMap<String, BTreeSet<String>>,
+    attached: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Foreign {
@@ -207,8 +207,8 @@ impl Foreign {
             Some(rules) if rules == before => None,
             rules => Some(format!("{group} held {before:?} and holds {rules:?}")),
         });
-        let of_lists = self.worn.iter().filter_map(|(holder, before)| match now.worn.get(holder) {
-            Some(worn) if worn != before => Some(format!("{holder} wore {before:?} and wears {worn:?}")),
+        let of_lists = self.attached.iter().filter_map(|(holder, before)| match now.attached.get(holder) {
+            Some(attached) if attached != before => Some(format!("{holder} wore {before:?} and has {attached:?}")),
             _ => None,
         });
         of_groups.chain(of_lists).collect()
@@ -223,23 +223,23 @@ pub async fn foreign(aws: &LocalAws) -> Result<Foreign> {
     let groups = groups(aws).await?;
     let is_foreign = |id: &str| groups.get(id).is_none_or(|group| !is_ours(group));
     let theirs = |ids: Vec<&str>| ids.into_iter().filter(|id| is_foreign(id)).map(str::to_owned).collect();
-    let mut worn = BTreeMap::new();
+    let mut attached = BTreeMap::new();
     let mut interfaces = aws.ec2().describe_network_interfaces().into_paginator().items().send();
     while let Some(interface) = interfaces.next().await {
         let interface = interface?;
         let ids = interface.groups().iter().filter_map(|group| group.group_id()).collect();
-        worn.insert(interface.network_interface_id().unwrap_or_default().to_owned(), theirs(ids));
+        attached.insert(interface.network_interface_id().unwrap_or_default().to_owned(), theirs(ids));
     }
     for database in aws.rds().describe_db_instances().send().await?.db_instances() {
         let ids = database.vpc_security_groups().iter().filter_map(|group| group.vpc_security_group_id()).collect();
-        worn.insert(database.dbi_resource_id().unwrap_or_default().to_owned(), theirs(ids));
+        attached.insert(database.dbi_resource_id().unwrap_or_default().to_owned(), theirs(ids));
     }
     for cluster in aws.rds().describe_db_clusters().send().await?.db_clusters() {
         let ids = cluster.vpc_security_groups().iter().filter_map(|group| group.vpc_security_group_id()).collect();
-        worn.insert(cluster.db_cluster_resource_id().unwrap_or_default().to_owned(), theirs(ids));
+        attached.insert(cluster.db_cluster_resource_id().unwrap_or_default().to_owned(), theirs(ids));
     }
     let rules = groups.iter().filter(|(_, group)| !is_ours(group)).map(|(id, group)| (id.clone(), rules(group)));
-    Ok(Foreign { rules: rules.collect(), worn })
+    Ok(Foreign { rules: rules.collect(), attached })
 }
 
 fn reads(call: &Call) -> bool {

@@ -409,12 +409,12 @@ impl LocalAws {
     }
 
     /// Does at the state server what AWS itself would do.
-    pub(crate) async fn control(&self, what: &str, wish: &Value) -> Result<Value> {
-        let answer = Request::json("POST", &format!("/tagwire/{what}"), wish).send(self.state_address).await?;
+    pub(crate) async fn control(&self, what: &str, order: &Value) -> Result<Value> {
+        let answer = Request::json("POST", &format!("/tagwire/{what}"), order).send(self.state_address).await?;
         if answer.status != 200 {
-            bail!("{what} {wish}: HTTP {} {}", answer.status, answer.text());
+            bail!("{what} {order}: HTTP {} {}", answer.status, answer.text());
         }
-        serde_json::from_slice(&answer.body).with_context(|| format!("the answer to {what} {wish}: {}", answer.text()))
+        serde_json::from_slice(&answer.body).with_context(|| format!("the answer to {what} {order}: {}", answer.text()))
     }
 
     /// Waits until all work is done: queues empty, delayed messages included, and no function running.
@@ -690,7 +690,7 @@ async fn start(run: &Run, options: &LeaseOptions, built: &[PathBuf]) -> Result<S
         let mut events = start_events_server(&python, &environment, &function_log, &temporary, logs.0)?;
         let mut state = start_state_server(&python, logs.1)?;
         let events_address = loopback(events.port()?);
-        state.tell(&format!("http://{events_address}"))?;
+        state.answer_request(&format!("http://{events_address}"))?;
 
         let deployment = Deployment {
             python,

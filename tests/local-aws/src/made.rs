@@ -51,14 +51,14 @@ impl LocalAws {
     ///
     /// When a group is not of the subnet's VPC.
     pub async fn function_interface(&self, subnet: &str, groups: &[String], function: &str) -> Result<String> {
-        let wish = json!({
+        let order = json!({
             "subnet": subnet,
             "groups": groups,
             "kind": "lambda",
             "requester": format!("AROAEXAMPLEEXAMPLE:{function}"),
             "description": format!("AWS Lambda VPC ENI-{function}-0a1b2c3d"),
         });
-        let told = self.control("interface", &wish).await?;
+        let told = self.control("interface", &order).await?;
         told.get("interface").and_then(Value::as_str).map(str::to_owned).context("no interface was told of")
     }
 

@@ -38,7 +38,7 @@ impl Server {
     }
 
     /// Writes a line to the server's standard input.
-    pub(crate) fn tell(&mut self, line: &str) -> Result<()> {
+    pub(crate) fn answer_request(&mut self, line: &str) -> Result<()> {
         let input = self.input.as_mut().ok_or_else(|| anyhow!("{} has no standard input", self.name))?;
         writeln!(input, "{line}").with_context(|| format!("telling {} {line:?}", self.name))?;
         input.flush().with_context(|| format!("telling {} {line:?}", self.name))

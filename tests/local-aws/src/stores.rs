@@ -1,4 +1,4 @@
-//! Caches and warehouses, made in a line each. The server tells of them as AWS does: serverless caches by events of
+//! Caches and Redshift clusters, made in a line each. The server tells of them as AWS does: serverless caches by events of
 //! their own, the others through CloudTrail.
 
 use anyhow::{Context, Result};
@@ -103,7 +103,7 @@ impl LocalAws {
     /// # Errors
     ///
     /// When Redshift refuses.
-    pub async fn warehouse(&self, name: &str, at: Placement<'_>) -> Result<String> {
+    pub async fn redshift_cluster(&self, name: &str, at: Placement<'_>) -> Result<String> {
         let subnet_group = at.subnets.first().cloned();
         if let Some(subnet_group) = &subnet_group {
             let request = self.redshift().create_cluster_subnet_group().cluster_subnet_group_name(subnet_group);

@@ -1,6 +1,6 @@
 //! Tags set and taken away, with the event that AWS sends.
 //!
-//! Whether AWS sends `Tag Change on Resource` for caches and warehouses is not known, so for these nothing is put: the
+//! Whether AWS sends `Tag Change on Resource` for caches and Redshift clusters is not known, so for these nothing is put: the
 //! server tells of the call through CloudTrail.
 
 use anyhow::{Context, Result, anyhow, bail};

@@ -25,7 +25,7 @@ fn vpc(stores: u32) -> World {
     let (mut instances, mut rest) = (String::new(), String::new());
     for store in 0..stores {
         let _ = writeln!(rest, "db s{store} connect=name{store}");
-        let mut worn = Vec::new();
+        let mut attached = Vec::new();
         for number in 0..INSTANCES_OF_A_STORE {
             let instance = format!("i-{store}x{number}");
             let wanted = store % 10 != 0 || number % 2 == 0;
@@ -35,10 +35,10 @@ fn vpc(stores: u32) -> World {
                 if wanted { format!(" connect=name{store}") } else { String::new() }
             );
             if store % 10 != 0 || number % 2 == 1 {
-                worn.push(instance);
+                attached.push(instance);
             }
         }
-        let _ = writeln!(rest, "pair s{store} {} worn-by={}", store + 1, worn.join(","));
+        let _ = writeln!(rest, "pair s{store} {} attached-to={}", store + 1, attached.join(","));
     }
     World::read(&(instances + &rest)).unwrap_or_else(|problem| unreachable!("the text is made here: {problem}"))
 }

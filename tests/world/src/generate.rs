@@ -8,7 +8,7 @@ use proptest::{
     prelude::*,
     sample::{select, subsequence},
 };
-use tagwire_core::{id::SecurityGroupId, model::Membership, observation::Sighting};
+use tagwire_core::{id::SecurityGroupId, model::Membership, observation::StoreLookup};
 
 use crate::World;
 
@@ -31,26 +31,25 @@ fn rarely(words: &'static [&'static str]) -> BoxedStrategy<String> {
 
 /// Lines without the words that tie them together, which [`assemble`] adds.
 fn instances() -> impl Strategy<Value = Vec<String>> {
-    let wears = mostly(
-        "wears=default",
+    let has = mostly(
+        "groups=default",
         &[
-            "wears=none",
-            "wears=default,web",
-            "wears=web,a,b",
-            "wears=default,a,b,web",
-            "wears=web,a,b,c,d",
-            "wears=default,quarantine",
+            "groups=none",
+            "groups=default,web",
+            "groups=web,a,b",
+            "groups=default,a,b,web",
+            "groups=web,a,b,c,d",
+            "groups=default,quarantine",
         ],
     );
     let zone = mostly("zone=a", &["zone=b", ""]);
-    let line = (connect(), wears, zone, rarely(&["block", "hold", "gone"]), status());
-    let line =
-        line.prop_map(|(connect, wears, zone, mark, status)| format!("{connect} {wears} {zone} {mark} {status}"));
+    let line = (connect(), has, zone, rarely(&["block", "hold", "gone"]), status());
+    let line = line.prop_map(|(connect, has, zone, mark, status)| format!("{connect} {has} {zone} {mark} {status}"));
     vec(line, 1..=4)
 }
 
 fn stores() -> impl Strategy<Value = Vec<(String, String)>> {
-    let others = &["cluster", "docdb", "neptune", "replicationgroup", "cache", "serverlesscache", "warehouse"];
+    let others = &["cluster", "docdb", "neptune", "replicationgroup", "cache", "serverlesscache", "redshift"];
     let kind = mostly("db", others);
     let groups = mostly(
         "groups=default",
@@ -86,7 +85,7 @@ fn stores() -> impl Strategy<Value = Vec<(String, String)>> {
     vec((kind, options), 1..=3)
 }
 
-/// A pair of a store: the store's index, its numbers, the instances that wear it, and the rest.
+/// A pair of a store: the store's index, its numbers, the instances that have it, and the rest.
 type PairSketch = (usize, u32, u32, BTreeSet<usize>, String);
 
 fn pairs() -> impl Strategy<Value = Vec<PairSketch>> {
@@ -115,7 +114,12 @@ fn pairs() -> impl Strategy<Value = Vec<PairSketch>> {
     let options = (list, only, rules, extra, maker)
         .prop_map(|(list, only, rules, extra, maker)| format!("{list} {only} {rules} {extra} {maker}"));
     let sketch = (0..4_usize, numbers, proptest::collection::btree_set(0..4_usize, 0..=3), options);
-    vec(sketch.prop_map(|(store, (one, other), wearers, options)| (store, one, other, wearers, options)), 0..=4)
+    vec(
+        sketch.prop_map(|(store, (one, other), attached_interfaces, options)| {
+            (store, one, other, attached_interfaces, options)
+        }),
+        0..=4,
+    )
 }
 
 /// What of the stores that the pairs belong to and that are not there.
@@ -133,18 +137,18 @@ fn gone() -> impl Strategy<Value = Vec<String>> {
 
 fn interfaces() -> impl Strategy<Value = Vec<&'static str>> {
     let lines = vec![
-        "interface eni-4 wears=ec2-rds-1 of=\"a function\"",
-        "interface eni-5 wears=ec2-rds-1,rds-ec2-2 of=i-0",
-        "interface eni-6 wears=rds-ec2-1,web of=RDSNetworkInterface",
-        "interface eni-7 wears=rds-ec2-1 of=i-9 primary",
-        "interface eni-8 wears=rds-ec2-2 of=RDSNetworkInterface",
-        "interface eni-9 wears=web of=\"a load balancer\"",
+        "interface eni-4 groups=ec2-rds-1 of=\"a function\"",
+        "interface eni-5 groups=ec2-rds-1,rds-ec2-2 of=i-0",
+        "interface eni-6 groups=rds-ec2-1,web of=RDSNetworkInterface",
+        "interface eni-7 groups=rds-ec2-1 of=i-9 primary",
+        "interface eni-8 groups=rds-ec2-2 of=RDSNetworkInterface",
+        "interface eni-9 groups=web of=\"a load balancer\"",
     ];
     prop_oneof![2 => Just(Vec::new()), 1 => subsequence(lines, 1..=2)]
 }
 
 /// What is remembered. Two lines about one thing would be one.
-fn memory() -> impl Strategy<Value = Vec<&'static str>> {
+fn state() -> impl Strategy<Value = Vec<&'static str>> {
     let lines = vec![
         "removed 2 ago=3",
         "removed 1 ago=14",
@@ -171,7 +175,7 @@ fn memory() -> impl Strategy<Value = Vec<&'static str>> {
 fn groups() -> impl Strategy<Value = Vec<&'static str>> {
     let lines = vec![
         "group RDS-EC2-1",
-        "group ec2-rds-1 worn-by=i-0",
+        "group ec2-rds-1 attached-to=i-0",
         "group rds-ec2-2 tagged=s0/store on=s0",
         "group web tagged=s0/instance ours=instance rule=\"all traffic to 0.0.0.0/0\"",
         "group ec2-docdb-1 tagged=s0/instance ours=instance",
@@ -190,7 +194,7 @@ fn groups() -> impl Strategy<Value = Vec<&'static str>> {
 
 /// A gap in one reading.
 pub fn gaps() -> impl Strategy<Value = &'static str> {
-    select(vec!["groups", "stores", "instances", "wearers", "templates", "prefix-lists", "memory"])
+    select(vec!["groups", "stores", "instances", "attached_interfaces", "templates", "prefix-lists", "state"])
 }
 
 fn scope() -> impl Strategy<Value = Option<&'static str>> {
@@ -217,14 +221,14 @@ fn policy() -> impl Strategy<Value = String> {
 
 fn rest() -> impl Strategy<Value = Vec<String>> {
     let gap = weighted(0.2, gaps()).prop_map(|gap| gap.map(|what| format!("gap {what}")));
-    let lines = (groups(), interfaces(), memory(), scope(), policy(), gap);
-    lines.prop_map(|(groups, interfaces, memory, scope, policy, gap)| {
-        let lines = groups.into_iter().chain(interfaces).chain(memory).chain(scope).map(str::to_owned);
+    let lines = (groups(), interfaces(), state(), scope(), policy(), gap);
+    lines.prop_map(|(groups, interfaces, state, scope, policy, gap)| {
+        let lines = groups.into_iter().chain(interfaces).chain(state).chain(scope).map(str::to_owned);
         lines.chain(policy.lines().map(str::to_owned)).chain(gap).collect()
     })
 }
 
-/// Worlds with one to four instances, one to three stores, and whatever pairs, memory, gaps and scopes.
+/// Worlds with one to four instances, one to three stores, and whatever pairs, state, gaps and scopes.
 pub fn worlds() -> impl Strategy<Value = World> {
     (instances(), stores(), pairs(), gone(), rest()).prop_map(|(instances, stores, pairs, gone, rest)| {
         // A store that is there is not gone.
@@ -239,14 +243,15 @@ pub fn worlds() -> impl Strategy<Value = World> {
 fn assemble(instances: &[String], stores: &[(String, String)], pairs: &[PairSketch], rest: &[String]) -> World {
     let instance_lines = instances.iter().enumerate().map(|(index, options)| format!("instance i-{index} {options}"));
     let store_lines = stores.iter().enumerate().map(|(index, (kind, options))| format!("{kind} s{index} {options}"));
-    let pair_lines = pairs.iter().map(|(store, one, other, wearers, options)| {
-        let worn: Vec<String> = wearers
+    let pair_lines = pairs.iter().map(|(store, one, other, attached_interfaces, options)| {
+        let attached: Vec<String> = attached_interfaces
             .iter()
             .filter(|index| instances.get(**index).is_some_and(|options| !options.contains("gone")))
             .map(|index| format!("i-{index}"))
             .collect();
-        let worn = if worn.is_empty() || options.contains("only=store") { String::new() } else { worn.join(",") };
-        format!("pair s{store} {one}/{other} worn-by={worn} {options}")
+        let attached =
+            if attached.is_empty() || options.contains("only=store") { String::new() } else { attached.join(",") };
+        format!("pair s{store} {one}/{other} attached-to={attached} {options}")
     });
     let lines = instance_lines.chain(store_lines).chain(pair_lines).chain(rest.iter().cloned());
     let mut world = World::read_what_fits(lines);
@@ -257,8 +262,8 @@ fn assemble(instances: &[String], stores: &[(String, String)], pairs: &[PairSket
             interface.groups.insert(default.clone());
         }
     }
-    for sighting in &mut world.seen.stores.found {
-        if let Sighting::Present(store) = sighting
+    for lookup in &mut world.seen.stores.found {
+        if let StoreLookup::Found(store) = lookup
             && store.lasting_groups().next().is_none()
         {
             store.groups.insert(default.clone(), Membership::Active);

@@ -36,8 +36,8 @@ pub fn reaches(seen: &Observation, instance: &InstanceId, store: &StoreArn, unre
         store.groups.iter().filter(|(_, membership)| **membership != Membership::Removing).map(|(id, _)| id).collect();
     let on_interface: BTreeSet<&SecurityGroupId> = interface.groups.iter().collect();
 
-    let lets = |worn: &BTreeSet<&SecurityGroupId>, direction: Direction, other: &BTreeSet<&SecurityGroupId>| {
-        worn.iter().any(|group| match rules.get(*group) {
+    let lets = |attached: &BTreeSet<&SecurityGroupId>, direction: Direction, other: &BTreeSet<&SecurityGroupId>| {
+        attached.iter().any(|group| match rules.get(*group) {
             Some(rules) => rules
                 .iter()
                 .filter(|rule| rule.direction == direction)

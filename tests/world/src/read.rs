@@ -10,14 +10,14 @@ use tagwire_core::{
     cidr::{Block, CidrLimits, CidrTag, Family, PrefixList},
     group::{self, GroupName, MANAGED_BY, OwnTags, Role, SecurityGroup},
     id::{InstanceId, InterfaceId, PrefixListId, SecurityGroupId, StoreArn, StoreId, StoreKind, VpcId, ZoneName},
-    memory::{Attached, Connection, Memory, Note, Recall, Target},
     model::{DataStore, Form, Instance, Interface, Membership},
-    observation::{Bearer, Gap, Observation, Reading, Scope, Sighting, Wearer, Wearing},
+    observation::{AttachedInterface, Attachments, Gap, InterfaceOwner, Observation, Reading, Scope, StoreLookup},
     plan::PairRule,
     policy::Policy,
     rule::{Peer, PortRange, Rule, Traffic},
     service::{Service, Side},
-    tag::{ConnectTag, Wishes},
+    state::{Attached, Connection, Note, Target, VpcState},
+    tag::{ConnectTag, TagSettings},
 };
 use thiserror::Error;
 
@@ -47,7 +47,7 @@ pub(crate) const STORES: [(&str, Service, StoreKind, &str); 8] = [
     ("replicationgroup", Service::ElastiCache, StoreKind::ReplicationGroup, "6379"),
     ("cache", Service::ElastiCache, StoreKind::CacheCluster, "11211"),
     ("serverlesscache", Service::ElastiCache, StoreKind::ServerlessCache, "6379-6380"),
-    ("warehouse", Service::Redshift, StoreKind::Warehouse, "5439"),
+    ("redshift", Service::Redshift, StoreKind::RedshiftCluster, "5439"),
 ];
 
 /// The identity of a store whose line names none.
@@ -102,7 +102,7 @@ impl World {
 }
 
 const THINGS: [&str; 9] =
-    ["instance", "db", "cluster", "docdb", "neptune", "replicationgroup", "cache", "serverlesscache", "warehouse"];
+    ["instance", "db", "cluster", "docdb", "neptune", "replicationgroup", "cache", "serverlesscache", "redshift"];
 const GROUPS: [&str; 2] = ["pair", "group"];
 const REST: [&str; 18] = [
     "gone",
@@ -229,10 +229,10 @@ impl Line {
         self.all(key).into_iter().map(read).collect()
     }
 
-    fn wishes(&mut self) -> Outcome<Wishes> {
+    fn settings(&mut self) -> Outcome<TagSettings> {
         let connect = self.value("connect")?;
         let value = connect.map(|value| if value.quoted { value.text } else { value.text.replace(',', " ") });
-        Ok(Wishes {
+        Ok(TagSettings {
             connect: ConnectTag::read(value.as_deref()),
             blocked: self.flag("block"),
             held: self.flag("hold"),
@@ -306,10 +306,10 @@ impl Reader {
             groups: Reading::default(),
             taken_names: BTreeSet::new(),
             absent: BTreeSet::new(),
-            wearing: Wearing::default(),
+            attachments: Attachments::default(),
             launch_templates: Some(Reading::default()),
             prefix_lists: Reading::default(),
-            memory: Recall::Known(Memory::default()),
+            state: Ok(VpcState::default()),
         };
         Self { world: World { seen, policy: Policy::default() }, stores: BTreeMap::new() }
     }
@@ -321,7 +321,7 @@ impl Reader {
             "group" => self.group(line),
             "gone" => {
                 let name = line.name()?;
-                self.world.seen.stores.found.push(Sighting::Gone(arn(StoreKind::DbInstance, &name)?));
+                self.world.seen.stores.found.push(StoreLookup::NotFound(arn(StoreKind::DbInstance, &name)?));
                 if !line.flag("unsure") {
                     self.world.seen.absent.insert(said(StoreId::parse(format!("db-{name}")))?);
                 }
@@ -338,7 +338,7 @@ impl Reader {
                 self.world.policy.isolation_groups.insert(group_id(&line.name()?)?);
                 Ok(())
             }
-            "removed" | "wanted" | "unused" | "attached" | "uninstalling" => self.memory(line),
+            "removed" | "wanted" | "unused" | "attached" | "uninstalling" => self.state(line),
             "max" => {
                 self.world.policy.max_disconnects = said(line.name()?.parse())?;
                 Ok(())
@@ -384,18 +384,18 @@ impl Reader {
         if self.world.seen.instances.found.iter().any(|instance| instance.id == id) {
             return Err(format!("{id} is there already"));
         }
-        let wears = line.list("wears")?.unwrap_or_else(|| vec!["default".to_owned()]);
+        let has = line.list("groups")?.unwrap_or_else(|| vec!["default".to_owned()]);
         let interface = Interface {
             id: interface_of(&id)?,
             vpc: self.world.seen.vpc.clone(),
-            groups: wears.iter().map(|name| group_id(name)).collect::<Outcome<_>>()?,
+            groups: has.iter().map(|name| group_id(name)).collect::<Outcome<_>>()?,
         };
         let instance = Instance {
             id,
             name: None,
             interface: (!line.flag("gone")).then_some(interface),
             zone: line.text("zone")?.map(|name| zone(&name)).transpose()?,
-            wishes: line.wishes()?,
+            settings: line.settings()?,
         };
         self.world.seen.instances.found.push(instance);
         Ok(())
@@ -440,20 +440,20 @@ impl Reader {
             state: line.text("state")?.unwrap_or_else(|| "available".to_owned()),
             form,
             groups,
-            wishes: line.wishes()?,
+            settings: line.settings()?,
         };
         if self.stores.insert(name.clone(), arn).is_some() {
             return Err(format!("{name} is there already"));
         }
-        self.world.seen.stores.found.push(Sighting::Present(Box::new(store)));
+        self.world.seen.stores.found.push(StoreLookup::Found(Box::new(store)));
         Ok(())
     }
 
     fn store_mut(&mut self, name: &str) -> Option<&mut DataStore> {
         let arn = self.stores.get(name)?;
-        self.world.seen.stores.found.iter_mut().find_map(|sighting| match sighting {
-            Sighting::Present(store) if store.arn == *arn => Some(store.as_mut()),
-            Sighting::Present(_) | Sighting::Gone(_) => None,
+        self.world.seen.stores.found.iter_mut().find_map(|lookup| match lookup {
+            StoreLookup::Found(store) if store.arn == *arn => Some(store.as_mut()),
+            StoreLookup::Found(_) | StoreLookup::NotFound(_) => None,
         })
     }
 
@@ -470,10 +470,10 @@ impl Reader {
         })
     }
 
-    fn wear(&mut self, instance: &str, group: SecurityGroupId) -> Outcome<()> {
+    fn have(&mut self, instance: &str, group: SecurityGroupId) -> Outcome<()> {
         let found = self.world.seen.instances.found.iter_mut().find(|found| found.id.as_str() == instance);
         let interface = found.and_then(|instance| instance.interface.as_mut());
-        interface.ok_or_else(|| format!("there is no {instance} to wear it"))?.groups.insert(group);
+        interface.ok_or_else(|| format!("there is no {instance} to have it"))?.groups.insert(group);
         Ok(())
     }
 
@@ -558,10 +558,10 @@ impl Reader {
         {
             store.groups.insert(group_id(&name.to_string())?, membership);
         }
-        for instance in line.list("worn-by")?.unwrap_or_default() {
+        for instance in line.list("attached-to")?.unwrap_or_default() {
             let name = names.get(&Side::Instance).filter(|_| made.contains(&Side::Instance));
-            let name = name.ok_or("there is no instance side to wear")?;
-            self.wear(&instance, group_id(&name.to_string())?)?;
+            let name = name.ok_or("there is no instance side to have")?;
+            self.have(&instance, group_id(&name.to_string())?)?;
         }
         Ok(())
     }
@@ -595,8 +595,8 @@ impl Reader {
             rules: line.rules("rule")?,
         };
         self.add(group)?;
-        for instance in line.list("worn-by")?.unwrap_or_default() {
-            self.wear(&instance, id.clone())?;
+        for instance in line.list("attached-to")?.unwrap_or_default() {
+            self.have(&instance, id.clone())?;
         }
         for name in line.list("on")?.unwrap_or_default() {
             let store = self.store_mut(&name).ok_or_else(|| format!("there is no store {name}"))?;
@@ -629,13 +629,13 @@ impl Reader {
     fn interface(&mut self, line: &mut Line) -> Outcome<()> {
         let interface = said(InterfaceId::parse(line.name()?))?;
         let of = line.text("of")?.unwrap_or_default();
-        let bearer = match InstanceId::parse(of.clone()) {
-            Ok(id) => Bearer::Instance { id, primary: line.flag("primary") },
-            Err(_) => Bearer::Other { description: of },
+        let owner = match InstanceId::parse(of.clone()) {
+            Ok(id) => InterfaceOwner::Instance { id, primary: line.flag("primary") },
+            Err(_) => InterfaceOwner::Other { description: of },
         };
-        let groups = line.list("wears")?.unwrap_or_default();
+        let groups = line.list("groups")?.unwrap_or_default();
         let groups = groups.iter().map(|name| group_id(name)).collect::<Outcome<_>>()?;
-        self.world.seen.wearing.by.found.push(Wearer { interface, bearer, groups });
+        self.world.seen.attachments.by.found.push(AttachedInterface { interface, owner, groups });
         Ok(())
     }
 
@@ -645,13 +645,13 @@ impl Reader {
         Ok(Connection { instance, store: self.home(&store)?.id })
     }
 
-    fn memory(&mut self, line: &mut Line) -> Outcome<()> {
+    fn state(&mut self, line: &mut Line) -> Outcome<()> {
         let at = line.ago()?;
         if line.head == "removed" {
             let count = said(line.name()?.parse())?;
-            let Recall::Known(memory) = &mut self.world.seen.memory else { return Ok(()) };
-            memory.window.version += 1;
-            memory.window.removals.push((at, count));
+            let Ok(state) = &mut self.world.seen.state else { return Ok(()) };
+            state.window.version += 1;
+            state.window.removals.push((at, count));
             return Ok(());
         }
         let note = match line.head.as_str() {
@@ -677,17 +677,17 @@ impl Reader {
                 Note::Attached(target, group, Some(attached))
             }
         };
-        if let Recall::Known(memory) = &mut self.world.seen.memory {
-            memory.note(note);
+        if let Ok(state) = &mut self.world.seen.state {
+            state.note(note);
         }
         Ok(())
     }
 
-    /// Who wears an owned group was asked, as a sweep does.
+    /// Who has an owned group was asked, as a sweep does.
     fn finish(mut self) -> World {
         let seen = &mut self.world.seen;
         let owned = seen.groups.found.iter().filter(|group| group.ownership().ours().is_some());
-        seen.wearing.of = owned.map(|group| group.id.clone()).collect();
+        seen.attachments.of = owned.map(|group| group.id.clone()).collect();
         self.world
     }
 
@@ -711,15 +711,16 @@ impl Reader {
     fn gap(&mut self, line: &mut Line) -> Outcome<()> {
         let what = line.name()?;
         let passing = !line.flag("lasting");
-        let said = if passing { "Throttling" } else { "AccessDenied" };
-        let gap = |reading: &str| Gap { reading: reading.to_owned(), said: said.to_owned(), passing, soon: passing };
+        let message = if passing { "Throttling" } else { "AccessDenied" };
+        let gap =
+            |reading: &str| Gap { reading: reading.to_owned(), message: message.to_owned(), passing, soon: passing };
         let seen = &mut self.world.seen;
         let (gaps, reading) = match what.as_str() {
-            "memory" => {
-                seen.memory = Recall::Unknown(gap("dynamodb:Query"));
+            "state" => {
+                seen.state = Err(gap("dynamodb:Query"));
                 return Ok(());
             }
-            "wearers" => (&mut seen.wearing.by.gaps, "ec2:DescribeNetworkInterfaces"),
+            "attached_interfaces" => (&mut seen.attachments.by.gaps, "ec2:DescribeNetworkInterfaces"),
             "templates" => {
                 let templates = seen.launch_templates.get_or_insert_default();
                 (&mut templates.gaps, "ec2:DescribeLaunchTemplateVersions")
@@ -730,7 +731,7 @@ impl Reader {
             "groups" => (&mut seen.groups.gaps, "ec2:DescribeSecurityGroups"),
             _ => {
                 return Err(format!(
-                    "{what:?} is none of instances, stores, groups, wearers, templates, prefix-lists, memory"
+                    "{what:?} is none of instances, stores, groups, attached_interfaces, templates, prefix-lists, state"
                 ));
             }
         };

@@ -8,11 +8,11 @@ use tagwire_core::{
     cidr::{CidrTag, Family, InvalidCidr, PrefixList},
     group::SecurityGroup,
     id::{InstanceId, SecurityGroupId, StoreArn, StoreId, ZoneName},
-    memory::{Recall, Target},
     model::{DataStore, Form, Instance, Membership},
-    observation::{Bearer, Gap, Observation, Scope, Sighting, Wearer},
+    observation::{AttachedInterface, Gap, InterfaceOwner, Observation, Scope, StoreLookup},
     policy::Policy,
-    tag::{ConnectTag, InvalidTag, Wishes},
+    state::Target,
+    tag::{ConnectTag, InvalidTag, TagSettings},
 };
 
 use crate::{
@@ -33,8 +33,8 @@ fn zone(zone: &ZoneName) -> String {
     zone.as_str().trim_start_matches(ZONE_PREFIX).to_owned()
 }
 
-fn wishes(wishes: &Wishes) -> String {
-    let mut text = match &wishes.connect {
+fn settings(settings: &TagSettings) -> String {
+    let mut text = match &settings.connect {
         ConnectTag::Absent => String::new(),
         ConnectTag::Names(names) if names.is_empty() => " connect=\"\"".to_owned(),
         ConnectTag::Names(names) => format!(" connect={}", joined(names, ToString::to_string)),
@@ -45,9 +45,9 @@ fn wishes(wishes: &Wishes) -> String {
             format!(" connect={}", joined(0..*count, |index| format!("n{index}")))
         }
     };
-    text.push_str(if wishes.blocked { " block" } else { "" });
-    text.push_str(if wishes.held { " hold" } else { "" });
-    match &wishes.allow_cidr {
+    text.push_str(if settings.blocked { " block" } else { "" });
+    text.push_str(if settings.held { " hold" } else { "" });
+    match &settings.allow_cidr {
         CidrTag::Absent => {}
         CidrTag::Peers(peers) => {
             let peers: Vec<String> = peers.iter().map(ToString::to_string).collect();
@@ -59,17 +59,17 @@ fn wishes(wishes: &Wishes) -> String {
             let _ = write!(text, " allow-cidr=\"{word}\"");
         }
     }
-    if let Some(status) = &wishes.status {
+    if let Some(status) = &settings.status {
         let _ = write!(text, " status=\"{status}\"");
     }
     text
 }
 
 /// What is remembered, as lines. Identities are written as the names of the stores that have them.
-fn memory(seen: &Observation) -> Vec<String> {
-    let memory = match &seen.memory {
-        Recall::Known(memory) => memory,
-        Recall::Unknown(found) => return vec![gap("memory", found)],
+fn state(seen: &Observation) -> Vec<String> {
+    let state = match &seen.state {
+        Ok(state) => state,
+        Err(found) => return vec![gap("state", found)],
     };
     let present = seen.present_stores();
     let name = |id: &StoreId| {
@@ -78,13 +78,13 @@ fn memory(seen: &Observation) -> Vec<String> {
     };
     let minutes = |at: Timestamp| (seen.at.as_second() - at.as_second()) / 60;
     let mut lines: Vec<String> = Vec::new();
-    lines.extend(memory.window.removals.iter().map(|(at, count)| format!("removed {count} ago={}", minutes(*at))));
-    lines.extend(memory.wanted.iter().map(|(connection, at)| {
+    lines.extend(state.window.removals.iter().map(|(at, count)| format!("removed {count} ago={}", minutes(*at))));
+    lines.extend(state.wanted.iter().map(|(connection, at)| {
         format!("wanted {} {} ago={}", connection.instance, name(&connection.store), minutes(*at))
     }));
-    lines.extend(memory.uninstalling.iter().map(|at| format!("uninstalling ago={}", minutes(*at))));
-    lines.extend(memory.unused.iter().map(|(id, at)| format!("unused {} ago={}", group(id), minutes(*at))));
-    lines.extend(memory.attached.iter().map(|((target, id), attached)| {
+    lines.extend(state.uninstalling.iter().map(|at| format!("uninstalling ago={}", minutes(*at))));
+    lines.extend(state.unused.iter().map(|(id, at)| format!("unused {} ago={}", group(id), minutes(*at))));
+    lines.extend(state.attached.iter().map(|((target, id), attached)| {
         let target = match target {
             Target::Interface(interface) => interface.as_str().replacen("eni-", "i-", 1),
             Target::Store(store) => name(store),
@@ -97,23 +97,23 @@ fn memory(seen: &Observation) -> Vec<String> {
     lines
 }
 
-fn interface(wearer: &Wearer) -> String {
-    let of = match &wearer.bearer {
-        Bearer::Instance { id, primary: true } => format!("{id} primary"),
-        Bearer::Instance { id, primary: false } => id.to_string(),
-        Bearer::Other { description } => format!("\"{description}\""),
+fn interface(attached: &AttachedInterface) -> String {
+    let of = match &attached.owner {
+        InterfaceOwner::Instance { id, primary: true } => format!("{id} primary"),
+        InterfaceOwner::Instance { id, primary: false } => id.to_string(),
+        InterfaceOwner::Other { description } => format!("\"{description}\""),
     };
-    format!("interface {} wears={} of={of}", wearer.interface, joined(&wearer.groups, group))
+    format!("interface {} groups={} of={of}", attached.interface, joined(&attached.groups, group))
 }
 
 fn instance(instance: &Instance) -> String {
-    let mut line = format!("instance {}{}", instance.id, wishes(&instance.wishes));
+    let mut line = format!("instance {}{}", instance.id, settings(&instance.settings));
     if let Some(name) = &instance.zone {
         let _ = write!(line, " zone={}", zone(name));
     }
     match &instance.interface {
         Some(interface) => {
-            let _ = write!(line, " wears={}", joined(&interface.groups, group));
+            let _ = write!(line, " groups={}", joined(&interface.groups, group));
         }
         None => line.push_str(" gone"),
     }
@@ -125,7 +125,7 @@ fn store(store: &DataStore) -> String {
     let head = STORES.iter().find(|(_, service, of, _)| (*service, *of) == (store.service, kind));
     let head = head.map_or("db", |(head, ..)| head);
     let port = store.ports.map_or_else(|| "none".to_owned(), |ports| ports.to_string());
-    let mut line = format!("{head} {}{} port={port}", store.arn.name(), wishes(&store.wishes));
+    let mut line = format!("{head} {}{} port={port}", store.arn.name(), settings(&store.settings));
     if store.id.as_str() != identity(kind, store.arn.name()) {
         let _ = write!(line, " id={}", store.id);
     }
@@ -182,16 +182,16 @@ impl fmt::Display for World {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seen = &self.seen;
         let mut lines: Vec<String> = seen.instances.found.iter().map(instance).collect();
-        lines.extend(seen.stores.found.iter().map(|sighting| match sighting {
-            Sighting::Present(found) => store(found),
-            Sighting::Gone(arn) => {
+        lines.extend(seen.stores.found.iter().map(|lookup| match lookup {
+            StoreLookup::Found(found) => store(found),
+            StoreLookup::NotFound(arn) => {
                 let absent = seen.absent.iter().any(|id| id.as_str() == format!("db-{}", arn.name()));
                 format!("gone {}{}", arn.name(), if absent { "" } else { " unsure" })
             }
         }));
         lines.extend(seen.groups.found.iter().map(security_group));
-        lines.extend(seen.wearing.by.found.iter().map(interface));
-        lines.extend(memory(seen));
+        lines.extend(seen.attachments.by.found.iter().map(interface));
+        lines.extend(state(seen));
         lines.extend(seen.prefix_lists.found.iter().map(prefix_list));
         let templates = seen.launch_templates.as_ref();
         lines.extend(templates.iter().flat_map(|reading| &reading.found).map(|id| format!("template {}", group(id))));
@@ -204,7 +204,7 @@ impl fmt::Display for World {
             ("instances", &seen.instances.gaps),
             ("stores", &seen.stores.gaps),
             ("groups", &seen.groups.gaps),
-            ("wearers", &seen.wearing.by.gaps),
+            ("attached_interfaces", &seen.attachments.by.gaps),
             ("prefix-lists", &seen.prefix_lists.gaps),
         ] {
             lines.extend(gaps.iter().map(|found| gap(what, found)));

@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use tagwire_core::{
     group::Ownership,
     id::StoreId,
-    memory::{Attached, Recall},
     model::Membership,
-    observation::{Bearer, Scope, Sighting},
+    observation::{InterfaceOwner, Scope, StoreLookup},
+    state::Attached,
 };
 use tagwire_world::{BadWorld, Unread, World, reaches};
 
@@ -25,7 +25,7 @@ fn a_pair_is_owned_attached_to_its_store_and_whole_unless_the_line_says_otherwis
         "instance i-1 connect=orders   # a comment
          db orders connect=orders
 
-         pair orders 1 worn-by=i-1",
+         pair orders 1 attached-to=i-1",
     );
     let [store_side, instance_side] = world.seen.groups.found.as_slice() else { panic!("two groups") };
     assert!(matches!(store_side.ownership(), Ownership::Owned(_)));
@@ -34,10 +34,10 @@ fn a_pair_is_owned_attached_to_its_store_and_whole_unless_the_line_says_otherwis
         |group: &tagwire_core::group::SecurityGroup| group.rules.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(rules(store_side), ["tcp 5432 from sg-ec2-rds-1"]);
     assert_eq!(rules(instance_side), ["tcp 5432 to sg-rds-ec2-1"]);
-    let Some(Sighting::Present(store)) = world.seen.stores.found.first() else { panic!("a store") };
+    let Some(StoreLookup::Found(store)) = world.seen.stores.found.first() else { panic!("a store") };
     assert_eq!(store.groups.get(&store_side.id), Some(&Membership::Active));
     let instance = &world.seen.instances.found[0];
-    assert!(instance.wears(&instance_side.id));
+    assert!(instance.has_group(&instance_side.id));
     assert!(reaches(&world.seen, &instance.id, &store.arn, Unread::LetsNothing));
 }
 
@@ -65,12 +65,12 @@ fn what_is_remembered_lies_so_many_minutes_back() {
          attached orders rds-ec2-1",
     );
     let at = |minutes: i64| Timestamp::from_second(-60 * minutes).unwrap();
-    let Recall::Known(memory) = &world.seen.memory else { panic!("a memory") };
-    assert_eq!((memory.window.version, memory.window.removals.as_slice()), (2, &[(at(5), 8), (at(20), 1)][..]));
-    let wanted: Vec<_> = memory.wanted.iter().map(|(one, since)| (one.store.as_str(), *since)).collect();
+    let Ok(state) = &world.seen.state else { panic!("a state") };
+    assert_eq!((state.window.version, state.window.removals.as_slice()), (2, &[(at(5), 8), (at(20), 1)][..]));
+    let wanted: Vec<_> = state.wanted.iter().map(|(one, since)| (one.store.as_str(), *since)).collect();
     assert_eq!(wanted, [("cluster-orders", at(7))]);
-    assert_eq!(memory.unused.values().copied().collect::<Vec<_>>(), [at(9)]);
-    let attached: Vec<&Attached> = memory.attached.values().collect();
+    assert_eq!(state.unused.values().copied().collect::<Vec<_>>(), [at(9)]);
+    let attached: Vec<&Attached> = state.attached.values().collect();
     let first = Attached { tag: "a b".into(), since: at(60), again: vec![at(30), at(10)], contested: true };
     let second = Attached { tag: String::new(), since: at(0), again: Vec::new(), contested: false };
     assert_eq!(attached, [&first, &second]);
@@ -85,16 +85,16 @@ fn a_store_that_is_gone_is_listed_nowhere_unless_that_is_not_sure() {
 
 #[test]
 fn other_interfaces_belong_to_an_instance_or_to_something_else() {
-    let world = read("interface eni-8 wears=a,b of=i-1 primary\ninterface eni-9 wears=a of=\"a function\"");
-    let [of_instance, of_other] = world.seen.wearing.by.found.as_slice() else { panic!("two interfaces") };
-    assert!(matches!(&of_instance.bearer, Bearer::Instance { primary: true, .. }));
+    let world = read("interface eni-8 groups=a,b of=i-1 primary\ninterface eni-9 groups=a of=\"a function\"");
+    let [of_instance, of_other] = world.seen.attachments.by.found.as_slice() else { panic!("two interfaces") };
+    assert!(matches!(&of_instance.owner, InterfaceOwner::Instance { primary: true, .. }));
     assert_eq!(of_instance.groups.len(), 2);
-    assert_eq!(of_other.bearer, Bearer::Other { description: "a function".into() });
+    assert_eq!(of_other.owner, InterfaceOwner::Other { description: "a function".into() });
 }
 
 #[test]
 fn every_gap_is_in_the_reading_it_names() {
-    for what in ["instances", "stores", "groups", "wearers", "templates", "memory"] {
+    for what in ["instances", "stores", "groups", "attached_interfaces", "templates", "state"] {
         let world = read(&format!("gap {what} lasting"));
         let gaps: Vec<bool> = world.seen.gaps().map(|gap| gap.passing).collect();
         assert_eq!(gaps, [false], "{what}");
@@ -105,8 +105,8 @@ fn every_gap_is_in_the_reading_it_names() {
 fn a_connect_tag_in_quotes_is_taken_as_it_stands() {
     let world = read("instance i-1 connect=a,b\ninstance i-2 connect=\"a,b\"\ninstance i-3 connect=\"a b\"");
     let [plain, raw, words] = world.seen.instances.found.as_slice() else { panic!("three instances") };
-    assert_eq!(plain.wishes, words.wishes);
-    assert_eq!(raw.wishes.connect.names().count(), 0);
+    assert_eq!(plain.settings, words.settings);
+    assert_eq!(raw.settings.connect.names().count(), 0);
 }
 
 #[test]
@@ -121,11 +121,11 @@ fn an_error_names_its_line_and_what_is_wrong_with_it() {
     assert_eq!(refused("db a port=x"), "line 1: \"x\" is not a port");
     assert_eq!(refused("db a groups=b:gone"), "line 1: \"gone\" is not a membership");
     assert_eq!(refused("db a connect=\"b"), "line 1: a quote is not closed");
-    assert_eq!(refused("db a\npair a 1 worn-by=i-1"), "line 2: there is no i-1 to wear it");
+    assert_eq!(refused("db a\npair a 1 attached-to=i-1"), "line 2: there is no i-1 to have it");
     assert_eq!(refused("pair a 1\npair b 1"), "line 2: sg-rds-ec2-1 is there already");
     assert_eq!(refused("pair a 1 store-rule=\"tcp\""), "line 1: \"tcp\" is not a rule");
     assert_eq!(
         refused("gap tags"),
-        "line 1: \"tags\" is none of instances, stores, groups, wearers, templates, prefix-lists, memory"
+        "line 1: \"tags\" is none of instances, stores, groups, attached_interfaces, templates, prefix-lists, state"
     );
 }

@@ -62,17 +62,17 @@ const OF_VPC: &str = r#"":vpc":{"S":"vpc-1"}"#;
 const OF_LISTS: &str = r#"":vpc":{"S":"vpc-1 attached"}"#;
 
 /// What is recalled when the table holds these items, of the VPC and of its lists.
-async fn recall(of_vpc: &[Value], of_lists: &[Value]) -> Result<Memory, CloudError> {
+async fn read_state(of_vpc: &[Value], of_lists: &[Value]) -> Result<VpcState, CloudError> {
     let script = Script::default().to(OF_VPC, 200, items(of_vpc)).to(OF_LISTS, 200, items(of_lists));
-    script.aws().recall(&vpc(), None).await
+    script.aws().vpc_state(&vpc(), None).await
 }
 
-async fn remember(script: &Script, notes: &[Note]) {
-    script.aws().remember(&vpc(), notes).await.unwrap();
+async fn write_notes(script: &Script, notes: &[Note]) {
+    script.aws().write_notes(&vpc(), notes).await.unwrap();
 }
 
 #[tokio::test]
-async fn the_whole_memory_is_read_consistently_and_to_the_end() {
+async fn the_whole_state_is_read_consistently_and_to_the_end() {
     let start = json!({ "vpc": { "S": "vpc-1" }, "entry": { "S": "unused sg-1" } });
     let unused = |group: &str| {
         json!({ "vpc": { "S": "vpc-1" }, "entry": { "S": format!("unused {group}") },
@@ -82,14 +82,14 @@ async fn the_whole_memory_is_read_consistently_and_to_the_end() {
         .to(OF_VPC, 200, json!({ "Items": [unused("sg-1")], "LastEvaluatedKey": start }).to_string())
         .to(OF_LISTS, 200, items(&[]))
         .to("ExclusiveStartKey", 200, items(&[unused("sg-2")]));
-    let memory = script.aws().recall(&vpc(), None).await.unwrap();
+    let state = script.aws().vpc_state(&vpc(), None).await.unwrap();
     let since = time("2026-01-02T03:04:05Z");
-    assert_eq!(memory, Memory { unused: [(sg("sg-1"), since), (sg("sg-2"), since)].into(), ..Memory::default() });
+    assert_eq!(state, VpcState { unused: [(sg("sg-1"), since), (sg("sg-2"), since)].into(), ..VpcState::default() });
     let mut asked: Vec<_> = script.asked();
     asked.sort();
     let query = |key: &str| {
         json!({
-            "TableName": "memory",
+            "TableName": "state",
             "ConsistentRead": true,
             "KeyConditionExpression": "#vpc = :vpc",
             "ExpressionAttributeNames": { "#vpc": "vpc" },
@@ -109,19 +109,19 @@ async fn the_whole_memory_is_read_consistently_and_to_the_end() {
 }
 
 #[tokio::test]
-async fn an_empty_table_is_an_empty_memory() {
-    assert_eq!(recall(&[], &[]).await, Ok(Memory::default()));
+async fn an_empty_table_is_an_empty_state() {
+    assert_eq!(read_state(&[], &[]).await, Ok(VpcState::default()));
 }
 
 #[tokio::test]
-async fn a_page_that_cannot_be_read_leaves_no_memory_at_all() {
+async fn a_page_that_cannot_be_read_leaves_no_state_at_all() {
     let start = json!({ "vpc": { "S": "vpc-1" }, "entry": { "S": "a" } });
     for (failing, other) in [(OF_VPC, OF_LISTS), (OF_LISTS, OF_VPC)] {
         let script = Script::default()
             .to(failing, 200, json!({ "Items": [], "LastEvaluatedKey": start }).to_string())
             .to(other, 200, items(&[]))
             .to("ExclusiveStartKey", 400, error("ProvisionedThroughputExceededException"));
-        let failure = script.aws().recall(&vpc(), None).await.unwrap_err();
+        let failure = script.aws().vpc_state(&vpc(), None).await.unwrap_err();
         assert_eq!((failure.kind, failure.call), (ErrorKind::Throttled, "dynamodb:Query"));
     }
 }
@@ -131,7 +131,7 @@ async fn of_some_lists_only_theirs_is_read() {
     let script = Script::default().to("Query", 200, items(&[])).to(
         "BatchGetItem",
         200,
-        json!({ "Responses": { "memory": [{
+        json!({ "Responses": { "state": [{
             "vpc": { "S": "vpc-1 attached" },
             "entry": { "S": "eni-1" },
             "expires": { "N": "1" },
@@ -140,20 +140,20 @@ async fn of_some_lists_only_theirs_is_read() {
         .to_string(),
     );
     let lists = [interface("eni-1"), store("cluster-A")].into();
-    let memory = script.aws().recall(&vpc(), Some(&lists)).await.unwrap();
-    assert_eq!(memory.attached, [((interface("eni-1"), sg("sg-1")), attached())].into());
+    let state = script.aws().vpc_state(&vpc(), Some(&lists)).await.unwrap();
+    assert_eq!(state.attached, [((interface("eni-1"), sg("sg-1")), attached())].into());
     let asked = script.asked();
     let batch = asked.iter().map(|asked| call(asked)).find(|(operation, _)| *operation == "BatchGetItem").unwrap().1;
-    assert_eq!(batch["RequestItems"]["memory"]["ConsistentRead"], true);
+    assert_eq!(batch["RequestItems"]["state"]["ConsistentRead"], true);
     let key = |entry: &str| json!({ "vpc": { "S": "vpc-1 attached" }, "entry": { "S": entry } });
-    assert_eq!(batch["RequestItems"]["memory"]["Keys"], json!([key("eni-1"), key("cluster-A")]));
+    assert_eq!(batch["RequestItems"]["state"]["Keys"], json!([key("eni-1"), key("cluster-A")]));
     assert!(!asked.iter().any(|asked| asked.contains(OF_LISTS)), "{asked:?}");
 }
 
 #[tokio::test]
 async fn no_lists_are_no_call() {
     let script = Script::default().to("Query", 200, items(&[]));
-    assert_eq!(script.aws().recall(&vpc(), Some(&BTreeSet::new())).await, Ok(Memory::default()));
+    assert_eq!(script.aws().vpc_state(&vpc(), Some(&BTreeSet::new())).await, Ok(VpcState::default()));
     assert_eq!(script.asked().len(), 1);
 }
 
@@ -168,9 +168,9 @@ async fn a_hundred_lists_are_read_at_once_and_of_too_many_all() {
         for _ in &batches {
             script = script.to("BatchGetItem", 200, "{}");
         }
-        script.aws().recall(&vpc(), Some(&interfaces(count))).await.unwrap();
+        script.aws().vpc_state(&vpc(), Some(&interfaces(count))).await.unwrap();
         let asked = script.asked();
-        let size = |body: &Value| body["RequestItems"]["memory"]["Keys"].as_array().unwrap().len();
+        let size = |body: &Value| body["RequestItems"]["state"]["Keys"].as_array().unwrap().len();
         let calls = asked.iter().map(|asked| call(asked));
         let mut sizes: Vec<usize> =
             calls.filter(|(operation, _)| *operation == "BatchGetItem").map(|(_, body)| size(&body)).collect();
@@ -183,7 +183,7 @@ async fn a_hundred_lists_are_read_at_once_and_of_too_many_all() {
 fn unprocessed(entries: &[&str]) -> String {
     let keys: Vec<Value> =
         entries.iter().map(|entry| json!({ "vpc": { "S": "vpc-1 attached" }, "entry": { "S": entry } })).collect();
-    json!({ "Responses": { "memory": [] }, "UnprocessedKeys": { "memory": { "Keys": keys } } }).to_string()
+    json!({ "Responses": { "state": [] }, "UnprocessedKeys": { "state": { "Keys": keys } } }).to_string()
 }
 
 #[tokio::test]
@@ -191,21 +191,21 @@ async fn what_a_batch_leaves_out_is_asked_for_again_even_when_nothing_was_found(
     let script = Script::default().to("Query", 200, items(&[])).to("BatchGetItem", 200, unprocessed(&["eni-0001"])).to(
         "BatchGetItem",
         200,
-        r#"{"Responses":{"memory":[]},"UnprocessedKeys":{}}"#,
+        r#"{"Responses":{"state":[]},"UnprocessedKeys":{}}"#,
     );
-    assert_eq!(script.aws().recall(&vpc(), Some(&interfaces(2))).await, Ok(Memory::default()));
+    assert_eq!(script.aws().vpc_state(&vpc(), Some(&interfaces(2))).await, Ok(VpcState::default()));
     let asked = script.asked();
     let again = call(asked.last().unwrap()).1;
-    let entries = &again["RequestItems"]["memory"]["Keys"];
+    let entries = &again["RequestItems"]["state"]["Keys"];
     assert_eq!(*entries, json!([{ "vpc": { "S": "vpc-1 attached" }, "entry": { "S": "eni-0001" } }]));
-    assert_eq!(again["RequestItems"]["memory"]["ConsistentRead"], true);
+    assert_eq!(again["RequestItems"]["state"]["ConsistentRead"], true);
 }
 
 #[tokio::test]
 async fn a_batch_that_gets_nowhere_is_throttled() {
     let script =
         Script::default().to("Query", 200, items(&[])).to("BatchGetItem", 200, unprocessed(&["eni-0000", "eni-0001"]));
-    let failure = script.aws().recall(&vpc(), Some(&interfaces(2))).await.unwrap_err();
+    let failure = script.aws().vpc_state(&vpc(), Some(&interfaces(2))).await.unwrap_err();
     assert_eq!((failure.kind, failure.code.as_str()), (ErrorKind::Throttled, "UnprocessedKeys"));
 }
 
@@ -214,7 +214,7 @@ async fn a_malformed_window_is_an_error_and_never_an_empty_one() {
     let one = json!({ "L": [{ "L": [{ "S": "2026-01-02T03:04:05Z" }, { "N": "2" }] }] });
     let window = |version: Value, removals: Value| json!({ "vpc": { "S": "vpc-1" }, "entry": { "S": "window" }, "version": version, "removals": removals });
     let whole = Window { version: 7, removals: vec![(time("2026-01-02T03:04:05Z"), 2)] };
-    assert_eq!(recall(&[window(json!({ "N": "7" }), one.clone())], &[]).await.unwrap().window, whole);
+    assert_eq!(read_state(&[window(json!({ "N": "7" }), one.clone())], &[]).await.unwrap().window, whole);
     for malformed in [
         json!({ "vpc": { "S": "vpc-1" }, "entry": { "S": "window" }, "version": { "N": "7" } }),
         json!({ "vpc": { "S": "vpc-1" }, "entry": { "S": "window" }, "removals": one }),
@@ -227,9 +227,9 @@ async fn a_malformed_window_is_an_error_and_never_an_empty_one() {
         window(json!({ "N": "7" }), json!({ "L": [{ "L": [{ "S": "2026-01-02T03:04:05Z" }, { "N": "-2" }] }] })),
         window(json!({ "N": "7" }), json!({ "L": [{ "L": [{ "S": "2026-01-02T03:04:05Z" }, { "N": "1.5" }] }] })),
     ] {
-        let failure = recall(std::slice::from_ref(&malformed), &[]).await.unwrap_err();
+        let failure = read_state(std::slice::from_ref(&malformed), &[]).await.unwrap_err();
         assert_eq!((failure.kind, failure.code.as_str()), (ErrorKind::Rejected, "item-unreadable"), "{malformed}");
-        assert_eq!(failure.resource, "the window of vpc-1 in memory");
+        assert_eq!(failure.resource, "the window of vpc-1 in state");
     }
 }
 
@@ -260,13 +260,13 @@ async fn a_note_that_cannot_be_read_counts_as_lost_and_the_rest_stays() {
         list("two words", json!({ "sg-1": whole() })),
         list("eni-2", json!({})),
     ];
-    let memory = recall(&of_vpc, &of_lists).await.unwrap();
-    let expected = Memory {
+    let state = read_state(&of_vpc, &of_lists).await.unwrap();
+    let expected = VpcState {
         unused: [(sg("sg-1"), time("2026-01-02T03:04:05Z"))].into(),
         attached: [((interface("eni-1"), sg("sg-1")), attached())].into(),
-        ..Memory::default()
+        ..VpcState::default()
     };
-    assert_eq!(memory, expected);
+    assert_eq!(state, expected);
 }
 
 #[tokio::test]
@@ -274,7 +274,7 @@ async fn a_window_is_written_on_the_condition_that_it_follows_the_one_that_was_r
     let window =
         Window { version: 3, removals: vec![(time("2026-01-02T03:04:05.5Z"), 2), (time("2026-01-02T03:05:00Z"), 1)] };
     let script = Script::default().then(200, "{}");
-    script.aws().reserve(&vpc(), &window).await.unwrap();
+    script.aws().reserve_window(&vpc(), &window).await.unwrap();
     let asked = script.asked();
     let (operation, body) = call(&asked[0]);
     assert_eq!(operation, "PutItem");
@@ -289,14 +289,14 @@ async fn a_window_is_written_on_the_condition_that_it_follows_the_one_that_was_r
         "expires": { "N": time("2026-02-01T03:05:00Z").as_second().to_string() },
     });
     let expected = json!({
-        "TableName": "memory",
+        "TableName": "state",
         "Item": item,
         "ConditionExpression": "attribute_not_exists(#version) OR #version = :before",
         "ExpressionAttributeNames": { "#version": "version" },
         "ExpressionAttributeValues": { ":before": { "N": "2" } },
     });
     assert_eq!(body, expected);
-    assert_eq!(recall(&[item], &[]).await.unwrap().window, window);
+    assert_eq!(read_state(&[item], &[]).await.unwrap().window, window);
 }
 
 #[tokio::test]
@@ -313,11 +313,12 @@ async fn the_errors_of_a_window_say_whether_somebody_else_wrote_it() {
         (400, "ValidationException", ErrorKind::Rejected),
         (500, "InternalServerError", ErrorKind::EffectUnknown),
     ] {
-        let failure = Script::default().then(status, error(code)).aws().reserve(&vpc(), &window).await.unwrap_err();
+        let failure =
+            Script::default().then(status, error(code)).aws().reserve_window(&vpc(), &window).await.unwrap_err();
         assert_eq!((failure.kind, failure.code.as_str(), failure.call), (kind, code, "dynamodb:PutItem"));
         assert_eq!(failure.resource, "the window of vpc-1");
     }
-    let lost = Script::default().aws().reserve(&vpc(), &window).await.unwrap_err();
+    let lost = Script::default().aws().reserve_window(&vpc(), &window).await.unwrap_err();
     assert_eq!((lost.kind, lost.code.as_str()), (ErrorKind::EffectUnknown, "connection-lost"));
 }
 
@@ -330,8 +331,8 @@ async fn the_errors_of_a_reading_pass_or_do_not() {
         (500, "InternalServerError", ErrorKind::Unavailable),
     ] {
         let script = Script::default().to(OF_VPC, status, error(code)).to(OF_LISTS, 200, items(&[]));
-        let failure = script.aws().recall(&vpc(), None).await.unwrap_err();
-        assert_eq!((failure.kind, failure.resource.as_str()), (kind, "vpc-1 in memory"), "{code}");
+        let failure = script.aws().vpc_state(&vpc(), None).await.unwrap_err();
+        assert_eq!((failure.kind, failure.resource.as_str()), (kind, "vpc-1 in state"), "{code}");
     }
 }
 
@@ -342,16 +343,16 @@ async fn since_when_something_is_so_comes_back_as_it_was_written() {
         [(wanted(), "wanted i-1 arn:aws:redshift:eu-west-1:123456789012:namespace:1"), (unused, "unused sg-1")]
     {
         let script = Script::default().then(200, "{}");
-        remember(&script, std::slice::from_ref(&note)).await;
+        write_notes(&script, std::slice::from_ref(&note)).await;
         let asked = script.asked();
         let (operation, body) = call(&asked[0]);
         assert_eq!((operation, body.as_object().unwrap().len()), ("PutItem", 2), "{body}");
-        assert_eq!((&body["TableName"], &body["Item"]["entry"]["S"]), (&json!("memory"), &json!(entry)));
+        assert_eq!((&body["TableName"], &body["Item"]["entry"]["S"]), (&json!("state"), &json!(entry)));
         let month = time("2026-02-01T03:04:05Z").as_second().to_string();
         assert_eq!(body["Item"]["expires"]["N"], month);
-        let mut memory = Memory::default();
-        memory.note(note);
-        assert_eq!(recall(&[body["Item"].clone()], &[]).await, Ok(memory));
+        let mut state = VpcState::default();
+        state.note(note);
+        assert_eq!(read_state(&[body["Item"].clone()], &[]).await, Ok(state));
     }
 }
 
@@ -360,14 +361,14 @@ async fn an_attachment_comes_back_as_it_was_written_beside_those_of_its_list() {
     for target in [interface("eni-1"), store("arn:aws:redshift:eu-west-1:123456789012:namespace:1")] {
         let note = Note::Attached(target.clone(), sg("sg-1"), Some(attached()));
         let script = Script::default().then(200, "{}");
-        remember(&script, std::slice::from_ref(&note)).await;
+        write_notes(&script, std::slice::from_ref(&note)).await;
         let asked = script.asked();
         let (operation, mut body) = call(&asked[0]);
         let text = body["ExpressionAttributeValues"][":attached"].take();
         let expires = time("2027-02-08T00:00:00Z").as_second().to_string();
         let key = json!({ "vpc": { "S": "vpc-1 attached" }, "entry": { "S": list_entry(&target) } });
         let expected = json!({
-            "TableName": "memory",
+            "TableName": "state",
             "Key": key,
             "UpdateExpression": "SET #group = :attached, #expires = :expires",
             "ExpressionAttributeNames": { "#group": "sg-1", "#expires": "expires" },
@@ -376,20 +377,20 @@ async fn an_attachment_comes_back_as_it_was_written_beside_those_of_its_list() {
         assert_eq!((operation, body), ("UpdateItem", expected));
         let mut item = key;
         item["sg-1"] = text;
-        let mut memory = Memory::default();
-        memory.note(note);
-        assert_eq!(recall(&[], &[item]).await, Ok(memory));
+        let mut state = VpcState::default();
+        state.note(note);
+        assert_eq!(read_state(&[], &[item]).await, Ok(state));
     }
 }
 
 #[tokio::test]
 async fn what_is_over_is_taken_out() {
     let script = Script::default().then(200, "{}").then(200, "{}");
-    remember(&script, &[Note::Wanted(connection(), None), Note::Unused(sg("sg-1"), None)]).await;
+    write_notes(&script, &[Note::Wanted(connection(), None), Note::Unused(sg("sg-1"), None)]).await;
     for (asked, entry) in
         script.asked().iter().zip(["wanted i-1 arn:aws:redshift:eu-west-1:123456789012:namespace:1", "unused sg-1"])
     {
-        let expected = json!({ "TableName": "memory", "Key": { "vpc": { "S": "vpc-1" }, "entry": { "S": entry } } });
+        let expected = json!({ "TableName": "state", "Key": { "vpc": { "S": "vpc-1" }, "entry": { "S": entry } } });
         assert_eq!(call(asked), ("DeleteItem", expected));
     }
     assert_eq!(script.asked().len(), 2);
@@ -409,19 +410,19 @@ async fn an_attachment_is_taken_out_of_its_list_and_the_item_goes_with_the_last(
     let over = Note::Attached(interface("eni-1"), sg("sg-1"), None);
     let key = json!({ "vpc": { "S": "vpc-1 attached" }, "entry": { "S": "eni-1" } });
     let update = json!({
-        "TableName": "memory",
+        "TableName": "state",
         "Key": key,
         "UpdateExpression": "REMOVE #group",
         "ExpressionAttributeNames": { "#group": "sg-1" },
         "ReturnValues": "ALL_NEW",
     });
     let script = Script::default().then(200, left(&["sg-2"]));
-    remember(&script, std::slice::from_ref(&over)).await;
+    write_notes(&script, std::slice::from_ref(&over)).await;
     assert_eq!(script.asked().iter().map(|asked| call(asked)).collect::<Vec<_>>(), [("UpdateItem", update.clone())]);
 
     let script = Script::default().then(200, left(&[])).then(200, "{}");
-    remember(&script, &[over]).await;
-    let delete = json!({ "TableName": "memory", "Key": key });
+    write_notes(&script, &[over]).await;
+    let delete = json!({ "TableName": "state", "Key": key });
     let asked = script.asked();
     let calls: Vec<_> = asked.iter().map(|asked| call(asked)).collect();
     assert_eq!(calls, [("UpdateItem", update), ("DeleteItem", delete)]);
@@ -434,7 +435,7 @@ async fn a_list_that_loses_one_attachment_and_gets_another_keeps_the_new_one() {
         Note::Attached(interface("eni-1"), sg("sg-1"), None),
     ];
     let script = Script::default().then(200, left(&[])).then(200, "{}").then(200, "{}");
-    remember(&script, &notes).await;
+    write_notes(&script, &notes).await;
     let asked = script.asked();
     let operations: Vec<&str> = asked.iter().map(|asked| call(asked).0).collect();
     assert_eq!(operations, ["UpdateItem", "DeleteItem", "UpdateItem"]);
@@ -449,8 +450,8 @@ async fn a_note_that_fails_is_reported_and_the_others_are_written() {
         200,
         "{}",
     );
-    let failure = script.aws().remember(&vpc(), &notes).await.unwrap_err();
-    assert_eq!((failure.kind, failure.resource.as_str()), (ErrorKind::Throttled, "unused sg-1 in memory"));
+    let failure = script.aws().write_notes(&vpc(), &notes).await.unwrap_err();
+    assert_eq!((failure.kind, failure.resource.as_str()), (ErrorKind::Throttled, "unused sg-1 in state"));
     assert_eq!(script.asked().len(), 3);
 }
 
@@ -458,8 +459,8 @@ async fn a_note_that_fails_is_reported_and_the_others_are_written() {
 async fn without_a_table_nothing_is_remembered_and_nothing_can_be_counted() {
     let script = Script::default();
     let aws = script.aws_with(None);
-    assert_eq!(aws.recall(&vpc(), None).await, Ok(Memory::default()));
-    for failure in [aws.reserve(&vpc(), &Window::default()).await, aws.remember(&vpc(), &[wanted()]).await] {
+    assert_eq!(aws.vpc_state(&vpc(), None).await, Ok(VpcState::default()));
+    for failure in [aws.reserve_window(&vpc(), &Window::default()).await, aws.write_notes(&vpc(), &[wanted()]).await] {
         let failure = failure.unwrap_err();
         assert_eq!((failure.kind, failure.code.as_str()), (ErrorKind::Rejected, "no-state-table"));
     }
@@ -470,7 +471,7 @@ async fn without_a_table_nothing_is_remembered_and_nothing_can_be_counted() {
 async fn that_tagwire_is_to_be_gone_and_when_a_vpc_was_swept_come_back_as_they_were_written() {
     let at = time("2026-01-02T03:04:05.123456789Z");
     let script = Script::default().then(200, "{}").then(200, "{}").then(200, "{}");
-    remember(&script, &[Note::Uninstalling(Some(at)), Note::Swept(at)]).await;
+    write_notes(&script, &[Note::Uninstalling(Some(at)), Note::Swept(at)]).await;
     let written: Vec<(String, Value)> =
         script.asked().iter().map(|asked| call(asked)).map(|(name, body)| (name.to_owned(), body)).collect();
     assert!(written.iter().all(|(name, _)| name == "PutItem"), "{written:?}");
@@ -481,10 +482,10 @@ async fn that_tagwire_is_to_be_gone_and_when_a_vpc_was_swept_come_back_as_they_w
         (expires - at.as_second()) / 86_400
     };
     assert!(days(&kept[0]) > 365, "it must not be forgotten while it is so: {kept:?}");
-    let memory = recall(&kept, &[]).await.unwrap();
-    assert_eq!((memory.uninstalling, memory.swept), (Some(at), Some(at)));
+    let state = read_state(&kept, &[]).await.unwrap();
+    assert_eq!((state.uninstalling, state.swept), (Some(at), Some(at)));
 
-    remember(&script, &[Note::Uninstalling(None)]).await;
+    write_notes(&script, &[Note::Uninstalling(None)]).await;
     let asked = script.asked();
     let (operation, body) = call(asked.last().unwrap());
     assert_eq!((operation, &body["Key"]["entry"]["S"]), ("DeleteItem", &json!("uninstalling")));
@@ -494,9 +495,9 @@ async fn that_tagwire_is_to_be_gone_and_when_a_vpc_was_swept_come_back_as_they_w
 async fn an_answer_comes_back_as_it_was_written_and_none_is_none() {
     let id = RequestId::parse("request-1").unwrap();
     let answer =
-        Answer { code: "changed".into(), said: "2 changes were made".into(), at: time("2026-01-02T03:04:05Z") };
+        Answer { code: "changed".into(), message: "2 changes were made".into(), at: time("2026-01-02T03:04:05Z") };
     let script = Script::default().then(200, "{}");
-    script.aws().tell(&vpc(), &id, &answer).await.unwrap();
+    script.aws().answer_request(&vpc(), &id, &answer).await.unwrap();
     let asked = script.asked();
     let (operation, written) = call(&asked[0]);
     assert_eq!((operation, &written["Item"]["vpc"]["S"]), ("PutItem", &json!("request request-1")));

@@ -83,7 +83,7 @@ pub async fn count_groups(config: &SdkConfig) -> Result<usize, CloudError> {
     })
     .await;
     if let Some(gap) = reading.gaps.first() {
-        failed = Some(call.error(ErrorKind::Unavailable, "not-all-read", gap.said.clone()));
+        failed = Some(call.error(ErrorKind::Unavailable, "not-all-read", gap.message.clone()));
     }
     failed.map_or(Ok(reading.found.len()), Err)
 }

@@ -12,9 +12,9 @@ use tagwire_core::{
     group::SecurityGroup,
     id::{InstanceId, InterfaceId, PrefixListId as ListId, SecurityGroupId, VpcId, ZoneName},
     model::{Instance, Interface},
-    observation::{Bearer, Wearer},
+    observation::{AttachedInterface, InterfaceOwner},
     rule::{Direction, Peer, PortRange, Rule, Traffic},
-    tag::Wishes,
+    tag::TagSettings,
 };
 
 use crate::error::{Odd, required};
@@ -44,7 +44,7 @@ pub(super) fn instance(raw: &ec2::Instance, connect_key: &str) -> Result<Instanc
         name: name.map(|(_, value)| value.to_owned()),
         interface: interface.map(primary_interface).transpose()?,
         zone: zone.map(ZoneName::parse).transpose()?,
-        wishes: Wishes::read(connect_key, tags),
+        settings: TagSettings::read(connect_key, tags),
     })
 }
 
@@ -72,22 +72,22 @@ pub(super) fn interface(raw: &NetworkInterface) -> Result<Interface, Odd> {
     })
 }
 
-/// An interface that wears a group, and what it belongs to. Interfaces of services say so in their
+/// An interface that has a group, and what it belongs to. Interfaces of services say so in their
 /// description alone.
-pub(super) fn wearer(raw: &NetworkInterface) -> Result<Wearer, Odd> {
+pub(super) fn attached(raw: &NetworkInterface) -> Result<AttachedInterface, Odd> {
     let attachment = raw.attachment();
     let instance = attachment.and_then(|attachment| attachment.instance_id()).filter(|id| !id.is_empty());
-    let bearer = if let Some(id) = instance {
+    let owner = if let Some(id) = instance {
         let index = attachment.and_then(NetworkInterfaceAttachment::device_index);
         let card = attachment.and_then(NetworkInterfaceAttachment::network_card_index).unwrap_or(0);
-        Bearer::Instance { id: InstanceId::parse(id)?, primary: index == Some(0) && card == 0 }
+        InterfaceOwner::Instance { id: InstanceId::parse(id)?, primary: index == Some(0) && card == 0 }
     } else {
         let description = raw.description().filter(|text| !text.is_empty());
-        Bearer::Other { description: description.unwrap_or("without a description").to_owned() }
+        InterfaceOwner::Other { description: description.unwrap_or("without a description").to_owned() }
     };
-    Ok(Wearer {
+    Ok(AttachedInterface {
         interface: InterfaceId::parse(required(raw.network_interface_id(), "NetworkInterfaceId")?)?,
-        bearer,
+        owner,
         groups: group_ids(raw.groups())?,
     })
 }
@@ -281,8 +281,8 @@ mod tests {
             assert_eq!((interface.id.as_str(), interface.vpc.as_str()), ("eni-3", "vpc-1"));
             assert_eq!(interface.groups, [SecurityGroupId::parse("sg-3").unwrap()].into());
             assert_eq!(instance.zone, Some(ZoneName::parse("eu-west-1a").unwrap()));
-            assert_eq!(instance.wishes.connect, ConnectTag::read(Some("one")));
-            assert!(instance.wishes.blocked);
+            assert_eq!(instance.settings.connect, ConnectTag::read(Some("one")));
+            assert!(instance.settings.blocked);
         }
     }
 

@@ -19,7 +19,7 @@ use tagwire_core::{
     },
     id::{InstanceId, InterfaceId, PrefixListId, SecurityGroupId, VpcId},
     model::{Instance, Interface},
-    observation::{Reading, Wearer},
+    observation::{AttachedInterface, Reading},
     rule::{Direction, Peer, Rule},
     service::{SERVICES, ServiceRow, Side},
     tag::STATUS_KEY,
@@ -76,16 +76,16 @@ impl Ec2 {
                     (what, [opted_in(), vec![filter("vpc-id", [vpc.as_str()]), by_name]].concat())
                 })
                 .collect(),
-            Instances::Wearing { vpc, groups } => chunks(groups.iter().map(|group| group.as_str().to_owned()))
+            Instances::WithGroups { vpc, groups } => chunks(groups.iter().map(|group| group.as_str().to_owned()))
                 .map(|groups| {
-                    let what = format!("instances of {vpc} that wear {}", sample(&groups));
+                    let what = format!("instances of {vpc} that have {}", sample(&groups));
                     (what, vec![filter("vpc-id", [vpc.as_str()]), filter("network-interface.group-id", groups)])
                 })
                 .collect(),
             Instances::OptedInAnywhere => vec![("tagged instances".to_owned(), opted_in())],
-            Instances::WearingAnywhere(groups) => chunks(groups.iter().map(|group| group.as_str().to_owned()))
+            Instances::WithGroupsAnywhere(groups) => chunks(groups.iter().map(|group| group.as_str().to_owned()))
                 .map(|groups| {
-                    let what = format!("instances that wear {}", sample(&groups));
+                    let what = format!("instances that have {}", sample(&groups));
                     (what, vec![filter("network-interface.group-id", groups)])
                 })
                 .collect(),
@@ -206,15 +206,19 @@ impl Ec2 {
         call.understand(answer, ec2::SecurityGroup::group_id, mapping::security_group)
     }
 
-    /// Every interface that wears one of the groups.
-    pub(crate) async fn wearers(&self, vpc: &VpcId, groups: &BTreeSet<SecurityGroupId>) -> Reading<Wearer> {
+    /// Every interface that has one of the groups.
+    pub(crate) async fn attached_interfaces(
+        &self,
+        vpc: &VpcId,
+        groups: &BTreeSet<SecurityGroupId>,
+    ) -> Reading<AttachedInterface> {
         let chunks = chunks(groups.iter().map(|group| group.as_str().to_owned()));
         let mut reading = together(chunks.map(|groups| async move {
-            let what = format!("interfaces of {vpc} that wear {}", sample(&groups));
+            let what = format!("interfaces of {vpc} that have {}", sample(&groups));
             let filters = vec![filter("vpc-id", [vpc.as_str()]), filter("group-id", groups)];
             let call = Call::reading("ec2:DescribeNetworkInterfaces", what.as_str());
             let answer = self.list_interfaces(&call, &what, filters).await;
-            call.understand(answer, ec2::NetworkInterface::network_interface_id, mapping::wearer)
+            call.understand(answer, ec2::NetworkInterface::network_interface_id, mapping::attached)
         }))
         .await;
         reading.found.sort_by(|one, other| one.interface.cmp(&other.interface));

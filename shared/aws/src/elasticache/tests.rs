@@ -6,7 +6,7 @@ use tagwire_core::{
     group::GroupList,
     id::{SecurityGroupId, StoreArn, StoreId, VpcId, ZoneName},
     model::{DataStore, Form},
-    observation::{Reading, Sighting},
+    observation::{Reading, StoreLookup},
     plan::StatusOf,
     rule::PortRange,
     service::{Readiness, Service},
@@ -105,14 +105,14 @@ fn ec2_group(id: &str, vpc: &str) -> String {
     )
 }
 
-async fn ask(script: &Script, which: &[&StoreArn]) -> Reading<Sighting> {
+async fn ask(script: &Script, which: &[&StoreArn]) -> Reading<StoreLookup> {
     script.aws().stores(&which.iter().copied().cloned().collect()).await
 }
 
-fn only(reading: &Reading<Sighting>) -> DataStore {
+fn only(reading: &Reading<StoreLookup>) -> DataStore {
     assert_eq!(reading.gaps, [], "{reading:?}");
     match reading.found.as_slice() {
-        [Sighting::Present(store)] => store.as_ref().clone(),
+        [StoreLookup::Found(store)] => store.as_ref().clone(),
         other => panic!("{other:?}"),
     }
 }
@@ -134,7 +134,7 @@ async fn a_replication_group_comes_with_what_only_its_members_show() {
     assert_eq!((store.vpc, store.form), (VpcId::parse("vpc-1").ok(), Form::Plain));
     assert_eq!(store.ports, PortRange::single(6379));
     assert_eq!(store.zones.iter().map(ZoneName::as_str).collect::<Vec<_>>(), ["eu-west-1a", "eu-west-1b"]);
-    assert_eq!(store.wishes.connect, ConnectTag::read(Some("orders")));
+    assert_eq!(store.settings.connect, ConnectTag::read(Some("orders")));
     assert_eq!(store.groups.keys().map(SecurityGroupId::as_str).collect::<Vec<_>>(), ["sg-1"]);
     assert_eq!(count(&script, "CacheClusterId=a-001"), 1);
     assert_eq!((count(&script, "a-002"), script.asked().len()), (0, 4));
@@ -172,7 +172,7 @@ async fn a_cache_cluster_is_read_whole_and_its_vpc_only_once() {
     assert_eq!(store.zones.len(), 1);
     assert!(script.asked()[0].contains("ShowCacheNodeInfo=true"), "{:?}", script.asked());
     let again = only(&aws.stores(&which).await);
-    assert_eq!((again.vpc, again.wishes.connect), (VpcId::parse("vpc-1").ok(), ConnectTag::Absent));
+    assert_eq!((again.vpc, again.settings.connect), (VpcId::parse("vpc-1").ok(), ConnectTag::Absent));
     assert_eq!(count(&script, SUBNETS), 1);
     // One that was made anew under the same name may be elsewhere.
     assert_eq!(only(&aws.stores(&which).await).vpc, VpcId::parse("vpc-2").ok());
@@ -190,7 +190,7 @@ async fn a_member_of_a_replication_group_points_at_it_and_its_copied_tags_are_no
     let script = Script::default().to(CLUSTER, 200, clusters(&[member])).to(SUBNETS, 200, subnets("vpc-1"));
     let store = only(&ask(&script, &[&arn("cluster:a-001")]).await);
     assert_eq!(store.form, Form::ClusterMember { cluster: "the replication group a".into() });
-    assert_eq!((store.wishes.connect, script.asked().len()), (ConnectTag::Absent, 2));
+    assert_eq!((store.settings.connect, script.asked().len()), (ConnectTag::Absent, 2));
 }
 
 #[tokio::test]
@@ -218,7 +218,7 @@ async fn a_serverless_cache_whose_vpc_cannot_be_told_yet_is_a_gap_that_passes() 
         .to(TAGS, 200, tags(Some("orders")))
         .to("DescribeSecurityGroups", 200, unseen);
     let gap = &ask(&script, &[&arn("serverlesscache:a")]).await.gaps[0];
-    assert!(gap.passing && gap.said.contains("its security group cannot be seen"), "{gap:?}");
+    assert!(gap.passing && gap.message.contains("its security group cannot be seen"), "{gap:?}");
 }
 
 #[tokio::test]
@@ -231,7 +231,7 @@ async fn only_the_services_own_not_found_makes_a_cache_gone() {
         error(codes[2]),
     );
     let reading = ask(&script, &which.each_ref()).await;
-    assert_eq!(reading.found, which.clone().map(Sighting::Gone));
+    assert_eq!(reading.found, which.clone().map(StoreLookup::NotFound));
     assert_eq!((reading.gaps.len(), script.asked().len()), (0, 3));
     let script = Script::default().to(GROUP, 400, error("Throttling")).to(CLUSTER, 403, error("AccessDenied")).to(
         SERVERLESS,
@@ -253,13 +253,13 @@ async fn a_cache_of_the_same_name_in_another_account_is_not_taken_for_the_one_as
     let script = Script::default().to(CLUSTER, 200, clusters(&[a_cluster("a", IN_NET)]));
     let reading = ask(&script, &[&other]).await;
     assert_eq!((reading.found.len(), reading.gaps.len()), (0, 1));
-    assert!(reading.gaps[0].said.contains("another ARN"), "{:?}", reading.gaps);
+    assert!(reading.gaps[0].message.contains("another ARN"), "{:?}", reading.gaps);
 }
 
 #[tokio::test]
 async fn a_group_whose_members_cannot_be_described_lies_in_a_gap() {
     let of = arn("replicationgroup:a");
-    for (status, body, passing, said) in [
+    for (status, body, passing, message) in [
         (404, error("CacheClusterNotFound"), true, "its member a-001 is gone"),
         (400, error("Throttling"), true, "Throttling"),
         (403, error("AccessDenied"), false, "AccessDenied"),
@@ -272,7 +272,7 @@ async fn a_group_whose_members_cannot_be_described_lies_in_a_gap() {
         assert_eq!((reading.found.len(), reading.gaps.len()), (0, 1), "{reading:?}");
         let gap = &reading.gaps[0];
         assert_eq!((gap.passing, gap.reading.ends_with(of.as_str())), (passing, true), "{gap:?}");
-        assert!(gap.said.contains(said), "{gap:?}");
+        assert!(gap.message.contains(message), "{gap:?}");
     }
     let lonely = |state: &str| {
         let group = a_group("a", state, "").replace("<ClusterId>a-001</ClusterId><ClusterId>a-002</ClusterId>", "");
@@ -281,12 +281,12 @@ async fn a_group_whose_members_cannot_be_described_lies_in_a_gap() {
     for (state, passing) in [("creating", true), ("create-failed", false)] {
         let reading = ask(&lonely(state), &[&of]).await;
         assert_eq!(reading.gaps.iter().map(|gap| gap.passing).collect::<Vec<_>>(), [passing], "{reading:?}");
-        assert!(reading.gaps[0].said.contains(state), "{reading:?}");
+        assert!(reading.gaps[0].message.contains(state), "{reading:?}");
     }
 }
 
-/// A group in some state, the index's answer, and what follows for its wishes.
-async fn wishes_while(state: &str, index: Result<String, u16>) -> Result<ConnectTag, bool> {
+/// A group in some state, the index's answer, and what follows for its settings.
+async fn settings_while(state: &str, index: Result<String, u16>) -> Result<ConnectTag, bool> {
     let throttled = r#"{"__type":"ThrottledException","message":"m"}"#.to_owned();
     let (status, body) = index.map_or_else(|status| (status, throttled), |body| (200, body));
     let script = Script::default()
@@ -297,8 +297,8 @@ async fn wishes_while(state: &str, index: Result<String, u16>) -> Result<Connect
     let mut reading = ask(&script, &[&arn("replicationgroup:a")]).await;
     assert_eq!(count(&script, TAGS), 0);
     match reading.found.pop() {
-        Some(Sighting::Present(store)) => Ok(store.wishes.connect),
-        Some(Sighting::Gone(_)) => panic!("gone"),
+        Some(StoreLookup::Found(store)) => Ok(store.settings.connect),
+        Some(StoreLookup::NotFound(_)) => panic!("gone"),
         None => Err(reading.gaps[0].passing),
     }
 }
@@ -307,13 +307,13 @@ async fn wishes_while(state: &str, index: Result<String, u16>) -> Result<Connect
 async fn while_its_tags_cannot_be_listed_a_cache_is_tagged_or_unknown_and_never_untagged() {
     let of = arn("replicationgroup:a");
     let tagged = ConnectTag::read(Some("orders"));
-    assert_eq!(wishes_while("modifying", Ok(index(&[(&of, OPTED_IN)]))).await, Ok(tagged.clone()));
-    assert_eq!(wishes_while("creating", Ok(index(&[]))).await, Err(true));
-    assert_eq!(wishes_while("creating", Ok(index(&[(&of, "")]))).await, Err(true));
-    assert_eq!(wishes_while("snapshotting", Err(400)).await, Err(true));
+    assert_eq!(settings_while("modifying", Ok(index(&[(&of, OPTED_IN)]))).await, Ok(tagged.clone()));
+    assert_eq!(settings_while("creating", Ok(index(&[]))).await, Err(true));
+    assert_eq!(settings_while("creating", Ok(index(&[(&of, "")]))).await, Err(true));
+    assert_eq!(settings_while("snapshotting", Err(400)).await, Err(true));
     // What will never be available has no list to wait for.
-    assert_eq!(wishes_while("deleting", Ok(index(&[]))).await, Ok(ConnectTag::Absent));
-    assert_eq!(wishes_while("deleting", Ok(index(&[(&of, OPTED_IN)]))).await, Ok(tagged));
+    assert_eq!(settings_while("deleting", Ok(index(&[]))).await, Ok(ConnectTag::Absent));
+    assert_eq!(settings_while("deleting", Ok(index(&[(&of, OPTED_IN)]))).await, Ok(tagged));
 }
 
 #[tokio::test]
@@ -327,7 +327,7 @@ async fn a_state_that_changes_between_two_calls_leads_to_the_index() {
             .to(SUBNETS, 200, subnets("vpc-1"))
     };
     let store = only(&ask(&script(index(&[(&of, OPTED_IN)])), &[&of]).await);
-    assert_eq!(store.wishes.connect, ConnectTag::read(Some("orders")));
+    assert_eq!(store.settings.connect, ConnectTag::read(Some("orders")));
     let reading = ask(&script(index(&[])), &[&of]).await;
     assert_eq!((reading.found.len(), reading.gaps[0].passing), (0, true));
 }
@@ -360,7 +360,7 @@ async fn many_caches_are_read_from_one_list_to_its_end() {
     }
     let arns: Vec<StoreArn> = names.iter().map(|name| arn(&format!("cluster:{name}"))).collect();
     let reading = ask(&script, &arns.iter().collect::<Vec<_>>()).await;
-    let gone = reading.found.iter().filter(|sighting| matches!(sighting, Sighting::Gone(_))).count();
+    let gone = reading.found.iter().filter(|lookup| matches!(lookup, StoreLookup::NotFound(_))).count();
     assert_eq!((reading.found.len(), gone, reading.gaps.len()), (25, 1, 0), "{:?}", reading.gaps);
     assert_eq!((count(&script, CLUSTER), count(&script, SUBNETS)), (3, 1));
     let script = Script::default().to(CLUSTER, 200, page(&names[..20], "more")).to(CLUSTER, 400, error("Throttling"));
@@ -477,7 +477,7 @@ async fn a_cache_is_known_by_its_arn_and_gets_no_status() {
     let aws = script.aws();
     for kind in ["replicationgroup", "cluster", "serverlesscache"] {
         let of = arn(&format!("{kind}:a"));
-        let reading = aws.holders(&[(StoreId::parse(of.as_str()).unwrap(), of.clone())].into()).await;
+        let reading = aws.stores_by_id(&[(StoreId::parse(of.as_str()).unwrap(), of.clone())].into()).await;
         assert_eq!((reading.found.len(), reading.gaps.len()), (0, 0));
         let error = aws.set_status(&StatusOf::Store(of), Some("connected")).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Rejected);

@@ -4,7 +4,7 @@ use tagwire_core::{
     group::GroupList,
     id::{SecurityGroupId, StoreArn, StoreId, VpcId},
     model::Membership,
-    observation::Sighting,
+    observation::StoreLookup,
     plan::StatusOf,
     rule::PortRange,
     service::Service,
@@ -46,12 +46,12 @@ fn error(code: &str) -> String {
 async fn a_cluster_is_read_whole_from_one_call() {
     let script = Script::default().then(200, clusters(&[a_cluster("a", "n", WHOLE)], ""));
     let reading = script.aws().stores(&[arn("a")].into()).await;
-    let [Sighting::Present(store)] = reading.found.as_slice() else { panic!("{reading:?}") };
+    let [StoreLookup::Found(store)] = reading.found.as_slice() else { panic!("{reading:?}") };
     assert_eq!((&store.id, &store.arn, store.service), (&namespace("n"), &arn("a"), Service::Redshift));
     assert_eq!((store.vpc.as_ref().map(VpcId::as_str), store.ports), (Some("vpc-1"), PortRange::single(5439)));
     assert_eq!(store.zones.len(), 2);
     assert_eq!(store.groups.values().copied().collect::<Vec<_>>(), [Membership::Active, Membership::Adding]);
-    assert_eq!(store.wishes.connect, ConnectTag::read(Some("orders")));
+    assert_eq!(store.settings.connect, ConnectTag::read(Some("orders")));
     assert_eq!(script.asked(), ["Action=DescribeClusters&Version=2012-12-01&ClusterIdentifier=a"]);
 }
 
@@ -59,7 +59,7 @@ async fn a_cluster_is_read_whole_from_one_call() {
 async fn a_cluster_that_is_being_created_has_no_ports_and_one_outside_a_vpc_no_vpc() {
     let script = Script::default().then(200, clusters(&[a_cluster("a", "n", "")], ""));
     let reading = script.aws().stores(&[arn("a")].into()).await;
-    let [Sighting::Present(store)] = reading.found.as_slice() else { panic!("{reading:?}") };
+    let [StoreLookup::Found(store)] = reading.found.as_slice() else { panic!("{reading:?}") };
     assert_eq!((&store.vpc, store.ports), (&None, None));
 }
 
@@ -76,7 +76,7 @@ async fn only_the_services_own_not_found_makes_a_cluster_gone() {
     ] {
         let script = Script::default().then(status, body);
         let reading = script.aws().stores(&[arn("a")].into()).await;
-        assert_eq!(reading.found == [Sighting::Gone(arn("a"))], gone, "{reading:?}");
+        assert_eq!(reading.found == [StoreLookup::NotFound(arn("a"))], gone, "{reading:?}");
         assert_eq!(reading.gaps.first().map(|gap| gap.passing), passing, "{reading:?}");
         assert!(reading.gaps.iter().all(|gap| gap.reading.ends_with(arn("a").as_str())), "{reading:?}");
     }
@@ -92,7 +92,7 @@ async fn many_clusters_are_listed_by_their_tag_and_the_rest_is_asked_for_singly(
         .to("ClusterIdentifier=c20", 200, clusters(&all[20..21], ""))
         .to("ClusterIdentifier=c21", 404, error("ClusterNotFound"));
     let reading = script.aws().stores(&names.iter().map(|name| arn(name)).collect()).await;
-    let gone = reading.found.iter().filter(|sighting| matches!(sighting, Sighting::Gone(_))).count();
+    let gone = reading.found.iter().filter(|lookup| matches!(lookup, StoreLookup::NotFound(_))).count();
     assert_eq!((reading.found.len(), gone, reading.gaps.len(), script.asked().len()), (22, 1, 0, 4));
 }
 
@@ -104,10 +104,10 @@ async fn a_renamed_cluster_is_found_by_its_namespace() {
         .then(400, error("Throttling"));
     let aws = script.aws();
     let which = [(namespace("n"), arn("a")), (namespace("gone"), arn("b"))].into();
-    let reading = aws.holders(&which).await;
+    let reading = aws.stores_by_id(&which).await;
     let [store] = reading.found.as_slice() else { panic!("{reading:?}") };
     assert_eq!((&store.id, &store.arn, reading.gaps.len()), (&namespace("n"), &arn("a-new"), 0));
-    let reading = aws.holders(&which).await;
+    let reading = aws.stores_by_id(&which).await;
     assert_eq!((reading.found.len(), reading.gaps.len()), (0, 1));
 }
 
@@ -115,7 +115,7 @@ async fn a_renamed_cluster_is_found_by_its_namespace() {
 async fn a_cluster_without_a_namespace_could_be_anybody() {
     let restored = a_cluster("restored", "n", WHOLE).replace(namespace("n").as_str(), "");
     let script = Script::default().then(200, clusters(&[restored], ""));
-    let reading = script.aws().holders(&[(namespace("n"), arn("a"))].into()).await;
+    let reading = script.aws().stores_by_id(&[(namespace("n"), arn("a"))].into()).await;
     assert_eq!((reading.found.len(), reading.gaps.len(), reading.gaps[0].passing), (0, 1, true));
 }
 

@@ -64,7 +64,7 @@ fn serverless_caches() -> String {
     answer("DescribeServerlessCaches", &format!("<ServerlessCaches>{cache}</ServerlessCaches>"))
 }
 
-fn warehouses() -> String {
+fn redshift_clusters() -> String {
     let cluster = "<Cluster><ClusterIdentifier>facts</ClusterIdentifier><ClusterNamespaceArn>arn:aws:redshift:eu-west-1:123456789012:namespace:n-1</ClusterNamespaceArn><ClusterStatus>available</ClusterStatus><Endpoint><Port>5439</Port></Endpoint><VpcId>vpc-1</VpcId></Cluster>";
     answer("DescribeClusters", &format!("<Clusters>{cluster}</Clusters>"))
 }
@@ -94,7 +94,7 @@ fn script(without: &str) -> Script {
             subnet_groups("DescribeCacheSubnetGroups", "CacheSubnetGroups", "CacheSubnetGroup", "CacheSubnetGroupName"),
         ),
         ("Action=DescribeServerlessCaches", serverless_caches()),
-        ("Action=DescribeClusters", warehouses()),
+        ("Action=DescribeClusters", redshift_clusters()),
         ("Action=DescribeSecurityGroups", GROUP.to_owned()),
         ("ResourceARNList", index()),
     ];
@@ -129,12 +129,12 @@ async fn every_store_of_every_service_is_listed_and_none_is_asked_for_singly() {
             "cluster/b vpc-1",
             "db/alone vpc-1",
             "db/one-of-a vpc-1 member",
+            "redshift/facts vpc-1",
             "replicationgroup/many vpc-1",
             "serverlesscache/vast vpc-1",
-            "warehouse/facts vpc-1",
         ]
     );
-    let tagged = reading.found.iter().filter(|store| store.wishes.connect == ConnectTag::read(Some("orders")));
+    let tagged = reading.found.iter().filter(|store| store.settings.connect == ConnectTag::read(Some("orders")));
     assert_eq!(tagged.map(|store| store.arn.name()).collect::<Vec<_>>(), ["single"], "as the tag index has it");
     let asked = script.asked();
     assert_eq!(asked.len(), 10, "{asked:#?}");
@@ -192,7 +192,7 @@ async fn instances_are_found_by_their_groups_two_hundred_at_a_time() {
     let script = Script::default().then(200, instances(&["i-1"], "")).then(200, instances(&["i-1", "i-2"], ""));
     let groups: BTreeSet<SecurityGroupId> =
         (0..201).map(|number| SecurityGroupId::parse(format!("sg-{number}")).unwrap()).collect();
-    let reading = script.aws().instances(Instances::WearingAnywhere(&groups)).await;
+    let reading = script.aws().instances(Instances::WithGroupsAnywhere(&groups)).await;
     assert_eq!((reading.found.len(), reading.gaps.len()), (2, 0));
     let asked = script.asked();
     assert!(asked.len() == 2 && asked[0].contains("Filter.1.Name=network-interface.group-id"), "{asked:?}");

@@ -1,10 +1,10 @@
-//! What is asked before something is taken away, and how it is: who wears a group, what launch
+//! What is asked before something is taken away, and how it is: who has a group, what launch
 //! templates name, where a store with an identity is now, deleting, and the status tag.
 
 use std::collections::BTreeMap;
 
 use tagwire_core::{
-    observation::{Bearer, Wearer},
+    observation::{AttachedInterface, InterfaceOwner},
     plan::StatusOf,
 };
 
@@ -34,20 +34,20 @@ fn interfaces(items: &[String], next: &str) -> String {
     )
 }
 
-fn wearer(interface: &str, bearer: Bearer, group: &str) -> Wearer {
-    Wearer { interface: InterfaceId::parse(interface).unwrap(), bearer, groups: groups(&[group, "sg-9"]) }
+fn attached(interface: &str, owner: InterfaceOwner, group: &str) -> AttachedInterface {
+    AttachedInterface { interface: InterfaceId::parse(interface).unwrap(), owner, groups: groups(&[group, "sg-9"]) }
 }
 
-fn of_instance(id: &str, primary: bool) -> Bearer {
-    Bearer::Instance { id: InstanceId::parse(id).unwrap(), primary }
+fn of_instance(id: &str, primary: bool) -> InterfaceOwner {
+    InterfaceOwner::Instance { id: InstanceId::parse(id).unwrap(), primary }
 }
 
-fn other(description: &str) -> Bearer {
-    Bearer::Other { description: description.into() }
+fn other(description: &str) -> InterfaceOwner {
+    InterfaceOwner::Other { description: description.into() }
 }
 
 #[tokio::test]
-async fn everything_that_wears_a_group_is_found_and_told_apart() {
+async fn everything_that_has_a_group_is_found_and_told_apart() {
     // Interfaces of services are attached to something, but to no instance of the account.
     let of_service =
         "<attachment><instanceOwnerId>amazon-aws</instanceOwnerId><deviceIndex>0</deviceIndex></attachment>";
@@ -62,17 +62,17 @@ async fn everything_that_wears_a_group_is_found_and_told_apart() {
         interface("eni-6", "", "", "sg-1"),
     ];
     let script = Script::default().then(200, interfaces(&first, "more")).then(200, interfaces(&second, ""));
-    let reading = script.aws().wearers(&vpc(), &groups(&["sg-1", "sg-2"])).await;
+    let reading = script.aws().attached_interfaces(&vpc(), &groups(&["sg-1", "sg-2"])).await;
     assert_eq!(reading.gaps, []);
     assert_eq!(
         reading.found,
         [
-            wearer("eni-1", of_instance("i-1", true), "sg-1"),
-            wearer("eni-2", of_instance("i-1", false), "sg-2"),
-            wearer("eni-3", of_instance("i-1", false), "sg-1"),
-            wearer("eni-4", other("RDSNetworkInterface"), "sg-2"),
-            wearer("eni-5", other("AWS Lambda VPC ENI-orders-1"), "sg-1"),
-            wearer("eni-6", other("without a description"), "sg-1"),
+            attached("eni-1", of_instance("i-1", true), "sg-1"),
+            attached("eni-2", of_instance("i-1", false), "sg-2"),
+            attached("eni-3", of_instance("i-1", false), "sg-1"),
+            attached("eni-4", other("RDSNetworkInterface"), "sg-2"),
+            attached("eni-5", other("AWS Lambda VPC ENI-orders-1"), "sg-1"),
+            attached("eni-6", other("without a description"), "sg-1"),
         ]
     );
     let asked = script.asked();
@@ -87,16 +87,16 @@ fn without(asked: &str, parameter: &str) -> String {
 }
 
 #[tokio::test]
-async fn an_interface_that_wears_groups_of_two_calls_is_one_wearer() {
+async fn an_interface_that_has_groups_of_two_calls_is_one_wearer() {
     let many: BTreeSet<SecurityGroupId> = (0..201).map(|number| sg(&format!("sg-{number}"))).collect();
     let eni = interfaces(&[interface("eni-1", "", "d", "sg-1")], "");
     let script = Script::default().then(200, eni.clone()).then(200, eni);
-    let reading = script.aws().wearers(&vpc(), &many).await;
+    let reading = script.aws().attached_interfaces(&vpc(), &many).await;
     assert_eq!((reading.found.len(), reading.gaps.len(), script.asked().len()), (1, 0, 2));
 }
 
 #[tokio::test]
-async fn wearers_that_cannot_be_read_are_a_gap() {
+async fn users_that_cannot_be_read_are_a_gap() {
     let odd = [
         interface("eni-1", "", "d", "x-1"),
         interface("x-1", "", "d", "sg-1"),
@@ -104,13 +104,13 @@ async fn wearers_that_cannot_be_read_are_a_gap() {
         interface("eni-3", "", "d", "sg-1"),
     ];
     let script = Script::default().then(200, interfaces(&odd, "more")).then(403, ec2_error("UnauthorizedOperation"));
-    let reading = script.aws().wearers(&vpc(), &groups(&["sg-1"])).await;
-    assert_eq!(reading.found, [wearer("eni-3", other("d"), "sg-1")]);
+    let reading = script.aws().attached_interfaces(&vpc(), &groups(&["sg-1"])).await;
+    assert_eq!(reading.found, [attached("eni-3", other("d"), "sg-1")]);
     let gaps: Vec<&str> = reading.gaps.iter().map(|gap| gap.reading.as_str()).collect();
     assert_eq!(
         gaps,
         [
-            "ec2:DescribeNetworkInterfaces on interfaces of vpc-1 that wear sg-1 page 2",
+            "ec2:DescribeNetworkInterfaces on interfaces of vpc-1 that have sg-1 page 2",
             "ec2:DescribeNetworkInterfaces on eni-1",
             "ec2:DescribeNetworkInterfaces on x-1",
             "ec2:DescribeNetworkInterfaces on eni-2",
@@ -313,7 +313,7 @@ async fn a_renamed_store_is_found_by_its_identity_under_its_new_arn() {
         .to("DescribeDBInstances", 200, dbs(&[], "more"))
         .to("DescribeDBInstances", 200, dbs(&[("newer", "db-B")], ""));
     let which = lost(&[("cluster-new", "cluster:old"), ("db-A", "db:a"), ("db-B", "db:b")]);
-    let reading = script.aws().holders(&which).await;
+    let reading = script.aws().stores_by_id(&which).await;
     assert_eq!(reading.gaps, []);
     let found: BTreeSet<String> =
         reading.found.iter().map(|store| format!("{} is {}", store.id, store.arn.name())).collect();
@@ -330,9 +330,9 @@ async fn a_renamed_store_is_found_by_its_identity_under_its_new_arn() {
 #[tokio::test]
 async fn no_store_with_an_identity_is_a_complete_answer_without_one() {
     let script = Script::default().then(200, dbs(&[], ""));
-    assert_eq!(script.aws().holders(&lost(&[("db-A", "db:a")])).await, Reading::default());
+    assert_eq!(script.aws().stores_by_id(&lost(&[("db-A", "db:a")])).await, Reading::default());
     assert_eq!(script.asked().len(), 1, "an identity cannot be asked for singly");
-    assert_eq!(script.aws().holders(&BTreeMap::new()).await, Reading::default());
+    assert_eq!(script.aws().stores_by_id(&BTreeMap::new()).await, Reading::default());
     assert_eq!(script.asked().len(), 1);
 }
 
@@ -342,7 +342,7 @@ async fn a_store_whose_page_is_missing_may_be_anywhere() {
         [(400, "Throttling", true), (403, "AccessDenied", false), (500, "InternalFailure", true)]
     {
         let script = Script::default().then(200, dbs(&[("b", "db-B")], "more")).then(status, rds_error(code));
-        let reading = script.aws().holders(&lost(&[("db-A", "db:a"), ("db-B", "db:b")])).await;
+        let reading = script.aws().stores_by_id(&lost(&[("db-A", "db:a"), ("db-B", "db:b")])).await;
         assert_eq!((reading.found.len(), reading.gaps.len()), (1, 1));
         assert_eq!(
             reading.gaps[0].reading,
@@ -358,11 +358,11 @@ async fn a_store_that_cannot_be_understood_is_no_absence() {
     let nameless = dbs(&[("c", "db-C")], "").replace(&arn("db:c").to_string(), "");
     let no_arn = dbs(&[("d", "db-D")], "").replace(&arn("db:d").to_string(), "arn:aws:s3:::bucket");
     for answer in [odd, nameless, no_arn] {
-        let reading = Script::default().then(200, answer).aws().holders(&lost(&[("db-A", "db:a")])).await;
+        let reading = Script::default().then(200, answer).aws().stores_by_id(&lost(&[("db-A", "db:a")])).await;
         assert_eq!((reading.found.len(), reading.gaps.len()), (0, 1));
     }
     let script = Script::default().then(200, clusters(&["a"])).then(403, rds_error("AccessDenied"));
-    let reading = script.aws().holders(&lost(&[("cluster-a", "cluster:old")])).await;
+    let reading = script.aws().stores_by_id(&lost(&[("cluster-a", "cluster:old")])).await;
     assert_eq!((reading.found.len(), reading.gaps.len()), (0, 1), "without its VPC nothing is known of a cluster");
 }
 
@@ -371,7 +371,7 @@ async fn identities_are_asked_for_as_many_at_once_as_a_page_takes() {
     let which: BTreeMap<StoreId, StoreArn> =
         (0..101).map(|number| (StoreId::parse(format!("db-{number}")).unwrap(), arn("db:a"))).collect();
     let script = Script::default().then(200, dbs(&[], "")).then(200, dbs(&[], ""));
-    assert_eq!(script.aws().holders(&which).await, Reading::default());
+    assert_eq!(script.aws().stores_by_id(&which).await, Reading::default());
     let asked = script.asked();
     assert!(asked[0].contains("Value.100=") && !asked[0].contains("Value.101="), "{asked:?}");
     assert!(asked[1].contains("Value.1=") && !asked[1].contains("Value.2="), "{asked:?}");
@@ -383,8 +383,8 @@ async fn a_store_of_another_region_is_never_looked_for_here() {
     let mut which = lost(&[("db-B", "db:b")]);
     which.insert(StoreId::parse("db-A").unwrap(), elsewhere);
     let script = Script::default().then(200, dbs(&[], ""));
-    let reading = script.aws().holders(&which).await;
+    let reading = script.aws().stores_by_id(&which).await;
     assert_eq!((reading.found.len(), reading.gaps.len()), (0, 1));
-    assert!(reading.gaps[0].said.contains("other-region") && !reading.gaps[0].passing, "{:?}", reading.gaps);
+    assert!(reading.gaps[0].message.contains("other-region") && !reading.gaps[0].passing, "{:?}", reading.gaps);
     assert!(!script.asked()[0].contains("db-A"), "{:?}", script.asked());
 }

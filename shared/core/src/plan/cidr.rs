@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 
 use super::{
-    CidrChange, CidrGround, CidrWork, GroupRef, GroupSpec, Plan,
-    leave::{Departures, last_group},
+    CidrChange, CidrDetachReason, CidrWork, GroupRef, GroupSpec, Plan,
+    disconnect::{Disconnects, last_group},
+    index::{Index, TakenNames},
+    obstacles,
     pair::is_default_egress,
-    refuse,
-    view::{TakenNames, View},
 };
 use crate::{
     cidr::{CidrLimits, CidrPeer, CidrTag, Family, MOST_RULES, PrefixList},
@@ -22,19 +22,23 @@ use crate::{
 
 /// Every store that the scope names; none when not every group was read, for what belongs to whom is
 /// not known then.
-fn stores<'view>(view: &'view View<'_>) -> impl Iterator<Item = &'view DataStore> {
-    let in_scope = |store: &&DataStore| view.seen.groups.is_complete() && view.seen.scope.has_store(&store.arn);
-    view.stores_here().map(|(_, store)| store).filter(in_scope)
+fn stores<'index>(index: &'index Index<'_>) -> impl Iterator<Item = &'index DataStore> {
+    let in_scope = |store: &&DataStore| index.seen.groups.is_complete() && index.seen.scope.has_store(&store.arn);
+    index.stores_here().map(|(_, store)| store).filter(in_scope)
 }
 
 /// Takes the groups of CIDR clients that have to go off their stores, before pairs need the places.
 /// One that is the last of its list can go only when a pair comes.
-pub(super) fn leave<'view>(plan: &mut Plan, view: &'view View<'_>, departures: &mut Departures<'_>) -> Last<'view> {
+pub(super) fn leave<'index>(
+    plan: &mut Plan,
+    index: &'index Index<'_>,
+    disconnects: &mut Disconnects<'_>,
+) -> Last<'index> {
     let mut last = Last::new();
-    for store in stores(view) {
-        if is_certain(view, store)
-            && let Wish::Leaves(ground) = wish(view, store)
-            && Clients::of(view, store).leave(plan, departures, ground).is_err()
+    for store in stores(index) {
+        if is_certain(index, store)
+            && let CidrRequest::Leaves(reason) = cidr_request(index, store)
+            && Clients::of(index, store).leave(plan, disconnects, reason).is_err()
         {
             last.insert(&store.id);
         }
@@ -43,34 +47,34 @@ pub(super) fn leave<'view>(plan: &mut Plan, view: &'view View<'_>, departures: &
 }
 
 /// The stores whose group of CIDR clients has to go and is the last one.
-pub(super) type Last<'view> = BTreeSet<&'view StoreId>;
+pub(super) type Last<'index> = BTreeSet<&'index StoreId>;
 
 /// Decides about the CIDR clients of every store that the scope names. Their group comes after the
 /// store's pair, also to the last place in its list.
-pub(super) fn decide(plan: &mut Plan, view: &View<'_>, departures: &mut Departures<'_>, last: &Last<'_>) {
-    let mut names = view.taken_names();
-    for store in stores(view) {
-        let clients = Clients::of(view, store);
+pub(super) fn decide(plan: &mut Plan, index: &Index<'_>, disconnects: &mut Disconnects<'_>, last: &Last<'_>) {
+    let mut names = index.taken_names();
+    for store in stores(index) {
+        let clients = Clients::of(index, store);
         plan.findings.extend(clients.ambiguity());
-        // What may be stale is no ground to let anybody in, nor to keep anybody out.
-        if !is_certain(view, store) {
-            let concerned = !clients.groups.is_empty() || !store.wishes.allow_cidr.asks_for_none();
-            if let Some(reason) = refuse::list_waits(store).filter(|_| concerned) {
+        // What may be stale is no reason to let anybody in, nor to keep anybody out.
+        if !is_certain(index, store) {
+            let concerned = !clients.groups.is_empty() || !store.settings.allow_cidr.asks_for_none();
+            if let Some(reason) = obstacles::list_waits(store).filter(|_| concerned) {
                 clients.say(plan, reason);
             }
             continue;
         }
-        match wish(view, store) {
-            Wish::Nothing => {}
-            Wish::Unreadable(reason) => clients.say(plan, reason),
-            Wish::Leaves(ground) => {
+        match cidr_request(index, store) {
+            CidrRequest::Nothing => {}
+            CidrRequest::Unreadable(reason) => clients.say(plan, reason),
+            CidrRequest::Leaves(reason) => {
                 if last.contains(&store.id)
-                    && let Err(finding) = clients.leave(plan, departures, ground)
+                    && let Err(finding) = clients.leave(plan, disconnects, reason)
                 {
                     plan.findings.push(finding);
                 }
             }
-            Wish::Peers(peers) => match allowed(view, store, peers) {
+            CidrRequest::Peers(peers) => match allowed(index, store, peers) {
                 Ok(()) => clients.keep_in_step(plan, peers, &mut names),
                 Err(reason) => clients.say(plan, reason),
             },
@@ -79,48 +83,50 @@ pub(super) fn decide(plan: &mut Plan, view: &View<'_>, departures: &mut Departur
 }
 
 /// Whether it is certain what is wanted of a store: its tags are, or do not matter any more.
-fn is_certain(view: &View<'_>, store: &DataStore) -> bool {
-    view.seen.is_uninstalling() || store.tags_are_certain()
+fn is_certain(index: &Index<'_>, store: &DataStore) -> bool {
+    index.seen.is_uninstalling() || store.tags_are_certain()
 }
 
 /// What a store's tags ask for.
-enum Wish<'store> {
+enum CidrRequest<'store> {
     /// Nothing can be told from the connect tag, of which something is said elsewhere.
     Nothing,
     /// Nothing can be told from the tag for CIDR clients.
     Unreadable(Reason),
-    /// No CIDR clients, on this ground.
-    Leaves(CidrGround),
+    /// No CIDR clients, on this reason.
+    Leaves(CidrDetachReason),
     /// These clients.
     Peers(&'store BTreeSet<CidrPeer>),
 }
 
-fn wish<'store>(view: &View<'_>, store: &'store DataStore) -> Wish<'store> {
-    if store.wishes.blocked {
-        return Wish::Leaves(CidrGround::Blocked);
+fn cidr_request<'store>(index: &Index<'_>, store: &'store DataStore) -> CidrRequest<'store> {
+    if store.settings.blocked {
+        return CidrRequest::Leaves(CidrDetachReason::Blocked);
     }
-    if view.seen.is_uninstalling() {
-        return Wish::Leaves(CidrGround::Uninstalling);
+    if index.seen.is_uninstalling() {
+        return CidrRequest::Leaves(CidrDetachReason::Uninstalling);
     }
-    match (&store.wishes.connect, &store.wishes.allow_cidr) {
-        (ConnectTag::Absent, _) => Wish::Leaves(CidrGround::StoreOptedOut),
-        (ConnectTag::Invalid(_), _) => Wish::Nothing,
+    match (&store.settings.connect, &store.settings.allow_cidr) {
+        (ConnectTag::Absent, _) => CidrRequest::Leaves(CidrDetachReason::StoreOptedOut),
+        (ConnectTag::Invalid(_), _) => CidrRequest::Nothing,
         (ConnectTag::Names(_), CidrTag::Invalid(problem)) => {
-            Wish::Unreadable(Reason::InvalidCidr { problem: problem.clone() })
+            CidrRequest::Unreadable(Reason::InvalidCidr { problem: problem.clone() })
         }
-        (ConnectTag::Names(_), CidrTag::Peers(peers)) if !peers.is_empty() => Wish::Peers(peers),
-        (ConnectTag::Names(_), CidrTag::Absent | CidrTag::Peers(_)) => Wish::Leaves(CidrGround::NotAskedFor),
+        (ConnectTag::Names(_), CidrTag::Peers(peers)) if !peers.is_empty() => CidrRequest::Peers(peers),
+        (ConnectTag::Names(_), CidrTag::Absent | CidrTag::Peers(_)) => {
+            CidrRequest::Leaves(CidrDetachReason::NotAskedFor)
+        }
     }
 }
 
 /// Whether every one of the peers may be let in, and there is room for the rules of all.
-fn allowed(view: &View<'_>, store: &DataStore, peers: &BTreeSet<CidrPeer>) -> Result<(), Reason> {
-    let limits = view.policy.allow_cidr.ok_or(Reason::CidrNotAllowed)?;
+fn allowed(index: &Index<'_>, store: &DataStore, peers: &BTreeSet<CidrPeer>) -> Result<(), Reason> {
+    let limits = index.policy.allow_cidr.ok_or(Reason::CidrNotAllowed)?;
     for peer in peers {
-        may_come_in(view, store, peer, limits)?;
+        may_come_in(index, store, peer, limits)?;
     }
     for family in [Family::Ipv4, Family::Ipv6] {
-        let wanted = peers.iter().map(|peer| weight(view, peer, family)).sum();
+        let wanted = peers.iter().map(|peer| weight(index, peer, family)).sum();
         if wanted > MOST_RULES {
             return Err(Reason::CidrRuleLimit { family, wanted });
         }
@@ -128,7 +134,7 @@ fn allowed(view: &View<'_>, store: &DataStore, peers: &BTreeSet<CidrPeer>) -> Re
     Ok(())
 }
 
-fn may_come_in(view: &View<'_>, store: &DataStore, peer: &CidrPeer, limits: CidrLimits) -> Result<(), Reason> {
+fn may_come_in(index: &Index<'_>, store: &DataStore, peer: &CidrPeer, limits: CidrLimits) -> Result<(), Reason> {
     let id = match peer {
         CidrPeer::Block(block) if block.is_too_wide(limits) => {
             let limit = limits.widest(block.family()).max(1);
@@ -137,7 +143,7 @@ fn may_come_in(view: &View<'_>, store: &DataStore, peer: &CidrPeer, limits: Cidr
         CidrPeer::Block(_) => return Ok(()),
         CidrPeer::PrefixList(id) => id,
     };
-    let list = match (prefix_list(view, id), view.seen.prefix_lists.gaps.iter().min()) {
+    let list = match (prefix_list(index, id), index.seen.prefix_lists.gaps.iter().min()) {
         (Some(list), _) => list,
         (None, Some(gap)) => return Err(Reason::Unread { gap: gap.clone() }),
         (None, None) => return Err(Reason::PrefixListNotFound { list: id.clone() }),
@@ -151,15 +157,15 @@ fn may_come_in(view: &View<'_>, store: &DataStore, peer: &CidrPeer, limits: Cidr
     })
 }
 
-fn prefix_list<'seen>(view: &View<'seen>, id: &PrefixListId) -> Option<&'seen PrefixList> {
-    view.seen.prefix_lists.found.iter().find(|list| list.id == *id)
+fn prefix_list<'seen>(index: &Index<'seen>, id: &PrefixListId) -> Option<&'seen PrefixList> {
+    index.seen.prefix_lists.found.iter().find(|list| list.id == *id)
 }
 
 /// As how many rules of a family a peer counts. What is not known fills a group on its own.
-fn weight(view: &View<'_>, peer: &CidrPeer, family: Family) -> usize {
+fn weight(index: &Index<'_>, peer: &CidrPeer, family: Family) -> usize {
     match peer {
         CidrPeer::Block(block) => usize::from(block.family() == family),
-        CidrPeer::PrefixList(id) => match prefix_list(view, id) {
+        CidrPeer::PrefixList(id) => match prefix_list(index, id) {
             Some(list) if list.family == family => list.most_entries,
             Some(_) => 0,
             None => MOST_RULES,
@@ -167,25 +173,25 @@ fn weight(view: &View<'_>, peer: &CidrPeer, family: Family) -> usize {
     }
 }
 
-fn weight_of_rule(view: &View<'_>, rule: &Rule, family: Family) -> usize {
+fn weight_of_rule(index: &Index<'_>, rule: &Rule, family: Family) -> usize {
     // A rule with a group counts once, for whichever family.
-    CidrPeer::of(&rule.peer).map_or(1, |peer| weight(view, &peer, family))
+    CidrPeer::of(&rule.peer).map_or(1, |peer| weight(index, &peer, family))
 }
 
 /// The groups of one store for CIDR clients.
-struct Clients<'view> {
-    view: &'view View<'view>,
-    store: &'view DataStore,
+struct Clients<'index> {
+    index: &'index Index<'index>,
+    store: &'index DataStore,
     /// By number; the first serves.
-    groups: Vec<&'view Owned<CidrGroupName>>,
+    groups: Vec<&'index Owned<CidrGroupName>>,
 }
 
-impl<'view> Clients<'view> {
-    fn of(view: &'view View<'view>, store: &'view DataStore) -> Self {
+impl<'index> Clients<'index> {
+    fn of(index: &'index Index<'index>, store: &'index DataStore) -> Self {
         let mut groups: Vec<_> =
-            view.cidr_groups(&store.id).filter(|owned| owned.name.service == store.service).collect();
+            index.cidr_groups(&store.id).filter(|owned| owned.name.service == store.service).collect();
         groups.sort_by_key(|owned| owned.name);
-        Self { view, store, groups }
+        Self { index, store, groups }
     }
 
     fn say(&self, plan: &mut Plan, reason: Reason) {
@@ -202,32 +208,39 @@ impl<'view> Clients<'view> {
 
     /// Takes the groups off the store, whatever service they are named after; the finding when no other
     /// would be left in its list.
-    fn leave(&self, plan: &mut Plan, departures: &mut Departures<'_>, ground: CidrGround) -> Result<(), Finding> {
+    fn leave(
+        &self,
+        plan: &mut Plan,
+        disconnects: &mut Disconnects<'_>,
+        reason: CidrDetachReason,
+    ) -> Result<(), Finding> {
         let store = self.store;
-        let worn: Vec<_> = self.view.cidr_groups(&store.id).filter(|owned| store.wears(owned.group.id())).collect();
-        let Some(first) = worn.first() else { return Ok(()) };
-        if store.wishes.held && ground != CidrGround::Blocked {
+        let attached: Vec<_> =
+            self.index.cidr_groups(&store.id).filter(|owned| store.has_group(owned.group.id())).collect();
+        let Some(first) = attached.first() else { return Ok(()) };
+        if store.settings.held && reason != CidrDetachReason::Blocked {
             self.say(plan, Reason::Held);
             return Ok(());
         }
-        if let Some(reason) = refuse::list_waits(store) {
+        if let Some(reason) = obstacles::list_waits(store) {
             self.say(plan, reason);
             return Ok(());
         }
         let change = plan.stores.get(&store.id);
         let leaves = |group| {
-            worn.iter().any(|owned| owned.group.id() == group) || change.is_some_and(|change| change.detaches(group))
+            attached.iter().any(|owned| owned.group.id() == group)
+                || change.is_some_and(|change| change.detaches(group))
         };
         let rest = store.lasting_groups().filter(|group| !leaves(group)).cloned().collect();
         let gains = change.is_some_and(|change| change.attach.is_some());
         if !gains && GroupList::new(rest, usize::MAX).is_err() {
             return Err(last_group(Subject::Store(store.arn.clone()), first));
         }
-        if !ground.is_counted() || departures.spend_on_store() {
-            let groups = worn.iter().map(|owned| owned.group.clone()).collect();
+        if !reason.is_counted() || disconnects.spend_on_store() {
+            let groups = attached.iter().map(|owned| owned.group.clone()).collect();
             let change = plan.change_of(store);
-            change.cidr = Some(CidrChange::Detach { groups, ground });
-            change.cuts += usize::from(ground.is_counted());
+            change.cidr = Some(CidrChange::Detach { groups, reason });
+            change.cuts += usize::from(reason.is_counted());
         }
         Ok(())
     }
@@ -235,16 +248,16 @@ impl<'view> Clients<'view> {
     /// Makes the group and its rules what the tag asks for, and attaches it.
     fn keep_in_step(&self, plan: &mut Plan, peers: &BTreeSet<CidrPeer>, names: &mut TakenNames) {
         let store = self.store;
-        let unfit = refuse::by_nature(store);
+        let unfit = obstacles::by_nature(store);
         let Some(ports) = store.ports else {
             plan.findings.extend(unfit.map(|reason| Finding { subject: Subject::Store(store.arn.clone()), reason }));
             return;
         };
-        let attached = self.groups.first().is_some_and(|owned| store.wears(owned.group.id()));
+        let attached = self.groups.first().is_some_and(|owned| store.has_group(owned.group.id()));
         let Some(mut work) = self.work(peers, ports, names) else { return };
         let obstacle = unfit.or_else(|| if attached { None } else { self.no_place(plan) });
         let adds = !attached || !work.authorize.is_empty();
-        if store.wishes.held {
+        if store.settings.held {
             if adds || !work.is_empty() {
                 self.say(plan, Reason::Held);
             }
@@ -256,7 +269,7 @@ impl<'view> Clients<'view> {
         }
         plan.findings.extend(self.drift(&work, attached));
         if !attached && obstacle.is_none() {
-            match refuse::list_waits(store) {
+            match obstacles::list_waits(store) {
                 Some(reason) => self.say(plan, reason),
                 None => plan.change_of(store).cidr = Some(CidrChange::Attach(work.group.clone())),
             }
@@ -275,11 +288,11 @@ impl<'view> Clients<'view> {
             return Some(Reason::StoreGroupLimit { limit });
         }
         let group = self.groups.first()?.group.id();
-        refuse::contested_at_store(plan, self.view, group, store)
+        obstacles::contested_at_store(plan, self.index, group, store)
     }
 
     fn work(&self, peers: &BTreeSet<CidrPeer>, ports: PortRange, names: &mut TakenNames) -> Option<CidrWork> {
-        let (view, store) = (self.view, self.store);
+        let (index, store) = (self.index, self.store);
         let tags = OwnTags { store: store.id.clone(), arn: store.arn.clone(), role: Role::Cidr };
         let mut work = CidrWork {
             store: store.arn.clone(),
@@ -295,7 +308,7 @@ impl<'view> Clients<'view> {
             work.create = Some(GroupSpec { name: names.take_cidr(store.service)?, tags });
             return Some(work);
         };
-        let group = view.group(owned.group.id())?;
+        let group = index.group(owned.group.id())?;
         work.group = GroupRef::Existing(group.id.clone());
         let wanted = |rule: &Rule| {
             let right = rule.direction == Direction::Inbound && rule.traffic == Traffic::Tcp(ports);
@@ -309,8 +322,9 @@ impl<'view> Clients<'view> {
         }
         work.revoke_first = !work.revoke.is_empty()
             && [Family::Ipv4, Family::Ipv6].into_iter().any(|family| {
-                let there: usize = group.rules(Direction::Inbound).map(|rule| weight_of_rule(view, rule, family)).sum();
-                let new: usize = work.authorize.iter().map(|peer| weight(view, peer, family)).sum();
+                let there: usize =
+                    group.rules(Direction::Inbound).map(|rule| weight_of_rule(index, rule, family)).sum();
+                let new: usize = work.authorize.iter().map(|peer| weight(index, peer, family)).sum();
                 new > 0 && there + new > MOST_RULES
             });
         if owned.arn.as_ref() != Some(&store.arn) {

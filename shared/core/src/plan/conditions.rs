@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt};
 
 use serde::Serialize;
 
-use super::{pair::Standing, refuse, view::View};
+use super::{index::Index, obstacles, pair::PairState};
 use crate::{
     finding::Reason,
     id::VpcId,
@@ -23,7 +23,7 @@ pub(super) struct Candidate<'seen> {
 
 impl<'seen> Candidate<'seen> {
     pub(super) fn of(store: &'seen DataStore, instance: &'seen Instance) -> Self {
-        Self { store, instance, names: store.wishes.connect.shared_with(&instance.wishes.connect) }
+        Self { store, instance, names: store.settings.connect.shared_with(&instance.settings.connect) }
     }
 }
 
@@ -111,19 +111,19 @@ impl Premise {
         }
     }
 
-    pub(super) fn check(self, view: &View<'_>, candidate: &Candidate<'_>) -> Result<(), Unmet> {
+    pub(super) fn check(self, index: &Index<'_>, candidate: &Candidate<'_>) -> Result<(), Unmet> {
         let Candidate { store, instance, names } = candidate;
         match self {
             Self::SameVpc => match &store.vpc {
-                Some(vpc) if *vpc != view.seen.vpc => Err(Unmet::OtherVpc(vpc.clone())),
+                Some(vpc) if *vpc != index.seen.vpc => Err(Unmet::OtherVpc(vpc.clone())),
                 Some(_) | None => Ok(()),
             },
-            Self::InstanceTag => is_readable(&instance.wishes.connect),
-            Self::StoreTag => is_readable(&store.wishes.connect),
+            Self::InstanceTag => is_readable(&instance.settings.connect),
+            Self::StoreTag => is_readable(&store.settings.connect),
             Self::SharedName if names.is_empty() => Err(Unmet::NoSharedName),
             Self::SharedName => Ok(()),
             Self::InScope => {
-                let scope = &view.seen.scope;
+                let scope = &index.seen.scope;
                 let named = scope.has_store(&store.arn) || scope.has_instance(&instance.id);
                 if named { Ok(()) } else { Err(Unmet::OutsideScope) }
             }
@@ -178,10 +178,10 @@ pub enum Condition {
 
 /// The circumstances of one instance and one store: what the conditions are asked of.
 #[derive(Clone, Copy)]
-pub(super) struct Situation<'view> {
-    pub(super) view: &'view View<'view>,
-    pub(super) standing: &'view Standing<'view>,
-    pub(super) instance: &'view Instance,
+pub(super) struct Situation<'index> {
+    pub(super) index: &'index Index<'index>,
+    pub(super) pair_state: &'index PairState<'index>,
+    pub(super) instance: &'index Instance,
     pub(super) places: Places,
 }
 
@@ -278,34 +278,34 @@ impl Condition {
     /// # Errors
     /// The reason why not.
     pub(super) fn check(self, situation: &Situation<'_>) -> Result<(), Reason> {
-        let Situation { view, standing, instance, places } = situation;
-        let store = standing.store;
+        let Situation { index, pair_state, instance, places } = situation;
+        let store = pair_state.store;
         let reason = match self {
-            Self::NotUninstalling => view.seen.is_uninstalling().then_some(Reason::Uninstalling),
+            Self::NotUninstalling => index.seen.is_uninstalling().then_some(Reason::Uninstalling),
             Self::InstanceThere => instance.interface.is_none().then_some(Reason::InstanceGone),
-            Self::InstanceNotBlocked => view.is_blocked(instance).then_some(Reason::Blocked),
-            Self::InstanceNotHeld => instance.wishes.held.then_some(Reason::Held),
+            Self::InstanceNotBlocked => index.is_blocked(instance).then_some(Reason::Blocked),
+            Self::InstanceNotHeld => instance.settings.held.then_some(Reason::Held),
             Self::StoreInVpc => store.vpc.is_none().then_some(Reason::Ec2Classic),
-            Self::StoreKind => refuse::by_form(store),
-            Self::StoreNotBlocked => store.wishes.blocked.then_some(Reason::Blocked),
-            Self::StoreNotHeld => store.wishes.held.then_some(Reason::Held),
-            Self::StoreState => refuse::by_state(store),
+            Self::StoreKind => obstacles::by_form(store),
+            Self::StoreNotBlocked => store.settings.blocked.then_some(Reason::Blocked),
+            Self::StoreNotHeld => store.settings.held.then_some(Reason::Held),
+            Self::StoreState => obstacles::by_state(store),
             // Without every group of the VPC a pair of this store may be there unseen, and its name taken.
-            Self::GroupsRead => view.seen.groups.gaps.iter().min().map(|gap| Reason::Unread { gap: gap.clone() }),
-            Self::OnePair => standing.obstacle(),
+            Self::GroupsRead => index.seen.groups.gaps.iter().min().map(|gap| Reason::Unread { gap: gap.clone() }),
+            Self::OnePair => pair_state.obstacle(),
             Self::StorePlace => {
                 let limit = store.service.row().store_group_limit;
                 let staying = store.lasting_groups().count().saturating_sub(places.leaving_store);
-                (!standing.store_wears() && staying >= limit).then_some(Reason::StoreGroupLimit { limit })
+                (!pair_state.store_has_group() && staying >= limit).then_some(Reason::StoreGroupLimit { limit })
             }
-            Self::NotContested => refuse::contest(view, standing, instance).map(|contest| contest.reason()),
+            Self::NotContested => obstacles::contest(index, pair_state, instance).map(|contest| contest.reason()),
             Self::InterfacePlace => {
-                let limit = view.policy.interface_group_limit;
-                let full = !standing.instance_wears(instance) && places.on_interface >= limit;
+                let limit = index.policy.interface_group_limit;
+                let full = !pair_state.instance_has_group(instance) && places.on_interface >= limit;
                 let interface = instance.interface.as_ref().filter(|_| full);
                 interface.map(|interface| Reason::InterfaceGroupLimit { interface: interface.id.clone(), limit })
             }
-            Self::StoreListOpen => refuse::store_attachment_waits(standing),
+            Self::StoreListOpen => obstacles::store_attachment_waits(pair_state),
         };
         reason.map_or(Ok(()), Err)
     }

@@ -5,16 +5,16 @@
 
 mod cidr;
 mod conditions;
+mod disconnect;
 pub mod explain;
-mod leave;
+mod index;
+mod obstacles;
 mod pair;
 mod places;
-mod refuse;
 mod rows;
 mod show;
 mod status;
 mod teardown;
-mod view;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,13 +23,13 @@ use std::{
 
 use serde::Serialize;
 
-pub(crate) use self::view::is_usable;
+pub(crate) use self::index::is_usable;
 use self::{
     conditions::{Candidate, Places, Situation},
-    leave::Departures,
-    pair::{Standing, Use},
+    disconnect::Disconnects,
+    index::Index,
+    pair::{PairState, Use},
     places::Taken,
-    view::View,
 };
 pub use self::{
     conditions::{Condition, Premise},
@@ -43,12 +43,12 @@ use crate::{
     finding::{Finding, Reason, Subject},
     group::{CidrGroupName, GroupName, OwnTags, OwnedGroup, Role},
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId},
-    memory::{Note, Window},
     model::DataStore,
     observation::Observation,
     policy::Policy,
     rule::{Direction, Peer, PortRange, Rule, Traffic},
     service::Side,
+    state::{Note, Window},
     tag::ConnectionName,
 };
 
@@ -160,7 +160,7 @@ impl CidrWork {
 /// Why the group for clients that are not instances is taken off its store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum CidrGround {
+pub enum CidrDetachReason {
     /// The store is blocked: the urgent path.
     Blocked,
     /// The store does not carry the connect tag.
@@ -171,7 +171,7 @@ pub enum CidrGround {
     Uninstalling,
 }
 
-impl CidrGround {
+impl CidrDetachReason {
     /// Whether the removal uses up the window.
     #[must_use]
     pub fn is_counted(self) -> bool {
@@ -182,7 +182,7 @@ impl CidrGround {
     }
 }
 
-impl fmt::Display for CidrGround {
+impl fmt::Display for CidrDetachReason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::Blocked => "blocked",
@@ -204,14 +204,14 @@ pub enum CidrChange {
         /// The groups.
         groups: BTreeSet<OwnedGroup>,
         /// Why.
-        ground: CidrGround,
+        reason: CidrDetachReason,
     },
 }
 
-/// Why something of ours is taken away. There are no other grounds.
+/// Why something of ours is taken away. There are no other reasons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Ground {
+pub enum DetachReason {
     /// Both carry the connect tag, and share no name any more.
     NamesNotShared,
     /// The instance does not carry the connect tag.
@@ -226,8 +226,8 @@ pub enum Ground {
     Uninstalling,
 }
 
-impl Ground {
-    /// Every ground, in the documented table's order.
+impl DetachReason {
+    /// Every reason, in the documented table's order.
     pub const ALL: [Self; 6] = [
         Self::NamesNotShared,
         Self::NotAskedFor,
@@ -248,7 +248,7 @@ impl Ground {
                 "its service does not know the data store's name and lists nothing with its identity, and nothing carries its store side"
             }
             Self::Blocked => {
-                "one of the two carries `tagwire:block`, or the instance's interface wears a group of isolation"
+                "one of the two carries `tagwire:block`, or the instance's interface has a group of isolation"
             }
             Self::Uninstalling => "a person asked for tagwire to be gone from the VPC, with `tagwire uninstall`",
         }
@@ -296,7 +296,7 @@ impl Ground {
     }
 }
 
-impl fmt::Display for Ground {
+impl fmt::Display for DetachReason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::NamesNotShared => "they share no name any more",
@@ -319,7 +319,7 @@ pub struct StoreChange {
     /// The instances that need it.
     pub needed_by: BTreeSet<InstanceId>,
     /// Store sides of its own pairs, to be taken away.
-    pub detach: BTreeMap<OwnedGroup, Ground>,
+    pub detach: BTreeMap<OwnedGroup, DetachReason>,
     /// What becomes of its group for clients that are not instances.
     pub cidr: Option<CidrChange>,
     /// How many connections that cuts which have to be counted: those whose instance sides cannot be
@@ -382,14 +382,14 @@ pub struct Detachment {
     pub store: StoreId,
     /// That store's ARN; none when the group has lost the tag that says it.
     pub arn: Option<StoreArn>,
-    /// The ground.
-    pub ground: Ground,
+    /// The reason.
+    pub reason: DetachReason,
 }
 
 /// Why a pair is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Because {
+pub enum DeleteReason {
     /// Its store is gone.
     StoreGone,
     /// Its store takes no part any more.
@@ -402,7 +402,7 @@ pub enum Because {
     Uninstalling,
 }
 
-impl fmt::Display for Because {
+impl fmt::Display for DeleteReason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::StoreGone => "its data store is gone",
@@ -415,13 +415,13 @@ impl fmt::Display for Because {
 }
 
 /// The end of a store's pair, or of its group for clients that are not instances. It is carried out last,
-/// when nothing wears it any more.
+/// when nothing has it any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Teardown {
     /// The store it belonged to; none when its groups have lost the tag that says it.
     pub store: Option<StoreArn>,
     /// Why.
-    pub because: Because,
+    pub reason: DeleteReason,
     /// The rules by which the groups name owned ones, each other above all: AWS deletes no group that
     /// another one names.
     pub revoke: Vec<(OwnedGroup, Rule)>,
@@ -462,9 +462,9 @@ pub enum Verdict {
     /// It is not connected.
     Refused(Reason),
     /// This plan takes the connection away. What is open already stays open until it is closed.
-    Disconnecting(Ground),
+    Disconnecting(DetachReason),
     /// It is to be taken away, and has to wait for a later window.
-    HeldBack(Ground),
+    HeldBack(DetachReason),
 }
 
 /// A verdict on one instance and one store.
@@ -542,31 +542,31 @@ impl Plan {
 
 /// Decides what to do about everything that was observed.
 pub fn plan(seen: &Observation, policy: &Policy) -> Plan {
-    let view = View::of(seen, policy);
-    let mut plan = settle(&view).plan;
+    let index = Index::of(seen, policy);
+    let mut plan = settle(&index).plan;
     let all_read = seen.stores.is_complete() && seen.instances.is_complete() && seen.groups.is_complete();
     if policy.status_tags && all_read {
         let after = carried_out(seen, &plan);
-        let then = settle(&View::of(&after, policy)).plan;
-        plan.statuses = status::changes(&plan, &then, &view);
+        let then = settle(&Index::of(&after, policy)).plan;
+        plan.statuses = status::changes(&plan, &then, &index);
     }
     plan
 }
 
 /// A plan, and what it was decided by.
-struct Settled<'view> {
+struct Settled<'index> {
     plan: Plan,
-    standings: Standings<'view>,
-    departures: Departures<'view>,
+    pair_states: PairStates<'index>,
+    disconnects: Disconnects<'index>,
     /// How full the lists were at the turn of each instance and store that were decided about.
-    places: BTreeMap<(&'view InstanceId, &'view StoreId), Places>,
+    places: BTreeMap<(&'index InstanceId, &'index StoreId), Places>,
     /// How many of the plan's first decisions are about instance sides that leave an interface.
     departed: usize,
 }
 
-fn settle<'view>(view: &'view View<'view>) -> Settled<'view> {
-    let standings: Standings<'_> = view.stores().map(|store| (&store.id, Standing::of(view, store))).collect();
-    let settled = decide(view, standings, BTreeSet::new());
+fn settle<'index>(index: &'index Index<'index>) -> Settled<'index> {
+    let pair_states: PairStates<'_> = index.stores().map(|store| (&store.id, PairState::of(index, store))).collect();
+    let settled = decide(index, pair_states, BTreeSet::new());
     let plan = &settled.plan;
     // What kept its last group for want of another may lose it after all when it gets one.
     let keep_last: BTreeSet<&Subject> = plan
@@ -579,80 +579,80 @@ fn settle<'view>(view: &'view View<'view>) -> Settled<'view> {
         !change.attach.is_empty() && keep_last.contains(&Subject::Instance(change.instance.clone()))
     });
     let gaining: BTreeSet<InterfaceId> = gains.map(|(interface, _)| interface.clone()).collect();
-    if gaining.is_empty() { settled } else { decide(view, settled.standings, gaining) }
+    if gaining.is_empty() { settled } else { decide(index, settled.pair_states, gaining) }
 }
 
-fn decide<'view>(
-    view: &'view View<'view>,
-    standings: Standings<'view>,
+fn decide<'index>(
+    index: &'index Index<'index>,
+    pair_states: PairStates<'index>,
     gaining: BTreeSet<InterfaceId>,
-) -> Settled<'view> {
-    let mut plan = Plan { findings: refuse::findings(view), ..Plan::default() };
-    let mut departures = Departures::of(view, gaining);
-    departures.leave(&mut plan);
+) -> Settled<'index> {
+    let mut plan = Plan { findings: obstacles::findings(index), ..Plan::default() };
+    let mut disconnects = Disconnects::of(index, gaining);
+    disconnects.leave(&mut plan);
     let departed = plan.decisions.len();
-    let last = cidr::leave(&mut plan, view, &mut departures);
-    let (needs, places) = join(&mut plan, view, &standings, &departures);
+    let last = cidr::leave(&mut plan, index, &mut disconnects);
+    let (needs, places) = join(&mut plan, index, &pair_states, &disconnects);
 
-    for (id, store) in view.stores_here() {
-        let Some(standing) = standings.get(id).filter(|standing| view.takes_in(standing)) else { continue };
-        plan.findings.extend(standing.ambiguity_finding());
-        departures.leave_store(&mut plan, view, store);
-        if let Some(needed_by) = needs.get(id).filter(|_| !store.wishes.held) {
-            attach(&mut plan, standing, needed_by);
+    for (id, store) in index.stores_here() {
+        let Some(pair_state) = pair_states.get(id).filter(|pair_state| index.takes_in(pair_state)) else { continue };
+        plan.findings.extend(pair_state.ambiguity_finding());
+        disconnects.leave_store(&mut plan, index, store);
+        if let Some(needed_by) = needs.get(id).filter(|_| !store.settings.held) {
+            attach(&mut plan, pair_state, needed_by);
         }
     }
-    mend(&mut plan, view, &standings, &needs);
-    cidr::decide(&mut plan, view, &mut departures, &last);
-    teardown::tear_down(&mut plan, view, &departures);
-    let works = plan.pairs.iter().filter_map(|(id, work)| Some((standings.get(id)?, work)));
-    plan.findings.extend(works.flat_map(|(standing, work)| standing.drift(view, work)));
-    departures.conclude(&mut plan);
+    mend(&mut plan, index, &pair_states, &needs);
+    cidr::decide(&mut plan, index, &mut disconnects, &last);
+    teardown::tear_down(&mut plan, index, &disconnects);
+    let works = plan.pairs.iter().filter_map(|(id, work)| Some((pair_states.get(id)?, work)));
+    plan.findings.extend(works.flat_map(|(pair_state, work)| pair_state.drift(index, work)));
+    disconnects.conclude(&mut plan);
     plan.findings.sort();
     plan.findings.dedup();
-    Settled { plan, standings, departures, places, departed }
+    Settled { plan, pair_states, disconnects, places, departed }
 }
 
-type Standings<'view> = BTreeMap<&'view StoreId, Standing<'view>>;
-type Needs<'view> = BTreeMap<&'view StoreId, Vec<Candidate<'view>>>;
+type PairStates<'index> = BTreeMap<&'index StoreId, PairState<'index>>;
+type Needs<'index> = BTreeMap<&'index StoreId, Vec<Candidate<'index>>>;
 
 /// Decides about every instance and store that share a name; those that are to be connected, by store,
 /// and how full the lists were at the turn of each.
-fn join<'view>(
+fn join<'index>(
     plan: &mut Plan,
-    view: &'view View<'view>,
-    standings: &Standings<'view>,
-    departures: &Departures<'_>,
-) -> (Needs<'view>, BTreeMap<(&'view InstanceId, &'view StoreId), Places>) {
+    index: &'index Index<'index>,
+    pair_states: &PairStates<'index>,
+    disconnects: &Disconnects<'_>,
+) -> (Needs<'index>, BTreeMap<(&'index InstanceId, &'index StoreId), Places>) {
     let (mut needs, mut found) = (Needs::new(), BTreeMap::new());
-    let mut taken = Taken::new(departures);
-    for candidate in view.candidates() {
+    let mut taken = Taken::new(disconnects);
+    for candidate in index.candidates() {
         let (instance, store) = (candidate.instance, candidate.store);
-        let Some(standing) = standings.get(&store.id) else { continue };
-        if departures.concern(&instance.id, &store.id) {
+        let Some(pair_state) = pair_states.get(&store.id) else { continue };
+        if disconnects.contains(&instance.id, &store.id) {
             continue;
         }
         let leaving_store = plan.stores.get(&store.id).map_or(0, |change| change.detached().count());
         let places = Places { leaving_store, on_interface: taken.on_interface(instance) };
         found.insert((&instance.id, &store.id), places);
-        let verdict = match PairRow::of(view.connection(standing, instance)) {
+        let verdict = match PairRow::of(index.connection(pair_state, instance)) {
             PairRow::Connected(via) => Verdict::Connected(via),
-            PairRow::NotConnected => match (Situation { view, standing, instance, places }).first_unmet() {
+            PairRow::NotConnected => match (Situation { index, pair_state, instance, places }).first_unmet() {
                 Some((condition, reason)) if condition.refuses() => {
                     if condition == Condition::NotContested {
-                        refuse::leave_contested(plan, view, standing, instance);
+                        obstacles::leave_contested(plan, index, pair_state, instance);
                     }
                     Verdict::Refused(reason)
                 }
                 waits => {
-                    taken.take(standing, instance);
+                    taken.take(pair_state, instance);
                     needs.entry(&store.id).or_default().push(candidate.clone());
                     waits.map_or(Verdict::Connecting, |(_, reason)| Verdict::Waiting(reason))
                 }
             },
         };
         if !matches!(verdict, Verdict::Refused(_)) {
-            plan.findings.extend(refuse::cross_zone(&candidate));
+            plan.findings.extend(obstacles::cross_zone(&candidate));
         }
         plan.decisions.push(Decision { store: store.arn.clone(), instance: instance.id.clone(), verdict });
     }
@@ -660,19 +660,19 @@ fn join<'view>(
 }
 
 /// Makes, finishes or puts back the pairs in scope.
-fn mend(plan: &mut Plan, view: &View<'_>, standings: &Standings<'_>, needs: &Needs<'_>) {
-    let mut names = view.taken_names();
-    for (id, store) in view.stores_here() {
-        let Some(standing) = standings.get(id).filter(|standing| view.takes_in(standing)) else { continue };
+fn mend(plan: &mut Plan, index: &Index<'_>, pair_states: &PairStates<'_>, needs: &Needs<'_>) {
+    let mut names = index.taken_names();
+    for (id, store) in index.stores_here() {
+        let Some(pair_state) = pair_states.get(id).filter(|pair_state| index.takes_in(pair_state)) else { continue };
         let used = if needs.contains_key(id) {
             Use::Needed
-        } else if standing.instance_side().is_some_and(|side| view.is_worn_by_entitled(store, side)) {
-            Use::Worn
+        } else if pair_state.instance_side().is_some_and(|side| index.is_used_by_entitled(store, side)) {
+            Use::Attached
         } else {
             Use::Unused
         };
-        let Some(work) = pair::work(view, standing, used, &mut names) else { continue };
-        if store.wishes.held {
+        let Some(work) = pair::work(index, pair_state, used, &mut names) else { continue };
+        if store.settings.held {
             plan.findings.push(Finding { subject: Subject::Store(store.arn.clone()), reason: Reason::Held });
         } else {
             plan.pairs.insert(id.clone(), work);
@@ -681,22 +681,22 @@ fn mend(plan: &mut Plan, view: &View<'_>, standings: &Standings<'_>, needs: &Nee
 }
 
 /// Adds the pair to the lists that lack it.
-fn attach(plan: &mut Plan, standing: &Standing<'_>, needed_by: &[Candidate<'_>]) {
-    let store = standing.store;
-    if !standing.store_wears() && refuse::store_attachment_waits(standing).is_none() {
+fn attach(plan: &mut Plan, pair_state: &PairState<'_>, needed_by: &[Candidate<'_>]) {
+    let store = pair_state.store;
+    if !pair_state.store_has_group() && obstacles::store_attachment_waits(pair_state).is_none() {
         let change = plan.change_of(store);
-        change.attach = Some(standing.group_ref(Side::Store));
+        change.attach = Some(pair_state.group_ref(Side::Store));
         change.needed_by = needed_by.iter().map(|candidate| candidate.instance.id.clone()).collect();
     }
     for candidate in needed_by {
         let Some(interface) = &candidate.instance.interface else { continue };
-        if standing.instance_wears(candidate.instance) {
+        if pair_state.instance_has_group(candidate.instance) {
             continue;
         }
         let attachment = Attachment { store: store.arn.clone(), names: candidate.names.clone() };
         let change = plan.interfaces.entry(interface.id.clone());
         let change = change.or_insert_with(|| InterfaceChange::of(&candidate.instance.id));
-        change.attach.insert(standing.group_ref(Side::Instance), attachment);
+        change.attach.insert(pair_state.group_ref(Side::Instance), attachment);
     }
 }
 

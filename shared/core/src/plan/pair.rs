@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     GroupRef, GroupSpec, PairRule, PairWork, StoreRow, Via,
-    view::{TakenNames, View, is_usable},
+    index::{Index, TakenNames, is_usable},
 };
 use crate::{
     finding::{Finding, Reason, Subject},
@@ -16,10 +16,10 @@ use crate::{
 };
 
 /// How the owned groups of one store stand: the table's row, and the groups that serve.
-pub(super) struct Standing<'view> {
-    pub(super) store: &'view DataStore,
+pub(super) struct PairState<'index> {
+    pub(super) store: &'index DataStore,
     pub(super) row: StoreRow,
-    serving: BTreeMap<Side, &'view Owned>,
+    serving: BTreeMap<Side, &'index Owned>,
     /// Every owned group of the store.
     pub(super) all: BTreeSet<SecurityGroupId>,
     /// The number of the pair that serves.
@@ -28,24 +28,24 @@ pub(super) struct Standing<'view> {
     stuck: bool,
 }
 
-impl<'view> Standing<'view> {
+impl<'index> PairState<'index> {
     /// A group that lost its other half to somebody else (its tags were taken off, say) and still
     /// makes a usable pair with it is left to those who use that: it is none of the store's pairs.
-    pub(super) fn of(view: &'view View<'_>, store: &'view DataStore) -> Self {
-        let tagged = Side::BOTH.map(|side| (side, view.owned_by(store, side)));
+    pub(super) fn of(index: &'index Index<'_>, store: &'index DataStore) -> Self {
+        let tagged = Side::BOTH.map(|side| (side, index.owned_by(store, side)));
         let all: BTreeSet<SecurityGroupId> =
             tagged.iter().flat_map(|(_, by_number)| by_number.values().map(|owned| owned.group.id().clone())).collect();
         let owned = BTreeMap::from(tagged.clone().map(|(side, by_number)| {
             let opposite = tagged.iter().find(|(other, _)| *other == side.opposite());
             let whole = |number: &u32| opposite.is_some_and(|(_, by_number)| by_number.contains_key(number));
-            let lent = |owned: &Owned| partner(view, store, owned).is_some_and(|group| !all.contains(&group.id));
+            let lent = |owned: &Owned| partner(index, store, owned).is_some_and(|group| !all.contains(&group.id));
             let kept = by_number.into_iter().filter(|(number, owned)| whole(number) || !lent(owned));
             (side, kept.collect::<BTreeMap<u32, &Owned>>())
         }));
         let several = owned.values().any(|by_number| by_number.len() > 1);
         let lowest = owned.values().filter_map(|by_number| by_number.keys().next()).min().copied();
         let serving = if several {
-            lowest.map_or_else(BTreeMap::new, |number| lowest_pair(view, store, &owned, number))
+            lowest.map_or_else(BTreeMap::new, |number| lowest_pair(index, store, &owned, number))
         } else {
             owned.iter().filter_map(|(side, by_number)| Some((*side, *by_number.values().next()?))).collect()
         };
@@ -53,14 +53,14 @@ impl<'view> Standing<'view> {
         let stuck = several
             && lowest.is_some_and(|number| {
                 let missing = Side::BOTH.into_iter().filter(|side| !serving.contains_key(side));
-                missing.into_iter().any(|side| !view.is_free(GroupName { service: store.service, side, number }))
+                missing.into_iter().any(|side| !index.is_free(GroupName { service: store.service, side, number }))
             });
 
         let row = match (several, lowest, serving.get(&Side::Store), serving.get(&Side::Instance)) {
             (true, ..) => StoreRow::Several,
             (false, None, ..) => StoreRow::NoGroups,
             (false, Some(_), Some(store_side), Some(instance_side)) => {
-                let groups = view.group(store_side.group.id()).zip(view.group(instance_side.group.id()));
+                let groups = index.group(store_side.group.id()).zip(index.group(instance_side.group.id()));
                 let usable = groups.zip(store.ports).is_some_and(|((store_side, instance_side), ports)| {
                     is_usable(store, ports, store_side, instance_side)
                 });
@@ -80,7 +80,7 @@ impl<'view> Standing<'view> {
     }
 
     /// The group that serves as one side, if it is there.
-    pub(super) fn serving(&self, side: Side) -> Option<&'view Owned> {
+    pub(super) fn serving(&self, side: Side) -> Option<&'index Owned> {
         self.serving.get(&side).copied()
     }
 
@@ -105,8 +105,8 @@ impl<'view> Standing<'view> {
         self.stuck.then(|| self.ambiguity())
     }
 
-    pub(super) fn store_wears(&self) -> bool {
-        self.serving.get(&Side::Store).is_some_and(|owned| self.store.wears(owned.group.id()))
+    pub(super) fn store_has_group(&self) -> bool {
+        self.serving.get(&Side::Store).is_some_and(|owned| self.store.has_group(owned.group.id()))
     }
 
     /// The id of the instance side that serves.
@@ -114,8 +114,8 @@ impl<'view> Standing<'view> {
         self.serving.get(&Side::Instance).map(|owned| owned.group.id())
     }
 
-    pub(super) fn instance_wears(&self, instance: &Instance) -> bool {
-        self.instance_side().is_some_and(|group| instance.wears(group))
+    pub(super) fn instance_has_group(&self, instance: &Instance) -> bool {
+        self.instance_side().is_some_and(|group| instance.has_group(group))
     }
 
     fn ambiguity(&self) -> Reason {
@@ -128,15 +128,16 @@ impl<'view> Standing<'view> {
     }
 
     /// What was found at groups that are about to be put back. A group is attached only when its
-    /// rules are in, so one that nobody wears and that lacks its rule, or still lets out
+    /// rules are in, so one that nobody has and that lacks its rule, or still lets out
     /// everything as a new group does, was never finished, and nobody modified it.
-    pub(super) fn drift(&self, view: &View<'_>, work: &PairWork) -> Vec<Finding> {
+    pub(super) fn drift(&self, index: &Index<'_>, work: &PairWork) -> Vec<Finding> {
         let modified = |owned: &Owned| {
             let id = owned.group.id();
             let extra: BTreeSet<_> =
                 work.revoke.iter().filter(|(group, _)| group.id() == id).map(|(_, rule)| rule.clone()).collect();
             let incomplete = work.authorize.iter().any(|(group, _)| *group == GroupRef::Existing(id.clone()));
-            let in_use = self.store.wears(id) || view.seen.instances.found.iter().any(|instance| instance.wears(id));
+            let in_use =
+                self.store.has_group(id) || index.seen.instances.found.iter().any(|instance| instance.has_group(id));
             let modified =
                 extra.iter().any(|rule| !is_default_egress(rule)) || (in_use && (incomplete || !extra.is_empty()));
             modified.then(|| Finding {
@@ -159,10 +160,10 @@ pub(super) fn is_default_egress(rule: &Rule) -> bool {
 }
 
 /// The group that makes a usable pair with an owned one as both stand now.
-fn partner<'seen>(view: &View<'seen>, store: &DataStore, owned: &Owned) -> Option<&'seen SecurityGroup> {
-    let group = view.group(owned.group.id())?;
+fn partner<'seen>(index: &Index<'seen>, store: &DataStore, owned: &Owned) -> Option<&'seen SecurityGroup> {
+    let group = index.group(owned.group.id())?;
     let other = group.rules.iter().find_map(|rule| match &rule.peer {
-        Peer::Group(peer) => view.group(peer),
+        Peer::Group(peer) => index.group(peer),
         Peer::GroupOfAccount { .. } | Peer::Ipv4(_) | Peer::Ipv6(_) | Peer::PrefixList(_) => None,
     })?;
     let (store_side, instance_side) = match owned.name.side {
@@ -175,27 +176,27 @@ fn partner<'seen>(view: &View<'seen>, store: &DataStore, owned: &Owned) -> Optio
 /// Of several pairs, the one with the lowest number. Its other side is the one that it shares rules
 /// with, whatever that one's number, so that no connection is taken from those who use it. Rules that
 /// nobody uses tie nothing: they are taken out when they are not the pair's.
-fn lowest_pair<'view>(
-    view: &View<'_>,
+fn lowest_pair<'index>(
+    index: &Index<'_>,
     store: &DataStore,
-    owned: &BTreeMap<Side, BTreeMap<u32, &'view Owned>>,
+    owned: &BTreeMap<Side, BTreeMap<u32, &'index Owned>>,
     number: u32,
-) -> BTreeMap<Side, &'view Owned> {
+) -> BTreeMap<Side, &'index Owned> {
     let of = |side: Side| owned.get(&side).into_iter().flatten().map(|(_, owned)| *owned);
     let numbered = |side: Side| of(side).find(|owned| owned.name.number == number);
     let names = |one: &Owned, other: &Owned| {
         let peer = Peer::Group(other.group.id().clone());
-        view.group(one.group.id()).is_some_and(|group| group.rules.iter().any(|rule| rule.peer == peer))
+        index.group(one.group.id()).is_some_and(|group| group.rules.iter().any(|rule| rule.peer == peer))
     };
     let lets = |one: &Owned, other: &Owned| {
         let peer = GroupRef::Existing(other.group.id().clone());
         let rule =
             store.ports.map(|ports| PairRule { side: one.name.side, ports, peer }.with_peer(other.group.id().clone()));
-        rule.zip(view.group(one.group.id())).is_some_and(|(rule, group)| group.rules.contains(&rule))
+        rule.zip(index.group(one.group.id())).is_some_and(|(rule, group)| group.rules.contains(&rule))
     };
     let is_used = |first: &Owned, second: &Owned| {
         let instance_side = if first.name.side == Side::Instance { first } else { second };
-        (lets(first, second) && lets(second, first)) || view.is_worn_by_entitled(store, instance_side.group.id())
+        (lets(first, second) && lets(second, first)) || index.is_used_by_entitled(store, instance_side.group.id())
     };
     let partner = |first: &Owned| {
         of(first.name.side.opposite())
@@ -215,8 +216,8 @@ fn lowest_pair<'view>(
 pub(super) enum Use {
     /// An instance is to be attached to it.
     Needed,
-    /// An instance that may reach the store wears it.
-    Worn,
+    /// An instance that may reach the store has it.
+    Attached,
     /// Nobody who may reach the store depends on it.
     Unused,
 }
@@ -224,42 +225,47 @@ pub(super) enum Use {
 /// What has to be done at a store's pair; none when that is nothing. What is missing is made when
 /// the pair is needed. A rule too many is a hole and goes whether it is needed or not; a rule that
 /// is missing shuts out, and is put back only for somebody who may come in.
-pub(super) fn work(view: &View<'_>, standing: &Standing<'_>, used: Use, names: &mut TakenNames) -> Option<PairWork> {
-    let store = standing.store;
+pub(super) fn work(
+    index: &Index<'_>,
+    pair_state: &PairState<'_>,
+    used: Use,
+    names: &mut TakenNames,
+) -> Option<PairWork> {
+    let store = pair_state.store;
     let ports = store.ports?;
     // A reading of the groups that is not complete may have missed the other side.
-    if !view.seen.groups.is_complete() {
+    if !index.seen.groups.is_complete() {
         return None;
     }
     let mut work = PairWork {
         store: store.arn.clone(),
-        row: standing.row,
+        row: pair_state.row,
         create: BTreeMap::new(),
         authorize: Vec::new(),
         revoke: Vec::new(),
         tag: Vec::new(),
     };
-    let missing: Vec<Side> = Side::BOTH.into_iter().filter(|side| !standing.serving.contains_key(side)).collect();
+    let missing: Vec<Side> = Side::BOTH.into_iter().filter(|side| !pair_state.serving.contains_key(side)).collect();
     let makes = used == Use::Needed && !missing.is_empty();
-    let number = if makes { names.take(store.service, &missing, standing.lowest) } else { None };
+    let number = if makes { names.take(store.service, &missing, pair_state.lowest) } else { None };
 
     for side in Side::BOTH {
         let tags = OwnTags { store: store.id.clone(), arn: store.arn.clone(), role: side.into() };
-        let peer = standing.group_ref(side.opposite());
+        let peer = pair_state.group_ref(side.opposite());
         let rule = PairRule { side, ports, peer };
-        let Some(owned) = standing.serving.get(&side) else {
+        let Some(owned) = pair_state.serving.get(&side) else {
             if makes {
                 let name = GroupName { service: store.service, side, number: number? };
                 work.create.insert(side, GroupSpec { name, tags });
-                work.authorize.push((standing.group_ref(side), rule));
+                work.authorize.push((pair_state.group_ref(side), rule));
             }
             continue;
         };
-        let wanted = standing.wanted(side);
-        let actual = &view.group(owned.group.id())?.rules;
+        let wanted = pair_state.wanted(side);
+        let actual = &index.group(owned.group.id())?.rules;
         let lacks = !wanted.as_ref().is_some_and(|wanted| actual.contains(wanted));
-        if lacks && (used == Use::Needed || (used == Use::Worn && missing.is_empty())) {
-            work.authorize.push((standing.group_ref(side), rule));
+        if lacks && (used == Use::Needed || (used == Use::Attached && missing.is_empty())) {
+            work.authorize.push((pair_state.group_ref(side), rule));
         }
         let extra = actual.iter().filter(|rule| Some(*rule) != wanted.as_ref());
         work.revoke.extend(extra.map(|rule| (owned.group.clone(), rule.clone())));

@@ -147,12 +147,12 @@ impl Plan {
         for group in change.attached() {
             about.say(Effect::Add, format!("attach {} to {store}", self.call(group)));
         }
-        for (group, ground) in &change.detach {
-            about.say(Effect::Remove, format!("detach {group} from {store}: {ground}"));
+        for (group, reason) in &change.detach {
+            about.say(Effect::Remove, format!("detach {group} from {store}: {reason}"));
         }
-        if let Some(CidrChange::Detach { groups, ground }) = &change.cidr {
+        if let Some(CidrChange::Detach { groups, reason }) = &change.cidr {
             for group in groups {
-                about.say(Effect::Remove, format!("detach {group} from {store}: {ground}"));
+                about.say(Effect::Remove, format!("detach {group} from {store}: {reason}"));
             }
         }
         about.actions
@@ -168,7 +168,7 @@ impl Plan {
         });
         let detach = change.detach.iter().map(|(group, detachment)| {
             let store = detachment.arn.as_ref().map_or_else(|| detachment.store.to_string(), StoreArn::short);
-            let text = format!("detach {group} from {interface} of {instance}: {} ({store})", detachment.ground);
+            let text = format!("detach {group} from {interface} of {instance}: {} ({store})", detachment.reason);
             Action { store: detachment.arn.clone(), effect: Effect::Remove, text }
         });
         attach.chain(detach).collect()
@@ -192,7 +192,7 @@ fn teardown_actions(id: &StoreId, teardown: &Teardown) -> Vec<Action> {
         about.say(Effect::Remove, format!("revoke in {group}: {rule}"));
     }
     for group in &teardown.delete {
-        about.say(Effect::Remove, format!("delete {group} of {store}: {}", teardown.because));
+        about.say(Effect::Remove, format!("delete {group} of {store}: {}", teardown.reason));
     }
     about.actions
 }
@@ -218,10 +218,10 @@ impl fmt::Display for Verdict {
             Self::Connecting => out.write_str("is being connected"),
             Self::Waiting(reason) => write!(out, "waits: {reason} ({})", reason.code()),
             Self::Refused(reason) => write!(out, "not connected: {reason} ({})", reason.code()),
-            Self::Disconnecting(ground) => {
-                write!(out, "is being disconnected: {ground}; what is open already stays open until it is closed")
+            Self::Disconnecting(reason) => {
+                write!(out, "is being disconnected: {reason}; what is open already stays open until it is closed")
             }
-            Self::HeldBack(ground) => write!(out, "stays connected for now: {ground} (disconnects-held-back)"),
+            Self::HeldBack(reason) => write!(out, "stays connected for now: {reason} (disconnects-held-back)"),
         }
     }
 }

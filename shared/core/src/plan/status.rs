@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{Decision, Plan, Verdict, view::View};
+use super::{Decision, Plan, Verdict, index::Index};
 use crate::{
     finding::{Reason, Subject},
     id::{InstanceId, StoreArn},
-    tag::{ConnectTag, Wishes},
+    tag::{ConnectTag, TagSettings},
 };
 
 /// What carries a status tag.
@@ -40,8 +40,8 @@ const MOST_NAMED: usize = 8;
 
 /// The status tags of everything that the scope names: of the rest, only a part was seen. What they say
 /// is what is decided once the plan has been carried out.
-pub(super) fn changes(plan: &Plan, then: &Plan, view: &View<'_>) -> Vec<StatusChange> {
-    let seen = view.seen;
+pub(super) fn changes(plan: &Plan, then: &Plan, index: &Index<'_>) -> Vec<StatusChange> {
+    let seen = index.seen;
     let mut awaited_by_instances = BTreeMap::<_, BTreeSet<_>>::new();
     let mut awaited_by_stores = BTreeMap::<_, BTreeSet<_>>::new();
     for decision in &plan.decisions {
@@ -57,42 +57,42 @@ pub(super) fn changes(plan: &Plan, then: &Plan, view: &View<'_>) -> Vec<StatusCh
         of_instances.entry(&decision.instance).or_default().push(decision);
         of_stores.entry(&decision.store).or_default().push(decision);
     }
-    let mut said = BTreeMap::<_, Vec<_>>::new();
+    let mut reasons = BTreeMap::<_, Vec<_>>::new();
     for finding in &then.findings {
-        said.entry(&finding.subject).or_default().push(&finding.reason);
+        reasons.entry(&finding.subject).or_default().push(&finding.reason);
     }
-    let unmatched = |subject: &Subject| unmatched(said.get(subject).into_iter().flatten().copied());
-    let instances = view.instances().filter(|instance| instance.interface.is_some());
+    let unmatched = |subject: &Subject| unmatched(reasons.get(subject).into_iter().flatten().copied());
+    let instances = index.instances().filter(|instance| instance.interface.is_some());
     let instances = instances.filter(|instance| seen.scope.has_instance(&instance.id)).filter_map(|instance| {
         let decisions = of_instances.remove(&instance.id).unwrap_or_default();
         let unmatched = unmatched(&Subject::Instance(instance.id.clone()));
         let words = words(&decisions, unmatched, |decision| decision.store.name().to_owned());
         let awaits = awaited_by_instances.remove(&instance.id).unwrap_or_default();
-        let wanted = wanted(view, &instance.wishes, &decisions, &words);
-        change(StatusOf::Instance(instance.id.clone()), &instance.wishes, wanted, awaits)
+        let wanted = wanted(index, &instance.settings, &decisions, &words);
+        change(StatusOf::Instance(instance.id.clone()), &instance.settings, wanted, awaits)
     });
-    let stores = view.stores_here().map(|(_, store)| store).filter(|store| store.service.row().takes_status_tag);
+    let stores = index.stores_here().map(|(_, store)| store).filter(|store| store.service.row().takes_status_tag);
     let stores = stores.filter(|store| seen.scope.has_store(&store.arn)).filter_map(|store| {
         let decisions = of_stores.remove(&store.arn).unwrap_or_default();
         let unmatched = unmatched(&Subject::Store(store.arn.clone()));
         let words = words(&decisions, unmatched, |decision| decision.instance.to_string());
         let awaits = awaited_by_stores.remove(&store.arn).unwrap_or_default();
-        let wanted = wanted(view, &store.wishes, &decisions, &words);
-        change(StatusOf::Store(store.arn.clone()), &store.wishes, wanted, awaits)
+        let wanted = wanted(index, &store.settings, &decisions, &words);
+        change(StatusOf::Store(store.arn.clone()), &store.settings, wanted, awaits)
     });
     instances.chain(stores).collect()
 }
 
-/// A stable code, and what it is said of. What is connected comes first.
+/// A stable code, and what it is reasons of. What is connected comes first.
 type Words = BTreeMap<(bool, &'static str), BTreeSet<String>>;
 
 /// What the tag is to say; none when there is to be none.
-fn wanted(view: &View<'_>, wishes: &Wishes, decisions: &[&Decision], words: &Words) -> Option<String> {
-    if view.seen.is_uninstalling() {
+fn wanted(index: &Index<'_>, settings: &TagSettings, decisions: &[&Decision], words: &Words) -> Option<String> {
+    if index.seen.is_uninstalling() {
         return None;
     }
     let stands = decisions.iter().any(|decision| matches!(decision.verdict, Verdict::HeldBack(_)));
-    match &wishes.connect {
+    match &settings.connect {
         ConnectTag::Absent if !stands => None,
         ConnectTag::Invalid(problem) => Some(Reason::InvalidTag { problem: problem.clone() }.code().to_owned()),
         ConnectTag::Absent | ConnectTag::Names(_) => Some(text(words)),
@@ -101,15 +101,15 @@ fn wanted(view: &View<'_>, wishes: &Wishes, decisions: &[&Decision], words: &Wor
 
 fn change(
     of: StatusOf,
-    wishes: &Wishes,
+    settings: &TagSettings,
     text: Option<String>,
     awaits: BTreeSet<(InstanceId, StoreArn)>,
 ) -> Option<StatusChange> {
-    (text != wishes.status).then_some(StatusChange { of, text, awaits })
+    (text != settings.status).then_some(StatusChange { of, text, awaits })
 }
 
 /// What the findings say of names that nothing in the VPC shares.
-fn unmatched<'said>(reasons: impl Iterator<Item = &'said Reason>) -> Words {
+fn unmatched<'reasons>(reasons: impl Iterator<Item = &'reasons Reason>) -> Words {
     let mut words = Words::new();
     for reason in reasons {
         let names: BTreeSet<String> = if let Reason::NoMatch { names } = reason {

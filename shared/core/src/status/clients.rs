@@ -3,18 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    CONNECTING, Client, ConnectionStatus, DISCONNECTING, Maker, SideGroup, State, joined::covers, known::Known,
-};
+use super::{CONNECTING, Client, ConnectionStatus, DISCONNECTING, Maker, SideGroup, State, known::Known, link::covers};
 use crate::{
     cidr::CidrPeer,
     finding::{Reason, Subject},
     group::SecurityGroup,
     id::VpcId,
-    memory::Target,
     model::DataStore,
     plan::{CidrChange, GroupRef, Plan},
     rule::{Direction, Rule, Traffic},
+    state::Target,
     tag::ConnectTag,
 };
 
@@ -29,7 +27,7 @@ pub(super) fn rows(known: &Known<'_>) -> Vec<ConnectionStatus> {
         for (owned, group) in known.cidr_groups(store) {
             for rule in group.rules(Direction::Inbound) {
                 let Some(peer) = CidrPeer::of(&rule.peer) else { continue };
-                let row = standing(known, vpc, store, group, rule, &peer);
+                let row = pair_state(known, vpc, store, group, rule, &peer);
                 let row = ConnectionStatus {
                     since: known.attached_since(vpc, Target::Store(store.id.clone()), owned.group.id()),
                     ..row
@@ -75,7 +73,7 @@ fn blank(vpc: &VpcId, store: &DataStore, peer: &CidrPeer) -> ConnectionStatus {
 }
 
 /// A client that a rule lets in.
-fn standing(
+fn pair_state(
     known: &Known<'_>,
     vpc: &VpcId,
     store: &DataStore,
@@ -88,8 +86,8 @@ fn standing(
     let state = if exact { State::Connected } else { State::Drifted };
     let plan = known.plan(vpc).map(|(_, plan)| plan);
     let leaves = plan.and_then(|plan| match &plan.stores.get(&store.id)?.cidr {
-        Some(CidrChange::Detach { groups, ground }) if groups.iter().any(|gone| *gone.id() == group.id) => {
-            Some(ground.to_string())
+        Some(CidrChange::Detach { groups, reason }) if groups.iter().any(|gone| *gone.id() == group.id) => {
+            Some(reason.to_string())
         }
         Some(CidrChange::Detach { .. } | CidrChange::Attach(_)) | None => None,
     });
@@ -97,7 +95,7 @@ fn standing(
         .and_then(|plan| plan.cidrs.get(&store.id))
         .is_some_and(|work| work.revoke.iter().any(|(of, gone)| *of.id() == group.id && gone == rule));
     let (code, reason) = match leaves {
-        Some(ground) => (Some(DISCONNECTING), Some(ground)),
+        Some(reason) => (Some(DISCONNECTING), Some(reason)),
         None if exact && goes => {
             let reason = "the data store's tag does not name it any more".to_owned();
             (Some(DISCONNECTING), Some(reason))
@@ -120,7 +118,7 @@ fn standing(
 
 /// What a data store's tag asks for and is not there: on its way, or refused.
 fn wanted(plan: &Plan, store: &DataStore) -> Vec<(CidrPeer, State, &'static str, String)> {
-    let asks = matches!(store.wishes.connect, ConnectTag::Names(_)) && !store.wishes.blocked;
+    let asks = matches!(store.settings.connect, ConnectTag::Names(_)) && !store.settings.blocked;
     if !asks {
         return Vec::new();
     }
@@ -143,7 +141,7 @@ fn wanted(plan: &Plan, store: &DataStore) -> Vec<(CidrPeer, State, &'static str,
         let state = if reason.passes() { State::Waiting } else { State::Refused };
         Some((state, reason.code(), reason.to_string()))
     };
-    let peers = store.wishes.allow_cidr.peers();
+    let peers = store.settings.allow_cidr.peers();
     peers.filter_map(|peer| state(peer).map(|(state, code, reason)| (peer.clone(), state, code, reason))).collect()
 }
 

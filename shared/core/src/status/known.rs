@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{SideGroup, joined};
+use super::{SideGroup, link};
 use crate::{
     finding::{Finding, Reason},
     group::{CidrGroupName, Owned, Ownership, SecurityGroup},
     id::{InstanceId, SecurityGroupId, StoreArn, StoreId, StoreKind, VpcId},
-    memory::Target,
     model::{DataStore, Instance},
     observation::Observation,
     plan::Plan,
     service::{Service, Side},
+    state::Target,
     status::Survey,
 };
 
@@ -24,8 +24,8 @@ pub(super) struct Known<'known> {
     groups: BTreeMap<&'known SecurityGroupId, &'known SecurityGroup>,
     ownership: BTreeMap<&'known SecurityGroupId, Ownership>,
     instances: BTreeMap<&'known InstanceId, &'known Instance>,
-    /// The instances that wear a group on their primary interface.
-    wearing: BTreeMap<&'known SecurityGroupId, Vec<&'known Instance>>,
+    /// The instances that have a group on their primary interface.
+    with_group: BTreeMap<&'known SecurityGroupId, Vec<&'known Instance>>,
     planned: BTreeMap<&'known VpcId, (&'known Observation, &'known Plan)>,
 }
 
@@ -38,10 +38,10 @@ impl<'known> Known<'known> {
         let groups: BTreeMap<_, _> = groups.map(|group| (&group.id, group)).collect();
         let instances = survey.instances.found.iter().chain(observed().flat_map(|seen| &seen.instances.found));
         let instances: BTreeMap<_, _> = instances.map(|instance| (&instance.id, instance)).collect();
-        let mut wearing = BTreeMap::<_, Vec<_>>::new();
+        let mut with_group = BTreeMap::<_, Vec<_>>::new();
         for instance in instances.values().copied() {
             for group in instance.interface.iter().flat_map(|interface| &interface.groups) {
-                wearing.entry(group).or_default().push(instance);
+                with_group.entry(group).or_default().push(instance);
             }
         }
         Self {
@@ -51,7 +51,7 @@ impl<'known> Known<'known> {
             stores,
             groups,
             instances,
-            wearing,
+            with_group,
         }
     }
 
@@ -91,12 +91,12 @@ impl<'known> Known<'known> {
         SideGroup { id: id.clone(), name }
     }
 
-    /// The instances that wear a group which some group on a data store lets in, each once.
+    /// The instances that have a group which some group on a data store lets in, each once.
     pub(super) fn let_in(&self, store: &DataStore) -> impl Iterator<Item = &'known Instance> {
-        let on_store = store.groups.keys().filter(|group| store.wears(group));
-        let named = on_store.filter_map(|group| self.group(group)).flat_map(joined::let_in);
-        let wearing = named.filter_map(|group| self.wearing.get(group)).flatten();
-        let instances: BTreeMap<&InstanceId, &Instance> = wearing.map(|instance| (&instance.id, *instance)).collect();
+        let on_store = store.groups.keys().filter(|group| store.has_group(group));
+        let named = on_store.filter_map(|group| self.group(group)).flat_map(link::let_in);
+        let with = named.filter_map(|group| self.with_group.get(group)).flatten();
+        let instances: BTreeMap<&InstanceId, &Instance> = with.map(|instance| (&instance.id, *instance)).collect();
         instances.into_values()
     }
 
@@ -107,25 +107,26 @@ impl<'known> Known<'known> {
         }
     }
 
-    /// Every instance with an instance side of tagwire's that it wears.
-    pub(super) fn worn_instance_sides(&self) -> impl Iterator<Item = (&'known Instance, &Owned)> {
+    /// Every instance with an instance side of tagwire's that it has.
+    pub(super) fn attached_instance_sides(&self) -> impl Iterator<Item = (&'known Instance, &Owned)> {
         let instances = self.instances.values().copied();
-        let worn = instances.flat_map(|instance| {
+        let attached = instances.flat_map(|instance| {
             instance.interface.iter().flat_map(|interface| &interface.groups).map(move |group| (instance, group))
         });
-        worn.filter_map(|(instance, group)| Some((instance, self.owned(group)?)))
+        attached
+            .filter_map(|(instance, group)| Some((instance, self.owned(group)?)))
             .filter(|(_, owned)| owned.name.side == Side::Instance)
     }
 
     /// The store side of tagwire's that is on a data store.
     pub(super) fn store_side(&self, store: &DataStore) -> Option<&'known SecurityGroup> {
-        let worn = store.groups.keys().filter(|group| store.wears(group));
-        let own = worn.filter_map(|group| self.owned(group));
+        let attached = store.groups.keys().filter(|group| store.has_group(group));
+        let own = attached.filter_map(|group| self.owned(group));
         let mut own = own.filter(|owned| owned.store == store.id && owned.name.side == Side::Store);
         own.next().and_then(|owned| self.group(owned.group.id()))
     }
 
-    /// The instance side of a data store that an instance wears.
+    /// The instance side of a data store that an instance has.
     pub(super) fn instance_side(
         &self,
         instance: &Instance,
@@ -137,8 +138,8 @@ impl<'known> Known<'known> {
     }
 
     fn instance_side_of(&self, instance: &Instance, store: Option<&DataStore>, arn: &StoreArn) -> Option<&Owned> {
-        let worn = instance.interface.iter().flat_map(|interface| &interface.groups);
-        let sides = worn.filter_map(|group| self.owned(group)).filter(|owned| owned.name.side == Side::Instance);
+        let attached = instance.interface.iter().flat_map(|interface| &interface.groups);
+        let sides = attached.filter_map(|group| self.owned(group)).filter(|owned| owned.name.side == Side::Instance);
         // Of a data store that is gone, the tag of its groups is all there is.
         let mut own = sides.filter(|owned| match store {
             Some(store) => owned.store == store.id,
@@ -153,14 +154,14 @@ impl<'known> Known<'known> {
         store.map(|store| store.service).or_else(of_group).unwrap_or_else(|| match arn.kind() {
             StoreKind::DbCluster | StoreKind::DbInstance => Service::Rds,
             StoreKind::ReplicationGroup | StoreKind::CacheCluster | StoreKind::ServerlessCache => Service::ElastiCache,
-            StoreKind::Warehouse => Service::Redshift,
+            StoreKind::RedshiftCluster => Service::Redshift,
         })
     }
 
     /// Since when tagwire has had a group in a list; none when that is not remembered.
     pub(super) fn attached_since(&self, vpc: &VpcId, target: Target, group: &SecurityGroupId) -> Option<Timestamp> {
-        let memory = self.plan(vpc)?.0.memory.known()?;
-        memory.attached.get(&(target, group.clone())).map(|attached| attached.since)
+        let state = self.plan(vpc)?.0.state.as_ref().ok()?;
+        state.attached.get(&(target, group.clone())).map(|attached| attached.since)
     }
 
     /// The groups of tagwire's for the CIDR clients of a data store that are on it.
@@ -169,6 +170,6 @@ impl<'known> Known<'known> {
             Ownership::OwnedCidr(owned) if owned.store == store.id => Some((owned, self.group(id)?)),
             Ownership::OwnedCidr(_) | Ownership::Owned(_) | Ownership::Foreign | Ownership::Forged(_) => None,
         });
-        all.filter(|(owned, _)| store.wears(owned.group.id())).collect()
+        all.filter(|(owned, _)| store.has_group(owned.group.id())).collect()
     }
 }

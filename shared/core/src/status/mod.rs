@@ -9,8 +9,8 @@
 //! they are no connections.
 
 mod clients;
-mod joined;
 mod known;
+mod link;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,20 +21,20 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use self::{
-    joined::{How, Joined},
     known::Known,
+    link::{Link, LinkState},
 };
 use crate::{
     cidr::CidrPeer,
     finding::{Finding, Reason, Subject},
     group::{Owned, SecurityGroup},
     id::{InstanceId, SecurityGroupId, StoreArn, VpcId, ZoneName},
-    memory::Target,
     model::{DataStore, Form, Instance},
     observation::{Gap, Observation, Reading},
-    plan::{Decision, Ground, GroupRef, Plan, Verdict, Via},
+    plan::{Decision, DetachReason, GroupRef, Plan, Verdict, Via},
     rule::PortRange,
     service::{Service, Side},
+    state::Target,
     tag::ConnectionName,
 };
 
@@ -54,7 +54,7 @@ pub struct Survey {
     pub stores: Reading<DataStore>,
     /// Every security group.
     pub groups: Reading<SecurityGroup>,
-    /// The instances that wear a group which could lead to a data store, or that are opted in.
+    /// The instances that have a group which could lead to a data store, or that are opted in.
     pub instances: Reading<Instance>,
 }
 
@@ -66,15 +66,15 @@ impl Survey {
 
     /// The groups by which an instance can be let in to a data store or belongs to a pair: those that
     /// rules of stores' groups name, and those that are named as instance sides are. A default group
-    /// leads nowhere, as everybody may wear it.
+    /// leads nowhere, as everybody may have it.
     #[must_use]
     pub fn leading_groups(&self) -> BTreeSet<SecurityGroupId> {
         let groups: BTreeMap<&SecurityGroupId, &SecurityGroup> =
             self.groups.found.iter().map(|group| (&group.id, group)).collect();
         let on_stores = self.stores.found.iter().flat_map(|store| store.groups.keys());
-        let named = on_stores.filter_map(|id| groups.get(id).copied()).flat_map(joined::let_in);
-        let sides = self.groups.found.iter().filter(|group| joined::is_instance_side(group)).map(|group| &group.id);
-        let is_default = |id: &&SecurityGroupId| groups.get(*id).is_some_and(|group| joined::is_default(group));
+        let named = on_stores.filter_map(|id| groups.get(id).copied()).flat_map(link::let_in);
+        let sides = self.groups.found.iter().filter(|group| link::is_instance_side(group)).map(|group| &group.id);
+        let is_default = |id: &&SecurityGroupId| groups.get(*id).is_some_and(|group| link::is_default(group));
         named.chain(sides).filter(|id| !is_default(id)).cloned().collect()
     }
 }
@@ -238,13 +238,13 @@ pub fn connections(survey: &Survey, planned: &[(&Observation, &Plan)]) -> Vec<Co
         for instance in known.let_in(store) {
             let key = (vpc.clone(), store.arn.clone(), Client::Instance(instance.id.clone()), Former::No);
             if !rows.contains_key(&key)
-                && let Some(joined) = joined::find(&known, store, instance)
+                && let Some(joined) = link::find(&known, store, instance)
             {
                 rows.insert(key, found(&known, vpc, store, instance, &joined));
             }
         }
     }
-    for (key, row) in halves(&known) {
+    for (key, row) in half_attached(&known) {
         rows.entry(key).or_insert(row);
     }
     let cidr = clients::rows(&known);
@@ -262,7 +262,7 @@ fn decisions<'known>(
     let mut decisions = BTreeMap::new();
     for (seen, plan) in planned.iter().copied() {
         for decision in &plan.decisions {
-            let is_gone = decision.verdict == Verdict::Disconnecting(Ground::StoreGone);
+            let is_gone = decision.verdict == Verdict::Disconnecting(DetachReason::StoreGone);
             let former = if is_gone && known.store(&decision.store).is_some() { Former::Yes } else { Former::No };
             let key = (seen.vpc.clone(), decision.store.clone(), Client::Instance(decision.instance.clone()), former);
             decisions.entry(key).or_insert((seen, plan, decision));
@@ -285,20 +285,18 @@ fn decided(
         Verdict::Connected(via) => {
             let groups = known.group(&via.store_side).zip(known.group(&via.instance_side));
             groups.zip(store).map(|((store_side, instance_side), store)| {
-                Joined::through(store, store_side, instance_side, plan_mends(plan, store, via))
+                Link::through(store, store_side, instance_side, plan_fixes(plan, store, via))
             })
         }
         Verdict::Connecting
         | Verdict::Waiting(_)
         | Verdict::Refused(_)
         | Verdict::Disconnecting(_)
-        | Verdict::HeldBack(_) => {
-            store.zip(instance).and_then(|(store, instance)| joined::find(known, store, instance))
-        }
+        | Verdict::HeldBack(_) => store.zip(instance).and_then(|(store, instance)| link::find(known, store, instance)),
     };
-    let mut row = Blank { known, vpc: &seen.vpc, arn: &decision.store, store, instance }
+    let mut row = RowBuilder { known, vpc: &seen.vpc, arn: &decision.store, store, instance }
         .row(Client::Instance(decision.instance.clone()), joined.as_ref());
-    (row.state, row.code, row.reason) = judged(&decision.verdict, joined.as_ref().map(|joined| &joined.how));
+    (row.state, row.code, row.reason) = state_of(&decision.verdict, joined.as_ref().map(|joined| &joined.how));
     if matches!(row.state, State::Connected | State::Drifted) && row.made_by.is_none() {
         row.made_by = Some(Maker::Tagwire);
     }
@@ -307,14 +305,14 @@ fn decided(
 
 /// What a verdict comes to over what stands already. What stands is called so whatever was decided: an
 /// instance that is refused a connection and has another one is let in all the same.
-fn judged(verdict: &Verdict, how: Option<&How>) -> (State, Option<&'static str>, Option<String>) {
+fn state_of(verdict: &Verdict, how: Option<&LinkState>) -> (State, Option<&'static str>, Option<String>) {
     let (modified, stands) = match how {
         None => (None, None),
-        Some(How::Usable | How::ByHand) => (None, Some(State::Connected)),
-        Some(How::Modified(what)) => (Some(what.clone()), Some(State::Drifted)),
+        Some(LinkState::Usable | LinkState::ByHand) => (None, Some(State::Connected)),
+        Some(LinkState::Modified(what)) => (Some(what.clone()), Some(State::Drifted)),
     };
     // The planner counts no whole pair here, so one that seems to be is not to be relied on.
-    let on_the_way = |state| if how == Some(&How::Usable) { State::Drifted } else { stands.unwrap_or(state) };
+    let on_the_way = |state| if how == Some(&LinkState::Usable) { State::Drifted } else { stands.unwrap_or(state) };
     match verdict {
         Verdict::Connected(_) => (stands.unwrap_or(State::Connected), modified.is_some().then_some(MODIFIED), modified),
         Verdict::Connecting => {
@@ -324,15 +322,15 @@ fn judged(verdict: &Verdict, how: Option<&How>) -> (State, Option<&'static str>,
         }
         Verdict::Waiting(reason) => (on_the_way(State::Waiting), Some(reason.code()), Some(reason.to_string())),
         Verdict::Refused(reason) => (on_the_way(State::Refused), Some(reason.code()), Some(reason.to_string())),
-        Verdict::Disconnecting(ground) => {
-            (stands.unwrap_or(State::Drifted), Some(DISCONNECTING), Some(ground.to_string()))
+        Verdict::Disconnecting(reason) => {
+            (stands.unwrap_or(State::Drifted), Some(DISCONNECTING), Some(reason.to_string()))
         }
-        Verdict::HeldBack(ground) => (stands.unwrap_or(State::Drifted), Some(HELD_BACK), Some(ground.to_string())),
+        Verdict::HeldBack(reason) => (stands.unwrap_or(State::Drifted), Some(HELD_BACK), Some(reason.to_string())),
     }
 }
 
 /// Whether the plan changes rules of the pair in use.
-fn plan_mends(plan: &Plan, store: &DataStore, via: &Via) -> bool {
+fn plan_fixes(plan: &Plan, store: &DataStore, via: &Via) -> bool {
     let in_use = |group: &SecurityGroupId| *group == via.store_side || *group == via.instance_side;
     plan.pairs.get(&store.id).is_some_and(|work| {
         let revokes = work.revoke.iter().any(|(group, _)| in_use(group.id()));
@@ -347,27 +345,27 @@ fn found(
     vpc: &VpcId,
     store: &DataStore,
     instance: &Instance,
-    joined: &Joined<'_>,
+    joined: &Link<'_>,
 ) -> ConnectionStatus {
-    let blank = Blank { known, vpc, arn: &store.arn, store: Some(store), instance: Some(instance) };
+    let blank = RowBuilder { known, vpc, arn: &store.arn, store: Some(store), instance: Some(instance) };
     let row = blank.row(Client::Instance(instance.id.clone()), Some(joined));
     match &joined.how {
-        How::Usable | How::ByHand => row,
-        How::Modified(what) => {
+        LinkState::Usable | LinkState::ByHand => row,
+        LinkState::Modified(what) => {
             ConnectionStatus { state: State::Drifted, code: Some(MODIFIED), reason: Some(what.clone()), ..row }
         }
     }
 }
 
-/// The instances that wear an instance side of tagwire's and reach nothing by it.
-fn halves(known: &Known<'_>) -> Vec<(Key, ConnectionStatus)> {
+/// The instances that have an instance side of tagwire's and reach nothing by it.
+fn half_attached(known: &Known<'_>) -> Vec<(Key, ConnectionStatus)> {
     let mut rows = Vec::new();
-    for (instance, owned) in known.worn_instance_sides() {
+    for (instance, owned) in known.attached_instance_sides() {
         let Some(interface) = &instance.interface else { continue };
         let store = known.store_by_id(&owned.store);
         let Some(arn) = store.map(|store| &store.arn).or(owned.arn.as_ref()) else { continue };
         let former = if store.is_none() && known.store(arn).is_some() { Former::Yes } else { Former::No };
-        let blank = Blank { known, vpc: &interface.vpc, arn, store, instance: Some(instance) };
+        let blank = RowBuilder { known, vpc: &interface.vpc, arn, store, instance: Some(instance) };
         let mut row = blank.row(Client::Instance(instance.id.clone()), None);
         row.instance_side = Some(known.side_group(owned.group.id()));
         row.made_by = Some(Maker::Tagwire);
@@ -399,14 +397,15 @@ fn explains(finding: &Finding, owned: &Owned, arn: &StoreArn) -> bool {
 fn half(known: &Known<'_>, store: Option<&DataStore>, owned: &Owned) -> String {
     let store_side = store.and_then(|store| known.store_side(store));
     match (store_side, known.group(owned.group.id()), store) {
-        (Some(store_side), Some(instance_side), Some(store)) => joined::differences(store, store_side, instance_side)
-            .unwrap_or_else(|| "it lets nothing through".to_owned()),
-        _ => format!("the instance wears {}, and its other side is not on the data store", owned.group),
+        (Some(store_side), Some(instance_side), Some(store)) => {
+            link::differences(store, store_side, instance_side).unwrap_or_else(|| "it lets nothing through".to_owned())
+        }
+        _ => format!("the instance has {}, and its other side is not on the data store", owned.group),
     }
 }
 
 /// What is known of an instance and a data store, before anything is said of their connection.
-struct Blank<'row, 'known> {
+struct RowBuilder<'row, 'known> {
     known: &'row Known<'known>,
     vpc: &'row VpcId,
     arn: &'row StoreArn,
@@ -414,8 +413,8 @@ struct Blank<'row, 'known> {
     instance: Option<&'row Instance>,
 }
 
-impl Blank<'_, '_> {
-    fn row(&self, client: Client, joined: Option<&Joined<'_>>) -> ConnectionStatus {
+impl RowBuilder<'_, '_> {
+    fn row(&self, client: Client, joined: Option<&Link<'_>>) -> ConnectionStatus {
         let Self { known, vpc, arn, store, instance } = *self;
         let half = |of: Side| match of {
             Side::Store => store.and_then(|store| known.store_side(store)),
@@ -429,7 +428,7 @@ impl Blank<'_, '_> {
         let cross_az =
             !store_zones.is_empty() && instance_zone.as_ref().is_some_and(|zone| !store_zones.contains(zone));
         let shared =
-            |store: &DataStore, instance: &Instance| store.wishes.connect.shared_with(&instance.wishes.connect);
+            |store: &DataStore, instance: &Instance| store.settings.connect.shared_with(&instance.settings.connect);
         let since = store.zip(instance).zip(joined).and_then(|((store, instance), joined)| {
             let interface = Target::Interface(instance.interface.as_ref()?.id.clone());
             let store_since = known.attached_since(vpc, Target::Store(store.id.clone()), &joined.store_side.id)?;
@@ -448,7 +447,7 @@ impl Blank<'_, '_> {
             names: store.zip(instance).map(|(store, instance)| shared(store, instance)).unwrap_or_default(),
             store_side: store_side.map(|id| known.side_group(id)),
             instance_side: instance_side.map(|id| known.side_group(id)),
-            made_by: joined.map(Joined::maker),
+            made_by: joined.map(Link::maker),
             since,
             state: State::Connected,
             code: None,

@@ -7,13 +7,13 @@ use tagwire_core::{
     check::check,
     expected::expected,
     group::Ownership,
-    memory::{Memory, Recall},
     model::{DataStore, Form, Instance},
     observation::{Observation, Scope},
     plan::plan,
     rule::Peer,
     service::{Readiness, Side},
-    tag::{ConnectTag, Wishes},
+    state::VpcState,
+    tag::{ConnectTag, TagSettings},
 };
 use tagwire_world::{Unread, World, reaches, shuffled, worlds};
 
@@ -38,49 +38,50 @@ pub(crate) fn everyone(seen: &Observation) -> Vec<(&Instance, &DataStore)> {
 }
 
 pub(crate) fn is_blocked(world: &World, instance: &Instance, store: &DataStore) -> bool {
-    let isolated = || world.policy.isolation_groups.iter().any(|group| instance.wears(group));
-    instance.wishes.blocked || store.wishes.blocked || isolated()
+    let isolated = || world.policy.isolation_groups.iter().any(|group| instance.has_group(group));
+    instance.settings.blocked || store.settings.blocked || isolated()
 }
 
 pub(crate) fn entitled(world: &World, instance: &Instance, store: &DataStore) -> bool {
-    let shares = !instance.wishes.connect.shared_with(&store.wishes.connect).is_empty();
+    let shares = !instance.settings.connect.shared_with(&store.settings.connect).is_empty();
     shares && !is_blocked(world, instance, store) && !world.seen.is_uninstalling()
 }
 
 /// Whether what stands between them is left alone whatever names they share.
 fn holds_still(world: &World, instance: &Instance, store: &DataStore) -> bool {
     let unreadable =
-        |wishes: &Wishes| matches!(wishes.connect, ConnectTag::Invalid(_)) && !world.seen.is_uninstalling();
-    let still = [&instance.wishes, &store.wishes].into_iter().any(|wishes| wishes.held || unreadable(wishes));
+        |settings: &TagSettings| matches!(settings.connect, ConnectTag::Invalid(_)) && !world.seen.is_uninstalling();
+    let still = [&instance.settings, &store.settings].into_iter().any(|settings| settings.held || unreadable(settings));
     still && !is_blocked(world, instance, store)
 }
 
 /// The same world, with everything read.
 pub(crate) fn fully_read(mut world: World) -> World {
     let seen = &mut world.seen;
-    for gaps in [&mut seen.instances.gaps, &mut seen.stores.gaps, &mut seen.groups.gaps, &mut seen.wearing.by.gaps] {
+    for gaps in [&mut seen.instances.gaps, &mut seen.stores.gaps, &mut seen.groups.gaps, &mut seen.attachments.by.gaps]
+    {
         gaps.clear();
     }
     seen.launch_templates.get_or_insert_default().gaps.clear();
     seen.prefix_lists.gaps.clear();
-    if let Recall::Unknown(_) = seen.memory {
-        seen.memory = Recall::Known(Memory::default());
+    if seen.state.is_err() {
+        seen.state = Ok(VpcState::default());
     }
     world
 }
 
 /// The same world, with nothing that was taken off too often.
 pub(crate) fn uncontested(mut world: World) -> World {
-    if let Recall::Known(memory) = &mut world.seen.memory {
-        memory.attached.clear();
+    if let Ok(state) = &mut world.seen.state {
+        state.attached.clear();
     }
     world
 }
 
 pub(crate) fn eligible(seen: &Observation, instance: &Instance, store: &DataStore) -> bool {
     instance.interface.is_some()
-        && !instance.wishes.held
-        && !store.wishes.held
+        && !instance.settings.held
+        && !store.settings.held
         && store.vpc.as_ref() == Some(&seen.vpc)
         && store.form == Form::Plain
         && store.readiness() == Readiness::Ready
@@ -98,9 +99,9 @@ fn has_one_pair(seen: &Observation, store: &DataStore) -> bool {
     Side::BOTH.iter().all(|side| sides.iter().filter(|other| *other == side).count() < 2)
 }
 
-fn wears_side_of(seen: &Observation, instance: &Instance, store: &DataStore) -> bool {
+fn has_side_of(seen: &Observation, instance: &Instance, store: &DataStore) -> bool {
     seen.groups.found.iter().any(|group| match group.ownership() {
-        Ownership::Owned(owned) => owned.store == store.id && instance.wears(&group.id),
+        Ownership::Owned(owned) => owned.store == store.id && instance.has_group(&group.id),
         Ownership::OwnedCidr(_) | Ownership::Foreign | Ownership::Forged(_) => false,
     })
 }
@@ -193,10 +194,10 @@ proptest! {
     fn nobody_reaches_a_store_who_did_not_and_shares_no_name_with_it(world in worlds()) {
         let (before, after) = (without_invitations(&world.seen), without_invitations(&after(&world)));
         for (instance, store) in everyone(&world.seen) {
-            // Who wears a store's instance side already gets back in when its rule is put back for
+            // Who has a store's instance side already gets back in when its rule is put back for
             // somebody else: one group serves all instances of a store.
             if !entitled(&world, instance, store)
-                && !wears_side_of(&world.seen, instance, store)
+                && !has_side_of(&world.seen, instance, store)
                 && reaches(&after, &instance.id, &store.arn, Unread::LetsOut)
             {
                 prop_assert!(

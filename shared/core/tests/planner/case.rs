@@ -48,16 +48,16 @@ impl Case {
 
     /// The plan's verdicts and findings are exactly these lines.
     #[track_caller]
-    pub(crate) fn says(self, text: &str) -> Self {
+    pub(crate) fn explains(self, text: &str) -> Self {
         assert_eq!(self.plan.explanations(), lines(text), "\nfor the world{:?}", self.world);
         self
     }
 
-    /// The codes of everything that is said, in the plan's order.
+    /// The codes of everything that is reported, in the plan's order.
     #[track_caller]
     pub(crate) fn codes(self, codes: &[&str]) -> Self {
-        let said: Vec<&str> = reasons(&self.plan).iter().map(|reason| reason.code()).collect();
-        assert_eq!(said, codes, "\nfor the world{:?}", self.world);
+        let codes_found: Vec<&str> = reasons(&self.plan).iter().map(|reason| reason.code()).collect();
+        assert_eq!(codes_found, codes, "\nfor the world{:?}", self.world);
         self
     }
 }

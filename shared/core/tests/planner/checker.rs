@@ -43,7 +43,7 @@ fn assert_refused(made_in: &str, spoil: fn(&mut Plan, &World), checked_in: &str,
 
 const NEW: &str = "instance i-1 connect=orders\ndb orders connect=orders";
 const THERE: &str = "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 arn=old";
-const WORN: &str = "instance i-1 connect=billing\ndb orders connect=orders\npair orders 1 worn-by=i-1";
+const WORN: &str = "instance i-1 connect=billing\ndb orders connect=orders\npair orders 1 attached-to=i-1";
 const CLIENTS: &str = "db orders connect=orders allow-cidr=203.0.113.0/24\nallow-cidr";
 const GONE: &str = "gone orders\npair orders 1";
 
@@ -71,7 +71,7 @@ violations! {
     creating_a_pair_without_having_seen_all_groups_is_refused:
         Violation::RestsOnGap { .. }, NEW, unspoilt, &format!("{NEW}\ngap groups");
     taking_away_what_is_asked_for_is_refused:
-        Violation::NoGround { .. }, WORN, unspoilt, &WORN.replace("connect=billing", "connect=orders");
+        Violation::ReasonDoesNotHold { .. }, WORN, unspoilt, &WORN.replace("connect=billing", "connect=orders");
     removing_more_than_the_window_lets_is_refused:
         Violation::BreaksWindow { .. }, WORN, unspoilt, &format!("{WORN}\nremoved 10 ago=1");
     letting_in_whom_the_installation_does_not_is_refused:
@@ -165,8 +165,8 @@ fn owned(world: &World) -> Vec<Owned> {
 }
 
 #[test]
-fn a_ground_has_to_hold_where_the_plan_is_carried_out() {
-    let pair = "pair orders 1 worn-by=i-1";
+fn a_reason_has_to_hold_where_the_plan_is_carried_out() {
+    let pair = "pair orders 1 attached-to=i-1";
     for (made_in, checked_in) in [
         ("instance i-1\ndb orders connect=a", "instance i-1 connect=a\ndb orders connect=a"),
         ("instance i-1\ndb orders connect=a", "instance i-1 connect=\"a,b\"\ndb orders connect=a"),
@@ -178,13 +178,13 @@ fn a_ground_has_to_hold_where_the_plan_is_carried_out() {
         ("instance i-1\ngone orders", "instance i-1 hold\ngone orders"),
         ("instance i-1\ngone orders", "instance i-1"),
         ("instance i-1\ngone orders", "instance i-1\ngone orders\ndb other groups=default,rds-ec2-1"),
-        ("instance i-1\ngone orders", "instance i-1\ngone orders\ninterface eni-9 wears=rds-ec2-1 of=x"),
-        ("instance i-1\ngone orders", "instance i-1\ngone orders\ngap wearers"),
+        ("instance i-1\ngone orders", "instance i-1\ngone orders\ninterface eni-9 groups=rds-ec2-1 of=x"),
+        ("instance i-1\ngone orders", "instance i-1\ngone orders\ngap attached_interfaces"),
         ("instance i-1\ngone orders", "instance i-1\ngone orders\ngap instances"),
     ] {
         let violations = refused(&format!("{made_in}\n{pair}\ntemplate rds-ec2-1"), &format!("{checked_in}\n{pair}"));
         assert!(
-            violations.iter().any(|violation| matches!(violation, Violation::NoGround { .. })),
+            violations.iter().any(|violation| matches!(violation, Violation::ReasonDoesNotHold { .. })),
             "{violations:?} in\n{checked_in}"
         );
     }
@@ -192,18 +192,24 @@ fn a_ground_has_to_hold_where_the_plan_is_carried_out() {
 
 #[test]
 fn a_store_side_stays_as_long_as_anybody_could_go_before_it() {
-    let opted_out = "instance i-1\ndb orders\npair orders 1 worn-by=i-1";
-    for more in ["instance i-2 wears=default,ec2-rds-1", "interface eni-9 wears=ec2-rds-1 of=x"] {
+    let opted_out = "instance i-1\ndb orders\npair orders 1 attached-to=i-1";
+    for more in ["instance i-2 groups=default,ec2-rds-1", "interface eni-9 groups=ec2-rds-1 of=x"] {
         let violations = refused(opted_out, &format!("{opted_out}\n{more}"));
-        assert!(violations.iter().any(|violation| matches!(violation, Violation::NoGround { .. })), "{violations:?}");
+        assert!(
+            violations.iter().any(|violation| matches!(violation, Violation::ReasonDoesNotHold { .. })),
+            "{violations:?}"
+        );
     }
-    for gap in ["wearers", "instances"] {
+    for gap in ["attached_interfaces", "instances"] {
         let violations = refused(opted_out, &format!("{opted_out}\ngap {gap}"));
         assert!(violations.iter().any(|violation| matches!(violation, Violation::RestsOnGap { .. })), "{violations:?}");
     }
     for store in ["db orders connect=a", "db orders hold", "db orders connect=\"a,b\""] {
         let violations = refused(opted_out, &opted_out.replace("db orders", store));
-        assert!(violations.iter().any(|violation| matches!(violation, Violation::NoGround { .. })), "{violations:?}");
+        assert!(
+            violations.iter().any(|violation| matches!(violation, Violation::ReasonDoesNotHold { .. })),
+            "{violations:?}"
+        );
     }
 }
 
@@ -223,7 +229,7 @@ fn taking_anything_away_outside_the_scope_is_refused() {
 
 #[test]
 fn leaving_a_list_empty_is_refused() {
-    let alone = |world: &str| world.replace("instance i-1", "instance i-1 wears=none");
+    let alone = |world: &str| world.replace("instance i-1", "instance i-1 groups=none");
     let violations = refused(WORN, &alone(WORN));
     assert!(matches!(violations.as_slice(), [Violation::BadList { .. }]), "{violations:?}");
     let blocked = "db orders block\npair orders 1\ntemplate ec2-rds-1";
@@ -233,8 +239,7 @@ fn leaving_a_list_empty_is_refused() {
 
 #[test]
 fn taking_a_group_off_that_is_not_the_store_s_is_refused() {
-    let two =
-        "instance i-1 connect=billing\ndb orders connect=orders\npair orders 1 worn-by=i-1\npair other 2 worn-by=i-1";
+    let two = "instance i-1 connect=billing\ndb orders connect=orders\npair orders 1 attached-to=i-1\npair other 2 attached-to=i-1";
     let violations = spoilt(two, two, |plan, world| {
         let other = owned(world).into_iter().find(|owned| owned.group.id().as_str() == "sg-ec2-rds-2").unwrap();
         for change in plan.interfaces.values_mut() {
@@ -254,23 +259,23 @@ fn removing_without_counting_is_refused() {
     assert!(matches!(uncounted.as_slice(), [Violation::BreaksWindow { counted: 0, removed: 1, .. }]), "{uncounted:?}");
     let overwritten = spoilt(WORN, WORN, |plan, _| plan.window.as_mut().unwrap().version += 1);
     assert!(matches!(overwritten.as_slice(), [Violation::BreaksWindow { .. }]), "{overwritten:?}");
-    let unknown = refused(WORN, &format!("{WORN}\ngap memory"));
+    let unknown = refused(WORN, &format!("{WORN}\ngap state"));
     assert!(matches!(unknown.as_slice(), [Violation::BreaksWindow { left: 0, .. }]), "{unknown:?}");
-    let cut = "instance i-1 wears=none\ndb orders\npair orders 1 worn-by=i-1";
+    let cut = "instance i-1 groups=none\ndb orders\npair orders 1 attached-to=i-1";
     let too_few = spoilt(cut, cut, |plan, _| plan.stores.values_mut().for_each(|change| change.cuts = 0));
-    assert!(matches!(too_few.as_slice(), [Violation::NoGround { .. }]), "{too_few:?}");
+    assert!(matches!(too_few.as_slice(), [Violation::ReasonDoesNotHold { .. }]), "{too_few:?}");
 }
 
 #[test]
 fn what_is_in_use_is_not_deleted() {
     for more in [
-        "instance i-9 wears=default,ec2-rds-1",
-        "interface eni-9 wears=ec2-rds-1 of=x",
-        "interface eni-9 wears=rds-ec2-1 of=i-9 primary",
+        "instance i-9 groups=default,ec2-rds-1",
+        "interface eni-9 groups=ec2-rds-1 of=x",
+        "interface eni-9 groups=rds-ec2-1 of=i-9 primary",
         "db other groups=default,ec2-rds-1",
         "group web rule=\"tcp 22 from sg-ec2-rds-1\"",
         "gap templates",
-        "gap wearers",
+        "gap attached_interfaces",
         "gap instances",
         "gap groups",
     ] {
@@ -286,7 +291,7 @@ fn what_is_in_use_is_not_deleted() {
         (unused.replace("ago=20", "ago=1"), "unused too short"),
         (format!("{unused}\nscope orders"), "not a look at everything"),
         (format!("{unused}\ngap stores"), "a store unread"),
-        (format!("{unused}\ngap memory"), "nothing remembered"),
+        (format!("{unused}\ngap state"), "nothing remembered"),
         (format!("{unused}\ninstance i-1 connect=orders hold"), "asked for"),
         (unused.replace("connect=orders", "connect=orders hold"), "held"),
         (unused.replace("loose", "adding"), "carried"),

@@ -10,7 +10,7 @@ use tagwire_core::{
     group::{Ownership, Role},
     id::{SecurityGroupId, StoreId},
     observation::{Observation, Scope},
-    plan::{CidrChange, CidrGround, GroupRef, Plan, plan},
+    plan::{CidrChange, CidrDetachReason, GroupRef, Plan, plan},
     rule::{Direction, Peer, Rule, Traffic},
     service::Side,
     tag::ConnectTag,
@@ -19,7 +19,7 @@ use tagwire_world::{World, worlds};
 
 use crate::case::{after, case, holds};
 
-/// A store with CIDR clients, whose group stands and is attached, and what else is said.
+/// A store with CIDR clients, whose group stands and is attached, and what else is message.
 fn standing(store: &str, rules: &[&str], rest: &str) -> String {
     let rules: Vec<String> = rules.iter().map(|rule| format!("rule=\"{rule}\"")).collect();
     format!(
@@ -264,7 +264,7 @@ fn the_group_of_a_store_that_is_gone_is_deleted() {
     case(&format!("gone orders\n{world}\nscope orders"))
         .changes("delete sg-rds-cidr-1 of db/orders: its data store is gone");
     for rest in
-        ["gone orders unsure", "gone orders\ninterface eni-9 wears=rds-cidr-1 of=RDSNetworkInterface", "gap stores"]
+        ["gone orders unsure", "gone orders\ninterface eni-9 groups=rds-cidr-1 of=RDSNetworkInterface", "gap stores"]
     {
         case(&format!("{world}\n{rest}")).changes_nothing();
     }
@@ -274,11 +274,11 @@ fn the_group_of_a_store_that_is_gone_is_deleted() {
 fn what_may_still_be_in_use_is_not_deleted() {
     for rest in [
         "template rds-cidr-1",
-        "interface eni-9 wears=rds-cidr-1 of=i-9 primary",
-        "instance i-9 wears=default,rds-cidr-1",
+        "interface eni-9 groups=rds-cidr-1 of=i-9 primary",
+        "instance i-9 groups=default,rds-cidr-1",
         "db other connect=\"\" groups=default,rds-cidr-1",
         "group web rule=\"tcp 22 from sg-rds-cidr-1\"",
-        "gap wearers",
+        "gap attached_interfaces",
         "gap templates",
         "gap instances",
     ] {
@@ -325,11 +325,11 @@ fn a_tag_that_cannot_be_read_takes_nothing_away() {
 #[test]
 fn taking_it_away_counts_as_one_connection() {
     let world = standing("connect=orders", &[OFFICE], "");
-    for used_up in ["max 0", "removed 10 ago=1", "gap memory"] {
+    for used_up in ["max 0", "removed 10 ago=1", "gap state"] {
         let plan = case(&format!("{world}\n{used_up}")).changes_nothing().plan;
         assert!(plan.explanations().iter().any(|line| line.ends_with("(disconnects-held-back)")), "{plan}");
     }
-    let two = format!("{world}\ninstance i-1\npair orders 1 worn-by=i-1\nmax 1");
+    let two = format!("{world}\ninstance i-1\npair orders 1 attached-to=i-1\nmax 1");
     let plan = case(&two).plan;
     assert!(plan.cidr_teardowns.is_empty() && plan.stores.is_empty(), "{plan}");
 }
@@ -453,8 +453,8 @@ fn without_having_seen_all_groups_nothing_is_done() {
 #[test]
 fn a_group_put_on_something_else_is_reported() {
     for rest in [
-        "instance i-9 wears=default,rds-cidr-1",
-        "interface eni-9 wears=rds-cidr-1 of=i-9",
+        "instance i-9 groups=default,rds-cidr-1",
+        "interface eni-9 groups=rds-cidr-1 of=i-9",
         "db other groups=rds-cidr-1",
     ] {
         case(&standing("connect=orders allow-cidr=203.0.113.0/24", &[OFFICE], rest))
@@ -530,18 +530,18 @@ fn the_checker_lets_rules_for_clients_into_no_other_group() {
 }
 
 #[test]
-fn the_checker_wants_the_ground_to_hold() {
+fn the_checker_wants_the_reason_to_hold() {
     let blocked = standing("connect=orders block allow-cidr=203.0.113.0/24", &[OFFICE], "");
     let is_it = |violation: &Violation| matches!(violation, Violation::NotAllowed { .. });
     refused(&blocked, |_| {}, &blocked.replace("block", ""), is_it);
-    let other_ground = |plan: &mut Plan| {
+    let other_reason = |plan: &mut Plan| {
         for change in plan.stores.values_mut() {
-            if let Some(CidrChange::Detach { ground, .. }) = &mut change.cidr {
-                *ground = CidrGround::NotAskedFor;
+            if let Some(CidrChange::Detach { reason, .. }) = &mut change.cidr {
+                *reason = CidrDetachReason::NotAskedFor;
             }
         }
     };
-    refused(&blocked, other_ground, &blocked, is_it);
+    refused(&blocked, other_reason, &blocked, is_it);
 }
 
 #[test]
@@ -587,9 +587,9 @@ proptest! {
             let limits = world.policy.allow_cidr.unwrap();
             let tags = &after.groups.found.iter().find(|other| other.id == *group).unwrap().tags;
             prop_assert_eq!(tags["tagwire:side"].as_str(), "cidr");
-            prop_assert!(matches!(store.wishes.connect, ConnectTag::Names(_)) && !store.wishes.blocked);
+            prop_assert!(matches!(store.settings.connect, ConnectTag::Names(_)) && !store.settings.blocked);
             prop_assert_eq!((rule.direction, &rule.traffic), (Direction::Inbound, &Traffic::Tcp(store.ports.unwrap())));
-            let CidrTag::Peers(peers) = &store.wishes.allow_cidr else { panic!("{rule} without a tag") };
+            let CidrTag::Peers(peers) = &store.settings.allow_cidr else { panic!("{rule} without a tag") };
             prop_assert!(peers.iter().any(|peer| peer.to_peer() == rule.peer), "{rule}");
             let widest = |text: &str| {
                 let (address, length) = text.split_once('/').unwrap();
@@ -609,7 +609,7 @@ proptest! {
     }
 
     #[test]
-    fn a_store_that_wears_its_clients_group_is_reached_by_just_those_that_its_tag_names(world in worlds()) {
+    fn a_store_that_has_its_clients_group_is_reached_by_just_those_that_its_tag_names(world in worlds()) {
         let mut world = world;
         world.seen.scope = Scope::Vpc;
         let plan = plan(&world.seen, &world.policy);
@@ -620,11 +620,11 @@ proptest! {
         let checked = check(plan, &world.seen, &world.policy).unwrap();
         let after = expected(&world.seen, &checked);
         for store in after.present_stores().into_values().filter(|store| served.contains(&store.id)) {
-            let groups = after.groups.found.iter().filter(|group| store.wears(&group.id));
+            let groups = after.groups.found.iter().filter(|group| store.has_group(&group.id));
             let serving = groups.filter(|group| matches!(group.ownership(), Ownership::OwnedCidr(_)));
             let rules: BTreeSet<Peer> =
                 serving.flat_map(|group| &group.rules).map(|rule| rule.peer.clone()).collect();
-            let asked_for: BTreeSet<Peer> = store.wishes.allow_cidr.peers().map(CidrPeer::to_peer).collect();
+            let asked_for: BTreeSet<Peer> = store.settings.allow_cidr.peers().map(CidrPeer::to_peer).collect();
             prop_assert!(asked_for.is_subset(&rules), "{asked_for:?} {rules:?}");
         }
     }
@@ -644,13 +644,13 @@ fn clients_that_leave_make_room_for_the_pair() {
 #[test]
 fn the_tags_of_a_cache_that_is_not_available_decide_nothing() {
     let group = "group elasticache-cidr-1 tagged=orders/cidr ours=cidr rule=\"tcp 6379 from 203.0.113.0/24\"";
-    for (tags, worn) in
+    for (tags, attached) in
         [("connect=orders allow-cidr=198.51.100.0/24", ""), ("connect=orders", ""), ("connect=orders", "on=orders")]
     {
-        let plan = case(&format!("replicationgroup orders {tags} state=modifying\nallow-cidr\n{group} {worn}"))
+        let plan = case(&format!("replicationgroup orders {tags} state=modifying\nallow-cidr\n{group} {attached}"))
             .changes_nothing();
         assert_eq!(plan.plan.stores_to_revisit().len(), 1, "{tags}");
-        let ready = format!("replicationgroup orders {tags}\nallow-cidr\n{group} {worn}");
+        let ready = format!("replicationgroup orders {tags}\nallow-cidr\n{group} {attached}");
         assert!(!case(&ready).plan.is_empty(), "{tags}");
     }
     let certain = format!("replicationgroup orders connect=orders allow-cidr=198.51.100.0/24\nallow-cidr\n{group}");
@@ -661,7 +661,7 @@ fn the_tags_of_a_cache_that_is_not_available_decide_nothing() {
 #[test]
 fn every_kind_of_store_has_a_name_for_the_group_and_its_own_ports() {
     for (kind, name, ports) in [
-        ("warehouse", "redshift-cidr-1", "5439"),
+        ("redshift", "redshift-cidr-1", "5439"),
         ("serverlesscache", "elasticache-cidr-1", "6379-6380"),
         ("docdb", "docdb-cidr-1", "27017"),
         ("neptune", "neptune-cidr-1", "8182"),

@@ -1,7 +1,7 @@
 //! Owned groups that nobody uses: seen so twice, at least a period apart, and nothing left unread.
 
 use jiff::{SignedDuration, Timestamp};
-use tagwire_core::memory::Note;
+use tagwire_core::state::Note;
 use tagwire_world::World;
 
 use crate::case::{after, case, holds};
@@ -52,15 +52,16 @@ fn both_groups_have_to_have_been_unused_for_long() {
 
 #[test]
 fn a_pair_that_is_used_in_between_starts_anew() {
-    for use_ in ["group web on=orders\ninterface eni-9 wears=rds-ec2-1 of=i-9", "interface eni-9 wears=ec2-rds-1 of=x"]
+    for use_ in
+        ["group web on=orders\ninterface eni-9 groups=rds-ec2-1 of=i-9", "interface eni-9 groups=ec2-rds-1 of=x"]
     {
         let case = case(&format!("{}{use_}", unused(20))).changes_nothing();
         assert_eq!(forgotten(&case.plan.notes), 2, "{use_}");
     }
-    let worn = "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 worn-by=i-1";
-    let mut world = World::read(&format!("{worn}\nunused rds-ec2-1 ago=20\nunused ec2-rds-1 ago=20")).unwrap();
+    let attached = "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 attached-to=i-1";
+    let mut world = World::read(&format!("{attached}\nunused rds-ec2-1 ago=20\nunused ec2-rds-1 ago=20")).unwrap();
     world = after(&world, 0).unwrap();
-    assert!(world.seen.memory.known().unwrap().unused.is_empty());
+    assert!(world.seen.state.as_ref().ok().unwrap().unused.is_empty());
 }
 
 #[test]
@@ -71,7 +72,7 @@ fn a_pair_that_its_store_carries_is_used() {
 
 #[test]
 fn a_pair_that_tags_ask_for_is_kept_although_it_cannot_be_attached_now() {
-    for who in ["instance i-1 connect=orders hold", "instance i-1 connect=orders wears=a,b,c,d,e"] {
+    for who in ["instance i-1 connect=orders hold", "instance i-1 connect=orders groups=a,b,c,d,e"] {
         case(&format!("{who}\n{}", unused(20))).changes_nothing();
     }
 }
@@ -123,31 +124,31 @@ fn of_several_pairs_none_is_cleaned_up() {
 }
 
 #[test]
-fn a_pair_that_something_else_wears_is_reported_and_kept() {
+fn a_pair_that_something_else_has_is_reported_and_kept() {
     for (other, group) in [
-        ("interface eni-9 wears=ec2-rds-1 of=\"a function\"", "sg-ec2-rds-1: eni-9 (a function)"),
-        ("interface eni-9 wears=ec2-rds-1 of=i-9", "sg-ec2-rds-1: eni-9 of i-9"),
-        ("interface eni-9 wears=rds-ec2-1 of=i-9 primary", "sg-rds-ec2-1: eni-9 of i-9"),
-        ("instance i-9 wears=default,rds-ec2-1", "sg-rds-ec2-1: instance i-9"),
+        ("interface eni-9 groups=ec2-rds-1 of=\"a function\"", "sg-ec2-rds-1: eni-9 (a function)"),
+        ("interface eni-9 groups=ec2-rds-1 of=i-9", "sg-ec2-rds-1: eni-9 of i-9"),
+        ("interface eni-9 groups=rds-ec2-1 of=i-9 primary", "sg-rds-ec2-1: eni-9 of i-9"),
+        ("instance i-9 groups=default,rds-ec2-1", "sg-rds-ec2-1: instance i-9"),
         ("db other groups=default,rds-ec2-1", "sg-rds-ec2-1: arn:aws:rds:eu-central-1:123456789012:db:other"),
         ("db other groups=default,ec2-rds-1", "sg-ec2-rds-1: arn:aws:rds:eu-central-1:123456789012:db:other"),
     ] {
         let plan = case(&format!("{}{other}", unused(20))).changes_nothing().plan;
-        let said = format!(
-            "{group} wears it, which tagwire did not attach and cannot take away; it can reach what the group reaches (foreign-attachment)"
+        let message = format!(
+            "{group} has it, which tagwire did not attach and cannot take away; it can reach what the group reaches (foreign-attachment)"
         );
-        assert!(plan.explanations().contains(&said), "{plan}");
+        assert!(plan.explanations().contains(&message), "{plan}");
     }
 }
 
 #[test]
 fn an_interface_that_cannot_be_named_as_its_store_s_keeps_the_pair() {
-    case(&format!("{}interface eni-9 wears=rds-ec2-1 of=RDSNetworkInterface", unused(20))).changes_nothing();
+    case(&format!("{}interface eni-9 groups=rds-ec2-1 of=RDSNetworkInterface", unused(20))).changes_nothing();
 }
 
 #[test]
 fn the_store_s_own_interface_follows_its_list_and_keeps_nothing() {
-    case("db orders\npair orders 1\ninterface eni-9 wears=rds-ec2-1 of=RDSNetworkInterface")
+    case("db orders\npair orders 1\ninterface eni-9 groups=rds-ec2-1 of=RDSNetworkInterface")
         .changes(&format!(
             "detach sg-rds-ec2-1 from db/orders: the data store has no connect tag
              {}",
@@ -158,7 +159,7 @@ fn the_store_s_own_interface_follows_its_list_and_keeps_nothing() {
 
 #[test]
 fn every_gap_keeps_the_pair_and_restarts_nothing() {
-    for gap in ["groups", "wearers", "instances", "stores", "templates", "memory"] {
+    for gap in ["groups", "attached_interfaces", "instances", "stores", "templates", "state"] {
         let case = case(&format!("{}gap {gap}", unused(20))).changes_nothing();
         assert_eq!(forgotten(&case.plan.notes), 0, "{gap}");
     }
@@ -172,26 +173,27 @@ fn a_launch_template_that_was_not_asked_about_keeps_the_pair() {
 }
 
 #[test]
-fn a_group_whose_wearers_were_not_asked_about_is_kept() {
+fn a_group_whose_users_were_not_asked_about_is_kept() {
     let mut world = World::read(&unused(20)).unwrap();
-    world.seen.wearing.of.clear();
+    world.seen.attachments.of.clear();
     assert!(holds(&world).unwrap().is_empty());
 }
 
 #[test]
 fn a_pair_whose_store_is_unknown_is_cleaned_up_when_nobody_has_used_it() {
     case("pair orders 1\nunused rds-ec2-1 ago=20\nunused ec2-rds-1 ago=20").changes(DELETED);
-    case("instance i-1\npair orders 1 worn-by=i-1\nunused rds-ec2-1 ago=20\nunused ec2-rds-1 ago=20").changes_nothing();
+    case("instance i-1\npair orders 1 attached-to=i-1\nunused rds-ec2-1 ago=20\nunused ec2-rds-1 ago=20")
+        .changes_nothing();
 }
 
 #[test]
 fn what_is_remembered_of_what_is_gone_is_forgotten() {
-    let memory = "unused ec2-rds-9 ago=90\nattached i-9 ec2-rds-1 tag=orders\nattached orders rds-ec2-9 tag=orders\nattached i-1 ec2-rds-1 tag=orders";
-    let world = "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 worn-by=i-1";
-    let mut seen = World::read(&format!("{world}\n{memory}")).unwrap();
+    let state = "unused ec2-rds-9 ago=90\nattached i-9 ec2-rds-1 tag=orders\nattached orders rds-ec2-9 tag=orders\nattached i-1 ec2-rds-1 tag=orders";
+    let world = "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 attached-to=i-1";
+    let mut seen = World::read(&format!("{world}\n{state}")).unwrap();
     seen = after(&seen, 0).unwrap();
-    let memory = seen.seen.memory.known().unwrap();
-    assert_eq!((memory.unused.len(), memory.attached.len()), (0, 1));
+    let state = seen.seen.state.as_ref().ok().unwrap();
+    assert_eq!((state.unused.len(), state.attached.len()), (0, 1));
 }
 
 #[test]

@@ -20,9 +20,9 @@ fn with(lines: &str) -> String {
 
 #[test]
 fn row_1_usable_on_both_sides_is_connected_already() {
-    case(&with("pair orders 1 worn-by=i-1 made-by=console"))
+    case(&with("pair orders 1 attached-to=i-1 made-by=console"))
         .changes_nothing()
-        .says("i-1 and db/orders: connected by somebody else through sg-ec2-rds-1 and sg-rds-ec2-1");
+        .explains("i-1 and db/orders: connected by somebody else through sg-ec2-rds-1 and sg-rds-ec2-1");
 }
 
 #[test]
@@ -32,18 +32,19 @@ fn row_2_nothing_on_either_side_gets_a_pair() {
 
 #[test]
 fn row_2_a_rule_added_on_either_side_makes_a_pair_unusable() {
-    case(&with("pair orders 1 worn-by=i-1 made-by=console store-rule=\"tcp 22 from 10.0.0.0/8\"")).changes(BESIDE);
-    case(&with("pair orders 1 worn-by=i-1 made-by=console instance-rule=\"all traffic to 0.0.0.0/0\"")).changes(BESIDE);
+    case(&with("pair orders 1 attached-to=i-1 made-by=console store-rule=\"tcp 22 from 10.0.0.0/8\"")).changes(BESIDE);
+    case(&with("pair orders 1 attached-to=i-1 made-by=console instance-rule=\"all traffic to 0.0.0.0/0\""))
+        .changes(BESIDE);
 }
 
 #[test]
 fn row_2_a_port_changed_makes_a_pair_unusable() {
-    case(&with("pair orders 1 worn-by=i-1 made-by=console port=5433")).changes(BESIDE);
+    case(&with("pair orders 1 attached-to=i-1 made-by=console port=5433")).changes(BESIDE);
 }
 
 #[test]
 fn row_3_a_good_store_side_without_a_good_instance_side_gets_a_pair_beside_it() {
-    case(&with("pair orders 1 worn-by=i-1 made-by=console rules=store")).changes(BESIDE);
+    case(&with("pair orders 1 attached-to=i-1 made-by=console rules=store")).changes(BESIDE);
 }
 
 #[test]
@@ -53,13 +54,13 @@ fn row_4_an_instance_side_that_is_not_attached_is_somebody_else_s_to_attach() {
 
 #[test]
 fn row_5_a_good_instance_side_without_a_good_store_side_gets_a_pair_beside_it() {
-    case(&with("pair orders 1 worn-by=i-1 made-by=console rules=instance")).changes(BESIDE);
-    case(&with("pair orders 1 worn-by=i-1 made-by=console loose")).changes(BESIDE);
+    case(&with("pair orders 1 attached-to=i-1 made-by=console rules=instance")).changes(BESIDE);
+    case(&with("pair orders 1 attached-to=i-1 made-by=console loose")).changes(BESIDE);
 }
 
 #[test]
 fn a_changed_description_is_no_change_of_the_pair() {
-    case(&with("pair orders 1 worn-by=i-1 made-by=hand")).changes_nothing();
+    case(&with("pair orders 1 attached-to=i-1 made-by=hand")).changes_nothing();
 }
 
 #[test]
@@ -68,7 +69,7 @@ fn a_pair_of_the_console_and_one_of_ours_serve_side_by_side() {
         "instance i-1 connect=orders
          instance i-2 connect=orders
          db orders connect=orders
-         pair orders 1 worn-by=i-1 made-by=console
+         pair orders 1 attached-to=i-1 made-by=console
          pair orders 2",
     )
     .changes("attach sg-ec2-rds-2 to eni-2 of i-2: shares orders with db/orders");

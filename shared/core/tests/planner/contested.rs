@@ -1,7 +1,7 @@
 //! What others take off again and again is attached three times more in a day, and then left alone.
 
 use jiff::SignedDuration;
-use tagwire_core::{id::SecurityGroupId, model::DataStore, observation::Sighting, tag::ConnectTag};
+use tagwire_core::{id::SecurityGroupId, model::DataStore, observation::StoreLookup, tag::ConnectTag};
 use tagwire_world::World;
 
 use crate::case::{after, case, holds};
@@ -13,9 +13,9 @@ fn connected() -> World {
 }
 
 fn store(world: &mut World) -> &mut DataStore {
-    let found = world.seen.stores.found.iter_mut().find_map(|sighting| match sighting {
-        Sighting::Present(store) => Some(store.as_mut()),
-        Sighting::Gone(_) => None,
+    let found = world.seen.stores.found.iter_mut().find_map(|lookup| match lookup {
+        StoreLookup::Found(store) => Some(store.as_mut()),
+        StoreLookup::NotFound(_) => None,
     });
     found.unwrap()
 }
@@ -110,9 +110,9 @@ fn the_tag_of_the_list_s_owner_sets_it_free_when_it_changes() {
     rounds(&mut world, off_instance, 15, 5);
     let names = ConnectTag::read(Some("orders billing"));
     // The other side's tag has nothing to do with that list.
-    store(&mut world).wishes.connect = names.clone();
+    store(&mut world).settings.connect = names.clone();
     assert!(holds(&world).unwrap().is_empty());
-    world.seen.instances.found[0].wishes.connect = names;
+    world.seen.instances.found[0].settings.connect = names;
     assert_eq!(rounds(&mut world, off_instance, 15, 5), [true, true, true, true, false]);
 }
 
@@ -120,9 +120,9 @@ fn the_tag_of_the_list_s_owner_sets_it_free_when_it_changes() {
 fn what_was_taken_off_by_ourselves_is_no_contest() {
     let mut world = connected();
     for _ in 0..6 {
-        world.seen.instances.found[0].wishes.blocked = true;
+        world.seen.instances.found[0].settings.blocked = true;
         world = after(&world, 1).unwrap();
-        world.seen.instances.found[0].wishes.blocked = false;
+        world.seen.instances.found[0].settings.blocked = false;
         assert!(!holds(&world).unwrap().is_empty());
         world = after(&world, 1).unwrap();
     }
@@ -155,16 +155,16 @@ fn a_connection_that_stands_is_not_contested_whatever_is_remembered() {
     case(
         "instance i-1 connect=orders
          db orders connect=orders
-         pair orders 1 worn-by=i-1
+         pair orders 1 attached-to=i-1
          attached i-1 ec2-rds-1 tag=orders contested",
     )
     .changes_nothing()
-    .says("i-1 and db/orders: connected by tagwire through sg-ec2-rds-1 and sg-rds-ec2-1");
+    .explains("i-1 and db/orders: connected by tagwire through sg-ec2-rds-1 and sg-rds-ec2-1");
 }
 
 #[test]
-fn without_memory_everything_is_attached() {
-    case(&format!("{BOTH}\nattached i-1 ec2-rds-1 tag=orders contested\ngap memory")).changes(
+fn without_the_state_table_everything_is_attached() {
+    case(&format!("{BOTH}\nattached i-1 ec2-rds-1 tag=orders contested\ngap state")).changes(
         "attach sg-rds-ec2-1 to db/orders
          attach sg-ec2-rds-1 to eni-1 of i-1: shares orders with db/orders",
     );
@@ -178,9 +178,9 @@ fn a_tag_taken_away_and_set_again_frees_what_was_contested() {
         let tag = |world: &mut World, value: Option<&str>| {
             let connect = ConnectTag::read(value);
             if of_store {
-                store(world).wishes.connect = connect;
+                store(world).settings.connect = connect;
             } else {
-                world.seen.instances.found.first_mut().unwrap().wishes.connect = connect;
+                world.seen.instances.found.first_mut().unwrap().settings.connect = connect;
             }
         };
         tag(&mut world, Some("billing"));

@@ -1,6 +1,6 @@
-//! Connections that are taken away: each ground, from either side, and what holds a removal back.
+//! Connections that are taken away: each reason, from either side, and what holds a removal back.
 
-use tagwire_core::plan::Ground;
+use tagwire_core::plan::DetachReason;
 
 use crate::case::case;
 
@@ -15,74 +15,74 @@ fn gone(changes: &str) -> String {
     format!("{changes}{}", DELETED.replace("its data store has no connect tag", "its data store is gone"))
 }
 
-/// The worlds in which a ground is the one: from the instance's side, and from the store's.
-fn worlds_of(ground: Ground) -> &'static [&'static str] {
-    match ground {
-        Ground::NamesNotShared => &[
+/// The worlds in which a reason is the one: from the instance's side, and from the store's.
+fn worlds_of(reason: DetachReason) -> &'static [&'static str] {
+    match reason {
+        DetachReason::NamesNotShared => &[
             "instance i-1 connect=billing
              db orders connect=orders
-             pair orders 1 worn-by=i-1",
+             pair orders 1 attached-to=i-1",
             "instance i-1 connect=\"\"
              db orders connect=orders
-             pair orders 1 worn-by=i-1",
+             pair orders 1 attached-to=i-1",
             "instance i-1 connect=orders
              db orders connect=\"\"
-             pair orders 1 worn-by=i-1",
+             pair orders 1 attached-to=i-1",
         ],
-        Ground::NotAskedFor => &["instance i-1
+        DetachReason::NotAskedFor => &["instance i-1
              db orders connect=orders
-             pair orders 1 worn-by=i-1"],
-        Ground::StoreOptedOut => &[
+             pair orders 1 attached-to=i-1"],
+        DetachReason::StoreOptedOut => &[
             "instance i-1 connect=orders
              db orders
-             pair orders 1 worn-by=i-1",
+             pair orders 1 attached-to=i-1",
             "instance i-1
              db orders
-             pair orders 1 worn-by=i-1",
+             pair orders 1 attached-to=i-1",
         ],
-        Ground::StoreGone => &["instance i-1 connect=orders
+        DetachReason::StoreGone => &["instance i-1 connect=orders
              gone orders
-             pair orders 1 worn-by=i-1"],
-        Ground::Blocked => &[
+             pair orders 1 attached-to=i-1"],
+        DetachReason::Blocked => &[
             "instance i-1 connect=orders block
              db orders connect=orders
-             pair orders 1 worn-by=i-1",
-            "instance i-1 connect=orders wears=default,quarantine
+             pair orders 1 attached-to=i-1",
+            "instance i-1 connect=orders groups=default,quarantine
              db orders connect=orders
-             pair orders 1 worn-by=i-1
+             pair orders 1 attached-to=i-1
              isolation quarantine",
             "instance i-1 connect=orders
              db orders connect=orders block
-             pair orders 1 worn-by=i-1",
+             pair orders 1 attached-to=i-1",
         ],
-        Ground::Uninstalling => &["instance i-1 connect=orders
+        DetachReason::Uninstalling => &["instance i-1 connect=orders
              db orders connect=orders
-             pair orders 1 worn-by=i-1
+             pair orders 1 attached-to=i-1
              uninstalling ago=5"],
     }
 }
 
 #[test]
-fn every_ground_takes_the_instance_side_off_whoever_is_looked_at() {
-    for ground in Ground::ALL {
-        for world in worlds_of(ground) {
+fn every_reason_takes_the_instance_side_off_whoever_is_looked_at() {
+    for reason in DetachReason::ALL {
+        for world in worlds_of(reason) {
             for scope in ["scope vpc", "scope i-1", "scope orders"] {
                 let plan = case(&format!("{world}\n{scope}")).plan;
                 let detached: Vec<_> = plan.interfaces.values().flat_map(|change| change.detach.iter()).collect();
                 let [(group, detachment)] = detached.as_slice() else { panic!("{plan} with {scope} for\n{world}") };
-                assert_eq!((group.id().as_str(), detachment.ground), ("sg-ec2-rds-1", ground), "{scope}\n{world}");
+                assert_eq!((group.id().as_str(), detachment.reason), ("sg-ec2-rds-1", reason), "{scope}\n{world}");
             }
         }
     }
 }
 
 #[test]
-fn a_ground_that_is_counted_uses_up_the_window_and_another_does_not() {
-    for ground in Ground::ALL {
-        for world in worlds_of(ground) {
+fn a_reason_that_is_counted_uses_up_the_window_and_another_does_not() {
+    for reason in DetachReason::ALL {
+        for world in worlds_of(reason) {
             let window = case(world).plan.window;
             let counted = window.map_or(0, |window| window.removals.iter().map(|(_, count)| *count).sum());
-            assert_eq!(counted, u32::from(ground.is_counted()), "{world}");
+            assert_eq!(counted, u32::from(reason.is_counted()), "{world}");
         }
     }
 }
@@ -94,11 +94,11 @@ fn an_instance_that_drops_a_name_loses_that_store_only() {
          instance i-2 connect=orders,billing
          db orders connect=orders
          db billing connect=billing
-         pair orders 1 worn-by=i-1,i-2
-         pair billing 2 worn-by=i-1,i-2",
+         pair orders 1 attached-to=i-1,i-2
+         pair billing 2 attached-to=i-1,i-2",
     )
     .changes("detach sg-ec2-rds-1 from eni-1 of i-1: they share no name any more (db/orders)")
-    .says(
+    .explains(
         "i-1 and db/orders: is being disconnected: they share no name any more; what is open already stays open until it is closed
          i-1 and db/billing: connected by tagwire through sg-ec2-rds-2 and sg-rds-ec2-2
          i-2 and db/billing: connected by tagwire through sg-ec2-rds-2 and sg-rds-ec2-2
@@ -112,7 +112,7 @@ fn a_store_that_drops_a_name_loses_those_instances_only_and_keeps_its_pair() {
         "instance i-1 connect=orders
          instance i-2 connect=billing
          db orders connect=billing
-         pair orders 1 worn-by=i-1,i-2
+         pair orders 1 attached-to=i-1,i-2
          scope orders",
     )
     .changes("detach sg-ec2-rds-1 from eni-1 of i-1: they share no name any more (db/orders)");
@@ -121,10 +121,10 @@ fn a_store_that_drops_a_name_loses_those_instances_only_and_keeps_its_pair() {
 #[test]
 fn an_instance_that_changes_its_name_is_moved_in_one_call() {
     case(
-        "instance i-1 connect=billing wears=none
+        "instance i-1 connect=billing groups=none
          db orders connect=orders
          db billing connect=billing
-         pair orders 1 worn-by=i-1
+         pair orders 1 attached-to=i-1
          pair billing 2",
     )
     .changes(
@@ -137,10 +137,10 @@ fn an_instance_that_changes_its_name_is_moved_in_one_call() {
 #[test]
 fn a_group_that_leaves_makes_room_for_one_that_comes() {
     case(
-        "instance i-1 connect=billing wears=a,b,c,d
+        "instance i-1 connect=billing groups=a,b,c,d
          db orders connect=orders
          db billing connect=billing
-         pair orders 1 worn-by=i-1
+         pair orders 1 attached-to=i-1
          pair billing 2",
     )
     .changes(
@@ -152,9 +152,9 @@ fn a_group_that_leaves_makes_room_for_one_that_comes() {
 #[test]
 fn a_list_longer_than_the_limit_may_get_shorter() {
     case(
-        "instance i-1 wears=a,b,c,d
+        "instance i-1 groups=a,b,c,d
          db orders connect=orders
-         pair orders 1 worn-by=i-1
+         pair orders 1 attached-to=i-1
          limit 3",
     )
     .changes("detach sg-ec2-rds-1 from eni-1 of i-1: the instance has no connect tag (db/orders)");
@@ -166,7 +166,7 @@ fn an_instance_out_of_scope_is_left_for_its_own_turn() {
         "instance i-1
          instance i-2
          db orders connect=orders
-         pair orders 1 worn-by=i-1,i-2
+         pair orders 1 attached-to=i-1,i-2
          scope i-2",
     )
     .changes("detach sg-ec2-rds-1 from eni-2 of i-2: the instance has no connect tag (db/orders)");
@@ -183,7 +183,7 @@ fn a_pair_that_is_somebody_else_s_is_never_detached() {
         case(&format!(
             "instance i-1 block
              db orders block
-             pair orders 1 worn-by=i-1 made-by={maker}"
+             pair orders 1 attached-to=i-1 made-by={maker}"
         ))
         .changes_nothing();
     }
@@ -194,7 +194,7 @@ fn an_instance_side_that_somebody_else_attached_goes_all_the_same() {
     case(
         "instance i-1
          db orders connect=orders
-         pair orders 1 worn-by=i-1 loose only=instance",
+         pair orders 1 attached-to=i-1 loose only=instance",
     )
     .changes("detach sg-ec2-rds-1 from eni-1 of i-1: the instance has no connect tag (db/orders)");
 }
@@ -207,7 +207,7 @@ fn a_store_that_opts_out_loses_everything_in_the_order_that_cannot_deadlock() {
         "instance i-1 connect=orders
          instance i-2 connect=orders
          db orders
-         pair orders 1 worn-by=i-1,i-2",
+         pair orders 1 attached-to=i-1,i-2",
     )
     .changes(&format!(
         "detach sg-rds-ec2-1 from db/orders: the data store has no connect tag
@@ -215,7 +215,7 @@ fn a_store_that_opts_out_loses_everything_in_the_order_that_cannot_deadlock() {
          detach sg-ec2-rds-1 from eni-2 of i-2: the data store has no connect tag (db/orders)
          {DELETED}"
     ))
-    .says(
+    .explains(
         "i-1 and db/orders: is being disconnected: the data store has no connect tag; what is open already stays open until it is closed
          i-2 and db/orders: is being disconnected: the data store has no connect tag; what is open already stays open until it is closed
          i-1: nothing on the other side shares the name orders (no-match)
@@ -229,7 +229,7 @@ fn a_store_that_opts_out_keeps_its_side_while_instances_are_held_back() {
         "instance i-1
          instance i-2
          db orders
-         pair orders 1 worn-by=i-1,i-2
+         pair orders 1 attached-to=i-1,i-2
          max 1",
     )
     .changes("detach sg-ec2-rds-1 from eni-1 of i-1: the data store has no connect tag (db/orders)")
@@ -243,7 +243,7 @@ fn a_store_that_opts_out_keeps_its_side_while_an_instance_holds_still() {
             "instance i-1
              instance i-2 {tags}
              db orders
-             pair orders 1 worn-by=i-1,i-2"
+             pair orders 1 attached-to=i-1,i-2"
         )
     };
     let change = "detach sg-ec2-rds-1 from eni-1 of i-1: the data store has no connect tag (db/orders)";
@@ -257,7 +257,7 @@ fn a_store_that_opts_out_keeps_its_side_while_an_instance_out_of_scope_has_its_o
         "instance i-1
          instance i-2
          db orders
-         pair orders 1 worn-by=i-1,i-2
+         pair orders 1 attached-to=i-1,i-2
          scope i-1",
     )
     .changes("detach sg-ec2-rds-1 from eni-1 of i-1: the data store has no connect tag (db/orders)");
@@ -270,16 +270,16 @@ fn a_store_that_moved_to_another_vpc_has_not_opted_out_here() {
 
 #[test]
 fn a_store_that_opts_out_cuts_those_off_whose_last_group_is_ours_and_counts_them() {
-    let world = "instance i-1 wears=none
+    let world = "instance i-1 groups=none
          instance i-2
          db orders
-         pair orders 1 worn-by=i-1,i-2";
+         pair orders 1 attached-to=i-1,i-2";
     let case_ = case(world)
         .changes(
             "detach sg-rds-ec2-1 from db/orders: the data store has no connect tag
              detach sg-ec2-rds-1 from eni-2 of i-2: the data store has no connect tag (db/orders)",
         )
-        .says(
+        .explains(
             "i-2 and db/orders: is being disconnected: the data store has no connect tag; what is open already stays open until it is closed
              i-1 and db/orders: is being disconnected: the data store has no connect tag; what is open already stays open until it is closed
              i-1: sg-ec2-rds-1 is the only security group left there, and AWS takes no empty list: add another group (last-group)",
@@ -292,12 +292,12 @@ fn a_store_that_opts_out_cuts_those_off_whose_last_group_is_ours_and_counts_them
 }
 
 #[test]
-fn a_store_that_opts_out_cuts_others_off_that_wear_the_instance_side_and_counts_them() {
+fn a_store_that_opts_out_cuts_others_off_that_have_the_instance_side_and_counts_them() {
     let case_ = case(
         "instance i-1
          db orders
-         pair orders 1 worn-by=i-1
-         interface eni-9 wears=ec2-rds-1 of=\"a function\"",
+         pair orders 1 attached-to=i-1
+         interface eni-9 groups=ec2-rds-1 of=\"a function\"",
     )
     .changes(
         "detach sg-rds-ec2-1 from db/orders: the data store has no connect tag
@@ -312,7 +312,7 @@ fn a_store_that_opts_out_cuts_others_off_that_wear_the_instance_side_and_counts_
 fn a_store_that_opts_out_and_takes_no_change_keeps_its_side_for_now() {
     let world = "instance i-1
          db orders state=modifying
-         pair orders 1 worn-by=i-1";
+         pair orders 1 attached-to=i-1";
     let case_ = case(world)
         .changes("detach sg-ec2-rds-1 from eni-1 of i-1: the data store has no connect tag (db/orders)")
         .codes(&["not-available"]);
@@ -327,7 +327,7 @@ fn a_store_side_that_is_on_its_way_out_is_not_taken_off_once_more() {
     case(
         "instance i-1
          db orders
-         pair orders 1 worn-by=i-1 removing",
+         pair orders 1 attached-to=i-1 removing",
     )
     .changes(&format!(
         "detach sg-ec2-rds-1 from eni-1 of i-1: the data store has no connect tag (db/orders)
@@ -346,8 +346,8 @@ fn a_store_that_opts_out_loses_both_its_pairs_and_a_person_deletes_them() {
     case(
         "instance i-1
          db orders
-         pair orders 1 worn-by=i-1
-         pair orders 2 worn-by=i-1",
+         pair orders 1 attached-to=i-1
+         pair orders 2 attached-to=i-1",
     )
     .changes(
         "detach sg-rds-ec2-1 from db/orders: the data store has no connect tag
@@ -363,7 +363,7 @@ fn a_pair_that_a_launch_template_names_is_emptied_and_not_deleted() {
     case(
         "instance i-1
          db orders
-         pair orders 1 worn-by=i-1
+         pair orders 1 attached-to=i-1
          template ec2-rds-1",
     )
     .changes(
@@ -430,7 +430,7 @@ fn a_store_that_is_gone_takes_its_pair_with_it() {
     case(
         "instance i-1 connect=orders
          gone orders
-         pair orders 1 worn-by=i-1",
+         pair orders 1 attached-to=i-1",
     )
     .changes(&gone("detach sg-ec2-rds-1 from eni-1 of i-1: the data store is gone (db/orders)"))
     .codes(&["no-match"]);
@@ -438,11 +438,11 @@ fn a_store_that_is_gone_takes_its_pair_with_it() {
 
 #[test]
 fn a_store_that_is_gone_ends_whatever_the_window_says_and_whatever_is_remembered() {
-    for rest in ["max 0", "gap memory"] {
+    for rest in ["max 0", "gap state"] {
         let case_ = case(&format!(
             "instance i-1
              gone orders
-             pair orders 1 worn-by=i-1
+             pair orders 1 attached-to=i-1
              {rest}"
         ))
         .changes(&gone("detach sg-ec2-rds-1 from eni-1 of i-1: the data store is gone (db/orders)"));
@@ -456,19 +456,19 @@ fn a_store_whose_name_another_one_has_taken_over_is_gone() {
         "instance i-1 connect=orders
          db orders connect=billing id=db-second
          gone first
-         pair first 1 arn=orders worn-by=i-1",
+         pair first 1 arn=orders attached-to=i-1",
     )
     .changes(&gone("detach sg-ec2-rds-1 from eni-1 of i-1: the data store is gone (db/orders)"));
 }
 
 #[test]
 fn a_store_whose_service_did_not_list_all_it_has_is_not_gone() {
-    case("instance i-1\ngone orders unsure\npair orders 1 worn-by=i-1").changes_nothing().codes(&["store-unknown"]);
+    case("instance i-1\ngone orders unsure\npair orders 1 attached-to=i-1").changes_nothing().codes(&["store-unknown"]);
 }
 
 #[test]
 fn a_store_that_nobody_said_was_gone_is_not() {
-    case("instance i-1\npair orders 1 worn-by=i-1").changes_nothing().says(
+    case("instance i-1\npair orders 1 attached-to=i-1").changes_nothing().explains(
         "sg-ec2-rds-1: it cannot be told what became of its data store db-orders; it is left alone (store-unknown)",
     );
 }
@@ -478,7 +478,7 @@ fn a_group_without_the_tag_that_names_its_store_is_left_alone() {
     case(
         "instance i-1
          gone orders
-         group ec2-rds-1 ours=instance tag:tagwire:managed-by=tagwire tag:tagwire:data-store-id=db-orders tag:tagwire:side=instance worn-by=i-1",
+         group ec2-rds-1 ours=instance tag:tagwire:managed-by=tagwire tag:tagwire:data-store-id=db-orders tag:tagwire:side=instance attached-to=i-1",
     )
     .changes_nothing()
     .codes(&["store-unknown"]);
@@ -489,8 +489,8 @@ fn a_store_whose_group_an_interface_still_carries_is_not_gone() {
     case(
         "instance i-1
          gone orders
-         pair orders 1 worn-by=i-1
-         interface eni-9 wears=rds-ec2-1 of=RDSNetworkInterface",
+         pair orders 1 attached-to=i-1
+         interface eni-9 groups=rds-ec2-1 of=RDSNetworkInterface",
     )
     .changes_nothing()
     .codes(&["still-carried"]);
@@ -502,7 +502,7 @@ fn a_store_whose_group_another_store_carries_was_replaced_by_it() {
         "instance i-1
          gone orders
          db restored connect=orders groups=default,rds-ec2-1
-         pair orders 1 worn-by=i-1",
+         pair orders 1 attached-to=i-1",
     )
     .changes_nothing()
     .codes(&["still-carried", "no-match", "foreign-attachment"]);
@@ -514,7 +514,7 @@ fn a_store_that_was_renamed_keeps_its_connections() {
         "instance i-1 connect=orders
          db orders connect=orders id=db-first
          gone first
-         pair orders 1 worn-by=i-1 arn=first",
+         pair orders 1 attached-to=i-1 arn=first",
     )
     .changes(
         "tag sg-rds-ec2-1 as store side of db/orders
@@ -527,7 +527,7 @@ fn a_store_that_moved_to_another_vpc_keeps_its_connections() {
     case(
         "instance i-1
          db orders connect=orders vpc=2
-         pair orders 1 worn-by=i-1 loose",
+         pair orders 1 attached-to=i-1 loose",
     )
     .changes_nothing()
     .codes(&["store-moved"]);
@@ -541,14 +541,14 @@ fn a_block_goes_before_a_hold() {
         "instance i-1 connect=orders block hold\ndb orders connect=orders",
         "instance i-1 connect=orders block\ndb orders connect=orders hold",
     ] {
-        case(&format!("{world}\npair orders 1 worn-by=i-1"))
+        case(&format!("{world}\npair orders 1 attached-to=i-1"))
             .changes("detach sg-ec2-rds-1 from eni-1 of i-1: blocked (db/orders)");
     }
     for world in [
         "instance i-1 connect=orders\ndb orders connect=orders block hold",
         "instance i-1 connect=orders hold\ndb orders connect=orders block",
     ] {
-        case(&format!("{world}\npair orders 1 worn-by=i-1")).changes(
+        case(&format!("{world}\npair orders 1 attached-to=i-1")).changes(
             "detach sg-rds-ec2-1 from db/orders: blocked
              detach sg-ec2-rds-1 from eni-1 of i-1: blocked (db/orders)",
         );
@@ -557,7 +557,7 @@ fn a_block_goes_before_a_hold() {
 
 #[test]
 fn a_block_counts_although_the_connect_tag_cannot_be_read() {
-    case("instance i-1 connect=\"a,b\" block\ndb orders connect=orders\npair orders 1 worn-by=i-1")
+    case("instance i-1 connect=\"a,b\" block\ndb orders connect=orders\npair orders 1 attached-to=i-1")
         .changes("detach sg-ec2-rds-1 from eni-1 of i-1: blocked (db/orders)");
 }
 
@@ -566,11 +566,11 @@ fn an_instance_that_is_blocked_loses_every_pair_whatever_is_known_of_its_store()
     case(
         "instance i-1 block
          db moved vpc=2
-         pair orders 1 worn-by=i-1
-         pair moved 2 worn-by=i-1 loose
+         pair orders 1 attached-to=i-1
+         pair moved 2 attached-to=i-1 loose
          gap stores
-         gap memory
-         gap wearers
+         gap state
+         gap attached_interfaces
          max 0",
     )
     .changes(
@@ -581,17 +581,19 @@ fn an_instance_that_is_blocked_loses_every_pair_whatever_is_known_of_its_store()
 
 #[test]
 fn an_isolated_instance_gets_no_connection_back() {
-    case("instance i-1 connect=orders wears=quarantine\ndb orders connect=orders\npair orders 1\nisolation quarantine")
-        .changes_nothing()
-        .codes(&["blocked"]);
+    case(
+        "instance i-1 connect=orders groups=quarantine\ndb orders connect=orders\npair orders 1\nisolation quarantine",
+    )
+    .changes_nothing()
+    .codes(&["blocked"]);
 }
 
 #[test]
 fn a_group_of_isolation_stays_and_is_enough_for_a_list() {
     case(
-        "instance i-1 connect=orders wears=quarantine
+        "instance i-1 connect=orders groups=quarantine
          db orders connect=orders
-         pair orders 1 worn-by=i-1
+         pair orders 1 attached-to=i-1
          isolation quarantine",
     )
     .changes("detach sg-ec2-rds-1 from eni-1 of i-1: blocked (db/orders)");
@@ -599,9 +601,9 @@ fn a_group_of_isolation_stays_and_is_enough_for_a_list() {
 
 #[test]
 fn a_block_cannot_take_the_last_group_and_says_so() {
-    case("instance i-1 connect=orders block wears=none\ndb orders connect=orders\npair orders 1 worn-by=i-1")
+    case("instance i-1 connect=orders block groups=none\ndb orders connect=orders\npair orders 1 attached-to=i-1")
         .changes_nothing()
-        .says(
+        .explains(
             "i-1 and db/orders: connected by tagwire through sg-ec2-rds-1 and sg-rds-ec2-1
              i-1: sg-ec2-rds-1 is the only security group left there, and AWS takes no empty list: add another group (last-group)",
         );
@@ -610,11 +612,11 @@ fn a_block_cannot_take_the_last_group_and_says_so() {
 #[test]
 fn of_several_groups_that_are_all_ours_one_stays() {
     case(
-        "instance i-1 block wears=none
+        "instance i-1 block groups=none
          db orders connect=orders
          db billing connect=billing
-         pair orders 1 worn-by=i-1
-         pair billing 2 worn-by=i-1",
+         pair orders 1 attached-to=i-1
+         pair billing 2 attached-to=i-1",
     )
     .changes("detach sg-ec2-rds-1 from eni-1 of i-1: blocked (db/orders)")
     .codes(&["last-group", "no-match", "no-match"]);
@@ -623,24 +625,24 @@ fn of_several_groups_that_are_all_ours_one_stays() {
 #[test]
 fn a_connection_that_cannot_end_keeps_both_its_groups() {
     case(
-        "instance i-1 connect=orders block wears=none
+        "instance i-1 connect=orders block groups=none
          db orders connect=orders
-         pair orders 1 worn-by=i-1
-         pair orders 2 worn-by=i-1",
+         pair orders 1 attached-to=i-1
+         pair orders 2 attached-to=i-1",
     )
     .changes_nothing()
     .codes(&["last-group", "ambiguous-pair"]);
 }
 
 #[test]
-fn a_store_that_is_blocked_is_shut_at_once_whoever_wears_what() {
+fn a_store_that_is_blocked_is_shut_at_once_whoever_has_what() {
     case(
-        "instance i-1 connect=orders wears=none
+        "instance i-1 connect=orders groups=none
          db orders connect=orders block
-         pair orders 1 worn-by=i-1
-         interface eni-9 wears=ec2-rds-1 of=\"a function\"
-         gap wearers
-         gap memory
+         pair orders 1 attached-to=i-1
+         interface eni-9 groups=ec2-rds-1 of=\"a function\"
+         gap attached_interfaces
+         gap state
          max 0",
     )
     .changes("detach sg-rds-ec2-1 from db/orders: blocked")
@@ -652,7 +654,7 @@ fn a_store_that_is_blocked_keeps_its_last_group_but_nobody_gets_in() {
     case(
         "instance i-1 connect=orders
          db orders connect=orders block groups=none
-         pair orders 1 worn-by=i-1",
+         pair orders 1 attached-to=i-1",
     )
     .changes("detach sg-ec2-rds-1 from eni-1 of i-1: blocked (db/orders)")
     .codes(&["last-group"]);
@@ -682,7 +684,7 @@ fn a_hold_freezes_what_stands_on_either_side() {
         "instance i-1 connect=orders hold\ndb orders",
         "instance i-1 hold\ngone orders",
     ] {
-        let case = case(&format!("{world}\npair orders 1 worn-by=i-1")).changes_nothing();
+        let case = case(&format!("{world}\npair orders 1 attached-to=i-1")).changes_nothing();
         assert!(case.plan.explanations().iter().any(|line| line.ends_with("(held)")), "{}", case.plan);
     }
 }
@@ -700,13 +702,13 @@ fn what_stands_comes_to_no_harm_when_its_store_becomes_ineligible() {
         case(&format!(
             "instance i-1 connect=orders
              db orders connect=orders {form}
-             pair orders 1 worn-by=i-1"
+             pair orders 1 attached-to=i-1"
         ))
         .changes_nothing();
     }
 }
 
-// A rule that is put back lets everybody in again who wears the group.
+// A rule that is put back lets everybody in again who has the group.
 
 #[test]
 fn a_rule_is_put_back_for_those_who_ask_and_the_others_are_taken_off_in_the_same_plan() {
@@ -715,7 +717,7 @@ fn a_rule_is_put_back_for_those_who_ask_and_the_others_are_taken_off_in_the_same
          instance i-2
          instance i-3 connect=orders block
          db orders connect=orders
-         pair orders 1 worn-by=i-1,i-2,i-3 rules=instance",
+         pair orders 1 attached-to=i-1,i-2,i-3 rules=instance",
     )
     .changes(
         "allow in sg-rds-ec2-1: tcp 5432 from sg-ec2-rds-1

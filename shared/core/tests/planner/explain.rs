@@ -7,8 +7,8 @@ use tagwire_core::{
     explain::{self, Explanation, Failure, StepResult},
     finding::Reason,
     id::{InstanceId, SecurityGroupId, StoreArn},
-    observation::{Observation, Scope, Sighting},
-    plan::{Condition, Ground, Plan, Premise, Verdict, plan},
+    observation::{Observation, Scope, StoreLookup},
+    plan::{Condition, DetachReason, Plan, Premise, Verdict, plan},
     tag::DEFAULT_CONNECT_KEY,
 };
 use tagwire_world::{World, worlds};
@@ -66,7 +66,7 @@ fn failing(condition: Condition) -> (&'static str, &'static str) {
             "contested",
         ),
         Condition::InterfacePlace => {
-            ("instance i-1 connect=orders wears=a,b,c,d,e\ndb orders connect=orders", "interface-group-limit")
+            ("instance i-1 connect=orders groups=a,b,c,d,e\ndb orders connect=orders", "interface-group-limit")
         }
         Condition::StoreListOpen => {
             ("instance i-1 connect=orders\ndb orders connect=orders state=modifying", "not-available")
@@ -104,33 +104,35 @@ fn every_premise_is_the_first_to_fail_in_some_world() {
     }
 }
 
-/// A world in which a ground takes a connection away.
-fn taken_away(ground: Ground) -> (&'static str, &'static str) {
-    match ground {
-        Ground::NamesNotShared => {
-            ("instance i-1 connect=billing\ndb orders connect=orders\npair orders 1 worn-by=i-1", "kept")
+/// A world in which a reason takes a connection away.
+fn taken_away(reason: DetachReason) -> (&'static str, &'static str) {
+    match reason {
+        DetachReason::NamesNotShared => {
+            ("instance i-1 connect=billing\ndb orders connect=orders\npair orders 1 attached-to=i-1", "kept")
         }
-        Ground::NotAskedFor => ("instance i-1\ndb orders connect=orders\npair orders 1 worn-by=i-1", "kept"),
-        Ground::StoreOptedOut => ("instance i-1 connect=orders\ndb orders\npair orders 1 worn-by=i-1", "kept"),
-        Ground::StoreGone => ("instance i-1 connect=orders\ngone orders\npair orders 1 worn-by=i-1", "kept"),
-        Ground::Uninstalling => (
-            "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 worn-by=i-1\nuninstalling ago=5",
+        DetachReason::NotAskedFor => ("instance i-1\ndb orders connect=orders\npair orders 1 attached-to=i-1", "kept"),
+        DetachReason::StoreOptedOut => {
+            ("instance i-1 connect=orders\ndb orders\npair orders 1 attached-to=i-1", "kept")
+        }
+        DetachReason::StoreGone => ("instance i-1 connect=orders\ngone orders\npair orders 1 attached-to=i-1", "kept"),
+        DetachReason::Uninstalling => (
+            "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 attached-to=i-1\nuninstalling ago=5",
             "kept",
         ),
-        Ground::Blocked => {
-            ("instance i-1 connect=orders block\ndb orders connect=orders\npair orders 1 worn-by=i-1", "kept")
+        DetachReason::Blocked => {
+            ("instance i-1 connect=orders block\ndb orders connect=orders\npair orders 1 attached-to=i-1", "kept")
         }
     }
 }
 
 #[test]
-fn a_connection_that_goes_says_on_which_ground() {
-    for ground in Ground::ALL {
-        let (text, condition) = taken_away(ground);
-        assert_eq!(first(&world(text)).verdict, Some(Verdict::Disconnecting(ground)), "{text}");
-        assert_eq!(fails(text), Some((condition, ground.code())), "{text}");
+fn a_connection_that_goes_says_for_which_reason() {
+    for reason in DetachReason::ALL {
+        let (text, condition) = taken_away(reason);
+        assert_eq!(first(&world(text)).verdict, Some(Verdict::Disconnecting(reason)), "{text}");
+        assert_eq!(fails(text), Some((condition, reason.code())), "{text}");
         let explained = first(&world(&format!("{text}\nmax 0")));
-        let verdict = if ground.is_counted() { Verdict::HeldBack(ground) } else { Verdict::Disconnecting(ground) };
+        let verdict = if reason.is_counted() { Verdict::HeldBack(reason) } else { Verdict::Disconnecting(reason) };
         assert_eq!(explained.verdict, Some(verdict), "{text}");
         assert_eq!(explained.first_failing().map(|(step, _)| step.condition), Some(condition), "{text}");
     }
@@ -155,7 +157,7 @@ fn refusing(reason: &Reason) -> Option<&'static str> {
             Some("instance i-1 connect=orders\ndb orders connect=orders groups=a,b,c,d,e")
         }
         Reason::InterfaceGroupLimit { .. } => {
-            Some("instance i-1 connect=orders wears=a,b,c,d,e\ndb orders connect=orders")
+            Some("instance i-1 connect=orders groups=a,b,c,d,e\ndb orders connect=orders")
         }
         Reason::AmbiguousPair { .. } => Some(failing(Condition::OnePair).0),
         Reason::Contested { .. } => Some(failing(Condition::NotContested).0),
@@ -217,7 +219,7 @@ fn every_reason_that_refuses_is_walked_to() {
 /// Every instance, store and group that a world says anything about, and one of each that it does not.
 pub(crate) fn named(seen: &Observation) -> (BTreeSet<InstanceId>, BTreeSet<StoreArn>, BTreeSet<SecurityGroupId>) {
     let mut instances: BTreeSet<_> = seen.instances.found.iter().map(|instance| instance.id.clone()).collect();
-    let mut stores: BTreeSet<_> = seen.stores.found.iter().map(|sighting| sighting.arn().clone()).collect();
+    let mut stores: BTreeSet<_> = seen.stores.found.iter().map(|lookup| lookup.arn().clone()).collect();
     let mut groups: BTreeSet<_> = seen.groups.found.iter().map(|group| group.id.clone()).collect();
     instances.insert(InstanceId::parse("i-77").unwrap());
     stores.insert(StoreArn::parse("arn:aws:rds:eu-central-1:123456789012:db:nowhere").unwrap());
@@ -233,8 +235,8 @@ fn agrees(verdict: Option<&Verdict>, first: Option<(&str, &Failure)>) -> bool {
         (Some(Verdict::Refused(reason) | Verdict::Waiting(reason)), Some((condition, failure))) => {
             failure.reason.as_ref() == Some(reason) && is_condition(condition)
         }
-        (Some(Verdict::Disconnecting(ground) | Verdict::HeldBack(ground)), Some((condition, failure))) => {
-            condition == "kept" && failure.code == ground.code()
+        (Some(Verdict::Disconnecting(reason) | Verdict::HeldBack(reason)), Some((condition, failure))) => {
+            condition == "kept" && failure.code == reason.code()
         }
         // Nothing is decided about those of which something is missing that comes before all conditions.
         (None, Some((condition, _))) => !is_condition(condition) && condition != "kept",
@@ -255,9 +257,9 @@ proptest! {
     fn the_first_step_that_fails_is_the_reason_that_the_plan_gives(world in worlds()) {
         let plan = plan(&world.seen, &world.policy);
         let (instances, stores, _) = named(&world.seen);
-        let said: BTreeSet<&StoreArn> = plan.decisions.iter().map(|decision| &decision.store).collect();
+        let message: BTreeSet<&StoreArn> = plan.decisions.iter().map(|decision| &decision.store).collect();
         for instance in &instances {
-            for store in stores.iter().chain(said.iter().copied()) {
+            for store in stores.iter().chain(message.iter().copied()) {
                 let explained = explained(&world, instance, store);
                 let decided = decision(&plan, instance, store);
                 // The ARN of a store that is gone may be another one's by now: then two decisions name it.
@@ -323,7 +325,7 @@ fn a_connection_that_stands_needs_nothing_although_a_new_one_would_be_refused() 
     let explained = first(&world(
         "instance i-1 connect=orders
          db orders connect=orders hold groups=a,b,c,d
-         pair orders 1 worn-by=i-1",
+         pair orders 1 attached-to=i-1",
     ));
     assert!(matches!(explained.verdict, Some(Verdict::Connected(_))));
     assert_eq!(explained.first_failing(), None);
@@ -333,7 +335,7 @@ fn a_connection_that_stands_needs_nothing_although_a_new_one_would_be_refused() 
 
 #[test]
 fn the_walk_goes_on_behind_the_first_condition_that_fails() {
-    let text = "instance i-1 connect=orders hold wears=a,b,c,d,e\ndb orders connect=orders block";
+    let text = "instance i-1 connect=orders hold groups=a,b,c,d,e\ndb orders connect=orders block";
     let explained = first(&world(text));
     let marked: Vec<_> = explained
         .steps
@@ -345,13 +347,13 @@ fn the_walk_goes_on_behind_the_first_condition_that_fails() {
 }
 
 #[test]
-fn every_worn_group_is_looked_at_and_told_why_it_is_no_connection() {
+fn every_attached_group_is_looked_at_and_told_why_it_is_no_connection() {
     let explained = first(&world(
-        "instance i-1 connect=orders wears=web
+        "instance i-1 connect=orders groups=web
          db orders connect=orders groups=default,old:removing
-         pair orders 1 worn-by=i-1 store-rule=\"tcp 22 from 10.0.0.0/8\"
-         pair orders 2 loose made-by=console worn-by=i-1
-         group ec2-docdb-1 worn-by=i-1 rule=\"tcp 5432 to sg-rds-ec2-1\"",
+         pair orders 1 attached-to=i-1 store-rule=\"tcp 22 from 10.0.0.0/8\"
+         pair orders 2 loose made-by=console attached-to=i-1
+         group ec2-docdb-1 attached-to=i-1 rule=\"tcp 5432 to sg-rds-ec2-1\"",
     ));
     let step = explained.steps.iter().find(|step| step.condition == "connected").unwrap();
     assert_eq!(step.result, StepResult::NotSo);
@@ -363,7 +365,7 @@ fn every_worn_group_is_looked_at_and_told_why_it_is_no_connection() {
             "data store: sg-rds-ec2-1 (rds-ec2-1): it does not hold exactly tcp 5432 from the other side, but tcp 22 from 10.0.0.0/8, tcp 5432 from sg-ec2-rds-1",
             "instance: sg-ec2-docdb-1 (ec2-docdb-1): no instance side of this service: its name is not ec2-rds-n",
             "instance: sg-ec2-rds-1 (ec2-rds-1): its other side sg-rds-ec2-1 (rds-ec2-1): it does not hold exactly tcp 5432 from the other side, but tcp 22 from 10.0.0.0/8, tcp 5432 from sg-ec2-rds-1",
-            "instance: sg-ec2-rds-2 (ec2-rds-2): a side of a pair, whose other side sg-rds-ec2-2 (rds-ec2-2) the data store does not wear",
+            "instance: sg-ec2-rds-2 (ec2-rds-2): a side of a pair, whose other side sg-rds-ec2-2 (rds-ec2-2) the data store does not have",
             "instance: sg-web: no side of a pair: its name is none that pairs have",
         ]
     );
@@ -377,12 +379,12 @@ fn an_explanation_is_readable_as_plain_text() {
 i-1 and db/orders: nothing is decided about them: no name is in both connect tags (no-match)
 
 ok    Was the instance read? (instance-read)
-        i-1 in vpc-1: eni-1 wears sg-default
+        i-1 in vpc-1: eni-1 has sg-default
         tags: tagwire:connect=billing
-ok    Is there no ground to take a connection away? (kept)
-        the instance wears no instance side of this data store
+ok    Is there no reason to take a connection away? (kept)
+        the instance has no instance side of this data store
 ok    Does its service know the data store? (store-read)
-        db/orders (RDS, db-orders) in vpc-1, tcp 5432, state \"available\": wears sg-default
+        db/orders (RDS, db-orders) in vpc-1, tcp 5432, state \"available\": has sg-default
         tags: tagwire:connect=orders
 ok    Are the two in the same VPC? (same-vpc)
         the data store is in vpc-1, the look is at vpc-1
@@ -427,13 +429,13 @@ fn what_was_not_read_is_told_from_what_is_not_there() {
 #[test]
 fn the_places_are_those_of_its_own_turn() {
     let world = world(
-        "instance i-1 connect=orders wears=a,b,c,d
+        "instance i-1 connect=orders groups=a,b,c,d
          db alpha connect=orders
          db zeta connect=orders
          pair zeta 1",
     );
     assert_eq!(world.seen.scope, Scope::Vpc);
-    let stores: Vec<&StoreArn> = world.seen.stores.found.iter().map(Sighting::arn).collect();
+    let stores: Vec<&StoreArn> = world.seen.stores.found.iter().map(StoreLookup::arn).collect();
     let instance = InstanceId::parse("i-1").unwrap();
     let explained = [stores[0], stores[1]].map(|store| explained(&world, &instance, store));
     assert_eq!(explained[0].verdict, Some(Verdict::Connecting));
@@ -442,7 +444,7 @@ fn the_places_are_those_of_its_own_turn() {
     assert_eq!(
         step.facts,
         [
-            "eni-1 wears 4 of 5: sg-a, sg-b, sg-c, sg-d",
+            "eni-1 has 4 of 5: sg-a, sg-b, sg-c, sg-d",
             "is attached now for db/alpha",
             "places taken when it is the turn of this data store: 5",
         ]
@@ -452,13 +454,13 @@ fn the_places_are_those_of_its_own_turn() {
 #[test]
 fn an_instance_is_told_of_every_store_in_a_line() {
     let world = world(
-        "instance i-1 connect=orders,reports wears=a
+        "instance i-1 connect=orders,reports groups=a
          db orders connect=orders
          db held connect=orders hold
          db far connect=reports vpc=2
          db other connect=billing
-         pair orders 1 worn-by=i-1
-         pair other 2 worn-by=i-1 loose
+         pair orders 1 attached-to=i-1
+         pair other 2 attached-to=i-1 loose
          max 0",
     );
     let instance = InstanceId::parse("i-1").unwrap();
@@ -466,7 +468,7 @@ fn an_instance_is_told_of_every_store_in_a_line() {
     assert_eq!(
         explained.to_string(),
         "\
-i-1 in vpc-1: eni-1 wears sg-a, sg-ec2-rds-1, sg-ec2-rds-2
+i-1 in vpc-1: eni-1 has sg-a, sg-ec2-rds-1, sg-ec2-rds-2
 tags: tagwire:connect=orders reports
 
 Data stores:

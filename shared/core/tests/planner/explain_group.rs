@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use tagwire_core::{
-    explain::{self, Ending, GroupExplanation},
+    explain::{self, DeleteCondition, GroupExplanation},
     group::OwnedGroup,
     id::SecurityGroupId,
     plan::plan,
@@ -28,30 +28,34 @@ fn fails(text: &str, group: &str) -> Option<(&'static str, &'static str)> {
 }
 
 /// A world in which a condition keeps a group from being deleted, that group, and the code.
-fn keeping(ending: Ending) -> (&'static str, &'static str, &'static str) {
+fn keeping(ending: DeleteCondition) -> (&'static str, &'static str, &'static str) {
     match ending {
-        Ending::Owned => ("gone orders\npair orders 1 made-by=forger", "sg-rds-ec2-1", "ownership-forged"),
-        Ending::AllRead => ("gone orders\npair orders 1\ngap groups", "sg-rds-ec2-1", "unread"),
-        Ending::LookedAt => ("instance i-1\ngone orders\npair orders 1\nscope i-1", "sg-rds-ec2-1", "outside-scope"),
-        Ending::TagsCertain => (
+        DeleteCondition::Owned => ("gone orders\npair orders 1 made-by=forger", "sg-rds-ec2-1", "ownership-forged"),
+        DeleteCondition::AllRead => ("gone orders\npair orders 1\ngap groups", "sg-rds-ec2-1", "unread"),
+        DeleteCondition::LookedAt => {
+            ("instance i-1\ngone orders\npair orders 1\nscope i-1", "sg-rds-ec2-1", "outside-scope")
+        }
+        DeleteCondition::TagsCertain => (
             "cache orders connect=orders state=modifying\ngroup elasticache-cidr-1 tagged=orders/cidr ours=cidr",
             "sg-elasticache-cidr-1",
             "not-available",
         ),
-        Ending::NotAskedFor => {
+        DeleteCondition::NotAskedFor => {
             ("instance i-1 connect=orders\ndb orders connect=orders\npair orders 1", "sg-ec2-rds-1", "asked-for")
         }
-        Ending::NotWorn => (
-            "db orders connect=orders\npair orders 1 loose\ninterface eni-9 wears=ec2-rds-1 of=\"a function\"",
+        DeleteCondition::NotAttached => (
+            "db orders connect=orders\npair orders 1 loose\ninterface eni-9 groups=ec2-rds-1 of=\"a function\"",
             "sg-rds-ec2-1",
-            "worn",
+            "attached",
         ),
-        Ending::LongUnused => ("db orders connect=orders\npair orders 1 loose", "sg-ec2-rds-1", "not-unused-for-long"),
-        Ending::OnlyOne => ("gone orders\npair orders 1\npair orders 2", "sg-ec2-rds-1", "ambiguous-pair"),
-        Ending::NotInTemplate => {
+        DeleteCondition::LongUnused => {
+            ("db orders connect=orders\npair orders 1 loose", "sg-ec2-rds-1", "not-unused-for-long")
+        }
+        DeleteCondition::OnlyOne => ("gone orders\npair orders 1\npair orders 2", "sg-ec2-rds-1", "ambiguous-pair"),
+        DeleteCondition::NotInTemplate => {
             ("gone orders\npair orders 1\ntemplate ec2-rds-1", "sg-rds-ec2-1", "group-in-launch-template")
         }
-        Ending::NotInRule => {
+        DeleteCondition::NotInRule => {
             ("gone orders\npair orders 1\ngroup web rule=\"tcp 22 from sg-ec2-rds-1\"", "sg-rds-ec2-1", "group-in-rule")
         }
     }
@@ -59,7 +63,7 @@ fn keeping(ending: Ending) -> (&'static str, &'static str, &'static str) {
 
 #[test]
 fn every_condition_of_an_end_keeps_some_group() {
-    for ending in Ending::ALL {
+    for ending in DeleteCondition::ALL {
         let (text, group, code) = keeping(ending);
         let explained = of(text, group);
         assert_eq!(fails(text, group), Some((ending.code(), code)), "{explained}");
@@ -81,7 +85,7 @@ proptest! {
             prop_assert_eq!(explained.may_go, deleted.contains(&group), "{}", explained);
             prop_assert_eq!(explained.may_go, explained.first_failing().is_none(), "{}\n{:?}", explained, world);
             let asked: Vec<_> = explained.steps.iter().map(|step| step.condition).collect();
-            prop_assert_eq!(asked, Ending::ALL.map(Ending::code));
+            prop_assert_eq!(asked, DeleteCondition::ALL.map(DeleteCondition::code));
             prop_assert!(serde_json::to_string(&explained).is_ok() && !explained.to_string().is_empty());
         }
     }
@@ -92,7 +96,7 @@ fn a_group_of_a_store_that_is_gone_goes_with_all_that_is_done_to_it() {
     let explained = of(
         "instance i-1 connect=orders
          gone orders
-         pair orders 1 worn-by=i-1",
+         pair orders 1 attached-to=i-1",
         "sg-ec2-rds-1",
     );
     assert_eq!(
@@ -101,7 +105,7 @@ fn a_group_of_a_store_that_is_gone_goes_with_all_that_is_done_to_it() {
 sg-ec2-rds-1 (ec2-rds-1): it goes now: its data store is gone
 
 What it is:
-  ec2-rds-1 in vpc-1, described as \"Made by tagwire for instances: lets them out to the data store that wears the other group of this pair. Its rules are put back when changed.\"
+  ec2-rds-1 in vpc-1, described as \"Made by tagwire for instances: lets them out to the data store that has the other group of this pair. Its rules are put back when changed.\"
   the instance side of a pair of db-orders
   its data store is gone: arn:aws:rds:eu-central-1:123456789012:db:orders
   its service lists nothing with that identity
@@ -116,8 +120,8 @@ ok    Has this look to do with it? (looked-at)
 -     Is it certain what the data store's tags are? (tags-certain)
 ok    Does nothing ask for it? (not-asked-for)
         its data store is gone
-ok    Does nothing wear it, nor the group that belongs to it? (not-worn)
-        i-1 wears sg-ec2-rds-1 (ec2-rds-1): is being disconnected: the data store is gone; what is open already stays open until it is closed
+ok    Does nothing have it, nor the group that belongs to it? (not-attached)
+        i-1 has sg-ec2-rds-1 (ec2-rds-1): is being disconnected: the data store is gone; what is open already stays open until it is closed
 -     Has it been unused for a sweep period? (long-unused)
 ok    Is it the data store's only one? (only-one)
         owned groups of the data store: sg-ec2-rds-1, sg-rds-ec2-1
@@ -139,8 +143,8 @@ fn a_group_in_use_says_for_whom_and_how_its_rules_stand() {
         "instance i-1 connect=orders
          instance i-2 hold
          db orders connect=orders
-         pair orders 1 worn-by=i-1,i-2 instance-rule=\"tcp 22 to 10.0.0.0/8\"
-         interface eni-9 wears=ec2-rds-1 of=\"a function\"",
+         pair orders 1 attached-to=i-1,i-2 instance-rule=\"tcp 22 to 10.0.0.0/8\"
+         interface eni-9 groups=ec2-rds-1 of=\"a function\"",
         "sg-ec2-rds-1",
     );
     let text = explained.to_string();
@@ -149,10 +153,10 @@ fn a_group_in_use_says_for_whom_and_how_its_rules_stand() {
         "  the store side that belongs to it: sg-rds-ec2-1 (rds-ec2-1)\n",
         "  rule tcp 5432 to sg-rds-ec2-1: as it should be\n",
         "  rule tcp 22 to 10.0.0.0/8: does not belong there\n",
-        "        i-1 wears sg-ec2-rds-1 (ec2-rds-1), whose tags ask for it: orders\n",
-        "        i-2 wears sg-ec2-rds-1 (ec2-rds-1), and keeps it: it carries tagwire:hold, so nothing is attached or detached (held)\n",
-        "        eni-9 (a function) wears sg-ec2-rds-1 (ec2-rds-1)\n",
-        "        db/orders wears sg-rds-ec2-1 (rds-ec2-1)\n",
+        "        i-1 has sg-ec2-rds-1 (ec2-rds-1), whose tags ask for it: orders\n",
+        "        i-2 has sg-ec2-rds-1 (ec2-rds-1), and keeps it: it carries tagwire:hold, so nothing is attached or detached (held)\n",
+        "        eni-9 (a function) has sg-ec2-rds-1 (ec2-rds-1)\n",
+        "        db/orders has sg-rds-ec2-1 (rds-ec2-1)\n",
         "  revoke in sg-ec2-rds-1: tcp 22 to 10.0.0.0/8\n",
         "  take it off eni-9 (a function), or give that client a group and a rule of its own\n",
     ] {

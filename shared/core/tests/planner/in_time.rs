@@ -10,10 +10,10 @@ use tagwire_core::{
     group::{Ownership, SecurityGroup},
     id::{SecurityGroupId, StoreId},
     model::{DataStore, Instance},
-    observation::{Observation, Scope, Sighting},
+    observation::{Observation, Scope, StoreLookup},
     plan::Plan,
     rule::Peer,
-    tag::{ConnectTag, Wishes},
+    tag::{ConnectTag, TagSettings},
 };
 use tagwire_world::{Unread, World, reaches, worlds};
 
@@ -125,19 +125,21 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
     vec((0..INSTANCES + STORES, event, 0..8_i64, any::<bool>()), 5..=25)
 }
 
-/// Instances that wear whatever pairs, some of them nothing else, and stores whose tags match.
+/// Instances that have whatever pairs, some of them nothing else, and stores whose tags match.
 fn fleets() -> impl Strategy<Value = World> {
-    let worn = vec((any::<[bool; STORES]>(), prop::bool::weighted(0.15)), INSTANCES);
-    (worn, 0..4_usize).prop_map(|(worn, max)| {
+    let attached = vec((any::<[bool; STORES]>(), prop::bool::weighted(0.15)), INSTANCES);
+    (attached, 0..4_usize).prop_map(|(attached, max)| {
         let mut text = format!("max {max}\n");
-        for (index, (sides, alone)) in worn.iter().enumerate() {
+        for (index, (sides, alone)) in attached.iter().enumerate() {
             let alone = *alone && sides.contains(&true);
-            let _ = writeln!(text, "instance i-{index} connect=a wears={}", if alone { "none" } else { "default" });
+            let _ = writeln!(text, "instance i-{index} connect=a groups={}", if alone { "none" } else { "default" });
         }
         for store in 0..STORES {
-            let worn = worn.iter().enumerate().filter(|(_, (sides, _))| sides.get(store).is_some_and(|side| *side));
-            let worn: Vec<String> = worn.map(|(index, _)| format!("i-{index}")).collect();
-            let _ = writeln!(text, "db s{store} connect=a\npair s{store} {} worn-by={}", store + 1, worn.join(","));
+            let attached =
+                attached.iter().enumerate().filter(|(_, (sides, _))| sides.get(store).is_some_and(|side| *side));
+            let attached: Vec<String> = attached.map(|(index, _)| format!("i-{index}")).collect();
+            let _ =
+                writeln!(text, "db s{store} connect=a\npair s{store} {} attached-to={}", store + 1, attached.join(","));
         }
         World::read(&text).unwrap()
     })
@@ -146,23 +148,23 @@ fn fleets() -> impl Strategy<Value = World> {
 fn happen(world: &mut World, (whom, event, minutes, sweep): &Happening) {
     let seen = &mut world.seen;
     seen.at += SignedDuration::from_mins(*minutes);
-    let change = |wishes: &mut Wishes| match event {
-        Event::Tag(value) => wishes.connect = ConnectTag::read(*value),
-        Event::Block(blocked) => wishes.blocked = *blocked,
-        Event::Hold(held) => wishes.held = *held,
+    let change = |settings: &mut TagSettings| match event {
+        Event::Tag(value) => settings.connect = ConnectTag::read(*value),
+        Event::Block(blocked) => settings.blocked = *blocked,
+        Event::Hold(held) => settings.held = *held,
         Event::Gone => {}
     };
     let scope = if let Some(instance) = seen.instances.found.get_mut(*whom) {
-        change(&mut instance.wishes);
+        change(&mut instance.settings);
         Scope::of_instances([instance.id.clone()].into())
     } else {
-        let sighting = seen.stores.found.get_mut(*whom - INSTANCES).unwrap();
-        let arn = sighting.arn().clone();
-        if let Sighting::Present(store) = sighting {
-            change(&mut store.wishes);
+        let lookup = seen.stores.found.get_mut(*whom - INSTANCES).unwrap();
+        let arn = lookup.arn().clone();
+        if let StoreLookup::Found(store) = lookup {
+            change(&mut store.settings);
             if matches!(event, Event::Gone) {
                 seen.absent.insert(store.id.clone());
-                *sighting = Sighting::Gone(arn.clone());
+                *lookup = StoreLookup::NotFound(arn.clone());
             }
         }
         Scope::of_stores([arn].into())
@@ -221,7 +223,7 @@ fn a_sequence_of_removals_cuts_as_many_as_the_window_lets() {
          instance i-1
          instance i-2
          db s0 connect=a
-         pair s0 1 worn-by=i-0,i-1,i-2
+         pair s0 1 attached-to=i-0,i-1,i-2
          max 2",
     )
     .unwrap();

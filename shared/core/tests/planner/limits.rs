@@ -8,7 +8,7 @@ use crate::case::case;
 #[test]
 fn the_last_free_place_goes_to_the_store_with_the_lowest_id_in_whatever_order_they_were_read() {
     let text = "
-        instance i-1 connect=orders wears=a,b,c,d
+        instance i-1 connect=orders groups=a,b,c,d
         db zeta connect=orders
         db alpha connect=orders
         pair zeta 1
@@ -27,7 +27,7 @@ fn the_last_free_place_goes_to_the_store_with_the_lowest_id_in_whatever_order_th
 #[test]
 fn a_raised_quota_leaves_room_for_more() {
     case(
-        "instance i-1 connect=orders wears=a,b,c,d,e
+        "instance i-1 connect=orders groups=a,b,c,d,e
          db orders connect=orders
          pair orders 1
          limit 6",
@@ -36,24 +36,24 @@ fn a_raised_quota_leaves_room_for_more() {
 }
 
 #[test]
-fn an_instance_that_wears_its_side_already_needs_no_place() {
+fn an_instance_that_has_its_side_already_needs_no_place() {
     case(
-        "instance i-1 connect=orders wears=a,b,c,d
+        "instance i-1 connect=orders groups=a,b,c,d
          db orders connect=orders
-         pair orders 1 worn-by=i-1 loose",
+         pair orders 1 attached-to=i-1 loose",
     )
     .changes("attach sg-rds-ec2-1 to db/orders");
 }
 
 #[test]
 fn a_pair_that_no_interface_has_room_for_is_not_made() {
-    case("instance i-1 connect=orders wears=a,b,c,d,e\ndb orders connect=orders").changes_nothing();
+    case("instance i-1 connect=orders groups=a,b,c,d,e\ndb orders connect=orders").changes_nothing();
 }
 
 #[test]
 fn a_place_is_not_kept_for_a_store_that_is_refused() {
     case(
-        "instance i-1 connect=orders wears=a,b,c,d
+        "instance i-1 connect=orders groups=a,b,c,d
          db alpha connect=orders block
          db zeta connect=orders
          pair zeta 1",
@@ -67,7 +67,7 @@ fn a_group_on_its_way_out_of_a_store_s_list_leaves_its_place() {
     case(
         "instance i-1 connect=orders
          db orders connect=orders groups=a,b,c,d,e:removing
-         pair orders 1 loose worn-by=i-1",
+         pair orders 1 loose attached-to=i-1",
     )
     .changes("attach sg-rds-ec2-1 to db/orders");
 }
@@ -84,7 +84,7 @@ fn a_group_on_its_way_into_a_store_s_list_takes_a_place() {
 }
 
 #[test]
-fn a_store_that_wears_its_side_already_needs_no_place() {
+fn a_store_that_has_its_side_already_needs_no_place() {
     case(
         "instance i-1 connect=orders
          db orders connect=orders groups=a,b,c,d
@@ -106,7 +106,7 @@ fn a_store_that_is_not_available_holds_back_only_its_own_list_and_is_looked_at_a
          allow in ec2-rds-1: tcp 5432 to rds-ec2-1
          attach ec2-rds-1 to eni-1 of i-1: shares orders with db/orders",
     )
-    .says(
+    .explains(
         "i-1 and db/orders: waits: its state is \"modifying\", in which its groups cannot be changed; it is looked at again (not-available)",
     );
     let names: Vec<String> = case.plan.stores_to_revisit().iter().map(|arn| arn.name().to_owned()).collect();
@@ -114,7 +114,7 @@ fn a_store_that_is_not_available_holds_back_only_its_own_list_and_is_looked_at_a
 }
 
 #[test]
-fn a_store_that_wears_its_side_already_need_not_be_available() {
+fn a_store_that_has_its_side_already_need_not_be_available() {
     let case = case(
         "instance i-1 connect=orders
          db orders connect=orders state=modifying
@@ -156,7 +156,7 @@ fn a_change_of_the_list_that_only_takes_away_does_not_stand_in_the_way() {
     case(
         "instance i-1 connect=orders
          db orders connect=orders groups=default,web:removing
-         pair orders 1 loose worn-by=i-1",
+         pair orders 1 loose attached-to=i-1",
     )
     .changes("attach sg-rds-ec2-1 to db/orders");
 }

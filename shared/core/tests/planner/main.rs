@@ -26,6 +26,6 @@ mod several_stores;
 mod status;
 mod store_table;
 mod tables;
+mod tag_settings;
 mod uninstalling;
 mod window;
-mod wishes;

@@ -14,10 +14,10 @@ fn who_is_connected_through_the_owned_pair_is_left_alone() {
     case(
         "instance i-1 connect=orders
          db orders connect=orders
-         pair orders 1 worn-by=i-1",
+         pair orders 1 attached-to=i-1",
     )
     .changes_nothing()
-    .says("i-1 and db/orders: connected by tagwire through sg-ec2-rds-1 and sg-rds-ec2-1");
+    .explains("i-1 and db/orders: connected by tagwire through sg-ec2-rds-1 and sg-rds-ec2-1");
 }
 
 #[test]
@@ -25,10 +25,10 @@ fn who_is_connected_through_a_pair_made_by_hand_is_left_alone() {
     case(
         "instance i-1 connect=orders
          db orders connect=orders
-         pair orders 1 worn-by=i-1 made-by=hand",
+         pair orders 1 attached-to=i-1 made-by=hand",
     )
     .changes_nothing()
-    .says("i-1 and db/orders: connected by somebody else through sg-ec2-rds-1 and sg-rds-ec2-1");
+    .explains("i-1 and db/orders: connected by somebody else through sg-ec2-rds-1 and sg-rds-ec2-1");
 }
 
 #[test]
@@ -36,11 +36,11 @@ fn an_owned_connection_is_named_before_somebody_else_s() {
     case(
         "instance i-1 connect=orders
          db orders connect=orders
-         pair orders 1 worn-by=i-1 made-by=console
-         pair orders 2 worn-by=i-1",
+         pair orders 1 attached-to=i-1 made-by=console
+         pair orders 2 attached-to=i-1",
     )
     .changes_nothing()
-    .says("i-1 and db/orders: connected by tagwire through sg-ec2-rds-2 and sg-rds-ec2-2");
+    .explains("i-1 and db/orders: connected by tagwire through sg-ec2-rds-2 and sg-rds-ec2-2");
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn an_instance_that_lacks_its_side_gets_only_that() {
         "instance i-1 connect=orders
          instance i-2 connect=orders
          db orders connect=orders
-         pair orders 1 worn-by=i-1",
+         pair orders 1 attached-to=i-1",
     )
     .changes("attach sg-ec2-rds-1 to eni-2 of i-2: shares orders with db/orders");
 }
@@ -59,7 +59,7 @@ fn a_store_that_lacks_its_side_gets_only_that() {
     case(
         "instance i-1 connect=orders
          db orders connect=orders
-         pair orders 1 worn-by=i-1 loose",
+         pair orders 1 attached-to=i-1 loose",
     )
     .changes("attach sg-rds-ec2-1 to db/orders");
 }
@@ -79,7 +79,7 @@ fn a_group_on_its_way_out_of_the_store_s_list_counts_as_absent() {
     case(
         "instance i-1 connect=orders
          db orders connect=orders
-         pair orders 1 worn-by=i-1 removing",
+         pair orders 1 attached-to=i-1 removing",
     )
     .changes("attach sg-rds-ec2-1 to db/orders");
 }
@@ -89,10 +89,10 @@ fn a_group_on_its_way_into_the_store_s_list_counts_as_there() {
     case(
         "instance i-1 connect=orders
          db orders connect=orders
-         pair orders 1 worn-by=i-1 adding",
+         pair orders 1 attached-to=i-1 adding",
     )
     .changes_nothing()
-    .says("i-1 and db/orders: connected by tagwire through sg-ec2-rds-1 and sg-rds-ec2-1");
+    .explains("i-1 and db/orders: connected by tagwire through sg-ec2-rds-1 and sg-rds-ec2-1");
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_pair_one_side_of_which_has_lost_its_tags_goes_on_serving_those_who_use_it()
          instance i-2 connect=orders
          db orders connect=orders
          pair orders 1 only=store rules=store
-         group ec2-rds-1 ours=instance rule=\"tcp 5432 to sg-rds-ec2-1\" worn-by=i-1",
+         group ec2-rds-1 ours=instance rule=\"tcp 5432 to sg-rds-ec2-1\" attached-to=i-1",
     )
     .changes(
         "create rds-ec2-2 for db/orders
@@ -112,7 +112,7 @@ fn a_pair_one_side_of_which_has_lost_its_tags_goes_on_serving_those_who_use_it()
          attach rds-ec2-2 to db/orders
          attach ec2-rds-2 to eni-2 of i-2: shares orders with db/orders",
     )
-    .says(
+    .explains(
         "i-1 and db/orders: connected by somebody else through sg-ec2-rds-1 and sg-rds-ec2-1
          i-2 and db/orders: is being connected
          sg-ec2-rds-1: it has a name and description of tagwire's and lost its tags; it is left alone (ownership-lost)",
@@ -125,7 +125,7 @@ fn who_is_connected_through_a_rule_that_was_changed_by_hand_is_connected_anew_by
         "instance i-1 connect=orders
          db orders connect=orders
          pair orders 1 rules=instance store-rule=\"tcp 5432 from sg-ec2-rds-9\"
-         group ec2-rds-9 rule=\"tcp 5432 to sg-rds-ec2-1\" worn-by=i-1",
+         group ec2-rds-9 rule=\"tcp 5432 to sg-rds-ec2-1\" attached-to=i-1",
     )
     .changes(
         "allow in sg-rds-ec2-1: tcp 5432 from sg-ec2-rds-1
@@ -139,7 +139,7 @@ fn of_several_pairs_a_lowest_one_with_two_numbers_is_still_one_pair() {
     case(
         "instance i-1 connect=orders
          db orders connect=orders
-         pair orders 1/2 worn-by=i-1
+         pair orders 1/2 attached-to=i-1
          pair orders 4 only=instance",
     )
     .changes_nothing()

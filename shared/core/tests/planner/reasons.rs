@@ -62,7 +62,7 @@ worlds! {
     a_store_without_a_free_place_is_not_connected:
         Reason::StoreGroupLimit { .. }, "instance i-1 connect=orders\ndb orders connect=orders groups=a,b,c,d,e";
     an_interface_without_a_free_place_is_not_connected:
-        Reason::InterfaceGroupLimit { .. }, "instance i-1 connect=orders wears=a,b,c,d,e\ndb orders connect=orders";
+        Reason::InterfaceGroupLimit { .. }, "instance i-1 connect=orders groups=a,b,c,d,e\ndb orders connect=orders";
     several_pairs_of_one_store_are_ambiguous:
         Reason::AmbiguousPair { .. }, "db orders connect=orders\npair orders 1\npair orders 2";
     our_tags_on_a_group_of_others_are_a_forgery:
@@ -72,15 +72,15 @@ worlds! {
     an_instance_in_another_zone_is_told_that_it_may_cost:
         Reason::CrossAz { .. }, "instance i-1 connect=orders zone=a\ndb orders connect=orders zone=b,c";
     removals_beyond_the_window_are_held_back:
-        Reason::DisconnectsHeldBack { .. }, "instance i-1\ndb orders connect=orders\npair orders 1 worn-by=i-1\nmax 0";
+        Reason::DisconnectsHeldBack { .. }, "instance i-1\ndb orders connect=orders\npair orders 1 attached-to=i-1\nmax 0";
     what_is_taken_off_again_and_again_is_contested:
         Reason::Contested { .. },
         "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1\nattached i-1 ec2-rds-1 tag=orders again=1,2,3";
     a_function_with_an_instance_side_is_a_foreign_attachment:
         Reason::ForeignAttachment { .. },
-        "db orders connect=orders\npair orders 1\ninterface eni-9 wears=ec2-rds-1 of=\"a function\"";
+        "db orders connect=orders\npair orders 1\ninterface eni-9 groups=ec2-rds-1 of=\"a function\"";
     a_side_that_is_the_only_group_left_stays:
-        Reason::LastGroup { .. }, "instance i-1 wears=none\ndb orders connect=orders\npair orders 1 worn-by=i-1";
+        Reason::LastGroup { .. }, "instance i-1 groups=none\ndb orders connect=orders\npair orders 1 attached-to=i-1";
     a_pair_that_a_launch_template_names_is_not_deleted:
         Reason::GroupInLaunchTemplate, "gone orders\npair orders 1\ntemplate ec2-rds-1";
     a_pair_that_a_rule_of_others_names_is_not_deleted:
@@ -88,12 +88,12 @@ worlds! {
     a_group_that_has_lost_our_tags_is_named:
         Reason::OwnershipLost, "db orders connect=orders\npair orders 1 made-by=nobody";
     a_pair_whose_store_is_nowhere_to_be_found_is_left_alone:
-        Reason::StoreUnknown { .. }, "instance i-1\npair orders 1 worn-by=i-1";
+        Reason::StoreUnknown { .. }, "instance i-1\npair orders 1 attached-to=i-1";
     a_store_that_moved_to_another_vpc_is_named_with_it:
-        Reason::StoreMoved { .. }, "instance i-1\ndb orders connect=orders vpc=2\npair orders 1 loose worn-by=i-1";
+        Reason::StoreMoved { .. }, "instance i-1\ndb orders connect=orders vpc=2\npair orders 1 loose attached-to=i-1";
     a_store_that_is_gone_but_whose_group_is_carried_is_named:
         Reason::StillCarried { .. },
-        "instance i-1\ngone orders\npair orders 1 worn-by=i-1\ninterface eni-9 wears=rds-ec2-1 of=RDSNetworkInterface";
+        "instance i-1\ngone orders\npair orders 1 attached-to=i-1\ninterface eni-9 groups=rds-ec2-1 of=RDSNetworkInterface";
     a_client_that_is_no_block_is_an_invalid_cidr:
         Reason::InvalidCidr { .. }, "db orders connect=orders allow-cidr=203.0.113.7\nallow-cidr";
     several_groups_for_cidr_clients_are_ambiguous:
@@ -150,7 +150,7 @@ fn a_forged_group_is_never_taken_for_the_store_s() {
     case(
         "instance i-1 connect=orders
          db orders connect=orders
-         pair orders 1 made-by=forger worn-by=i-1 port=22",
+         pair orders 1 made-by=forger attached-to=i-1 port=22",
     )
     .changes(
         "create rds-ec2-2 for db/orders
@@ -169,9 +169,9 @@ fn what_makes_a_store_ineligible_takes_no_connection_away() {
         case(&format!(
             "instance i-1 connect=orders
              cluster orders connect=orders {form}
-             pair orders 1 worn-by=i-1"
+             pair orders 1 attached-to=i-1"
         ))
         .changes_nothing()
-        .says("i-1 and cluster/orders: connected by tagwire through sg-ec2-rds-1 and sg-rds-ec2-1");
+        .explains("i-1 and cluster/orders: connected by tagwire through sg-ec2-rds-1 and sg-rds-ec2-1");
     }
 }

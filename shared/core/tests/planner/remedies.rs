@@ -4,10 +4,9 @@
 use tagwire_core::{
     explain::Explanation,
     id::{InstanceId, InterfaceId, SecurityGroupId},
-    memory::Recall,
-    observation::Sighting,
+    observation::StoreLookup,
     plan::Verdict,
-    tag::{BLOCK_KEY, ConnectTag, DEFAULT_CONNECT_KEY, HOLD_KEY, Wishes},
+    tag::{BLOCK_KEY, ConnectTag, DEFAULT_CONNECT_KEY, HOLD_KEY, TagSettings},
 };
 use tagwire_world::World;
 
@@ -35,26 +34,26 @@ fn option<'words>(words: &'words [String], name: &str) -> &'words str {
     rest.next().unwrap_or_else(|| panic!("no {name} in {words:?}"))
 }
 
-fn wishes<'world>(world: &'world mut World, service: &str, words: &[String]) -> &'world mut Wishes {
+fn settings<'world>(world: &'world mut World, service: &str, words: &[String]) -> &'world mut TagSettings {
     if service == "ec2" {
         let id = InstanceId::parse(option(words, "--resources")).unwrap();
         let found = world.seen.instances.found.iter_mut().find(|instance| instance.id == id);
-        return &mut found.unwrap().wishes;
+        return &mut found.unwrap().settings;
     }
     let arn = option(words, "--resource-name");
     assert_eq!(arn.split(':').nth(2), Some(service), "the service of {arn}");
-    let found = world.seen.stores.found.iter_mut().find_map(|sighting| match sighting {
-        Sighting::Present(store) if store.arn.as_str() == arn => Some(&mut store.wishes),
-        Sighting::Present(_) | Sighting::Gone(_) => None,
+    let found = world.seen.stores.found.iter_mut().find_map(|lookup| match lookup {
+        StoreLookup::Found(store) if store.arn.as_str() == arn => Some(&mut store.settings),
+        StoreLookup::Found(_) | StoreLookup::NotFound(_) => None,
     });
     found.unwrap()
 }
 
-fn set(wishes: &mut Wishes, key: &str, value: Option<&str>) {
+fn set(settings: &mut TagSettings, key: &str, value: Option<&str>) {
     match key {
-        DEFAULT_CONNECT_KEY => wishes.connect = ConnectTag::read(value),
-        BLOCK_KEY => wishes.blocked = value.is_some(),
-        HOLD_KEY => wishes.held = value.is_some(),
+        DEFAULT_CONNECT_KEY => settings.connect = ConnectTag::read(value),
+        BLOCK_KEY => settings.blocked = value.is_some(),
+        HOLD_KEY => settings.held = value.is_some(),
         other => panic!("the tag {other}"),
     }
 }
@@ -69,13 +68,13 @@ fn follow(world: &mut World, line: &str) {
     match words.iter().take(3).map(String::as_str).collect::<Vec<_>>()[..] {
         ["aws", service, "create-tags" | "add-tags-to-resource"] => {
             let (key, value) = option(&words, "--tags").strip_prefix("Key=").unwrap().split_once(",Value=").unwrap();
-            set(wishes(world, service, &words), key, Some(value));
+            set(settings(world, service, &words), key, Some(value));
         }
         ["aws", "ec2", "delete-tags"] => {
-            set(wishes(world, "ec2", &words), option(&words, "--tags").strip_prefix("Key=").unwrap(), None);
+            set(settings(world, "ec2", &words), option(&words, "--tags").strip_prefix("Key=").unwrap(), None);
         }
         ["aws", service, "delete-tags" | "remove-tags-from-resource"] => {
-            set(wishes(world, service, &words), option(&words, "--tag-keys"), None);
+            set(settings(world, service, &words), option(&words, "--tag-keys"), None);
         }
         ["aws", "ec2", "modify-network-interface-attribute"] => {
             let id = InterfaceId::parse(option(&words, "--network-interface-id")).unwrap();
@@ -86,8 +85,8 @@ fn follow(world: &mut World, line: &str) {
                 groups.map(|group| SecurityGroupId::parse(group.as_str()).unwrap()).collect();
         }
         ["tagwire", "uninstall", "--cancel"] => {
-            if let Recall::Known(memory) = &mut world.seen.memory {
-                memory.uninstalling = None;
+            if let Ok(state) = &mut world.seen.state {
+                state.uninstalling = None;
             }
         }
         ["aws", "service-quotas", "request-service-quota-increase"] => {}
@@ -110,7 +109,7 @@ fn followed(text: &str) -> (Explanation, Explanation) {
 }
 
 #[track_caller]
-fn assert_mended(text: &str) {
+fn assert_fixed(text: &str) {
     let (before, after) = followed(text);
     let connects = |verdict: &Option<Verdict>| matches!(verdict, Some(Verdict::Connected(_) | Verdict::Connecting));
     assert!(before.first_failing().is_some(), "{before}");
@@ -130,43 +129,43 @@ fn a_tag_that_is_missing_or_shares_no_name_is_set() {
         ("connect=a,b,c,d,e,f,g,h,i,j", "connect=orders"),
         ("connect=orders", "connect=a,b,c,d,e,f,g,h,i,j"),
     ] {
-        assert_mended(&format!("instance i-1 {instance}\ndb orders {store}"));
+        assert_fixed(&format!("instance i-1 {instance}\ndb orders {store}"));
     }
 }
 
 #[test]
 fn stores_are_tagged_by_the_commands_of_their_own_services() {
-    for kind in ["db", "cluster", "docdb", "neptune", "replicationgroup", "cache", "serverlesscache", "warehouse"] {
-        assert_mended(&format!("instance i-1 connect=orders\n{kind} orders block"));
-        assert_mended(&format!("instance i-1 connect=orders\n{kind} orders connect=orders hold"));
+    for kind in ["db", "cluster", "docdb", "neptune", "replicationgroup", "cache", "serverlesscache", "redshift"] {
+        assert_fixed(&format!("instance i-1 connect=orders\n{kind} orders block"));
+        assert_fixed(&format!("instance i-1 connect=orders\n{kind} orders connect=orders hold"));
     }
 }
 
 #[test]
 fn what_is_blocked_or_on_hold_is_set_free() {
-    assert_mended("instance i-1 connect=orders\ndb orders connect=orders\nuninstalling ago=5");
-    assert_mended("instance i-1 connect=orders block\ndb orders connect=orders");
-    assert_mended("instance i-1 connect=orders hold\ndb orders connect=orders block hold");
-    assert_mended(
-        "instance i-1 connect=orders wears=quarantine,web block\ndb orders connect=orders\nisolation quarantine",
+    assert_fixed("instance i-1 connect=orders\ndb orders connect=orders\nuninstalling ago=5");
+    assert_fixed("instance i-1 connect=orders block\ndb orders connect=orders");
+    assert_fixed("instance i-1 connect=orders hold\ndb orders connect=orders block hold");
+    assert_fixed(
+        "instance i-1 connect=orders groups=quarantine,web block\ndb orders connect=orders\nisolation quarantine",
     );
 }
 
 #[test]
 fn a_quota_is_raised_and_the_installation_told() {
-    assert_mended("instance i-1 connect=orders wears=a,b,c,d,e\ndb orders connect=orders");
-    let (before, _) = followed("instance i-1 connect=orders wears=a,b,c\ndb orders connect=orders\nlimit 16");
+    assert_fixed("instance i-1 connect=orders groups=a,b,c,d,e\ndb orders connect=orders");
+    let (before, _) = followed("instance i-1 connect=orders groups=a,b,c\ndb orders connect=orders\nlimit 16");
     assert_eq!(before.remedy, [] as [&str; 0]);
     let full = (0..16).map(|index| format!("g{index}")).collect::<Vec<_>>().join(",");
     let (before, _) =
-        followed(&format!("instance i-1 connect=orders wears={full}\ndb orders connect=orders\nlimit 16"));
+        followed(&format!("instance i-1 connect=orders groups={full}\ndb orders connect=orders\nlimit 16"));
     assert_eq!(before.remedy.len(), 1, "no quota goes beyond 16: {before}");
 }
 
 #[test]
 fn what_is_contested_is_taken_up_again_when_the_tag_was_seen_to_change() {
     for attached in ["i-1 ec2-rds-1", "orders rds-ec2-1"] {
-        assert_mended(&format!(
+        assert_fixed(&format!(
             "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 loose\nattached {attached} tag=orders contested"
         ));
     }
@@ -175,12 +174,12 @@ fn what_is_contested_is_taken_up_again_when_the_tag_was_seen_to_change() {
 #[test]
 fn what_is_being_taken_away_is_kept() {
     for text in [
-        "instance i-1 connect=billing\ndb orders connect=orders\npair orders 1 worn-by=i-1",
-        "instance i-1\ndb orders connect=orders\npair orders 1 worn-by=i-1\nmax 0",
-        "instance i-1 connect=orders\ndb orders\npair orders 1 worn-by=i-1",
-        "instance i-1 block\ndb orders block\npair orders 1 worn-by=i-1",
-        "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 worn-by=i-1\nuninstalling ago=5",
+        "instance i-1 connect=billing\ndb orders connect=orders\npair orders 1 attached-to=i-1",
+        "instance i-1\ndb orders connect=orders\npair orders 1 attached-to=i-1\nmax 0",
+        "instance i-1 connect=orders\ndb orders\npair orders 1 attached-to=i-1",
+        "instance i-1 block\ndb orders block\npair orders 1 attached-to=i-1",
+        "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 attached-to=i-1\nuninstalling ago=5",
     ] {
-        assert_mended(text);
+        assert_fixed(text);
     }
 }

@@ -6,10 +6,9 @@ use proptest::{collection::btree_set, prelude::*};
 use tagwire_core::{
     group::{Owned, Ownership},
     id::{InterfaceId, SecurityGroupId},
-    memory::Recall,
     model::Membership,
-    observation::{Bearer, Gap, Sighting, Wearer},
-    plan::{Because, CidrChange, CidrGround, Ground, Plan, plan},
+    observation::{AttachedInterface, Gap, InterfaceOwner, StoreLookup},
+    plan::{CidrChange, CidrDetachReason, DeleteReason, DetachReason, Plan, plan},
     policy::Policy,
 };
 use tagwire_world::{World, gaps, worlds};
@@ -22,10 +21,10 @@ use crate::{
 /// Something that a plan takes away.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Removal {
-    InstanceSide(InterfaceId, SecurityGroupId, Ground),
-    StoreSide(String, SecurityGroupId, Ground),
-    Clients(String, SecurityGroupId, CidrGround),
-    Deletion(SecurityGroupId, Because),
+    InstanceSide(InterfaceId, SecurityGroupId, DetachReason),
+    StoreSide(String, SecurityGroupId, DetachReason),
+    Clients(String, SecurityGroupId, CidrDetachReason),
+    Deletion(SecurityGroupId, DeleteReason),
 }
 
 fn removals(plan: &Plan) -> BTreeSet<Removal> {
@@ -33,52 +32,59 @@ fn removals(plan: &Plan) -> BTreeSet<Removal> {
         change
             .detach
             .iter()
-            .map(|(group, detachment)| Removal::InstanceSide(interface.clone(), group.id().clone(), detachment.ground))
+            .map(|(group, detachment)| Removal::InstanceSide(interface.clone(), group.id().clone(), detachment.reason))
     });
     let store_sides = plan.stores.values().flat_map(|change| {
         change
             .detach
             .iter()
-            .map(|(group, ground)| Removal::StoreSide(change.store.to_string(), group.id().clone(), *ground))
+            .map(|(group, reason)| Removal::StoreSide(change.store.to_string(), group.id().clone(), *reason))
     });
     let clients = plan.stores.values().flat_map(|change| match &change.cidr {
-        Some(CidrChange::Detach { groups, ground }) => groups
+        Some(CidrChange::Detach { groups, reason }) => groups
             .iter()
-            .map(|group| Removal::Clients(change.store.to_string(), group.id().clone(), *ground))
+            .map(|group| Removal::Clients(change.store.to_string(), group.id().clone(), *reason))
             .collect::<Vec<_>>(),
         Some(CidrChange::Attach(_)) | None => Vec::new(),
     });
     let teardowns = plan.teardowns.values().chain(plan.cidr_teardowns.values());
     let deletions = teardowns.flat_map(|teardown| {
-        teardown.delete.iter().map(|group| Removal::Deletion(group.id().clone(), teardown.because))
+        teardown.delete.iter().map(|group| Removal::Deletion(group.id().clone(), teardown.reason))
     });
     instance_sides.chain(store_sides).chain(clients).chain(deletions).collect()
 }
 
-/// What a removal rests on beside the instance's and the store's own sightings. What is counted rests
+/// What a removal rests on beside the instance's and the store's own lookups. What is counted rests
 /// on what was counted before; that a store is gone, and that nobody is left on a side, on everybody
-/// who could wear it; that nobody asks for a pair, on every store.
+/// who could have it; that nobody asks for a pair, on every store.
 fn rests_on(removal: &Removal, world: &World) -> &'static [&'static str] {
     match removal {
-        Removal::InstanceSide(_, group, Ground::StoreGone) if !has_other_side(group, world) => &["groups"],
-        Removal::StoreSide(_, group, Ground::StoreOptedOut) if !has_other_side(group, world) => &["groups", "memory"],
-        Removal::InstanceSide(.., Ground::Blocked)
-        | Removal::StoreSide(.., Ground::Blocked)
-        | Removal::Clients(.., CidrGround::Blocked) => &["groups"],
-        Removal::InstanceSide(.., Ground::StoreGone) => &["groups", "instances", "wearers"],
-        Removal::StoreSide(.., Ground::Uninstalling) | Removal::InstanceSide(..) | Removal::Clients(..) => {
-            &["groups", "memory"]
+        Removal::InstanceSide(_, group, DetachReason::StoreGone) if !has_other_side(group, world) => &["groups"],
+        Removal::StoreSide(_, group, DetachReason::StoreOptedOut) if !has_other_side(group, world) => {
+            &["groups", "state"]
         }
-        Removal::StoreSide(..) => &["groups", "instances", "wearers", "memory"],
+        Removal::InstanceSide(.., DetachReason::Blocked)
+        | Removal::StoreSide(.., DetachReason::Blocked)
+        | Removal::Clients(.., CidrDetachReason::Blocked) => &["groups"],
+        Removal::InstanceSide(.., DetachReason::StoreGone) => &["groups", "instances", "attached_interfaces"],
+        Removal::StoreSide(.., DetachReason::Uninstalling) | Removal::InstanceSide(..) | Removal::Clients(..) => {
+            &["groups", "state"]
+        }
+        Removal::StoreSide(..) => &["groups", "instances", "attached_interfaces", "state"],
         Removal::Deletion(
             _,
-            Because::StoreGone | Because::StoreOptedOut | Because::CidrNotAskedFor | Because::Uninstalling,
-        ) => &["groups", "instances", "wearers", "templates"],
-        Removal::Deletion(_, Because::Unused) => &["groups", "instances", "wearers", "templates", "stores", "memory"],
+            DeleteReason::StoreGone
+            | DeleteReason::StoreOptedOut
+            | DeleteReason::CidrNotAskedFor
+            | DeleteReason::Uninstalling,
+        ) => &["groups", "instances", "attached_interfaces", "templates"],
+        Removal::Deletion(_, DeleteReason::Unused) => {
+            &["groups", "instances", "attached_interfaces", "templates", "stores", "state"]
+        }
     }
 }
 
-/// Whether the pair has another side, which somebody could wear.
+/// Whether the pair has another side, which somebody could have.
 fn has_other_side(group: &SecurityGroupId, world: &World) -> bool {
     let owned: Vec<Owned> = world
         .seen
@@ -102,7 +108,7 @@ fn with_gaps(world: &World, gaps: &BTreeSet<&str>, unseen: &[bool]) -> World {
     }
     let mut world = world.clone();
     let seen = &mut world.seen;
-    let gap = Gap { reading: "a call".into(), said: "Throttling".into(), passing: true, soon: true };
+    let gap = Gap { reading: "a call".into(), message: "Throttling".into(), passing: true, soon: true };
     for what in gaps {
         match *what {
             "instances" => {
@@ -112,13 +118,13 @@ fn with_gaps(world: &World, gaps: &BTreeSet<&str>, unseen: &[bool]) -> World {
             "stores" => {
                 // A store that was not read has interfaces all the same, and these were.
                 let lost = lose(&mut seen.stores.found, unseen);
-                seen.wearing.by.found.extend(lost.iter().enumerate().filter_map(|(index, sighting)| match sighting {
-                    Sighting::Present(store) => Some(Wearer {
+                seen.attachments.by.found.extend(lost.iter().enumerate().filter_map(|(index, lookup)| match lookup {
+                    StoreLookup::Found(store) => Some(AttachedInterface {
                         interface: InterfaceId::parse(format!("eni-unread-{index}")).unwrap(),
-                        bearer: Bearer::Other { description: "RDSNetworkInterface".into() },
+                        owner: InterfaceOwner::Other { description: "RDSNetworkInterface".into() },
                         groups: store.groups.keys().cloned().collect(),
                     }),
-                    Sighting::Gone(_) => None,
+                    StoreLookup::NotFound(_) => None,
                 }));
                 seen.stores.gaps.push(gap.clone());
             }
@@ -126,9 +132,9 @@ fn with_gaps(world: &World, gaps: &BTreeSet<&str>, unseen: &[bool]) -> World {
                 lose(&mut seen.groups.found, unseen);
                 seen.groups.gaps.push(gap.clone());
             }
-            "wearers" => {
-                lose(&mut seen.wearing.by.found, unseen);
-                seen.wearing.by.gaps.push(gap.clone());
+            "attached_interfaces" => {
+                lose(&mut seen.attachments.by.found, unseen);
+                seen.attachments.by.gaps.push(gap.clone());
             }
             "templates" => {
                 let templates = seen.launch_templates.get_or_insert_default();
@@ -139,7 +145,7 @@ fn with_gaps(world: &World, gaps: &BTreeSet<&str>, unseen: &[bool]) -> World {
                 lose(&mut seen.prefix_lists.found, unseen);
                 seen.prefix_lists.gaps.push(gap.clone());
             }
-            _ => seen.memory = Recall::Unknown(gap.clone()),
+            _ => seen.state = Err(gap.clone()),
         }
     }
     world
@@ -149,10 +155,10 @@ fn with_gaps(world: &World, gaps: &BTreeSet<&str>, unseen: &[bool]) -> World {
 /// remembered does not know that tagwire is to be gone.
 fn without_gaps(world: &World, gaps: &BTreeSet<&str>) -> World {
     let mut world = world.clone();
-    if let Recall::Known(memory) = &mut world.seen.memory
-        && gaps.contains("memory")
+    if let Ok(state) = &mut world.seen.state
+        && gaps.contains("state")
     {
-        memory.uninstalling = None;
+        state.uninstalling = None;
     }
     world
 }
@@ -166,8 +172,8 @@ fn whole() -> impl Strategy<Value = World> {
         for interface in world.seen.instances.found.iter_mut().filter_map(|instance| instance.interface.as_mut()) {
             interface.groups.insert(default.clone());
         }
-        for sighting in &mut world.seen.stores.found {
-            if let Sighting::Present(store) = sighting {
+        for lookup in &mut world.seen.stores.found {
+            if let StoreLookup::Found(store) = lookup {
                 store.groups.insert(default.clone(), Membership::Active);
             }
         }
@@ -210,11 +216,11 @@ proptest! {
 /// Without this the properties above could hold because nothing is ever removed.
 #[test]
 fn each_kind_of_removal_is_seen_and_each_gap_it_rests_on_keeps_it() {
-    let gone = "instance i-1\ngone orders\npair orders 1 worn-by=i-1";
-    let opted_out = "instance i-1\ndb orders\npair orders 1 worn-by=i-1";
-    let blocked = "instance i-1 connect=orders\ndb orders connect=orders block\npair orders 1 worn-by=i-1";
+    let gone = "instance i-1\ngone orders\npair orders 1 attached-to=i-1";
+    let opted_out = "instance i-1\ndb orders\npair orders 1 attached-to=i-1";
+    let blocked = "instance i-1 connect=orders\ndb orders connect=orders block\npair orders 1 attached-to=i-1";
     let not_asked_for =
-        "instance i-1\ninstance i-2 connect=lost\ndb orders connect=orders\npair orders 1 worn-by=i-1,i-2";
+        "instance i-1\ninstance i-2 connect=lost\ndb orders connect=orders\npair orders 1 attached-to=i-1,i-2";
     let unused = "db orders connect=orders\npair orders 1 loose\nunused rds-ec2-1 ago=20\nunused ec2-rds-1 ago=20";
     let mut kinds = BTreeMap::<String, usize>::new();
     let group = "group rds-cidr-1 tagged=orders/cidr ours=cidr on=orders";
@@ -228,9 +234,9 @@ fn each_kind_of_removal_is_seen_and_each_gap_it_rests_on_keeps_it() {
                 assert!(!removals(&holds(&with).unwrap()).contains(&removal), "{removal:?} in spite of {gap}");
             }
             let kind = match &removal {
-                Removal::InstanceSide(.., ground) => format!("instance side: {ground:?}"),
-                Removal::StoreSide(.., ground) => format!("store side: {ground:?}"),
-                Removal::Clients(.., ground) => format!("clients: {ground:?}"),
+                Removal::InstanceSide(.., reason) => format!("instance side: {reason:?}"),
+                Removal::StoreSide(.., reason) => format!("store side: {reason:?}"),
+                Removal::Clients(.., reason) => format!("clients: {reason:?}"),
                 Removal::Deletion(_, because) => format!("deletion: {because:?}"),
             };
             *kinds.entry(kind).or_default() += 1;

@@ -19,7 +19,7 @@ fn with(line: &str) -> String {
 fn a_scope_of_an_instance_changes_nothing_at_stores_it_is_not_joined_to() {
     case(&with("scope i-1"))
         .changes("attach sg-ec2-rds-1 to eni-1 of i-1: shares orders with db/orders")
-        .says("i-1 and db/orders: is being connected");
+        .explains("i-1 and db/orders: is being connected");
 }
 
 #[test]
@@ -36,11 +36,11 @@ fn a_scope_of_a_store_repairs_that_store_s_pair_only() {
 }
 
 #[test]
-fn a_scope_of_an_instance_takes_in_the_stores_whose_groups_it_wears() {
+fn a_scope_of_an_instance_takes_in_the_stores_whose_groups_it_has() {
     case(
         "instance i-1
          db orders connect=orders
-         pair orders 1 worn-by=i-1 store-rule=\"tcp 22 from 10.0.0.0/8\"
+         pair orders 1 attached-to=i-1 store-rule=\"tcp 22 from 10.0.0.0/8\"
          scope i-1",
     )
     .changes(
@@ -62,12 +62,12 @@ fn the_whole_vpc_takes_in_everything() {
 fn a_store_in_scope_that_its_service_does_not_know_is_said_to_be_gone() {
     case("gone orders\nscope orders")
         .changes_nothing()
-        .says("arn:aws:rds:eu-central-1:123456789012:db:orders: there is no such data store (store-gone)");
+        .explains("arn:aws:rds:eu-central-1:123456789012:db:orders: there is no such data store (store-gone)");
 }
 
 #[test]
 fn a_stale_entry_of_the_tag_index_is_nothing_to_speak_of_in_a_whole_vpc() {
-    case("gone orders").changes_nothing().says("");
+    case("gone orders").changes_nothing().explains("");
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn a_gap_in_the_groups_bars_every_change_that_is_not_backed_by_what_was_read() {
         "instance i-1 connect=orders
          instance i-2 connect=orders
          db orders connect=orders
-         pair orders 1 worn-by=i-1
+         pair orders 1 attached-to=i-1
          db billing connect=orders
          pair billing 2 loose store-rule=\"tcp 22 from 10.0.0.0/8\"
          gap groups",
@@ -120,14 +120,14 @@ fn a_gap_that_passes_asks_for_the_store_again_and_one_that_lasts_does_not() {
 
 #[test]
 fn another_vpc_is_named_only_when_nothing_here_has_the_name() {
-    case("instance i-1 connect=orders\ndb orders connect=orders vpc=2").changes_nothing().says(
+    case("instance i-1 connect=orders\ndb orders connect=orders vpc=2").changes_nothing().explains(
         "i-1: no data store in its VPC has the name orders; arn:aws:rds:eu-central-1:123456789012:db:orders has it, but in vpc-2, and a pair cannot cross VPCs (different-vpc)",
     );
     case(
         "instance i-1 connect=orders
          db orders connect=orders vpc=2
          db other connect=orders
-         pair other 1 worn-by=i-1",
+         pair other 1 attached-to=i-1",
     )
     .changes_nothing()
     .codes(&[]);

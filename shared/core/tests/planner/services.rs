@@ -14,7 +14,7 @@ const KINDS: [(&str, &str, &str, &str); 8] = [
     ("replicationgroup", "replicationgroup", "elasticache", "6379"),
     ("cache", "cache", "elasticache", "11211"),
     ("serverlesscache", "serverlesscache", "elasticache", "6379-6380"),
-    ("warehouse", "warehouse", "redshift", "5439"),
+    ("redshift", "redshift", "redshift", "5439"),
 ];
 
 #[test]
@@ -41,7 +41,7 @@ fn every_kind_of_store_gets_a_pair_with_its_service_s_names_and_its_own_ports() 
 #[test]
 fn every_kind_of_store_is_connected_once_its_pair_is_there() {
     for (kind, ..) in KINDS {
-        case(&format!("instance i-1 connect=orders\n{kind} orders connect=orders\npair orders 1 worn-by=i-1"))
+        case(&format!("instance i-1 connect=orders\n{kind} orders connect=orders\npair orders 1 attached-to=i-1"))
             .changes_nothing()
             .codes(&[]);
     }
@@ -62,7 +62,7 @@ fn every_kind_of_store_is_refused_for_the_same_reasons() {
             let case = case(&format!("instance i-1 connect=orders\n{kind} orders connect=orders {option}"));
             case.changes_nothing().codes(&[code]);
         }
-        case(&format!("instance i-1 connect=orders wears=a,b,c,d,e\n{kind} orders connect=orders"))
+        case(&format!("instance i-1 connect=orders groups=a,b,c,d,e\n{kind} orders connect=orders"))
             .changes_nothing()
             .codes(&["interface-group-limit"]);
     }
@@ -80,11 +80,11 @@ fn a_state_that_holds_a_store_back_is_its_service_s_own() {
         ("cache orders state=\"rebooting cluster nodes\"", true),
         ("serverlesscache orders state=MODIFYING", true),
         ("serverlesscache orders state=AVAILABLE", false),
-        ("warehouse orders state=paused", true),
-        ("warehouse orders state=\"available, prep-for-resize\"", false),
+        ("redshift orders state=paused", true),
+        ("redshift orders state=\"available, prep-for-resize\"", false),
         // RDS takes a change while it backs up, Redshift names no such state.
         ("db orders state=backing-up", false),
-        ("warehouse orders state=backing-up", true),
+        ("redshift orders state=backing-up", true),
     ] {
         assert_eq!(waits(line), expected, "{line}");
     }
@@ -95,7 +95,7 @@ fn numbers_are_counted_for_each_service_alone() {
     case(
         "instance i-1 connect=orders
          replicationgroup orders connect=orders
-         warehouse other connect=other
+         redshift other connect=other
          pair other 1",
     )
     .changes(
@@ -111,20 +111,20 @@ fn numbers_are_counted_for_each_service_alone() {
 #[test]
 fn an_application_s_stores_fill_an_interface_and_what_does_not_fit_is_the_same_every_time() {
     let lines = [
-        "instance i-1 connect=orders,cache wears=web",
+        "instance i-1 connect=orders,cache groups=web",
         "cluster aurora connect=orders",
         "db postgres connect=orders",
         "replicationgroup valkey connect=cache",
         "cache memcached connect=cache",
         "serverlesscache serverless connect=cache",
-        "warehouse warehouse connect=orders",
+        "redshift warehouse connect=orders",
     ];
     let forwards = case(&lines.join("\n")).codes(&["interface-group-limit", "interface-group-limit"]);
     let backwards = case(&lines.iter().rev().copied().collect::<Vec<_>>().join("\n"));
     assert_eq!(forwards.plan.to_string(), backwards.plan.to_string());
-    let said = forwards.plan.to_string();
-    for refused in ["serverlesscache/serverless", "warehouse/warehouse"] {
-        assert!(said.contains(&format!("i-1 and {refused}: not connected")), "{said}");
+    let message = forwards.plan.to_string();
+    for refused in ["serverlesscache/serverless", "replicationgroup/valkey"] {
+        assert!(message.contains(&format!("i-1 and {refused}: not connected")), "{message}");
     }
 }
 
@@ -136,10 +136,10 @@ fn nothing_is_taken_away_on_the_word_of_the_tag_index_alone() {
         ("serverlesscache", "MODIFYING", false),
         ("replicationgroup", "available", true),
         ("db", "modifying", true),
-        ("warehouse", "modifying", true),
+        ("redshift", "modifying", true),
     ] {
         let world = format!(
-            "instance i-1 connect=orders\n{kind} billing connect=billing state={state}\npair billing 1 worn-by=i-1"
+            "instance i-1 connect=orders\n{kind} billing connect=billing state={state}\npair billing 1 attached-to=i-1"
         );
         let plan = holds(&World::read(&world).unwrap()).unwrap();
         assert_eq!(!plan.interfaces.is_empty(), leaves, "{world}\n{plan}");

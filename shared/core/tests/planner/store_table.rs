@@ -49,7 +49,7 @@ fn without_groups_a_pair_is_made_when_an_instance_needs_one() {
              attach rds-ec2-1 to db/orders
              attach ec2-rds-1 to eni-1 of i-1: shares orders with db/orders",
         )
-        .says("i-1 and db/orders: is being connected");
+        .explains("i-1 and db/orders: is being connected");
 }
 
 #[test]
@@ -80,13 +80,13 @@ fn a_store_that_was_renamed_gets_its_tags_rewritten_and_nothing_else() {
     case(
         "instance i-1 connect=orders
          db orders connect=orders
-         pair orders 1 arn=old-orders worn-by=i-1",
+         pair orders 1 arn=old-orders attached-to=i-1",
     )
     .changes(
         "tag sg-rds-ec2-1 as store side of db/orders
          tag sg-ec2-rds-1 as instance side of db/orders",
     )
-    .says("i-1 and db/orders: connected by tagwire through sg-ec2-rds-1 and sg-rds-ec2-1");
+    .explains("i-1 and db/orders: connected by tagwire through sg-ec2-rds-1 and sg-rds-ec2-1");
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn a_change_of_the_store_s_port_brings_the_new_rules_before_the_old_ones_go() {
     case(
         "instance i-1 connect=orders
          db orders connect=orders port=5433
-         pair orders 1 port=5432 worn-by=i-1",
+         pair orders 1 port=5432 attached-to=i-1",
     )
     .changes(
         "allow in sg-rds-ec2-1: tcp 5433 from sg-ec2-rds-1
@@ -216,10 +216,10 @@ fn an_instance_connected_through_a_pair_that_does_not_serve_stays_so() {
         "instance i-1 connect=orders
          db orders connect=orders
          pair orders 1 loose
-         pair orders 2 worn-by=i-1",
+         pair orders 2 attached-to=i-1",
     )
     .changes_nothing()
-    .says(
+    .explains(
         "i-1 and db/orders: connected by tagwire through sg-ec2-rds-2 and sg-rds-ec2-2
          arn:aws:rds:eu-central-1:123456789012:db:orders: more than one owned pair belongs to it (sg-ec2-rds-1, sg-ec2-rds-2, sg-rds-ec2-1, sg-rds-ec2-2): the lowest number serves, the others need a person (ambiguous-pair)",
     );
@@ -231,7 +231,7 @@ fn the_groups_of_a_store_that_had_the_same_name_before_are_not_this_store_s() {
         "instance i-1 connect=orders
          db orders connect=orders id=db-second
          pair db-first 1 loose arn=orders
-         group web worn-by=i-1",
+         group web attached-to=i-1",
     )
     .changes(
         "create rds-ec2-2 for db/orders
@@ -275,7 +275,7 @@ fn a_pair_that_a_crash_left_half_made_is_finished_without_calling_it_modified() 
          attach sg-rds-ec2-1 to db/orders
          attach sg-ec2-rds-1 to eni-1 of i-1: shares orders with db/orders",
     )
-    .says("i-1 and db/orders: is being connected");
+    .explains("i-1 and db/orders: is being connected");
 }
 
 #[test]
@@ -283,13 +283,13 @@ fn a_pair_in_use_that_lacks_a_rule_was_modified() {
     case(
         "instance i-1 connect=orders
          db orders connect=orders
-         pair orders 1 worn-by=i-1 rules=store egress=instance",
+         pair orders 1 attached-to=i-1 rules=store egress=instance",
     )
     .changes(
         "allow in sg-ec2-rds-1: tcp 5432 to sg-rds-ec2-1
          revoke in sg-ec2-rds-1: all traffic to 0.0.0.0/0",
     )
-    .says(
+    .explains(
         "i-1 and db/orders: is being connected
          sg-ec2-rds-1: it holds rules that are not the pair's (all traffic to 0.0.0.0/0) and lacks the pair's; put back (pair-modified)",
     );
@@ -301,7 +301,7 @@ fn of_several_pairs_the_lowest_is_the_one_whose_groups_share_rules_whatever_thei
         "instance i-1 connect=orders
          instance i-2 connect=orders
          db orders connect=orders
-         pair orders 2/1 worn-by=i-1
+         pair orders 2/1 attached-to=i-1
          pair orders 1 only=store loose",
     )
     .changes("attach sg-ec2-rds-1 to eni-2 of i-2: shares orders with db/orders")

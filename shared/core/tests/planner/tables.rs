@@ -3,8 +3,8 @@
 use std::{fmt::Write as _, fs, path::Path};
 
 use tagwire_core::{
-    explain::Ending,
-    plan::{Condition, Ground, PairRow, Premise, StoreRow},
+    explain::DeleteCondition,
+    plan::{Condition, DetachReason, PairRow, Premise, StoreRow},
 };
 
 use crate::reasons::examples;
@@ -43,21 +43,21 @@ fn tables() -> String {
         let _ = writeln!(text, "| `{}` | {} | {otherwise} |", condition.code(), condition.question());
     }
     text.push_str(
-        "\n## Grounds for taking a connection away\n\n\
-         There are no others. A tag that cannot be read is no ground, `tagwire:hold` on either side keeps everything but a block, and\n\
+        "\n## Reasons for taking a connection away\n\n\
+         There are no others. A tag that cannot be read is no reason, `tagwire:hold` on either side keeps everything but a block, and\n\
          nothing is taken away that rests on something that could not be read. What is counted uses up the disconnect window.\n\n\
-         | ground | when | what goes | counted |\n|---|---|---|---|\n",
+         | reason | when | what goes | counted |\n|---|---|---|---|\n",
     );
-    for ground in Ground::ALL {
-        let counted = if ground.is_counted() { "yes" } else { "no" };
-        let _ = writeln!(text, "| `{}` | {} | {} | {counted} |", ground.code(), ground.condition(), ground.action());
+    for reason in DetachReason::ALL {
+        let counted = if reason.is_counted() { "yes" } else { "no" };
+        let _ = writeln!(text, "| `{}` | {} | {} | {counted} |", reason.code(), reason.condition(), reason.action());
     }
     text.push_str(
         "\n## What has to hold for a group to be deleted\n\n\
          With it go all groups of its kind of the same data store.\n\n\
          | condition | asked |\n|---|---|\n",
     );
-    for ending in Ending::ALL {
+    for ending in DeleteCondition::ALL {
         let _ = writeln!(text, "| `{}` | {} |", ending.code(), ending.question());
     }
     text.push_str(

@@ -6,7 +6,7 @@ use tagwire_core::{
     finding::Reason,
     group::SecurityGroup,
     observation::{Observation, Scope},
-    plan::{Because, Ground, plan},
+    plan::{DeleteReason, DetachReason, plan},
 };
 use tagwire_world::{World, worlds};
 
@@ -18,7 +18,7 @@ use crate::{
 const JOINED: &str = "instance i-1 connect=orders
     instance i-2 connect=orders
     db orders connect=orders
-    pair orders 1 worn-by=i-1,i-2
+    pair orders 1 attached-to=i-1,i-2
     attached i-1 ec2-rds-1 tag=orders ago=600";
 
 fn owned(seen: &Observation) -> Vec<&SecurityGroup> {
@@ -50,9 +50,9 @@ fn nothing_is_made_and_it_is_said_why() {
 
 #[test]
 fn what_a_hand_made_or_console_pair_connects_stays() {
-    case("instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 worn-by=i-1 made-by=console\nuninstalling ago=5")
+    case("instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 attached-to=i-1 made-by=console\nuninstalling ago=5")
         .changes_nothing()
-        .says("i-1 and db/orders: connected by somebody else through sg-ec2-rds-1 and sg-rds-ec2-1");
+        .explains("i-1 and db/orders: connected by somebody else through sg-ec2-rds-1 and sg-rds-ec2-1");
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn clients_that_are_no_instances_are_shut_out() {
 
 #[test]
 fn a_tag_that_cannot_be_read_and_an_unknown_store_keep_nothing() {
-    case("instance i-1 connect=\"a,b\"\ndb orders connect=orders\npair orders 1 worn-by=i-1\nuninstalling ago=5")
+    case("instance i-1 connect=\"a,b\"\ndb orders connect=orders\npair orders 1 attached-to=i-1\nuninstalling ago=5")
         .changes(
             "detach sg-rds-ec2-1 from db/orders: tagwire is being uninstalled
              detach sg-ec2-rds-1 from eni-1 of i-1: tagwire is being uninstalled (db/orders)
@@ -89,7 +89,7 @@ fn a_hold_keeps_what_is_there_and_says_so() {
         "instance i-1 connect=orders hold\ndb orders connect=orders",
         "instance i-1 connect=orders\ndb orders connect=orders hold",
     ] {
-        let case = case(&format!("{held}\npair orders 1 worn-by=i-1\nuninstalling ago=5"));
+        let case = case(&format!("{held}\npair orders 1 attached-to=i-1\nuninstalling ago=5"));
         assert!(case.plan.interfaces.is_empty() && case.plan.teardowns.is_empty(), "{}", case.plan);
         assert!(case.plan.findings.iter().any(|finding| finding.reason == Reason::Held), "{}", case.plan);
     }
@@ -108,17 +108,17 @@ fn without_being_asked_the_same_plan_is_refused() {
     let made = plan(&asked.seen, &asked.policy);
     check(made.clone(), &asked.seen, &asked.policy).map(drop).unwrap();
     let violations = check(made, &unasked.seen, &unasked.policy).unwrap_err();
-    let of_grounds = violations
-        .iter()
-        .filter(|violation| matches!(violation, Violation::NoGround { ground: Ground::Uninstalling, .. }));
-    assert_eq!(of_grounds.count(), 3, "{violations:?}");
+    let of_reasons = violations.iter().filter(|violation| {
+        matches!(violation, Violation::ReasonDoesNotHold { reason: DetachReason::Uninstalling, .. })
+    });
+    assert_eq!(of_reasons.count(), 3, "{violations:?}");
     let of_groups = violations.iter().filter(|violation| matches!(violation, Violation::NotDeletable { .. }));
     assert_eq!(of_groups.count(), 2, "{violations:?}");
     let joins = plan(&unasked.seen, &unasked.policy);
     assert!(joins.is_empty(), "it is connected: {joins}");
     let apart = World::read("instance i-1 connect=orders\ndb orders connect=orders").unwrap();
     let mut told = apart.clone();
-    told.seen.memory = asked.seen.memory.clone();
+    told.seen.state = asked.seen.state.clone();
     assert!(check(plan(&apart.seen, &apart.policy), &told.seen, &told.policy).is_err(), "nothing may be made any more");
 }
 
@@ -148,8 +148,8 @@ proptest! {
     fn everything_owned_goes_or_it_is_said_what_keeps_it(world in worlds()) {
         let mut world = fully_read(world);
         world.seen.scope = Scope::Vpc;
-        if let tagwire_core::memory::Recall::Known(memory) = &mut world.seen.memory {
-            memory.uninstalling = Some(world.seen.at);
+        if let Ok(state) = &mut world.seen.state {
+            state.uninstalling = Some(world.seen.at);
         }
         let (others, lists) = (not_owned(&world.seen), foreign_in_lists(&world.seen));
         let (others, lists) = (format!("{others:?}"), format!("{lists:?}"));
@@ -165,10 +165,10 @@ proptest! {
         prop_assert_eq!(others, format!("{:?}", not_owned(&now.seen)));
         prop_assert_eq!(lists, format!("{:?}", foreign_in_lists(&now.seen)));
         let kept = owned(&now.seen);
-        let said = last.findings.iter().any(|finding| keeps(&finding.reason));
-        let worn_by_others = !now.seen.wearing.by.found.is_empty();
-        prop_assert!(kept.is_empty() || said || worn_by_others, "{:?} stay and nothing says why:\n{}", kept, last);
-        let because = plan(&world.seen, &world.policy).teardowns.into_values().map(|end| end.because);
-        prop_assert!(because.into_iter().all(|because| because == Because::Uninstalling));
+        let message = last.findings.iter().any(|finding| keeps(&finding.reason));
+        let used_by_others = !now.seen.attachments.by.found.is_empty();
+        prop_assert!(kept.is_empty() || message || used_by_others, "{:?} stay and nothing says why:\n{}", kept, last);
+        let because = plan(&world.seen, &world.policy).teardowns.into_values().map(|end| end.reason);
+        prop_assert!(because.into_iter().all(|because| because == DeleteReason::Uninstalling));
     }
 }

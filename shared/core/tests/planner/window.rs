@@ -5,22 +5,22 @@ use std::fmt::Write as _;
 use jiff::SignedDuration;
 use tagwire_core::{
     id::InstanceId,
-    memory::{Connection, Note},
     observation::Scope,
     plan::Plan,
+    state::{Connection, Note},
 };
 use tagwire_world::World;
 
 use crate::case::{after, case, holds, step};
 
-/// A store with a pair that `count` instances wear. Their tags, and the store's, are what is given.
+/// A store with a pair that `count` instances have. Their tags, and the store's, are what is given.
 fn fleet(count: usize, instance: &str, store: &str) -> String {
     let mut text = format!("db orders {store}\n");
     for index in 1..=count {
         let _ = writeln!(text, "instance i-{index:03} {instance}");
     }
     let names: Vec<String> = (1..=count).map(|index| format!("i-{index:03}")).collect();
-    let _ = writeln!(text, "pair orders 1 worn-by={}", names.join(","));
+    let _ = writeln!(text, "pair orders 1 attached-to={}", names.join(","));
     text
 }
 
@@ -56,7 +56,7 @@ fn scoped(world: &World, instance: &str) -> World {
 fn untag(world: &mut World, instance: &str) {
     let id = InstanceId::parse(instance).unwrap();
     let found = world.seen.instances.found.iter_mut().find(|found| found.id == id).unwrap();
-    found.wishes.connect = tagwire_core::tag::ConnectTag::Absent;
+    found.settings.connect = tagwire_core::tag::ConnectTag::Absent;
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn a_hundred_stores_that_lose_their_tags_cut_ten_connections_a_window() {
     for index in 1..=100 {
         let _ = writeln!(
             text,
-            "db s{index:03}\ninstance i-{index:03} connect=orders\npair s{index:03} {index} worn-by=i-{index:03}"
+            "db s{index:03}\ninstance i-{index:03} connect=orders\npair s{index:03} {index} attached-to=i-{index:03}"
         );
     }
     let mut world = read(&text);
@@ -142,12 +142,12 @@ fn a_hundred_stores_that_lose_their_tags_cut_ten_connections_a_window() {
 }
 
 #[test]
-fn a_hundred_stores_whose_instances_wear_nothing_else_cut_ten_connections_a_window() {
+fn a_hundred_stores_whose_instances_have_nothing_else_cut_ten_connections_a_window() {
     let mut text = String::new();
     for index in 1..=100 {
         let _ = writeln!(
             text,
-            "db s{index:03}\ninstance i-{index:03} wears=none\npair s{index:03} {index} worn-by=i-{index:03}"
+            "db s{index:03}\ninstance i-{index:03} groups=none\npair s{index:03} {index} attached-to=i-{index:03}"
         );
     }
     let mut world = read(&text);
@@ -164,7 +164,7 @@ fn what_has_waited_longest_goes_first() {
         "instance i-1
          instance i-2
          db orders connect=orders
-         pair orders 1 worn-by=i-1,i-2
+         pair orders 1 attached-to=i-1,i-2
          wanted i-2 orders ago=20
          max 1",
     )
@@ -178,7 +178,7 @@ fn what_has_waited_longest_goes_first_although_another_scope_is_looked_at() {
             "instance i-1
              instance i-2
              db orders connect=orders
-             pair orders 1 worn-by=i-1,i-2
+             pair orders 1 attached-to=i-1,i-2
              wanted i-2 orders ago=20
              removed 8 ago=1
              max 9
@@ -194,7 +194,7 @@ fn what_somebody_waits_for_who_was_not_seen_keeps_its_place() {
     case(
         "instance i-1
          db orders connect=orders
-         pair orders 1 worn-by=i-1
+         pair orders 1 attached-to=i-1
          wanted i-9 other ago=20
          max 1
          scope i-1",
@@ -207,11 +207,12 @@ fn what_somebody_waits_for_who_was_not_seen_keeps_its_place() {
 fn tags_that_come_back_in_time_cost_nothing_and_are_forgotten() {
     let before = fleet(12, "", "connect=orders");
     let mut world = after(&read(&before), 1).unwrap();
-    let wanted = |world: &World| world.seen.memory.known().unwrap().wanted.keys().cloned().collect::<Vec<Connection>>();
+    let wanted =
+        |world: &World| world.seen.state.as_ref().ok().unwrap().wanted.keys().cloned().collect::<Vec<Connection>>();
     assert_eq!(wanted(&world).len(), 2);
-    let names = read("instance i-1 connect=orders").seen.instances.found[0].wishes.connect.clone();
+    let names = read("instance i-1 connect=orders").seen.instances.found[0].settings.connect.clone();
     for instance in &mut world.seen.instances.found {
-        instance.wishes.connect = names.clone();
+        instance.settings.connect = names.clone();
     }
     let plan = holds(&world).unwrap();
     assert_eq!(leaving(&plan), Vec::<String>::new());
@@ -224,29 +225,29 @@ fn tags_that_come_back_in_time_cost_nothing_and_are_forgotten() {
 }
 
 #[test]
-fn without_memory_nothing_that_is_counted_goes_and_everything_else_does() {
+fn without_the_state_table_nothing_that_is_counted_goes_and_everything_else_does() {
     case(
         "instance i-1
          instance i-2 block
          instance i-3 connect=new
          db orders connect=orders
          db new connect=new
-         pair orders 1 worn-by=i-1,i-2
+         pair orders 1 attached-to=i-1,i-2
          pair new 2
-         gap memory",
+         gap state",
     )
     .changes(
         "detach sg-ec2-rds-1 from eni-2 of i-2: blocked (db/orders)
          attach sg-ec2-rds-2 to eni-3 of i-3: shares new with db/new",
     )
     .codes(&["disconnects-held-back", "unread", "no-match"]);
-    case("instance i-1\ndb orders\npair orders 1 worn-by=i-1\ngap memory").changes_nothing();
-    case("db orders\npair orders 1\ngap memory").changes_nothing().codes(&["disconnects-held-back", "unread"]);
+    case("instance i-1\ndb orders\npair orders 1 attached-to=i-1\ngap state").changes_nothing();
+    case("db orders\npair orders 1\ngap state").changes_nothing().codes(&["disconnects-held-back", "unread"]);
 }
 
 #[test]
 fn with_none_allowed_nothing_that_is_counted_ever_goes() {
-    case("instance i-1\ninstance i-2 block\ndb orders connect=orders\npair orders 1 worn-by=i-1,i-2\nmax 0")
+    case("instance i-1\ninstance i-2 block\ndb orders connect=orders\npair orders 1 attached-to=i-1,i-2\nmax 0")
         .changes("detach sg-ec2-rds-1 from eni-2 of i-2: blocked (db/orders)")
         .codes(&["disconnects-held-back", "no-match"]);
 }
@@ -256,8 +257,8 @@ fn two_groups_of_one_store_on_one_instance_are_one_connection() {
     let world = "instance i-1
          instance i-2
          db orders connect=orders
-         pair orders 1 worn-by=i-1,i-2
-         pair orders 2 worn-by=i-1";
+         pair orders 1 attached-to=i-1,i-2
+         pair orders 2 attached-to=i-1";
     let plan = case(&format!("{world}\nmax 1"))
         .changes(
             "detach sg-ec2-rds-1 from eni-1 of i-1: the instance has no connect tag (db/orders)
@@ -276,8 +277,8 @@ fn what_is_not_counted_uses_nothing_up_for_what_is() {
          instance i-3
          db orders connect=orders
          gone old
-         pair orders 1 worn-by=i-1,i-2
-         pair old 2 worn-by=i-3
+         pair orders 1 attached-to=i-1,i-2
+         pair old 2 attached-to=i-3
          max 1",
     )
     .plan;
@@ -287,16 +288,17 @@ fn what_is_not_counted_uses_nothing_up_for_what_is() {
 
 #[test]
 fn a_removal_that_a_fast_clock_put_into_the_future_counts() {
-    case("instance i-1\ndb orders connect=orders\npair orders 1 worn-by=i-1\nremoved 10 ago=-60")
+    case("instance i-1\ndb orders connect=orders\npair orders 1 attached-to=i-1\nremoved 10 ago=-60")
         .changes_nothing()
         .codes(&["disconnects-held-back", "no-match"]);
 }
 
 #[test]
 fn the_window_goes_up_by_one_version_with_every_plan_that_uses_it() {
-    let plan =
-        case("instance i-1\ndb orders connect=orders\npair orders 1 worn-by=i-1\nremoved 1 ago=1\nremoved 1 ago=90")
-            .plan;
+    let plan = case(
+        "instance i-1\ndb orders connect=orders\npair orders 1 attached-to=i-1\nremoved 1 ago=1\nremoved 1 ago=90",
+    )
+    .plan;
     let window = plan.window.unwrap();
     assert_eq!((window.version, window.removals.len()), (3, 2));
 }
@@ -307,7 +309,7 @@ fn a_store_that_cannot_be_read_for_long_holds_nothing_else_back() {
         "instance i-1
          instance i-9
          db orders connect=orders
-         pair orders 1 worn-by=i-1
+         pair orders 1 attached-to=i-1
          wanted i-9 unread ago=20
          max 1
          gap stores lasting",

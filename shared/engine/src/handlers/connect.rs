@@ -11,14 +11,14 @@ use tagwire_core::{
     check::{CheckedPlan, check},
     event::Hint,
     id::{InstanceId, RequestId, StoreArn, VpcId},
-    memory::{Note, Recall},
     observation::{Observation, Scope},
     plan::{Plan, Verdict, plan},
     policy::Mode,
-    work::{Again, Answer, Cause, Request, Tries, VERSION, Wish, WorkItem},
+    state::Note,
+    work::{Again, Answer, Cause, Request, RequestKind, Tries, VERSION, WorkItem},
 };
 
-use super::{Context, Failed, INSTANCE_MAY_BE_MISSING, Message, Settings, outcome, younger};
+use super::{Context, Failed, INSTANCE_MAY_BE_MISSING, Message, Settings, latest_tries, outcome};
 use crate::{
     apply::{Failure, Outcome, apply},
     cloud::{Change, Clock, CloudError, ErrorKind, Line, Queues},
@@ -61,26 +61,26 @@ pub async fn connect<C: Change, Q: Queues, K: Clock>(
         left -= 1;
         let deadline = now.checked_add(share).unwrap_or(context.deadline);
         let run = Run { context, settings, cloud: context.paced(deadline), vpc: &vpc, batch: &batch };
-        let (code, said) = Box::pin(run.run()).await;
+        let (code, sentence) = Box::pin(run.run()).await;
         let result = match code {
             Code::Done(code) => Ok(code),
             Code::Later { stores, instances } => run.send_again(stores, instances).await.map(|()| "looked-at-again"),
             Code::GoesOn => run.go_on().await.map(|()| "goes-on"),
         };
         if let Ok(code) = &result {
-            run.tell(code, &said).await;
+            run.answer_request(code, &sentence).await;
         }
         for message in &batch.messages {
             match &result {
-                Ok(code) => outcome(context.function, message, code, vpc.as_str(), &said),
+                Ok(code) => outcome(context.function, message, code, vpc.as_str(), &sentence),
                 Err(error) => {
                     tracing::error!(
                         record = "outcome",
                         function = context.function,
                         event = message,
                         code = "not-sent",
-                        about = vpc.as_str(),
-                        "{said}; {error}; the message is delivered again"
+                        subject = vpc.as_str(),
+                        "{sentence}; {error}; the message is delivered again"
                     );
                     failed.insert(message.clone());
                 }
@@ -95,8 +95,8 @@ pub async fn connect<C: Change, Q: Queues, K: Clock>(
 const MOST_CONTINUATIONS: u32 = 500;
 
 fn rejected() -> (Code, String) {
-    let said = "the plan broke an invariant and was thrown away; this is a defect of tagwire, please report it";
-    (Code::Done("plan-rejected"), said.to_owned())
+    let sentence = "the plan broke an invariant and was thrown away; this is a defect of tagwire, please report it";
+    (Code::Done("plan-rejected"), sentence.to_owned())
 }
 
 /// Work that is done together.
@@ -172,7 +172,7 @@ fn read(function: &str, messages: &[Message]) -> BTreeMap<Key, Batch> {
                 if item.cause == Cause::TagChange {
                     batch.cause = item.cause;
                 }
-                batch.tries = younger(batch.tries, item.tries);
+                batch.tries = latest_tries(batch.tries, item.tries);
                 batch.scope = batch.scope.merged(item.scope);
                 batch.messages.push(message.id.clone());
                 batch
@@ -210,34 +210,34 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
             let at = self.context.clock.now();
             let scope = self.batch.scope.clone();
             let mut seen = Box::pin(observe(&self.cloud, self.vpc, scope, at, taken_names.clone())).await;
-            let asked_for = match self.heed(&mut seen) {
+            let asked_for = match self.apply_request(&mut seen) {
                 Ok(note) => note,
-                Err(said) => return (Code::Done("failed"), said),
+                Err(sentence) => return (Code::Done("failed"), sentence),
             };
             let Some(mut checked) = self.decide(&seen) else { return rejected() };
             if rounds == 1
-                && let Some(said) = self.differs(checked.plan())
+                && let Some(sentence) = self.differs(checked.plan())
             {
-                return (Code::Done("plan-changed"), said);
+                return (Code::Done("plan-changed"), sentence);
             }
             if let Some(note) = asked_for
                 && self.settings.mode == Mode::Enforce
-                && let Err(error) = self.cloud.remember(self.vpc, &[note]).await
+                && let Err(error) = self.cloud.write_notes(self.vpc, &[note]).await
             {
-                let said = format!("what was asked for could not be written down, so nothing was done: {error}");
-                return (Code::Done("failed"), said);
+                let sentence = format!("what was asked for could not be written down, so nothing was done: {error}");
+                return (Code::Done("failed"), sentence);
             }
             let mut may_be_counted_later = false;
             if self.settings.mode == Mode::Enforce
-                && let Err(error) = self.reserve(checked.plan()).await
+                && let Err(error) = self.reserve_window(checked.plan()).await
             {
                 tracing::error!(
                     record = "finding", function = self.context.function, vpc = %self.vpc, code = "window-not-reserved",
                     "the removals could not be counted, so none is made that has to be: {error}"
                 );
-                if let Recall::Known(memory) = &mut seen.memory {
+                if let Ok(state) = &mut seen.state {
                     let policy = &self.settings.policy;
-                    memory.window = memory.window.with(policy.max_disconnects, at, policy);
+                    state.window = state.window.with(policy.max_disconnects, at, policy);
                 }
                 may_be_counted_later = error.kind.passes();
                 let Some(without) = self.decide(&seen) else { return rejected() };
@@ -253,10 +253,10 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
                 if plan.is_empty() {
                     return self.settle(unsettled, "unchanged", "nothing had to be changed".to_owned());
                 }
-                let said = format!("dry run: {} changes were planned and none was made", plan.changes().len());
-                return self.settle(unsettled, "dry-run", said);
+                let sentence = format!("dry run: {} changes were planned and none was made", plan.changes().len());
+                return self.settle(unsettled, "dry-run", sentence);
             }
-            self.remember(&self.with_sweep(plan, &seen)).await;
+            self.write_notes(&self.with_sweep(plan, &seen)).await;
             if plan.is_empty() {
                 return self.settle(unsettled, "unchanged", "nothing had to be changed".to_owned());
             }
@@ -264,7 +264,7 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
             let deadline = self.cloud.deadline();
             let outcome = Box::pin(apply(&self.cloud, &self.cloud, &seen, &checked, policy, deadline)).await;
             self.report_outcome(&outcome);
-            self.remember(&outcome.notes).await;
+            self.write_notes(&outcome.notes).await;
             let more = outcome.taken_names();
             if !more.is_empty() && rounds < ROUNDS {
                 taken_names.extend(more);
@@ -284,17 +284,17 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
 
     /// Takes into account what the request asks for beside a look; what is to be remembered of it before
     /// anything is done. It is an error when that cannot be.
-    fn heed(&self, seen: &mut Observation) -> Result<Option<Note>, String> {
-        let wish = match self.batch.request.as_ref().map(|request| request.wish) {
-            None | Some(Wish::Apply) => return Ok(None),
-            Some(wish @ (Wish::Uninstall | Wish::Reinstall)) => wish,
+    fn apply_request(&self, seen: &mut Observation) -> Result<Option<Note>, String> {
+        let kind = match self.batch.request.as_ref().map(|request| request.kind) {
+            None | Some(RequestKind::Apply) => return Ok(None),
+            Some(kind @ (RequestKind::Uninstall | RequestKind::CancelUninstall)) => kind,
         };
-        match &mut seen.memory {
-            Recall::Known(memory) => {
-                memory.heed(wish, seen.at);
-                Ok(Some(Note::Uninstalling(memory.uninstalling)))
+        match &mut seen.state {
+            Ok(state) => {
+                state.apply_request(kind, seen.at);
+                Ok(Some(Note::Uninstalling(state.uninstalling)))
             }
-            Recall::Unknown(gap) => Err(format!("the state table could not be read, so nothing was done: {gap}")),
+            Err(gap) => Err(format!("the state table could not be read, so nothing was done: {gap}")),
         }
     }
 
@@ -311,10 +311,10 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
     }
 
     /// Tells whoever asked what became of it.
-    async fn tell(&self, code: &str, said: &str) {
+    async fn answer_request(&self, code: &str, sentence: &str) {
         let Some(request) = &self.batch.request else { return };
-        let answer = Answer { code: code.to_owned(), said: said.to_owned(), at: self.context.clock.now() };
-        if let Err(error) = self.cloud.tell(self.vpc, &request.id, &answer).await {
+        let answer = Answer { code: code.to_owned(), message: sentence.to_owned(), at: self.context.clock.now() };
+        if let Err(error) = self.cloud.answer_request(self.vpc, &request.id, &answer).await {
             tracing::warn!(
                 record = "finding", function = self.context.function, vpc = %self.vpc, code = "not-told",
                 "whoever made the request {} is not told what became of it: {error}", request.id
@@ -337,9 +337,9 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
     }
 
     /// Counts the plan's removals before they are made.
-    async fn reserve(&self, plan: &Plan) -> Result<(), CloudError> {
+    async fn reserve_window(&self, plan: &Plan) -> Result<(), CloudError> {
         match &plan.window {
-            Some(window) => self.cloud.reserve(self.vpc, window).await,
+            Some(window) => self.cloud.reserve_window(self.vpc, window).await,
             None => Ok(()),
         }
     }
@@ -351,11 +351,11 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
         plan.notes.iter().cloned().chain(swept.then_some(Note::Swept(seen.at))).collect()
     }
 
-    async fn remember(&self, notes: &[Note]) {
+    async fn write_notes(&self, notes: &[Note]) {
         if notes.is_empty() {
             return;
         }
-        if let Err(error) = self.cloud.remember(self.vpc, notes).await {
+        if let Err(error) = self.cloud.write_notes(self.vpc, notes).await {
             tracing::warn!(
                 record = "finding", function = self.context.function, vpc = %self.vpc, code = "not-remembered",
                 "{} notes were lost, which can only delay a removal: {error}", notes.len()
@@ -410,36 +410,39 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
         if outcome.is_unfinished() && changes > 0 && young && self.batch.tries.attempt < MOST_CONTINUATIONS {
             return (Code::GoesOn, format!("{changes} changes were made before the time ran out; it goes on"));
         }
-        let said = format!("{changes} changes were made and {} failed or were left", failures.len());
+        let sentence = format!("{changes} changes were made and {} failed or were left", failures.len());
         if failures.iter().any(|failure| failure.passes()) && self.batch.is_asked() {
-            return self.settle(unsettled.with_all(self.batch), "failed", said);
+            return self.settle(unsettled.with_all(self.batch), "failed", sentence);
         }
-        // AWS lets go of a group only a while after its last wearer, so this is how a removal usually begins.
+        // AWS lets go of a group only a while after its last attached, so this is how a removal usually begins.
         if self.batch.request.is_some() && failures.iter().all(|failure| failure.passes()) {
-            return (Code::Done("left-to-sweep"), format!("{said}; it passes by itself, and the next sweep goes on"));
+            return (
+                Code::Done("left-to-sweep"),
+                format!("{sentence}; it passes by itself, and the next sweep goes on"),
+            );
         }
         if outcome.is_unfinished() {
-            return (Code::Done("left-to-sweep"), format!("{said}; the next sweep goes on"));
+            return (Code::Done("left-to-sweep"), format!("{sentence}; the next sweep goes on"));
         }
-        self.settle(unsettled, "failed", said)
+        self.settle(unsettled, "failed", sentence)
     }
 
     /// Ends the run, or has the unsettled looked at again.
-    fn settle(&self, unsettled: Unsettled, code: &'static str, said: String) -> (Code, String) {
-        let Unsettled { stores, instances, because } = unsettled;
+    fn settle(&self, unsettled: Unsettled, code: &'static str, sentence: String) -> (Code, String) {
+        let Unsettled { stores, instances, reason } = unsettled;
         if stores.is_empty() && instances.is_empty() {
-            return (Code::Done(code), said);
+            return (Code::Done(code), sentence);
         }
         if !self.batch.is_asked() {
-            return (Code::Done(code), format!("{said}; the next sweep looks again, because {because}"));
+            return (Code::Done(code), format!("{sentence}; the next sweep looks again, because {reason}"));
         }
         if self.batch.tries.age(self.context.clock.now()) >= self.context.give_up_after {
             return (
                 Code::Done("gave-up"),
-                format!("{said}; it has been tried for too long and is left to the sweep: {because}"),
+                format!("{sentence}; it has been tried for too long and is left to the sweep: {reason}"),
             );
         }
-        (Code::Later { stores, instances }, format!("{said}; it is looked at again, because {because}"))
+        (Code::Later { stores, instances }, format!("{sentence}; it is looked at again, because {reason}"))
     }
 
     async fn send_again(&self, stores: BTreeSet<StoreArn>, instances: BTreeSet<InstanceId>) -> Result<(), CloudError> {
@@ -458,25 +461,25 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
     fn report_plan(&self, plan: &Plan) {
         let function = self.context.function;
         for decision in &plan.decisions {
-            let (code, said) = match &decision.verdict {
+            let (code, sentence) = match &decision.verdict {
                 Verdict::Connected(via) => {
                     ("connected", format!("through {} and {}", via.instance_side, via.store_side))
                 }
                 Verdict::Connecting => ("connecting", "this plan connects it".to_owned()),
                 Verdict::Waiting(reason) | Verdict::Refused(reason) => (reason.code(), reason.to_string()),
-                Verdict::Disconnecting(ground) => (
+                Verdict::Disconnecting(reason) => (
                     "disconnecting",
-                    format!("{ground}; connections that are open already stay open until they are closed"),
+                    format!("{reason}; connections that are open already stay open until they are closed"),
                 ),
-                Verdict::HeldBack(ground) => ("disconnects-held-back", format!("it has to wait: {ground}")),
+                Verdict::HeldBack(reason) => ("disconnects-held-back", format!("it has to wait: {reason}")),
             };
             tracing::info!(
-                record = "decision", function, vpc = %self.vpc, instance = %decision.instance, store = %decision.store, code, "{said}"
+                record = "decision", function, vpc = %self.vpc, instance = %decision.instance, store = %decision.store, code, "{sentence}"
             );
         }
         for finding in &plan.findings {
             tracing::info!(
-                record = "finding", function, vpc = %self.vpc, about = %finding.subject, code = finding.reason.code(), "{}", finding.reason
+                record = "finding", function, vpc = %self.vpc, subject = %finding.subject, code = finding.reason.code(), "{}", finding.reason
             );
         }
         for change in plan.changes() {
@@ -491,7 +494,7 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
                 Ok(ensure) => {
                     tracing::info!(record = "step", function, vpc = %self.vpc, result = ?ensure, "{}", step.action);
                 }
-                // AWS lets go of a group a while after its last wearer is gone.
+                // AWS lets go of a group a while after its last attached is gone.
                 Err(Failure::Cloud { error }) if error.kind == ErrorKind::InUse => tracing::info!(
                     record = "step", function, vpc = %self.vpc, code = "in-use", passes = true,
                     "could not {} yet: {error}", step.action
@@ -512,30 +515,30 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
 struct Unsettled {
     stores: BTreeSet<StoreArn>,
     instances: BTreeSet<InstanceId>,
-    because: String,
+    reason: String,
 }
 
 impl Unsettled {
     fn of(seen: &Observation, plan: &Plan, now: Timestamp, batch: &Batch) -> Self {
         let mut unsettled =
-            Self { stores: plan.stores_to_revisit(), instances: BTreeSet::new(), because: String::new() };
-        let mut because = BTreeSet::new();
+            Self { stores: plan.stores_to_revisit(), instances: BTreeSet::new(), reason: String::new() };
+        let mut reasons = BTreeSet::new();
         if !unsettled.stores.is_empty() {
-            because.insert("a data store cannot be changed yet".to_owned());
+            reasons.insert("a data store cannot be changed yet".to_owned());
         }
         if let Scope::Some { instances, .. } = &seen.scope {
             let found: BTreeSet<&InstanceId> = seen.instances.found.iter().map(|instance| &instance.id).collect();
             let missing: BTreeSet<_> = instances.iter().filter(|id| !found.contains(id)).cloned().collect();
             if !missing.is_empty() && batch.tries.age(now) < INSTANCE_MAY_BE_MISSING {
-                because.insert("an instance cannot be seen yet".to_owned());
+                reasons.insert("an instance cannot be seen yet".to_owned());
                 unsettled.instances.extend(missing);
             }
         }
         if let Some(gap) = seen.gaps().find(|gap| gap.passing) {
-            because.insert(format!("something could not be read ({gap})"));
+            reasons.insert(format!("something could not be read ({gap})"));
             unsettled = unsettled.with_all(batch);
         }
-        unsettled.because = because.into_iter().collect::<Vec<_>>().join(", and ");
+        unsettled.reason = reasons.into_iter().collect::<Vec<_>>().join(", and ");
         unsettled
     }
 
@@ -545,8 +548,8 @@ impl Unsettled {
             self.instances.extend(instances.iter().cloned());
             self.stores.extend(stores.iter().cloned());
         }
-        if self.because.is_empty() {
-            "a call failed that may succeed later".clone_into(&mut self.because);
+        if self.reason.is_empty() {
+            "a call failed that may succeed later".clone_into(&mut self.reason);
         }
         self
     }

@@ -16,13 +16,13 @@ use tagwire_core::{
     group::SecurityGroup,
     id::{InstanceId, StoreArn, VpcId},
     model::{DataStore, Form, Instance},
-    observation::{Gap, Reading, Scope, Sighting},
+    observation::{Gap, Reading, Scope, StoreLookup},
     service::Readiness,
-    tag::{ConnectTag, Wishes},
+    tag::{ConnectTag, TagSettings},
     work::{Again, Cause, Tries, VERSION, WorkItem},
 };
 
-use super::{Context, Failed, INSTANCE_MAY_BE_MISSING, Message, outcome, younger};
+use super::{Context, Failed, INSTANCE_MAY_BE_MISSING, Message, latest_tries, outcome};
 use crate::cloud::{Clock, Groups, Instances, Line, Observe, Queues};
 
 /// Turns a batch of events into work for `connect`, with one reading for all instances and one
@@ -30,7 +30,7 @@ use crate::cloud::{Clock, Groups, Instances, Line, Observe, Queues};
 pub async fn take_in<C: Observe, Q: Queues, K: Clock>(context: &Context<'_, C, Q, K>, messages: &[Message]) -> Failed {
     let now = context.clock.now();
     let hints = read(context.function, messages, now);
-    let patience = Patience { now, give_up_after: context.give_up_after };
+    let retry_limit = RetryLimit { now, give_up_after: context.give_up_after };
     let cloud = context.paced(context.deadline);
     let instance_ids: BTreeSet<InstanceId> = hints.keys().filter_map(instance_of).cloned().collect();
     let store_arns: BTreeSet<StoreArn> = hints.keys().filter_map(store_of).cloned().collect();
@@ -47,13 +47,13 @@ pub async fn take_in<C: Observe, Q: Queues, K: Clock>(context: &Context<'_, C, Q
 
     let groups = groups_of_gone(&cloud, &stores).await;
 
-    let mut next: BTreeMap<Next, Vec<(&Hint, &Heard)>> = BTreeMap::new();
-    for (hint, heard) in &hints {
+    let mut next: BTreeMap<Next, Vec<(&Hint, &PendingHint)>> = BTreeMap::new();
+    for (hint, pending) in &hints {
         let step = match hint {
-            Hint::Instance(id) => about_instance(id, heard, &instances, &patience),
-            Hint::Store(arn) => about_store(arn, heard, &stores, &groups, &patience),
+            Hint::Instance(id) => about_instance(id, pending, &instances, &retry_limit),
+            Hint::Store(arn) => about_store(arn, pending, &stores, &groups, &retry_limit),
         };
-        next.entry(step).or_default().push((hint, heard));
+        next.entry(step).or_default().push((hint, pending));
     }
 
     let mut failed = Failed::new();
@@ -66,17 +66,17 @@ pub async fn take_in<C: Observe, Q: Queues, K: Clock>(context: &Context<'_, C, Q
             }
             Next::Done { .. } => Ok(()),
         };
-        for (hint, heard) in hints {
-            let about = about(hint);
-            for message in &heard.messages {
+        for (hint, pending) in hints {
+            let subject = about(hint);
+            for message in &pending.messages {
                 match &result {
                     Ok(()) => {
-                        outcome(context.function, &message.event, step.code(), about, &step.to_string());
+                        outcome(context.function, &message.event, step.code(), subject, &step.to_string());
                         if step.code() == GAVE_UP {
                             tracing::warn!(
                                 record = "finding",
                                 function = context.function,
-                                about,
+                                subject,
                                 code = GAVE_UP,
                                 "{step}"
                             );
@@ -88,7 +88,7 @@ pub async fn take_in<C: Observe, Q: Queues, K: Clock>(context: &Context<'_, C, Q
                             function = context.function,
                             event = message.event,
                             code = "not-sent",
-                            about,
+                            subject,
                             "{error}; the message is delivered again"
                         );
                         failed.insert(message.id.clone());
@@ -101,41 +101,41 @@ pub async fn take_in<C: Observe, Q: Queues, K: Clock>(context: &Context<'_, C, Q
 }
 
 /// The groups that stores left behind whose services say that they are gone.
-async fn groups_of_gone<C: Observe>(cloud: &C, stores: &Reading<Sighting>) -> Reading<SecurityGroup> {
+async fn groups_of_gone<C: Observe>(cloud: &C, stores: &Reading<StoreLookup>) -> Reading<SecurityGroup> {
     let gone: BTreeSet<StoreArn> = stores
         .found
         .iter()
-        .filter_map(|sighting| match sighting {
-            Sighting::Gone(arn) => Some(arn.clone()),
-            Sighting::Present(_) => None,
+        .filter_map(|lookup| match lookup {
+            StoreLookup::NotFound(arn) => Some(arn.clone()),
+            StoreLookup::Found(_) => None,
         })
         .collect();
     if gone.is_empty() { Reading::default() } else { cloud.groups(Groups::OwnedFor(&gone)).await }
 }
 
 /// What is known about a hint: everybody who gave it.
-struct Heard {
+struct PendingHint {
     cause: Cause,
     tries: Tries,
-    messages: Vec<Heading>,
+    messages: Vec<MessageRef>,
 }
 
 /// A message, and the event it carried.
-struct Heading {
+struct MessageRef {
     id: String,
     event: String,
 }
 
-fn read(function: &str, messages: &[Message], now: Timestamp) -> BTreeMap<Hint, Heard> {
-    let mut hints: BTreeMap<Hint, Heard> = BTreeMap::new();
+fn read(function: &str, messages: &[Message], now: Timestamp) -> BTreeMap<Hint, PendingHint> {
+    let mut hints: BTreeMap<Hint, PendingHint> = BTreeMap::new();
     let mut hear = |hint: Hint, cause: Cause, tries: Tries, message: &Message, event: &str| {
-        let heard = hints.entry(hint).or_insert_with(|| Heard { cause, tries, messages: Vec::new() });
+        let pending = hints.entry(hint).or_insert_with(|| PendingHint { cause, tries, messages: Vec::new() });
         // A tag change is looked into even when the tag is gone, so it wins over other causes.
         if cause == Cause::TagChange {
-            heard.cause = cause;
+            pending.cause = cause;
         }
-        heard.tries = younger(heard.tries, tries);
-        heard.messages.push(Heading { id: message.id.clone(), event: event.to_owned() });
+        pending.tries = latest_tries(pending.tries, tries);
+        pending.messages.push(MessageRef { id: message.id.clone(), event: event.to_owned() });
     };
     for message in messages {
         match event::read(&message.body) {
@@ -181,7 +181,7 @@ enum Next {
     /// It is looked at again, together with what has been tried as often.
     Again(Queue, u32),
     /// That is all.
-    Done { code: &'static str, said: String },
+    Done { code: &'static str, message: String },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -209,7 +209,7 @@ impl Next {
     }
 
     fn found(reason: &Reason) -> Self {
-        Self::Done { code: reason.code(), said: reason.to_string() }
+        Self::Done { code: reason.code(), message: reason.to_string() }
     }
 }
 
@@ -218,7 +218,7 @@ impl fmt::Display for Next {
         match self {
             Self::Work(vpc) => write!(out, "connect looks at it in {vpc}"),
             Self::Again(..) => out.write_str("it cannot be read yet and is looked at again after a delay"),
-            Self::Done { said, .. } => out.write_str(said),
+            Self::Done { message, .. } => out.write_str(message),
         }
     }
 }
@@ -245,55 +245,60 @@ fn about(hint: &Hint) -> &str {
 }
 
 /// For how long something is looked at again, and what time it is.
-struct Patience {
+struct RetryLimit {
     now: Timestamp,
     give_up_after: Duration,
 }
 
-impl Patience {
+impl RetryLimit {
     /// One look more, unless there have been looks for too long.
-    fn again_because(&self, queue: Queue, heard: &Heard, why: &str) -> Next {
-        if heard.tries.age(self.now) < self.give_up_after {
-            return Next::Again(queue, heard.tries.attempt);
+    fn again_because(&self, queue: Queue, pending: &PendingHint, why: &str) -> Next {
+        if pending.tries.age(self.now) < self.give_up_after {
+            return Next::Again(queue, pending.tries.attempt);
         }
-        let age = self.now.duration_since(heard.tries.since);
+        let age = self.now.duration_since(pending.tries.since);
         Next::Done {
             code: GAVE_UP,
-            said: format!("{why}; it has been looked at for {age:#}, and is left to the sweep"),
+            message: format!("{why}; it has been looked at for {age:#}, and is left to the sweep"),
         }
     }
 }
 
-fn about_instance(id: &InstanceId, heard: &Heard, reading: &Reading<Instance>, patience: &Patience) -> Next {
+fn about_instance(
+    id: &InstanceId,
+    pending: &PendingHint,
+    reading: &Reading<Instance>,
+    retry_limit: &RetryLimit,
+) -> Next {
     let Some(instance) = reading.found.iter().find(|instance| instance.id == *id) else {
-        return unseen(Queue::Instances, id.as_str(), heard, &reading.gaps, patience);
+        return unseen(Queue::Instances, id.as_str(), pending, &reading.gaps, retry_limit);
     };
     match &instance.interface {
         None => Next::found(&Reason::InstanceGone),
         Some(interface) => {
-            uninterested(&instance.wishes, heard.cause).unwrap_or_else(|| Next::Work(interface.vpc.clone()))
+            uninterested(&instance.settings, pending.cause).unwrap_or_else(|| Next::Work(interface.vpc.clone()))
         }
     }
 }
 
 fn about_store(
     arn: &StoreArn,
-    heard: &Heard,
-    reading: &Reading<Sighting>,
+    pending: &PendingHint,
+    reading: &Reading<StoreLookup>,
     groups: &Reading<SecurityGroup>,
-    patience: &Patience,
+    retry_limit: &RetryLimit,
 ) -> Next {
-    let sighting = reading.found.iter().find_map(|sighting| match sighting {
-        Sighting::Present(store) if store.arn == *arn => Some(Some(store)),
-        Sighting::Gone(gone) if gone == arn => Some(None),
-        Sighting::Present(_) | Sighting::Gone(_) => None,
+    let lookup = reading.found.iter().find_map(|lookup| match lookup {
+        StoreLookup::Found(store) if store.arn == *arn => Some(Some(store)),
+        StoreLookup::NotFound(gone) if gone == arn => Some(None),
+        StoreLookup::Found(_) | StoreLookup::NotFound(_) => None,
     });
-    match sighting {
-        None => unseen(Queue::Stores, arn.as_str(), heard, &reading.gaps, patience),
-        Some(None) => gone(arn, heard, groups, patience),
-        Some(Some(store)) => uninterested(&store.wishes, heard.cause)
+    match lookup {
+        None => unseen(Queue::Stores, arn.as_str(), pending, &reading.gaps, retry_limit),
+        Some(None) => gone(arn, pending, groups, retry_limit),
+        Some(Some(store)) => uninterested(&store.settings, pending.cause)
             .or_else(|| member(store))
-            .or_else(|| not_ready(store, heard, patience))
+            .or_else(|| not_ready(store, pending, retry_limit))
             .unwrap_or_else(|| store.vpc.clone().map_or_else(|| Next::found(&Reason::Ec2Classic), Next::Work)),
     }
 }
@@ -310,56 +315,56 @@ fn member(store: &DataStore) -> Option<Next> {
 /// A store that is still being created, without an endpoint: there is nothing that `connect` could
 /// do for it, so its observation is saved. And any store that has not become ready for too long.
 /// What may take something away is not kept waiting.
-fn not_ready(store: &DataStore, heard: &Heard, patience: &Patience) -> Option<Next> {
-    if store.readiness() != Readiness::Later || heard.cause == Cause::TagChange || store.wishes.blocked {
+fn not_ready(store: &DataStore, pending: &PendingHint, retry_limit: &RetryLimit) -> Option<Next> {
+    if store.readiness() != Readiness::Later || pending.cause == Cause::TagChange || store.settings.blocked {
         return None;
     }
-    let again = patience.again_because(Queue::Stores, heard, &format!("its state is {:?}", store.state));
-    let gives_up = again.code() == GAVE_UP && heard.tries.attempt > 0;
+    let again = retry_limit.again_because(Queue::Stores, pending, &format!("its state is {:?}", store.state));
+    let gives_up = again.code() == GAVE_UP && pending.tries.attempt > 0;
     (store.ports.is_none() || gives_up).then_some(again)
 }
 
 /// A store that is gone may have left its groups behind, in one VPC as a rule; a sweep finds the
 /// others.
-fn gone(arn: &StoreArn, heard: &Heard, groups: &Reading<SecurityGroup>, patience: &Patience) -> Next {
+fn gone(arn: &StoreArn, pending: &PendingHint, groups: &Reading<SecurityGroup>, retry_limit: &RetryLimit) -> Next {
     let left_behind =
         groups.found.iter().find(|group| group.ownership().ours().is_some_and(|owned| owned.arn.as_ref() == Some(arn)));
     match (left_behind, groups.gaps.first()) {
         (Some(group), _) => Next::Work(group.vpc.clone()),
-        (None, Some(gap)) => unseen(Queue::Stores, arn.as_str(), heard, std::slice::from_ref(gap), patience),
+        (None, Some(gap)) => unseen(Queue::Stores, arn.as_str(), pending, std::slice::from_ref(gap), retry_limit),
         (None, None) => Next::found(&Reason::StoreGone),
     }
 }
 
 /// Why nobody needs to look further; none when `connect` has to.
-fn uninterested(wishes: &Wishes, cause: Cause) -> Option<Next> {
-    match &wishes.connect {
+fn uninterested(settings: &TagSettings, cause: Cause) -> Option<Next> {
+    match &settings.connect {
         ConnectTag::Names(_) => None,
         // A block takes effect whatever else stands there.
-        ConnectTag::Invalid(_) if wishes.blocked => None,
+        ConnectTag::Invalid(_) if settings.blocked => None,
         ConnectTag::Invalid(problem) => Some(Next::found(&Reason::InvalidTag { problem: problem.clone() })),
         ConnectTag::Absent if cause == Cause::TagChange => None,
         ConnectTag::Absent => {
-            Some(Next::Done { code: "not-opted-in", said: "it does not carry the connect tag".to_owned() })
+            Some(Next::Done { code: "not-opted-in", message: "it does not carry the connect tag".to_owned() })
         }
     }
 }
 
 /// What was asked for and not seen: too new, unreadable for the moment, or never to be seen.
-fn unseen(queue: Queue, about: &str, heard: &Heard, gaps: &[Gap], patience: &Patience) -> Next {
+fn unseen(queue: Queue, subject: &str, pending: &PendingHint, gaps: &[Gap], retry_limit: &RetryLimit) -> Next {
     // Other things of the same batch may lie in gaps that last.
-    match gaps.iter().find(|gap| gap.reading.ends_with(about)).or(gaps.first()) {
-        None if queue == Queue::Instances && heard.tries.age(patience.now) < INSTANCE_MAY_BE_MISSING => {
-            Next::Again(queue, heard.tries.attempt)
+    match gaps.iter().find(|gap| gap.reading.ends_with(subject)).or(gaps.first()) {
+        None if queue == Queue::Instances && pending.tries.age(retry_limit.now) < INSTANCE_MAY_BE_MISSING => {
+            Next::Again(queue, pending.tries.attempt)
         }
         None if queue == Queue::Instances => Next::found(&Reason::InstanceGone),
         None => Next::found(&Reason::StoreGone),
-        Some(gap) if gap.passing => patience.again_because(queue, heard, &gap.to_string()),
+        Some(gap) if gap.passing => retry_limit.again_because(queue, pending, &gap.to_string()),
         Some(gap) => Next::found(&Reason::Unread { gap: gap.clone() }),
     }
 }
 
-fn work(vpc: &VpcId, hints: &[(&Hint, &Heard)]) -> WorkItem {
+fn work(vpc: &VpcId, hints: &[(&Hint, &PendingHint)]) -> WorkItem {
     let (cause, tries) = merged(hints);
     let (instances, stores) = hints.iter().fold((BTreeSet::new(), BTreeSet::new()), |mut sets, (hint, _)| {
         sets.0.extend(instance_of(hint).cloned());
@@ -376,19 +381,19 @@ fn work(vpc: &VpcId, hints: &[(&Hint, &Heard)]) -> WorkItem {
     }
 }
 
-fn again(hints: &[(&Hint, &Heard)]) -> (Again, Duration) {
+fn again(hints: &[(&Hint, &PendingHint)]) -> (Again, Duration) {
     let (cause, tries) = merged(hints);
     let (tries, delay) = tries.next();
     (Again { version: VERSION, hints: hints.iter().map(|(hint, _)| (*hint).clone()).collect(), cause, tries }, delay)
 }
 
 /// The cause and the tries of hints that travel together. There is always at least one.
-fn merged(hints: &[(&Hint, &Heard)]) -> (Cause, Tries) {
-    let causes = hints.iter().map(|(_, heard)| (heard.cause, heard.tries));
+fn merged(hints: &[(&Hint, &PendingHint)]) -> (Cause, Tries) {
+    let causes = hints.iter().map(|(_, pending)| (pending.cause, pending.tries));
     causes
         .reduce(|one, other| {
             let cause = if other.0 == Cause::TagChange { other.0 } else { one.0 };
-            (cause, younger(one.1, other.1))
+            (cause, latest_tries(one.1, other.1))
         })
         .unwrap_or((Cause::Sweep, Tries::first(Timestamp::UNIX_EPOCH)))
 }

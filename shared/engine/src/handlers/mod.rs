@@ -75,14 +75,14 @@ impl<'run, C, Q, K: crate::cloud::Clock> Context<'run, C, Q, K> {
 /// seconds, and minutes are the most its documents speak of.
 const INSTANCE_MAY_BE_MISSING: Duration = Duration::from_mins(5);
 
-/// The tries of things that are looked at together from now on: those of the younger one. With the
+/// The tries of things that are looked at together from now on: those of the youngest. With the
 /// older one's, a launch of a minute ago would wait, or be given up, as something that has been
 /// tried for a day.
-fn younger(one: Tries, other: Tries) -> Tries {
+fn latest_tries(one: Tries, other: Tries) -> Tries {
     Tries { attempt: one.attempt.min(other.attempt), since: one.since.max(other.since) }
 }
 
 /// The line that ends the story of a message.
-fn outcome(function: &str, event: &str, code: &str, about: &str, said: &str) {
-    tracing::info!(record = "outcome", function, event, code, about, "{said}");
+fn outcome(function: &str, event: &str, code: &str, subject: &str, message: &str) {
+    tracing::info!(record = "outcome", function, event, code, subject, "{message}");
 }

@@ -48,8 +48,8 @@ pub async fn sweep<C: Observe, Q: Queues, K: Clock>(
     }
     match first_error {
         None => {
-            let said = format!("{} VPCs are looked at", vpcs.len());
-            outcome(context.function, request, "swept", "the account's Region", &said);
+            let sentence = format!("{} VPCs are looked at", vpcs.len());
+            outcome(context.function, request, "swept", "the account's Region", &sentence);
             Ok(vpcs)
         }
         Some(error) => {
@@ -58,7 +58,7 @@ pub async fn sweep<C: Observe, Q: Queues, K: Clock>(
                 function = context.function,
                 event = request,
                 code = "not-sent",
-                about = "the account's Region",
+                subject = "the account's Region",
                 "some VPCs could not be handed on: {error}; the schedule tries again"
             );
             Err(error)

@@ -4,50 +4,50 @@ use tagwire_core::{policy::Mode, service::Side, work::WorkItem};
 
 use crate::{
     crashes::leaving,
+    installation::Installation,
     simulated::{World, cluster, instance, sg, vpc},
-    site::Site,
 };
 
-fn to_connect() -> Site {
-    Site::new(|world| {
+fn to_connect() -> Installation {
+    Installation::new(|world| {
         world.store("orders", &vpc("1"), Some("orders"));
         world.launch("1", &vpc("1"), Some("orders"));
     })
 }
 
-fn held_back() -> Site {
-    let mut site = Site::connected(|world| {
+fn held_back() -> Installation {
+    let mut installation = Installation::connected(|world| {
         world.store("orders", &vpc("1"), Some("orders"));
         for number in 1..=4 {
             world.launch(&number.to_string(), &vpc("1"), Some("orders"));
         }
     });
-    site.policy.max_disconnects = 2;
-    site.change(|world| (1..=4).for_each(|number| world.tag_instance(&number.to_string(), None)));
-    site
+    installation.policy.max_disconnects = 2;
+    installation.change(|world| (1..=4).for_each(|number| world.tag_instance(&number.to_string(), None)));
+    installation
 }
 
-fn unused() -> Site {
-    Site::new(|world| {
+fn unused() -> Installation {
+    Installation::new(|world| {
         let store = world.store("orders", &vpc("1"), Some("orders"));
         world.half_made(Side::Store, "rds-ec2-1", &vpc("1"), &store);
         world.launch("1", &vpc("1"), Some("billing"));
     })
 }
 
-fn renamed_with_statuses() -> Site {
-    let mut site = to_connect();
-    site.swept();
-    site.policy.status_tags = true;
-    site.change(|world| {
+fn renamed_with_statuses() -> Installation {
+    let mut installation = to_connect();
+    installation.swept();
+    installation.policy.status_tags = true;
+    installation.change(|world| {
         world.rename_store("orders", "orders-new");
-        world.they_attach("eni-1", &sg("monitoring"));
+        world.other_writer_attaches("eni-1", &sg("monitoring"));
     });
-    site
+    installation
 }
 
-type Build = fn() -> Site;
-type About = fn(&Site) -> WorkItem;
+type Build = fn() -> Installation;
+type About = fn(&Installation) -> WorkItem;
 
 #[test]
 fn a_dry_run_is_the_same_run_up_to_the_first_write() {
@@ -59,12 +59,12 @@ fn a_dry_run_is_the_same_run_up_to_the_first_write() {
         ("renamed", renamed_with_statuses),
     ];
     let scopes: [(&str, About); 3] = [
-        ("all", |site| site.whole(&vpc("1"))),
-        ("instance", |site| site.about_instance(&vpc("1"), &instance("1"))),
-        ("store", |site| site.about_store(&vpc("1"), &cluster("orders"))),
+        ("all", |installation| installation.whole(&vpc("1"))),
+        ("instance", |installation| installation.about_instance(&vpc("1"), &instance("1"))),
+        ("store", |installation| installation.about_store(&vpc("1"), &cluster("orders"))),
     ];
     for (story, build) in stories {
-        for (about, item) in &scopes {
+        for (subject, item) in &scopes {
             let (mut dry, wet) = (build(), build());
             dry.mode = Mode::DryRun;
             let state = |world: &World| {
@@ -75,7 +75,7 @@ fn a_dry_run_is_the_same_run_up_to_the_first_write() {
             let before = dry.look(state);
             let dry_run = dry.connect(&[item(&dry)]);
             let wet_run = wet.connect(&[item(&wet)]);
-            let what = format!("{story}, {about}");
+            let what = format!("{story}, {subject}");
             assert_eq!(dry.look(state), before, "{what}");
             assert!(!dry_run.calls.iter().any(|call| call.writes() || call.notes()), "{what}: {:#?}", dry_run.calls);
             assert_eq!(dry_run.planned(), wet_run.planned(), "{what}");
@@ -92,27 +92,27 @@ fn a_dry_run_is_the_same_run_up_to_the_first_write() {
             for _ in 0..4 {
                 dry.next_sweep();
             }
-            dry.is_at_rest();
+            dry.assert_converged();
         }
     }
 }
 
 #[test]
 fn a_dry_run_that_goes_on_for_days_notes_and_sends_nothing() {
-    let mut site = held_back();
-    site.mode = Mode::DryRun;
-    let before = site.look(|world| world.calls.len());
+    let mut installation = held_back();
+    installation.mode = Mode::DryRun;
+    let before = installation.look(|world| world.calls.len());
     for _ in 0..5 {
-        site.next_sweep();
-        site.hear(&[site.instance_tagged("1"), site.tagged(cluster("orders").as_str())]);
+        installation.next_sweep();
+        installation.hear(&[installation.instance_tagged("1"), installation.tagged(cluster("orders").as_str())]);
     }
-    site.look(|world| {
+    installation.look(|world| {
         let calls = &world.calls[before..];
-        assert!(calls.iter().any(|call| call.name == "recall"));
+        assert!(calls.iter().any(|call| call.name == "vpc_state"));
         assert!(!calls.iter().any(|call| call.writes() || call.notes()));
     });
-    site.mode = Mode::Enforce;
-    site.next_sweep();
-    site.next_sweep();
-    site.is_at_rest();
+    installation.mode = Mode::Enforce;
+    installation.next_sweep();
+    installation.next_sweep();
+    installation.assert_converged();
 }

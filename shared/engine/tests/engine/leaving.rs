@@ -8,369 +8,376 @@ use tagwire_core::{
 };
 
 use crate::{
+    installation::Installation,
     simulated::{World, cluster, identity, instance, sg, vpc},
-    site::Site,
 };
 
 /// Two stores; the first two instances use the first of them, the third uses both.
-fn site() -> Site {
-    Site::connected(|world| {
+fn installation() -> Installation {
+    Installation::connected(|world| {
         for store in ["orders", "billing"] {
             world.store(store, &vpc("1"), Some(store));
         }
         world.launch("1", &vpc("1"), Some("orders"));
         world.launch("2", &vpc("1"), Some("orders"));
         world.launch("3", &vpc("1"), Some("orders billing"));
-        world.they_attach("eni-1", &sg("monitoring"));
-        world.they_attach(cluster("orders").as_str(), &sg("audit"));
+        world.other_writer_attaches("eni-1", &sg("monitoring"));
+        world.other_writer_attaches(cluster("orders").as_str(), &sg("audit"));
     })
 }
 
 /// Who reaches the store.
-fn reaching(site: &Site, store: &StoreArn) -> Vec<&'static str> {
-    site.look(|world| ["1", "2", "3"].into_iter().filter(|word| world.reaches(&instance(word), store)).collect())
+fn reaching(installation: &Installation, store: &StoreArn) -> Vec<&'static str> {
+    installation
+        .look(|world| ["1", "2", "3"].into_iter().filter(|word| world.reaches(&instance(word), store)).collect())
 }
 
-fn has_pair(site: &Site, name: &str) -> bool {
-    site.look(|world| ["store", "instance"].iter().any(|side| world.side(&identity(name), side).is_some()))
+fn has_pair(installation: &Installation, name: &str) -> bool {
+    installation.look(|world| ["store", "instance"].iter().any(|side| world.side(&identity(name), side).is_some()))
 }
 
 #[test]
 fn an_instance_that_loses_its_tag_loses_its_group_and_nothing_else() {
-    let site = site();
-    assert_eq!(reaching(&site, &cluster("orders")), ["1", "2", "3"]);
-    site.change(|world| world.tag_instance("1", None));
-    let intake = site.take_in(&[site.instance_tagged("1")]);
+    let installation = installation();
+    assert_eq!(reaching(&installation, &cluster("orders")), ["1", "2", "3"]);
+    installation.change(|world| world.tag_instance("1", None));
+    let intake = installation.take_in(&[installation.instance_tagged("1")]);
     assert_eq!(intake.codes("outcome"), ["work-sent"]);
-    let ran = site.connect_sent();
+    let ran = installation.connect_sent();
     assert_eq!((ran.codes("outcome"), ran.codes("decision")), (vec!["changed"], vec!["disconnecting"]));
     assert!(ran.log.iter().any(|line| line["message"].contains("open already stay open")), "{:#?}", ran.log);
-    assert_eq!((ran.writes(), ran.count("set_interface_groups"), ran.count("reserve")), (1, 1, 1));
-    assert_eq!(reaching(&site, &cluster("orders")), ["2", "3"]);
-    site.look(|world| assert_eq!(world.list_of("eni-1"), [sg("web"), sg("monitoring")].into()));
-    site.is_at_rest();
+    assert_eq!((ran.writes(), ran.count("set_interface_groups"), ran.count("reserve_window")), (1, 1, 1));
+    assert_eq!(reaching(&installation, &cluster("orders")), ["2", "3"]);
+    installation.look(|world| assert_eq!(world.list_of("eni-1"), [sg("web"), sg("monitoring")].into()));
+    installation.assert_converged();
 }
 
 #[test]
 fn an_instance_whose_names_change_leaves_one_store_and_joins_another_in_one_call() {
-    let site = site();
-    site.change(|world| world.tag_instance("1", Some("billing")));
-    site.take_in(&[site.instance_tagged("1")]);
-    let ran = site.connect_sent();
+    let installation = installation();
+    installation.change(|world| world.tag_instance("1", Some("billing")));
+    installation.take_in(&[installation.instance_tagged("1")]);
+    let ran = installation.connect_sent();
     assert_eq!((ran.writes(), ran.count("set_interface_groups")), (1, 1), "{:#?}", ran.calls);
     assert_eq!(
-        (reaching(&site, &cluster("orders")), reaching(&site, &cluster("billing"))),
+        (reaching(&installation, &cluster("orders")), reaching(&installation, &cluster("billing"))),
         (vec!["2", "3"], vec!["1", "3"])
     );
-    site.is_at_rest();
+    installation.assert_converged();
 }
 
 #[test]
 fn a_store_whose_names_change_loses_some_and_gains_others() {
-    let site = site();
-    site.retag_store("billing", Some("orders"));
-    assert_eq!(reaching(&site, &cluster("billing")), ["1", "2", "3"]);
-    site.retag_store("orders", Some("billing"));
-    assert_eq!(reaching(&site, &cluster("orders")), ["3"]);
-    site.is_at_rest();
+    let installation = installation();
+    installation.retag_store("billing", Some("orders"));
+    assert_eq!(reaching(&installation, &cluster("billing")), ["1", "2", "3"]);
+    installation.retag_store("orders", Some("billing"));
+    assert_eq!(reaching(&installation, &cluster("orders")), ["3"]);
+    installation.assert_converged();
 }
 
 #[test]
 fn a_store_that_loses_its_tag_loses_its_pair_without_a_sweep() {
-    let site = site();
-    site.change(|world| world.tag_store("orders", None));
-    site.take_in(&[site.tagged(cluster("orders").as_str())]);
-    let ran = site.connect_sent();
+    let installation = installation();
+    installation.change(|world| world.tag_store("orders", None));
+    installation.take_in(&[installation.tagged(cluster("orders").as_str())]);
+    let ran = installation.connect_sent();
     assert_eq!((ran.count("set_interface_groups"), ran.count("set_store_groups")), (3, 1), "{:#?}", ran.calls);
     assert_eq!(ran.codes("outcome"), ["looked-at-again"], "the store lets go of its group a while later");
     assert!(!ran.log.iter().any(|line| line.get("code").map(String::as_str) == Some("still-attached")));
-    site.drain();
-    assert!(!has_pair(&site, "orders") && has_pair(&site, "billing"));
-    site.look(|world| assert_eq!(world.list_of(cluster("orders").as_str()), [sg("db"), sg("audit")].into()));
-    assert_eq!(reaching(&site, &cluster("billing")), ["3"]);
-    site.is_at_rest();
+    installation.drain();
+    assert!(!has_pair(&installation, "orders") && has_pair(&installation, "billing"));
+    installation.look(|world| assert_eq!(world.list_of(cluster("orders").as_str()), [sg("db"), sg("audit")].into()));
+    assert_eq!(reaching(&installation, &cluster("billing")), ["3"]);
+    installation.assert_converged();
 }
 
 #[test]
 fn the_groups_of_a_deleted_store_go_with_it() {
-    let site = site();
-    site.change(|world| world.delete_store("orders"));
-    let intake = site.take_in(&[site.deleted(&cluster("orders"))]);
+    let installation = installation();
+    installation.change(|world| world.delete_store("orders"));
+    let intake = installation.take_in(&[installation.deleted(&cluster("orders"))]);
     assert_eq!(intake.codes("outcome"), ["work-sent"]);
-    let ran = site.connect_sent();
-    assert_eq!((ran.count("set_interface_groups"), ran.count("delete_group"), ran.count("reserve")), (3, 2, 0));
-    assert!(!has_pair(&site, "orders"));
-    site.is_at_rest();
+    let ran = installation.connect_sent();
+    assert_eq!((ran.count("set_interface_groups"), ran.count("delete_group"), ran.count("reserve_window")), (3, 2, 0));
+    assert!(!has_pair(&installation, "orders"));
+    installation.assert_converged();
 }
 
 #[test]
 fn a_store_that_is_still_being_deleted_keeps_its_groups_until_its_interface_is_gone() {
-    let site = site();
-    site.change(|world| world.set_state(&cluster("orders"), "deleting"));
-    site.hear(&[site.deleted(&cluster("orders"))]);
-    assert_eq!(reaching(&site, &cluster("orders")), ["1", "2", "3"], "a store on its way out is still there");
-    site.change(|world| {
+    let installation = installation();
+    installation.change(|world| world.set_state(&cluster("orders"), "deleting"));
+    installation.hear(&[installation.deleted(&cluster("orders"))]);
+    assert_eq!(reaching(&installation, &cluster("orders")), ["1", "2", "3"], "a store on its way out is still there");
+    installation.change(|world| {
         world.interfaces_stay();
         world.delete_store("orders");
     });
-    site.take_in(&[site.deleted(&cluster("orders"))]);
-    let ran = site.connect_sent();
-    assert_eq!((ran.writes(), ran.count("wearers")), (0, 1));
+    installation.take_in(&[installation.deleted(&cluster("orders"))]);
+    let ran = installation.connect_sent();
+    assert_eq!((ran.writes(), ran.count("attached_interfaces")), (0, 1));
     assert!(ran.codes("finding").contains(&"still-carried"), "{:#?}", ran.log);
-    site.is_at_rest();
-    site.change(World::interfaces_follow);
-    site.next_sweep();
-    assert!(!has_pair(&site, "orders"));
-    site.is_at_rest();
+    installation.assert_converged();
+    installation.change(World::interfaces_follow);
+    installation.next_sweep();
+    assert!(!has_pair(&installation, "orders"));
+    installation.assert_converged();
 }
 
 #[test]
 fn a_renamed_store_keeps_its_connections_whichever_name_the_event_has() {
     for old_name in [true, false] {
-        let site = site();
-        let renamed = site.cloud.world.borrow_mut().rename_store("orders", "orders-new");
-        let event = if old_name { site.deleted(&cluster("orders")) } else { site.created(&renamed) };
-        let before = site.look(|world| world.calls.len());
-        site.hear(&[event]);
-        assert_eq!(reaching(&site, &renamed), ["1", "2", "3"]);
-        site.look(|world| {
+        let installation = installation();
+        let renamed = installation.cloud.world.borrow_mut().rename_store("orders", "orders-new");
+        let event = if old_name { installation.deleted(&cluster("orders")) } else { installation.created(&renamed) };
+        let before = installation.look(|world| world.calls.len());
+        installation.hear(&[event]);
+        assert_eq!(reaching(&installation, &renamed), ["1", "2", "3"]);
+        installation.look(|world| {
             let calls = &world.calls[before..];
             let writes: Vec<_> = calls.iter().filter(|call| call.writes()).map(|call| call.name).collect();
             assert_eq!(writes, ["tag_group", "tag_group"], "the old name in the event: {old_name}");
         });
-        site.is_at_rest();
+        installation.assert_converged();
     }
 }
 
 #[test]
 fn a_store_that_loses_its_tag_under_a_new_name_loses_its_pair() {
-    let site = site();
-    let renamed = site.cloud.world.borrow_mut().rename_store("orders", "orders-new");
-    site.change(|world| world.tag_store("orders-new", None));
-    site.hear(&[site.tagged(renamed.as_str())]);
-    assert!(!has_pair(&site, "orders"));
-    site.is_at_rest();
+    let installation = installation();
+    let renamed = installation.cloud.world.borrow_mut().rename_store("orders", "orders-new");
+    installation.change(|world| world.tag_store("orders-new", None));
+    installation.hear(&[installation.tagged(renamed.as_str())]);
+    assert!(!has_pair(&installation, "orders"));
+    installation.assert_converged();
 }
 
 #[test]
 fn nothing_is_removed_because_a_store_moved_to_another_vpc() {
-    let site = site();
-    site.change(|world| {
+    let installation = installation();
+    installation.change(|world| {
         world.move_store("orders", &vpc("2"));
         world.launch("4", &vpc("2"), Some("orders"));
     });
-    site.hear(&[site.created(&cluster("orders")), site.pending(&instance("4"))]);
-    assert!(site.look(|world| world.reaches(&instance("4"), &cluster("orders"))));
-    let ran = site.connect(&[site.whole(&vpc("1"))]);
+    installation.hear(&[installation.created(&cluster("orders")), installation.pending(&instance("4"))]);
+    assert!(installation.look(|world| world.reaches(&instance("4"), &cluster("orders"))));
+    let ran = installation.connect(&[installation.whole(&vpc("1"))]);
     assert!(ran.codes("finding").contains(&"store-moved"), "{:#?}", ran.log);
-    let worn = |word: &str| site.look(|world| world.list_of(&format!("eni-{word}")).len());
-    assert_eq!([worn("1"), worn("2"), worn("3")], [3, 2, 3], "all wear what they wore");
-    site.next_sweep();
-    site.next_sweep();
-    assert_eq!([worn("1"), worn("2"), worn("3")], [3, 2, 3]);
-    site.is_at_rest();
+    let attached = |word: &str| installation.look(|world| world.list_of(&format!("eni-{word}")).len());
+    assert_eq!([attached("1"), attached("2"), attached("3")], [3, 2, 3], "all have what they wore");
+    installation.next_sweep();
+    installation.next_sweep();
+    assert_eq!([attached("1"), attached("2"), attached("3")], [3, 2, 3]);
+    installation.assert_converged();
 }
 
 #[test]
 fn a_store_that_was_replaced_under_its_name_gets_a_pair_of_its_own_and_the_old_one_goes() {
-    let site = site();
-    site.change(|world| world.replace_store("orders", &vpc("1"), Some("orders")));
-    site.hear(&[site.created(&cluster("orders"))]);
-    assert_eq!(reaching(&site, &cluster("orders")), ["1", "2", "3"]);
-    assert!(!has_pair(&site, "orders"));
-    assert!(has_pair(&site, "orders-again"));
-    site.is_at_rest();
+    let installation = installation();
+    installation.change(|world| world.replace_store("orders", &vpc("1"), Some("orders")));
+    installation.hear(&[installation.created(&cluster("orders"))]);
+    assert_eq!(reaching(&installation, &cluster("orders")), ["1", "2", "3"]);
+    assert!(!has_pair(&installation, "orders"));
+    assert!(has_pair(&installation, "orders-again"));
+    installation.assert_converged();
 }
 
 /// A blue/green switch-over: the old database gets another name and keeps its identity, and one with
 /// another identity, which was made with the old one's groups, gets its name.
 #[test]
 fn a_switch_over_to_another_database_cuts_nobody_off() {
-    let site = site();
-    site.change(|world| {
+    let installation = installation();
+    installation.change(|world| {
         world.rename_store("orders", "orders-old1");
         world.store_like("orders-green", "orders-old1");
         world.rename_store("orders-green", "orders");
     });
-    site.hear(&[site.created(&cluster("orders")), site.created(&cluster("orders-old1"))]);
-    assert_eq!(reaching(&site, &cluster("orders")), ["1", "2", "3"]);
-    assert_eq!(reaching(&site, &cluster("orders-old1")), ["1", "2", "3"]);
-    site.next_sweep();
+    installation.hear(&[installation.created(&cluster("orders")), installation.created(&cluster("orders-old1"))]);
+    assert_eq!(reaching(&installation, &cluster("orders")), ["1", "2", "3"]);
+    assert_eq!(reaching(&installation, &cluster("orders-old1")), ["1", "2", "3"]);
+    installation.next_sweep();
     // The old one goes a while later. Its groups are still what joins the new one.
-    site.change(|world| world.delete_store("orders-old1"));
-    site.hear(&[site.deleted(&cluster("orders-old1"))]);
-    site.next_sweep();
-    assert_eq!(reaching(&site, &cluster("orders")), ["1", "2", "3"]);
-    site.is_at_rest();
+    installation.change(|world| world.delete_store("orders-old1"));
+    installation.hear(&[installation.deleted(&cluster("orders-old1"))]);
+    installation.next_sweep();
+    assert_eq!(reaching(&installation, &cluster("orders")), ["1", "2", "3"]);
+    installation.assert_converged();
 }
 
 #[test]
 fn a_store_that_was_replaced_without_a_tag_leaves_nothing_behind() {
-    let site = site();
-    site.change(|world| world.replace_store("orders", &vpc("1"), None));
-    site.hear(&[site.deleted(&cluster("orders")), site.created(&cluster("orders"))]);
-    site.next_sweep();
-    assert!(!has_pair(&site, "orders") && !has_pair(&site, "orders-again"));
-    site.is_at_rest();
+    let installation = installation();
+    installation.change(|world| world.replace_store("orders", &vpc("1"), None));
+    installation.hear(&[installation.deleted(&cluster("orders")), installation.created(&cluster("orders"))]);
+    installation.next_sweep();
+    assert!(!has_pair(&installation, "orders") && !has_pair(&installation, "orders-again"));
+    installation.assert_converged();
 }
 
 #[test]
 fn an_instance_that_is_terminated_needs_nothing() {
-    let site = site();
-    site.change(|world| world.terminate("1"));
-    let ran = site.take_in(&[site.instance_tagged("1")]);
+    let installation = installation();
+    installation.change(|world| world.terminate("1"));
+    let ran = installation.take_in(&[installation.instance_tagged("1")]);
     assert_eq!((ran.codes("outcome"), ran.count("instances")), (vec!["instance-gone"], 1));
-    site.next_sweep();
-    assert_eq!(reaching(&site, &cluster("orders")), ["2", "3"]);
-    site.is_at_rest();
+    installation.next_sweep();
+    assert_eq!(reaching(&installation, &cluster("orders")), ["2", "3"]);
+    installation.assert_converged();
 }
 
 #[test]
 fn a_stopped_instance_is_like_any_other() {
     // AWS sends no event for it that anybody asks for, and its interface stays as it is.
-    let site = site();
-    let stopped = site.pending(&instance("1")).replace("pending", "stopped");
-    site.hear(&[stopped]);
-    assert_eq!(reaching(&site, &cluster("orders")), ["1", "2", "3"]);
-    site.retag_instance("1", None);
-    assert_eq!(reaching(&site, &cluster("orders")), ["2", "3"]);
-    site.is_at_rest();
+    let installation = installation();
+    let stopped = installation.pending(&instance("1")).replace("pending", "stopped");
+    installation.hear(&[stopped]);
+    assert_eq!(reaching(&installation, &cluster("orders")), ["1", "2", "3"]);
+    installation.retag_instance("1", None);
+    assert_eq!(reaching(&installation, &cluster("orders")), ["2", "3"]);
+    installation.assert_converged();
 }
 
 #[test]
 fn an_instance_tagged_again_within_a_minute_is_connected_without_a_sweep() {
-    let site = site();
+    let installation = installation();
     for names in [None, Some("orders"), None, Some("orders")] {
-        site.retag_instance("1", names);
-        site.clock.advance(Duration::from_secs(15));
+        installation.retag_instance("1", names);
+        installation.clock.advance(Duration::from_secs(15));
     }
-    assert_eq!(reaching(&site, &cluster("orders")), ["1", "2", "3"]);
-    site.is_at_rest();
+    assert_eq!(reaching(&installation, &cluster("orders")), ["1", "2", "3"]);
+    installation.assert_converged();
     // All three events in one batch, as they may come when the functions are slow.
-    site.hear(&[site.instance_tagged("1"), site.instance_tagged("1"), site.instance_tagged("1")]);
-    assert_eq!(reaching(&site, &cluster("orders")), ["1", "2", "3"]);
-    site.is_at_rest();
+    installation.hear(&[
+        installation.instance_tagged("1"),
+        installation.instance_tagged("1"),
+        installation.instance_tagged("1"),
+    ]);
+    assert_eq!(reaching(&installation, &cluster("orders")), ["1", "2", "3"]);
+    installation.assert_converged();
 }
 
 #[test]
 fn a_store_tagged_again_while_its_group_is_still_on_the_way_out_is_connected_without_a_sweep() {
-    let site = site();
-    site.change(|world| world.tag_store("orders", None));
-    site.take_in(&[site.tagged(cluster("orders").as_str())]);
-    let out = site.connect_sent();
+    let installation = installation();
+    installation.change(|world| world.tag_store("orders", None));
+    installation.take_in(&[installation.tagged(cluster("orders").as_str())]);
+    let out = installation.connect_sent();
     assert_eq!(out.count("set_store_groups"), 1);
-    site.clock.advance(Duration::from_secs(20));
+    installation.clock.advance(Duration::from_secs(20));
     // The list has not settled: the group still stands in it.
-    site.change(|world| world.tag_store("orders", Some("orders")));
-    site.take_in(&[site.tagged(cluster("orders").as_str())]);
-    let back = site.connect_sent();
+    installation.change(|world| world.tag_store("orders", Some("orders")));
+    installation.take_in(&[installation.tagged(cluster("orders").as_str())]);
+    let back = installation.connect_sent();
     assert_eq!((back.count("set_store_groups"), back.count("set_interface_groups")), (1, 3), "{:#?}", back.calls);
     // The message of the first run that wants another look is still under way.
-    assert!(site.look(|world| !world.again.is_empty()));
-    site.drain();
-    assert_eq!(reaching(&site, &cluster("orders")), ["1", "2", "3"]);
-    site.is_at_rest();
+    assert!(installation.look(|world| !world.again.is_empty()));
+    installation.drain();
+    assert_eq!(reaching(&installation, &cluster("orders")), ["1", "2", "3"]);
+    installation.assert_converged();
 }
 
 #[test]
 fn a_store_tagged_again_after_its_pair_is_gone_gets_another() {
-    let site = site();
-    site.retag_store("orders", None);
-    assert!(!has_pair(&site, "orders"));
-    site.retag_store("orders", Some("orders"));
-    assert_eq!(reaching(&site, &cluster("orders")), ["1", "2", "3"]);
-    site.is_at_rest();
+    let installation = installation();
+    installation.retag_store("orders", None);
+    assert!(!has_pair(&installation, "orders"));
+    installation.retag_store("orders", Some("orders"));
+    assert_eq!(reaching(&installation, &cluster("orders")), ["1", "2", "3"]);
+    installation.assert_converged();
 }
 
 #[test]
 fn a_deletion_that_aws_refuses_for_a_while_is_tried_later_and_is_no_error() {
-    let site = site();
-    site.change(|world| {
+    let installation = installation();
+    installation.change(|world| {
         world.deletions_refused = 7;
         world.tag_store("orders", None);
     });
-    site.take_in(&[site.tagged(cluster("orders").as_str())]);
-    let before = site.look(|world| world.calls_named("delete_group").count());
-    let ran = site.connect_sent();
+    installation.take_in(&[installation.tagged(cluster("orders").as_str())]);
+    let before = installation.look(|world| world.calls_named("delete_group").count());
+    let ran = installation.connect_sent();
     let refused: Vec<_> =
         ran.log.iter().filter(|line| line.get("code").map(String::as_str) == Some("in-use")).collect();
     assert_eq!(refused.len(), 2, "{:#?}", ran.log);
     assert_eq!(ran.count("delete_group"), 2, "what is in use is not asked for again within the run");
-    site.drain();
-    assert!(!has_pair(&site, "orders"));
-    assert!(site.look(|world| world.calls_named("delete_group").count()) - before <= 12, "no storm of calls");
-    site.is_at_rest();
+    installation.drain();
+    assert!(!has_pair(&installation, "orders"));
+    assert!(installation.look(|world| world.calls_named("delete_group").count()) - before <= 12, "no storm of calls");
+    installation.assert_converged();
 }
 
 #[test]
 fn a_deletion_that_aws_refuses_during_a_sweep_is_left_to_the_next() {
-    let site = site();
-    site.change(|world| world.tag_store("orders", None));
-    site.next_sweep();
-    assert!(has_pair(&site, "orders"), "the store had just let go of it");
-    assert!(site.look(|world| world.again.is_empty()));
-    site.next_sweep();
-    assert!(!has_pair(&site, "orders"));
-    site.is_at_rest();
+    let installation = installation();
+    installation.change(|world| world.tag_store("orders", None));
+    installation.next_sweep();
+    assert!(has_pair(&installation, "orders"), "the store had just let go of it");
+    assert!(installation.look(|world| world.again.is_empty()));
+    installation.next_sweep();
+    assert!(!has_pair(&installation, "orders"));
+    installation.assert_converged();
 }
 
 #[test]
 fn a_pair_that_a_launch_template_names_is_not_deleted() {
-    let site = site();
-    let ours = site.look(|world| world.side(&identity("orders"), "instance")).unwrap();
-    site.change(|world| {
+    let installation = installation();
+    let ours = installation.look(|world| world.side(&identity("orders"), "instance")).unwrap();
+    installation.change(|world| {
         world.templates.insert(ours.clone());
     });
-    site.retag_store("orders", None);
-    assert_eq!(reaching(&site, &cluster("orders")), Vec::<&str>::new());
-    assert!(site.look(|world| world.groups.contains_key(&ours) && world.calls_named("delete_group").count() == 0));
-    let ran = site.connect(&[site.whole(&vpc("1"))]);
+    installation.retag_store("orders", None);
+    assert_eq!(reaching(&installation, &cluster("orders")), Vec::<&str>::new());
+    assert!(
+        installation.look(|world| world.groups.contains_key(&ours) && world.calls_named("delete_group").count() == 0)
+    );
+    let ran = installation.connect(&[installation.whole(&vpc("1"))]);
     assert!(ran.codes("finding").contains(&"group-in-launch-template"), "{:#?}", ran.log);
-    site.is_at_rest();
-    site.change(|world| world.templates.clear());
-    site.next_sweep();
-    assert!(!has_pair(&site, "orders"));
-    site.is_at_rest();
+    installation.assert_converged();
+    installation.change(|world| world.templates.clear());
+    installation.next_sweep();
+    assert!(!has_pair(&installation, "orders"));
+    installation.assert_converged();
 }
 
 #[test]
 fn a_pair_that_somebody_elses_rule_names_is_not_deleted() {
-    let site = site();
-    let ours = site.look(|world| world.side(&identity("orders"), "instance")).unwrap();
-    let theirs = site.cloud.world.borrow_mut().foreign_group("theirs", &vpc("1"), "their-shop");
+    let installation = installation();
+    let ours = installation.look(|world| world.side(&identity("orders"), "instance")).unwrap();
+    let theirs = installation.cloud.world.borrow_mut().foreign_group("theirs", &vpc("1"), "their-shop");
     let rule = Rule { direction: Direction::Inbound, traffic: Traffic::All, peer: Peer::Group(ours.clone()) };
-    site.change(|world| world.they_add_rule(&theirs, rule));
-    site.retag_store("orders", None);
-    assert!(has_pair(&site, "orders"));
-    let ran = site.connect(&[site.whole(&vpc("1"))]);
+    installation.change(|world| world.they_add_rule(&theirs, rule));
+    installation.retag_store("orders", None);
+    assert!(has_pair(&installation, "orders"));
+    let ran = installation.connect(&[installation.whole(&vpc("1"))]);
     assert!(ran.codes("finding").contains(&"group-in-rule"), "{:#?}", ran.log);
-    site.is_at_rest();
-    site.change(|world| {
+    installation.assert_converged();
+    installation.change(|world| {
         world.they_delete_group(&theirs);
     });
-    site.next_sweep();
-    assert!(!has_pair(&site, "orders"));
-    site.is_at_rest();
+    installation.next_sweep();
+    assert!(!has_pair(&installation, "orders"));
+    installation.assert_converged();
 }
 
 #[test]
 fn a_group_that_a_rule_out_of_sight_names_is_refused_and_tried_again_without_an_error() {
-    let site = site();
-    let ours = site.look(|world| world.side(&identity("orders"), "instance")).unwrap();
+    let installation = installation();
+    let ours = installation.look(|world| world.side(&identity("orders"), "instance")).unwrap();
     // The VPCs are peered.
-    let theirs = site.cloud.world.borrow_mut().foreign_group("theirs", &vpc("2"), "their-shop");
+    let theirs = installation.cloud.world.borrow_mut().foreign_group("theirs", &vpc("2"), "their-shop");
     let rule = Rule { direction: Direction::Inbound, traffic: Traffic::All, peer: Peer::Group(ours.clone()) };
-    site.change(|world| {
+    installation.change(|world| {
         world.they_add_rule(&theirs, rule);
         world.tag_store("orders", None);
     });
-    site.next_sweep();
-    site.next_sweep();
-    let refused = site.connect(&[site.whole(&vpc("1"))]);
+    installation.next_sweep();
+    installation.next_sweep();
+    let refused = installation.connect(&[installation.whole(&vpc("1"))]);
     assert_eq!((refused.count("delete_group"), refused.count("send_again")), (1, 0), "{:#?}", refused.log);
-    assert!(site.look(|world| world.groups.contains_key(&ours)));
-    site.change(|world| world.they_delete_group(&theirs));
-    site.next_sweep();
-    assert!(!has_pair(&site, "orders"));
-    site.is_at_rest();
+    assert!(installation.look(|world| world.groups.contains_key(&ours)));
+    installation.change(|world| world.they_delete_group(&theirs));
+    installation.next_sweep();
+    assert!(!has_pair(&installation, "orders"));
+    installation.assert_converged();
 }

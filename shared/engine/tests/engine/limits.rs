@@ -5,20 +5,20 @@ use std::{collections::BTreeMap, time::Duration};
 use tagwire_engine::cloud::ErrorKind;
 
 use crate::{
+    installation::Installation,
     simulated::{Call, Fault, When, cluster, instance, vpc},
-    site::Site,
 };
 
-fn site() -> Site {
-    Site::new(|world| {
+fn installation() -> Installation {
+    Installation::new(|world| {
         world.store("orders", &vpc("1"), Some("orders"));
         world.launch("1", &vpc("1"), Some("orders"));
     })
 }
 
 /// One VPC with so many stores, each with an instance.
-fn many(stores: usize) -> Site {
-    Site::new(|world| {
+fn many(stores: usize) -> Installation {
+    Installation::new(|world| {
         for number in 0..stores {
             world.store(&format!("store{number}"), &vpc("1"), Some(&format!("name{number}")));
             world.launch(&number.to_string(), &vpc("1"), Some(&format!("name{number}")));
@@ -42,43 +42,43 @@ fn holds(calls: &[Call], name: &str, burst: f64, refill: f64) {
 
 #[test]
 fn a_burst_of_sixty_groups_stays_within_the_buckets() {
-    let site = many(30);
-    site.budget.set(Duration::from_mins(10));
-    let ran = site.connect(&[site.whole(&vpc("1"))]);
+    let installation = many(30);
+    installation.budget.set(Duration::from_mins(10));
+    let ran = installation.connect(&[installation.whole(&vpc("1"))]);
     assert_eq!((ran.count("create_group"), ran.codes("outcome")), (60, vec!["changed"]));
     holds(&ran.calls, "create_group", 25.0, 2.5);
     holds(&ran.calls, "set_store_groups", 10.0, 1.0);
     holds(&ran.calls, "set_interface_groups", 50.0, 2.5);
-    site.is_at_rest();
+    installation.assert_converged();
 }
 
 #[test]
 fn calls_made_again_are_paced_like_all_others() {
-    let site = many(20);
-    site.budget.set(Duration::from_mins(10));
-    site.change(|world| {
+    let installation = many(20);
+    installation.budget.set(Duration::from_mins(10));
+    installation.change(|world| {
         let fault = Fault::Fails { kind: ErrorKind::Throttled, with_effect: false };
         world.fail(When::Named { name: "create_group", after: 0, times: 40 }, fault);
     });
-    let ran = site.connect(&[site.whole(&vpc("1"))]);
+    let ran = installation.connect(&[installation.whole(&vpc("1"))]);
     assert!(ran.count("create_group") >= 80);
     holds(&ran.calls, "create_group", 25.0, 2.5);
-    site.recovers();
+    installation.recovers();
 }
 
 #[test]
 fn the_buckets_outlive_an_invocation() {
-    let site = many(20);
-    site.budget.set(Duration::from_mins(10));
-    let before = site.now();
+    let installation = many(20);
+    installation.budget.set(Duration::from_mins(10));
+    let before = installation.now();
     let mut calls = Vec::new();
     for number in 0..20 {
-        let ran = site.connect(&[site.about_store(&vpc("1"), &cluster(&format!("store{number}")))]);
+        let ran = installation.connect(&[installation.about_store(&vpc("1"), &cluster(&format!("store{number}")))]);
         calls.extend(ran.calls);
     }
     holds(&calls, "create_group", 25.0, 2.5);
-    assert!(site.now() > before);
-    site.is_at_rest();
+    assert!(installation.now() > before);
+    installation.assert_converged();
 }
 
 #[test]
@@ -93,16 +93,16 @@ fn a_call_that_is_throttled_once_is_made_again_within_the_run() {
         "set_interface_groups",
         "set_store_groups",
     ] {
-        let site = site();
-        site.change(|world| {
+        let installation = installation();
+        installation.change(|world| {
             let fault = Fault::Fails { kind: ErrorKind::Throttled, with_effect: false };
             world.fail(When::Named { name, after: 0, times: 1 }, fault);
         });
-        let start = site.now();
-        let ran = site.connect(&[site.about_instance(&vpc("1"), &instance("1"))]);
+        let start = installation.now();
+        let ran = installation.connect(&[installation.about_instance(&vpc("1"), &instance("1"))]);
         assert_eq!((ran.codes("outcome"), ran.count("send_again")), (vec!["changed"], 0), "{name}");
-        assert_eq!(site.now(), start + Duration::from_millis(200), "{name}");
-        site.is_at_rest();
+        assert_eq!(installation.now(), start + Duration::from_millis(200), "{name}");
+        installation.assert_converged();
     }
 }
 
@@ -115,45 +115,45 @@ fn nothing_sleeps_beyond_the_deadline() {
         ("instances", ErrorKind::Unavailable),
     ];
     for (name, kind) in faults {
-        let site = site();
-        site.budget.set(Duration::from_millis(16_500));
-        site.change(|world| {
+        let installation = installation();
+        installation.budget.set(Duration::from_millis(16_500));
+        installation.change(|world| {
             let fault = Fault::Fails { kind, with_effect: false };
             world.fail(When::Named { name, after: 0, times: usize::MAX }, fault);
         });
-        let end = site.now() + site.budget.get();
-        let ran = site.connect(&[site.about_instance(&vpc("1"), &instance("1"))]);
+        let end = installation.now() + installation.budget.get();
+        let ran = installation.connect(&[installation.about_instance(&vpc("1"), &instance("1"))]);
         assert!(ran.count(name) > 1);
-        assert!(site.clock.longest_reach() <= end, "{name}: slept to {}", site.clock.longest_reach());
-        site.recovers();
+        assert!(installation.clock.longest_reach() <= end, "{name}: slept to {}", installation.clock.longest_reach());
+        installation.recovers();
     }
 }
 
 #[test]
 fn waiting_for_a_new_group_ends_at_the_deadline() {
-    let site = site();
-    site.budget.set(Duration::from_millis(5500));
-    site.change(|world| world.groups_hidden_for = 100);
-    let item = site.about_instance(&vpc("1"), &instance("1"));
-    let ran = site.connect(std::slice::from_ref(&item));
+    let installation = installation();
+    installation.budget.set(Duration::from_millis(5500));
+    installation.change(|world| world.groups_hidden_for = 100);
+    let item = installation.about_instance(&vpc("1"), &instance("1"));
+    let ran = installation.connect(std::slice::from_ref(&item));
     assert_eq!((ran.codes("outcome"), ran.count("create_group")), (vec!["goes-on"], 2));
-    site.change(|world| world.work.clear());
+    installation.change(|world| world.work.clear());
     // The groups are there and cannot be read: with no more to show than that, it does not go round.
-    let end = site.now() + site.budget.get();
-    let ran = site.connect(&[item]);
+    let end = installation.now() + installation.budget.get();
+    let ran = installation.connect(&[item]);
     assert!(ran.count("groups") > 3);
     assert_eq!(ran.codes("outcome"), ["looked-at-again"]);
-    assert!(site.clock.longest_reach() <= end, "slept to {}", site.clock.longest_reach());
-    site.change(|world| world.groups.values_mut().for_each(|there| there.hidden = 0));
-    site.budget.set(Duration::from_mins(1));
-    site.drain();
-    assert_eq!(site.look(|world| world.ours().len()), 2);
-    site.is_at_rest();
+    assert!(installation.clock.longest_reach() <= end, "slept to {}", installation.clock.longest_reach());
+    installation.change(|world| world.groups.values_mut().for_each(|there| there.hidden = 0));
+    installation.budget.set(Duration::from_mins(1));
+    installation.drain();
+    assert_eq!(installation.look(|world| world.ours().len()), 2);
+    installation.assert_converged();
 }
 
 #[test]
 fn work_that_no_time_is_left_for_is_delivered_again() {
-    let site = Site::new(|world| {
+    let installation = Installation::new(|world| {
         for of in ["1", "2", "3"] {
             world.store(&format!("orders{of}"), &vpc(of), Some("orders"));
             world.launch(of, &vpc(of), Some("orders"));
@@ -161,29 +161,31 @@ fn work_that_no_time_is_left_for_is_delivered_again() {
         // Every call takes its time, so that the first VPC uses most of what there is.
         world.latency = Duration::from_millis(900);
     });
-    site.budget.set(Duration::from_secs(10));
-    let items: Vec<_> = ["1", "2", "3"].iter().map(|of| site.about_instance(&vpc(of), &instance(of))).collect();
-    let ran = site.connect(&items);
+    installation.budget.set(Duration::from_secs(10));
+    let items: Vec<_> = ["1", "2", "3"].iter().map(|of| installation.about_instance(&vpc(of), &instance(of))).collect();
+    let ran = installation.connect(&items);
     assert_eq!(ran.returned, Some(["m1".to_owned(), "m2".to_owned()].into()));
     assert_eq!(ran.calls.iter().filter(|call| call.name == "candidates").count(), 1);
-    site.change(|world| world.latency = Duration::ZERO);
+    installation.change(|world| world.latency = Duration::ZERO);
     assert_eq!(ran.codes("outcome"), ["goes-on"], "the first VPC has used its share");
-    let ran = site.connect(&items[1..]);
+    let ran = installation.connect(&items[1..]);
     assert_eq!(ran.returned, Some([].into()));
-    site.budget.set(Duration::from_mins(1));
-    site.drain();
-    site.is_at_rest();
+    installation.budget.set(Duration::from_mins(1));
+    installation.drain();
+    installation.assert_converged();
 }
 
 #[test]
 fn the_same_world_gives_the_same_run() {
     let runs: Vec<BTreeMap<usize, Call>> = (0..2)
         .map(|_| {
-            let site = many(8);
-            site.take_in(&(0..8).map(|number| site.pending(&instance(&number.to_string()))).collect::<Vec<_>>());
-            site.drain();
-            site.is_at_rest();
-            site.look(|world| world.calls.iter().cloned().enumerate().collect())
+            let installation = many(8);
+            installation.take_in(
+                &(0..8).map(|number| installation.pending(&instance(&number.to_string()))).collect::<Vec<_>>(),
+            );
+            installation.drain();
+            installation.assert_converged();
+            installation.look(|world| world.calls.iter().cloned().enumerate().collect())
         })
         .collect();
     assert_eq!(runs[0], runs[1]);

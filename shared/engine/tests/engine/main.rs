@@ -1,16 +1,16 @@
 //! The engine over a simulated cloud: from events to a reachable data store, and every way in
-//! which that can be disturbed. Whatever a test is about, it ends at rest: a look at the whole
+//! which that can be disturbed. Whatever a test is subject, it ends at rest: a look at the whole
 //! VPC plans nothing, nothing of ours is there twice, and the groups of others are where they
 //! put them.
 
 #[cfg(test)]
 mod clock;
 #[cfg(test)]
+mod installation;
+#[cfg(test)]
 mod owners;
 #[cfg(test)]
 mod simulated;
-#[cfg(test)]
-mod site;
 
 #[cfg(test)]
 mod batches;
@@ -37,15 +37,15 @@ mod messages;
 #[cfg(test)]
 mod names;
 #[cfg(test)]
-mod neighbours;
-#[cfg(test)]
-mod patience;
+mod other_writers;
 #[cfg(test)]
 mod pieces;
 #[cfg(test)]
 mod requests;
 #[cfg(test)]
 mod restraint;
+#[cfg(test)]
+mod retries;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]

@@ -5,12 +5,12 @@ use tagwire_core::event;
 use tagwire_engine::{cloud::ErrorKind, handlers::Failed};
 
 use crate::{
+    installation::Installation,
     simulated::{Fault, When, World, cluster, instance, vpc},
-    site::Site,
 };
 
-fn site() -> Site {
-    Site::new(|world| {
+fn installation() -> Installation {
+    Installation::new(|world| {
         world.store("orders", &vpc("1"), Some("orders"));
         world.launch("1", &vpc("1"), Some("orders"));
         world.launch("2", &vpc("2"), Some("orders"));
@@ -19,8 +19,8 @@ fn site() -> Site {
 
 #[test]
 fn events_that_say_nothing_are_consumed_with_their_code() {
-    let site = site();
-    let good = site.pending(&instance("1"));
+    let installation = installation();
+    let good = installation.pending(&instance("1"));
     let oversized = format!("{{\"source\":\"{}\"}}", "x".repeat(300_000));
     let again_of_tomorrow =
         "{\"version\":2,\"hints\":[],\"cause\":\"sweep\",\"tries\":{\"attempt\":0,\"since\":\"2026-11-22T08:00:00Z\"}}";
@@ -31,13 +31,13 @@ fn events_that_say_nothing_are_consumed_with_their_code() {
         "{\"source\":\"aws.ec2\"}",
         "{\"source\":\"aws.s3\",\"detail-type\":\"Object Created\"}",
         &good.replace("i-1", "j-1"),
-        &site.tagged("arn:aws:ec2:us-east-1:123456789012:volume/vol-1"),
+        &installation.tagged("arn:aws:ec2:us-east-1:123456789012:volume/vol-1"),
         "{\"hints\":{}}",
         again_of_tomorrow,
         &oversized,
         &good,
     ];
-    let ran = site.take_in(&bodies);
+    let ran = installation.take_in(&bodies);
     assert_eq!(ran.returned, Some(Failed::new()), "a message that says nothing is not delivered again");
     assert_eq!(
         ran.codes("outcome"),
@@ -59,24 +59,24 @@ fn events_that_say_nothing_are_consumed_with_their_code() {
         let length: usize = line.values().map(String::len).sum();
         assert!(length < 2000, "a log line of {length} bytes");
     }
-    site.drain();
-    site.is_at_rest();
+    installation.drain();
+    installation.assert_converged();
 }
 
 #[test]
 fn a_message_of_ours_without_anything_in_it_has_its_outcome_too() {
-    let site = site();
+    let installation = installation();
     let empty =
         "{\"version\":1,\"hints\":[],\"cause\":\"sweep\",\"tries\":{\"attempt\":0,\"since\":\"2026-11-22T08:00:00Z\"}}";
-    let ran = site.take_in(&[empty]);
+    let ran = installation.take_in(&[empty]);
     assert_eq!(ran.log.len(), 1, "{:#?}", ran.log);
     assert_eq!(ran.returned, Some(Failed::new()));
 }
 
 #[test]
 fn work_that_cannot_be_read_is_consumed_with_its_code_and_holds_nothing_up() {
-    let site = site();
-    let good = serde_json::to_string(&site.about_instance(&vpc("1"), &instance("1"))).unwrap();
+    let installation = installation();
+    let good = serde_json::to_string(&installation.about_instance(&vpc("1"), &instance("1"))).unwrap();
     let bodies = [
         String::new(),
         "{}".to_owned(),
@@ -85,62 +85,69 @@ fn work_that_cannot_be_read_is_consumed_with_its_code_and_holds_nothing_up() {
         "[".repeat(10_000),
         good,
     ];
-    let ran = site.connect_raw(&bodies);
+    let ran = installation.connect_raw(&bodies);
     assert_eq!(ran.returned, Some(Failed::new()));
     let unreadable = "message-unreadable";
     assert_eq!(ran.codes("outcome"), [unreadable, unreadable, unreadable, unreadable, unreadable, "changed"]);
-    site.is_at_rest();
+    installation.assert_converged();
 }
 
 #[test]
 fn exactly_the_messages_whose_work_was_not_sent_are_delivered_again() {
-    let site = site();
-    site.change(|world| {
+    let installation = installation();
+    installation.change(|world| {
         let fault = Fault::Fails { kind: ErrorKind::Unavailable, with_effect: false };
         world.fail(When::Named { name: "send_work", after: 0, times: 1 }, fault);
     });
-    let events = [site.pending(&instance("2")), site.pending(&instance("1")), site.created(&cluster("orders"))];
-    let ran = site.take_in(&events);
+    let events = [
+        installation.pending(&instance("2")),
+        installation.pending(&instance("1")),
+        installation.created(&cluster("orders")),
+    ];
+    let ran = installation.take_in(&events);
     // The first VPC in order is that of the second and the third event.
     assert_eq!(ran.returned, Some(["m1".to_owned(), "m2".to_owned()].into()));
     let mut codes = ran.codes("outcome");
     codes.sort_unstable();
     assert_eq!(codes, ["not-sent", "not-sent", "work-sent"]);
-    site.take_in(&events[1..]);
-    site.drain();
-    assert!(site.look(|world| world.reaches(&instance("1"), &cluster("orders"))));
-    site.is_at_rest();
+    installation.take_in(&events[1..]);
+    installation.drain();
+    assert!(installation.look(|world| world.reaches(&instance("1"), &cluster("orders"))));
+    installation.assert_converged();
 }
 
 #[test]
 fn work_whose_next_look_cannot_be_asked_for_is_delivered_again() {
-    let site = site();
-    site.change(|world| {
+    let installation = installation();
+    installation.change(|world| {
         world.set_state(&cluster("orders"), "modifying");
         let fault = Fault::Fails { kind: ErrorKind::Denied, with_effect: false };
         world.fail(When::Named { name: "send_again", after: 0, times: 1 }, fault);
     });
-    let items = [site.about_instance(&vpc("1"), &instance("1")), site.about_instance(&vpc("2"), &instance("2"))];
-    let ran = site.connect(&items);
+    let items = [
+        installation.about_instance(&vpc("1"), &instance("1")),
+        installation.about_instance(&vpc("2"), &instance("2")),
+    ];
+    let ran = installation.connect(&items);
     assert_eq!(ran.returned, Some(["m0".to_owned()].into()));
-    site.connect(&items[..1]);
-    site.change(|world| world.set_state(&cluster("orders"), "available"));
-    site.drain();
-    assert!(site.look(|world| world.reaches(&instance("1"), &cluster("orders"))));
-    site.is_at_rest();
+    installation.connect(&items[..1]);
+    installation.change(|world| world.set_state(&cluster("orders"), "available"));
+    installation.drain();
+    assert!(installation.look(|world| world.reaches(&instance("1"), &cluster("orders"))));
+    installation.assert_converged();
 }
 
 #[test]
 fn doubled_and_reordered_events_change_nothing_about_the_end() {
-    let site = site();
-    let events = [site.created(&cluster("orders")), site.pending(&instance("1"))];
+    let installation = installation();
+    let events = [installation.created(&cluster("orders")), installation.pending(&instance("1"))];
     for order in [[0, 1, 0, 1], [1, 1, 0, 0]] {
-        site.take_in(&order.map(|index: usize| events[index].clone()));
-        site.drain();
+        installation.take_in(&order.map(|index: usize| events[index].clone()));
+        installation.drain();
     }
-    assert_eq!(site.look(|world| world.calls_named("create_group").count()), 2);
-    assert!(site.look(|world| world.reaches(&instance("1"), &cluster("orders"))));
-    site.is_at_rest();
+    assert_eq!(installation.look(|world| world.calls_named("create_group").count()), 2);
+    assert!(installation.look(|world| world.reaches(&instance("1"), &cluster("orders"))));
+    installation.assert_converged();
 }
 
 fn any_json() -> impl Strategy<Value = serde_json::Value> {
@@ -213,19 +220,19 @@ proptest! {
     fn no_json_makes_a_reader_panic(body in any_json()) {
         let body = body.to_string();
         drop(event::read(&body));
-        let site = site();
-        prop_assert!(site.take_in(std::slice::from_ref(&body)).returned.is_some());
-        prop_assert_eq!(site.connect_raw(&[body]).returned, Some(Failed::new()));
-        prop_assert_eq!(site.look(World::is_sound), Ok(()));
+        let installation = installation();
+        prop_assert!(installation.take_in(std::slice::from_ref(&body)).returned.is_some());
+        prop_assert_eq!(installation.connect_raw(&[body]).returned, Some(Failed::new()));
+        prop_assert_eq!(installation.look(World::is_sound), Ok(()));
     }
 
     #[test]
     fn no_text_makes_a_reader_panic(body in ".*") {
         drop(event::read(&body));
-        let site = site();
-        prop_assert_eq!(site.take_in(&[&body]).returned, Some(Failed::new()));
-        prop_assert_eq!(site.connect_raw(&[&body]).returned, Some(Failed::new()));
-        prop_assert!(site.look(|world| world.calls.is_empty()), "such a text leads nowhere");
+        let installation = installation();
+        prop_assert_eq!(installation.take_in(&[&body]).returned, Some(Failed::new()));
+        prop_assert_eq!(installation.connect_raw(&[&body]).returned, Some(Failed::new()));
+        prop_assert!(installation.look(|world| world.calls.is_empty()), "such a text leads nowhere");
     }
 
     #[test]
@@ -233,11 +240,11 @@ proptest! {
         work in extreme("\"vpc\":\"vpc-1\",\"scope\":{\"some\":{\"instances\":[\"i-1\",\"i-9\"]}}"),
         again in extreme("\"hints\":[{\"instance\":\"i-9\"},{\"store\":\"arn:aws:rds:us-east-1:123456789012:cluster:orders\"}]"),
     ) {
-        let site = site();
-        prop_assert_eq!(site.take_in(&[again]).returned, Some(Failed::new()));
-        let ran = site.connect_raw(&[work]);
+        let installation = installation();
+        prop_assert_eq!(installation.take_in(&[again]).returned, Some(Failed::new()));
+        let ran = installation.connect_raw(&[work]);
         prop_assert_eq!(ran.returned, Some(Failed::new()));
         prop_assert!(!ran.calls.is_empty());
-        site.is_at_rest();
+        installation.assert_converged();
     }
 }

@@ -3,9 +3,9 @@
 use tagwire_core::{
     id::{InterfaceId, SecurityGroupId, StoreArn, StoreId, VpcId},
     model::Instance,
-    observation::Bearer,
+    observation::InterfaceOwner,
     rule::Rule,
-    tag::{ConnectTag, Wishes},
+    tag::{ConnectTag, TagSettings},
 };
 
 use crate::simulated::{World, cluster, instance};
@@ -16,21 +16,21 @@ impl World {
     }
 
     pub(crate) fn tag_instance(&mut self, word: &str, names: Option<&str>) {
-        self.instance_mut(word).wishes.connect = ConnectTag::read(names);
+        self.instance_mut(word).settings.connect = ConnectTag::read(names);
     }
 
     /// Tags a store or takes its tag away; the tag index knows at once.
     pub(crate) fn tag_store(&mut self, name: &str, names: Option<&str>) {
         let connect = ConnectTag::read(names);
-        self.stores.get_mut(&cluster(name)).unwrap().wishes.connect = connect.clone();
+        self.stores.get_mut(&cluster(name)).unwrap().settings.connect = connect.clone();
         self.index.remove(&cluster(name));
         if names.is_some() {
             self.index.insert(cluster(name), connect);
         }
     }
 
-    pub(crate) fn wishes_of_store(&mut self, name: &str) -> &mut Wishes {
-        &mut self.stores.get_mut(&cluster(name)).unwrap().wishes
+    pub(crate) fn settings_of_store(&mut self, name: &str) -> &mut TagSettings {
+        &mut self.stores.get_mut(&cluster(name)).unwrap().settings
     }
 
     /// The instance shuts down: AWS no longer reports its interface.
@@ -81,16 +81,16 @@ impl World {
         store.arn = cluster(name);
         store.id = StoreId::parse(format!("cluster-{}", name.to_uppercase())).unwrap();
         self.theirs.insert(cluster(name).to_string(), self.theirs[cluster(other).as_str()].clone());
-        self.index.insert(cluster(name), store.wishes.connect.clone());
+        self.index.insert(cluster(name), store.settings.connect.clone());
         self.stores.insert(cluster(name), store);
     }
 
-    /// From now on the stores' own interfaces keep what they wear, whatever their lists say.
+    /// From now on the stores' own interfaces keep what they have, whatever their lists say.
     pub(crate) fn interfaces_stay(&mut self) {
         self.lagging = self.store_interfaces();
     }
 
-    /// The stores' own interfaces wear what their lists say.
+    /// The stores' own interfaces have what their lists say.
     pub(crate) fn interfaces_follow(&mut self) {
         self.lagging.clear();
     }
@@ -98,8 +98,8 @@ impl World {
     /// An interface of something that is neither an instance nor a store.
     pub(crate) fn other_interface(&mut self, word: &str, of: &VpcId, groups: &[SecurityGroupId]) -> InterfaceId {
         let id = InterfaceId::parse(format!("eni-{word}")).unwrap();
-        let bearer = Bearer::Other { description: format!("of {word}") };
-        self.others.insert(id.clone(), (of.clone(), bearer, groups.iter().cloned().collect()));
+        let owner = InterfaceOwner::Other { description: format!("of {word}") };
+        self.others.insert(id.clone(), (of.clone(), owner, groups.iter().cloned().collect()));
         id
     }
 

@@ -1,4 +1,4 @@
-//! A cloud in memory, with AWS's semantics as far as they matter to the engine, written without
+//! A cloud in state, with AWS's semantics as far as they matter to the engine, written without
 //! the planner and without `expected`. It records every call, can fail or never answer any of
 //! them, and lets somebody else change things between two of them.
 
@@ -18,13 +18,13 @@ use tagwire_core::{
         SecurityGroup,
     },
     id::{InstanceId, InterfaceId, PrefixListId, RequestId, SecurityGroupId, StoreArn, StoreId, VpcId},
-    memory::{Memory, Note, Target, Window},
     model::{DataStore, Form, Instance, Interface, Membership},
-    observation::{Bearer, Gap, Reading, Sighting, Wearer},
+    observation::{AttachedInterface, Gap, InterfaceOwner, Reading, StoreLookup},
     plan::StatusOf,
     rule::{Direction, Peer, PortRange, Rule, Traffic},
     service::{Service, Side},
-    tag::{ConnectTag, Wishes},
+    state::{Note, Target, VpcState, Window},
+    tag::{ConnectTag, TagSettings},
     work::{Again, Answer, WorkItem},
 };
 use tagwire_engine::cloud::{
@@ -37,7 +37,7 @@ use crate::clock::SimulatedClock;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Call {
     pub(crate) name: &'static str,
-    pub(crate) about: String,
+    pub(crate) subject: String,
     pub(crate) at: Timestamp,
 }
 
@@ -61,14 +61,14 @@ pub(crate) const READS: [&str; 12] = [
     "candidates",
     "stores",
     "all_stores",
-    "holders",
-    "wearers",
+    "stores_by_id",
+    "attached_interfaces",
     "launch_template_groups",
-    "recall",
+    "vpc_state",
     "answer",
 ];
 /// The calls that write the state table.
-pub(crate) const NOTES: [&str; 3] = ["reserve", "remember", "tell"];
+pub(crate) const NOTES: [&str; 3] = ["reserve_window", "write_notes", "answer_request"];
 
 impl Call {
     pub(crate) fn writes(&self) -> bool {
@@ -81,7 +81,7 @@ impl Call {
 
     /// That a sweep came by is no news.
     pub(crate) fn notes(&self) -> bool {
-        NOTES.contains(&self.name) && !self.about.contains("[Swept(")
+        NOTES.contains(&self.name) && !self.subject.contains("[Swept(")
     }
 }
 
@@ -138,8 +138,8 @@ pub(crate) struct World {
     /// How many readings miss a group that was just created.
     pub(crate) groups_hidden_for: u32,
     /// Interfaces that are no instance's primary one and no store's own.
-    pub(crate) others: BTreeMap<InterfaceId, (VpcId, Bearer, BTreeSet<SecurityGroupId>)>,
-    /// What the stores' own interfaces still wear that do not follow their store's list at once.
+    pub(crate) others: BTreeMap<InterfaceId, (VpcId, InterfaceOwner, BTreeSet<SecurityGroupId>)>,
+    /// What the stores' own interfaces still have that do not follow their store's list at once.
     pub(super) lagging: BTreeMap<StoreId, (VpcId, BTreeSet<SecurityGroupId>)>,
     /// The groups that launch templates name.
     pub(crate) templates: BTreeSet<SecurityGroupId>,
@@ -148,7 +148,7 @@ pub(crate) struct World {
     /// How often AWS still refuses to delete a group that nothing uses any more.
     pub(crate) deletions_refused: u32,
     /// The state table.
-    pub(crate) table: BTreeMap<VpcId, Memory>,
+    pub(crate) table: BTreeMap<VpcId, VpcState>,
     /// What people were told became of their requests.
     pub(crate) answers: BTreeMap<(VpcId, RequestId), Vec<Answer>>,
     /// What others have attached, by target, for as long as they want it there.
@@ -191,8 +191,14 @@ pub(crate) fn identity(name: &str) -> StoreId {
     StoreId::parse(format!("cluster-{}", name.to_uppercase())).unwrap()
 }
 
-fn wishes(names: Option<&str>) -> Wishes {
-    Wishes { connect: ConnectTag::read(names), blocked: false, held: false, allow_cidr: CidrTag::Absent, status: None }
+fn settings(names: Option<&str>) -> TagSettings {
+    TagSettings {
+        connect: ConnectTag::read(names),
+        blocked: false,
+        held: false,
+        allow_cidr: CidrTag::Absent,
+        status: None,
+    }
 }
 
 const ANYWHERE_IPV4: &str = "0.0.0.0/0";
@@ -201,7 +207,7 @@ const PORT: u16 = 5432;
 
 /// Building the world, and what others do in it.
 impl World {
-    /// An instance `i-WORD` with the interface `eni-WORD`, which wears `sg-web`.
+    /// An instance `i-WORD` with the interface `eni-WORD`, which has `sg-web`.
     pub(crate) fn launch(&mut self, word: &str, of: &VpcId, names: Option<&str>) -> InstanceId {
         let id = instance(word);
         let interface = Interface {
@@ -211,12 +217,12 @@ impl World {
         };
         self.theirs.insert(interface.id.to_string(), [sg("web")].into());
         let launched =
-            Instance { id: id.clone(), name: None, interface: Some(interface), zone: None, wishes: wishes(names) };
+            Instance { id: id.clone(), name: None, interface: Some(interface), zone: None, settings: settings(names) };
         self.instances.insert(id.clone(), launched);
         id
     }
 
-    /// An available cluster that wears `sg-db`.
+    /// An available cluster that has `sg-db`.
     pub(crate) fn store(&mut self, name: &str, of: &VpcId, names: Option<&str>) -> StoreArn {
         let arn = cluster(name);
         self.stores.insert(
@@ -231,7 +237,7 @@ impl World {
                 state: "available".to_owned(),
                 form: Form::Plain,
                 groups: [(sg("db"), Membership::Active)].into(),
-                wishes: wishes(names),
+                settings: settings(names),
             },
         );
         self.theirs.insert(arn.to_string(), [sg("db")].into());
@@ -267,7 +273,7 @@ impl World {
     }
 
     /// Somebody attaches a group of theirs to a store or an interface.
-    pub(crate) fn they_attach(&mut self, target: &str, group: &SecurityGroupId) {
+    pub(crate) fn other_writer_attaches(&mut self, target: &str, group: &SecurityGroupId) {
         self.theirs.entry(target.to_owned()).or_default().insert(group.clone());
         for store in self.stores.values_mut().filter(|store| store.arn.as_str() == target) {
             store.groups.insert(group.clone(), Membership::Active);
@@ -384,7 +390,7 @@ impl World {
         let tag = |key: &str| self.groups.get(group).and_then(|there| there.group.tags.get(key));
         let of = self.stores.values().find(|store| Some(store.id.as_str()) == tag(STORE_ID_KEY).map(String::as_str));
         let shown = rule.to_string();
-        let mut words = of.into_iter().flat_map(|store| store.wishes.allow_cidr.peers().map(ToString::to_string));
+        let mut words = of.into_iter().flat_map(|store| store.settings.allow_cidr.peers().map(ToString::to_string));
         tag(SIDE_KEY).is_some_and(|side| side == "cidr") && words.any(|word| shown.ends_with(&format!(" from {word}")))
     }
 
@@ -458,11 +464,11 @@ enum Fate {
     Crash { with_effect: bool },
 }
 
-fn error(kind: ErrorKind, call: &'static str, about: &str) -> CloudError {
+fn error(kind: ErrorKind, call: &'static str, subject: &str) -> CloudError {
     CloudError {
         kind,
         call,
-        resource: about.to_owned(),
+        resource: subject.to_owned(),
         code: format!("{kind:?}"),
         message: "simulated".to_owned(),
         request_id: Some("request-1".to_owned()),
@@ -470,7 +476,7 @@ fn error(kind: ErrorKind, call: &'static str, about: &str) -> CloudError {
 }
 
 impl Simulated {
-    async fn begin(&self, name: &'static str, about: &str) -> Fate {
+    async fn begin(&self, name: &'static str, subject: &str) -> Fate {
         let latency = self.world.borrow().latency;
         if !latency.is_zero() {
             self.clock.sleep(latency).await;
@@ -485,7 +491,7 @@ impl Simulated {
             (hook.act)(&mut world);
         }
         let index = world.calls.len();
-        world.calls.push(Call { name, about: about.to_owned(), at: self.clock.now() });
+        world.calls.push(Call { name, subject: subject.to_owned(), at: self.clock.now() });
         let fault = world.faults.iter().find(|(when, _)| match when {
             When::Index(at) => *at == index,
             When::Named { name: of, after, times } => {
@@ -494,8 +500,8 @@ impl Simulated {
         });
         match fault.map(|(_, fault)| *fault) {
             None => Fate::Works,
-            Some(Fault::Fails { kind, with_effect }) => Fate::Fails { error: error(kind, name, about), with_effect },
-            Some(Fault::Page(kind)) => Fate::Page { error: error(kind, name, about) },
+            Some(Fault::Fails { kind, with_effect }) => Fate::Fails { error: error(kind, name, subject), with_effect },
+            Some(Fault::Page(kind)) => Fate::Page { error: error(kind, name, subject) },
             Some(Fault::Crash { with_effect }) => {
                 world.crashed = true;
                 Fate::Crash { with_effect }
@@ -503,8 +509,13 @@ impl Simulated {
         }
     }
 
-    async fn read<T>(&self, name: &'static str, about: String, find: impl FnOnce(&mut World) -> Vec<T>) -> Reading<T> {
-        match self.begin(name, &about).await {
+    async fn read<T>(
+        &self,
+        name: &'static str,
+        subject: String,
+        find: impl FnOnce(&mut World) -> Vec<T>,
+    ) -> Reading<T> {
+        match self.begin(name, &subject).await {
             Fate::Works => Reading::complete(find(&mut self.world.borrow_mut())),
             Fate::Fails { error, .. } => Reading::failed(Gap::from(error)),
             Fate::Page { error } => {
@@ -519,11 +530,11 @@ impl Simulated {
     async fn write<T>(
         &self,
         name: &'static str,
-        about: String,
+        subject: String,
         effect: impl FnOnce(&mut World) -> Result<T, ErrorKind>,
     ) -> Result<T, CloudError> {
-        let effect = || effect(&mut self.world.borrow_mut()).map_err(|kind| error(kind, name, &about));
-        match self.begin(name, &about).await {
+        let effect = || effect(&mut self.world.borrow_mut()).map_err(|kind| error(kind, name, &subject));
+        match self.begin(name, &subject).await {
             Fate::Works => effect(),
             Fate::Fails { error, with_effect } => {
                 if with_effect {
@@ -573,7 +584,7 @@ impl Observe for Simulated {
             let in_vpc = |instance: &Instance, of: &VpcId| {
                 instance.interface.as_ref().is_some_and(|interface| interface.vpc == *of)
             };
-            let opted_in = |instance: &Instance| instance.wishes.connect != ConnectTag::Absent;
+            let opted_in = |instance: &Instance| instance.settings.connect != ConnectTag::Absent;
             seen.filter(|instance| match which {
                 Instances::Ids(ids) => ids.contains(&instance.id),
                 // AWS's filter is a pattern over the whole value, so it may give more.
@@ -582,17 +593,17 @@ impl Observe for Simulated {
                         && opted_in(instance)
                         && names.is_none_or(|names| {
                             instance
-                                .wishes
+                                .settings
                                 .connect
                                 .names()
                                 .any(|name| names.iter().any(|wanted| name.as_str().contains(wanted.as_str())))
                         })
                 }
-                Instances::Wearing { vpc, groups } => {
-                    in_vpc(instance, vpc) && groups.iter().any(|group| instance.wears(group))
+                Instances::WithGroups { vpc, groups } => {
+                    in_vpc(instance, vpc) && groups.iter().any(|group| instance.has_group(group))
                 }
                 Instances::OptedInAnywhere => opted_in(instance),
-                Instances::WearingAnywhere(groups) => groups.iter().any(|group| instance.wears(group)),
+                Instances::WithGroupsAnywhere(groups) => groups.iter().any(|group| instance.has_group(group)),
             })
             .cloned()
             .collect()
@@ -643,14 +654,14 @@ impl Observe for Simulated {
         .await
     }
 
-    async fn stores(&self, which: &BTreeSet<StoreArn>) -> Reading<Sighting> {
+    async fn stores(&self, which: &BTreeSet<StoreArn>) -> Reading<StoreLookup> {
         let mut reading = self
             .read("stores", format!("{which:?}"), |world| {
-                let sighting = |arn: &StoreArn| match world.stores.get(arn) {
-                    Some(store) => Sighting::Present(Box::new(store.clone())),
-                    None => Sighting::Gone(arn.clone()),
+                let lookup = |arn: &StoreArn| match world.stores.get(arn) {
+                    Some(store) => StoreLookup::Found(Box::new(store.clone())),
+                    None => StoreLookup::NotFound(arn.clone()),
                 };
-                which.iter().filter(|arn| !world.dark.contains_key(arn)).map(sighting).collect()
+                which.iter().filter(|arn| !world.dark.contains_key(arn)).map(lookup).collect()
             })
             .await;
         let dark = self.world.borrow().dark.clone();
@@ -670,18 +681,18 @@ impl Observe for Simulated {
         reading
     }
 
-    async fn holders(&self, which: &BTreeMap<StoreId, StoreArn>) -> Reading<DataStore> {
-        self.read("holders", format!("{which:?}"), |world| {
+    async fn stores_by_id(&self, which: &BTreeMap<StoreId, StoreArn>) -> Reading<DataStore> {
+        self.read("stores_by_id", format!("{which:?}"), |world| {
             world.stores.values().filter(|store| which.contains_key(&store.id)).cloned().collect()
         })
         .await
     }
 
-    async fn wearers(&self, vpc: &VpcId, groups: &BTreeSet<SecurityGroupId>) -> Reading<Wearer> {
-        self.read("wearers", format!("{vpc} {groups:?}"), |world| {
+    async fn attached_interfaces(&self, vpc: &VpcId, groups: &BTreeSet<SecurityGroupId>) -> Reading<AttachedInterface> {
+        self.read("attached_interfaces", format!("{vpc} {groups:?}"), |world| {
             let all = world.all_interfaces().into_iter();
-            let here = all.filter(|(of, wearer)| of == vpc && !wearer.groups.is_disjoint(groups));
-            here.map(|(_, wearer)| wearer).collect()
+            let here = all.filter(|(of, attached)| of == vpc && !attached.groups.is_disjoint(groups));
+            here.map(|(_, attached)| attached).collect()
         })
         .await
     }
@@ -697,11 +708,11 @@ impl Observe for Simulated {
         .await
     }
 
-    async fn recall(&self, vpc: &VpcId, lists: Option<&BTreeSet<Target>>) -> Result<Memory, CloudError> {
-        self.write("recall", vpc.to_string(), |world| {
-            let mut memory = world.table.get(vpc).cloned().unwrap_or_default();
-            memory.attached.retain(|(target, _), _| lists.is_none_or(|lists| lists.contains(target)));
-            Ok(memory)
+    async fn vpc_state(&self, vpc: &VpcId, lists: Option<&BTreeSet<Target>>) -> Result<VpcState, CloudError> {
+        self.write("vpc_state", vpc.to_string(), |world| {
+            let mut state = world.table.get(vpc).cloned().unwrap_or_default();
+            state.attached.retain(|(target, _), _| lists.is_none_or(|lists| lists.contains(target)));
+            Ok(state)
         })
         .await
     }
@@ -745,42 +756,45 @@ impl World {
         let store = self.stores.values().find(|store| of.map(String::as_str) == Some(store.id.as_str()));
         let mut instances = self.instances.values();
         let instance = instances.find(|instance| instance.interface.as_ref().is_some_and(|own| own.id == *interface));
-        let blocked = instance.is_some_and(|instance| instance.wishes.blocked || instance.wears(&sg("quarantine")));
+        let blocked =
+            instance.is_some_and(|instance| instance.settings.blocked || instance.has_group(&sg("quarantine")));
         let uninstalling = self.groups.get(group).is_some_and(|there| self.is_uninstalling(&there.group.vpc));
-        store.is_some_and(|store| !store.wishes.blocked) && !blocked && !uninstalling
+        store.is_some_and(|store| !store.settings.blocked) && !blocked && !uninstalling
     }
 
     /// Whether somebody asked for tagwire to be gone.
     fn is_uninstalling(&self, vpc: &VpcId) -> bool {
-        self.table.get(vpc).is_some_and(|memory| memory.uninstalling.is_some())
+        self.table.get(vpc).is_some_and(|state| state.uninstalling.is_some())
     }
 
-    /// Whether there is a ground for taking a group of ours off an interface, as things really are.
+    /// Whether there is a reason for taking a group of ours off an interface, as things really are.
     fn may_leave(&self, interface: &InterfaceId, group: &SecurityGroupId) -> bool {
         let Some(there) = self.groups.get(group) else { return true };
         let of = there.group.tags.get(STORE_ID_KEY);
         let mut instances = self.instances.values();
         let instance = instances.find(|instance| instance.interface.as_ref().is_some_and(|own| own.id == *interface));
         let Some(instance) = instance else { return false };
-        let isolated = instance.wishes.blocked || instance.wears(&sg("quarantine"));
+        let isolated = instance.settings.blocked || instance.has_group(&sg("quarantine"));
         let Some(store) = self.stores.values().find(|store| of.map(String::as_str) == Some(store.id.as_str())) else {
             let sides = of.and_then(|of| self.ours().remove(&(of.clone(), Side::Store.tag_value().to_owned())));
             let sides: Vec<_> = sides.into_iter().flatten().map(|group| group.id.clone()).collect();
-            let carried =
-                self.all_interfaces().iter().any(|(_, wearer)| sides.iter().any(|side| wearer.groups.contains(side)));
-            return isolated || !instance.wishes.held && (!carried || self.is_uninstalling(&there.group.vpc));
+            let carried = self
+                .all_interfaces()
+                .iter()
+                .any(|(_, attached)| sides.iter().any(|side| attached.groups.contains(side)));
+            return isolated || !instance.settings.held && (!carried || self.is_uninstalling(&there.group.vpc));
         };
         let here = store.vpc.as_ref() == Some(&there.group.vpc);
-        let (mine, theirs) = (&instance.wishes.connect, &store.wishes.connect);
+        let (mine, theirs) = (&instance.settings.connect, &store.settings.connect);
         let readable = [mine, theirs].iter().all(|connect| !matches!(connect, ConnectTag::Invalid(_)));
-        let free = !instance.wishes.held && !store.wishes.held;
+        let free = !instance.settings.held && !store.settings.held;
         if self.is_uninstalling(&there.group.vpc) {
             return isolated || free;
         }
-        isolated || (here && (store.wishes.blocked || (free && readable && mine.shared_with(theirs).is_empty())))
+        isolated || (here && (store.settings.blocked || (free && readable && mine.shared_with(theirs).is_empty())))
     }
 
-    /// The interfaces that wear the other group of a store side's pair, and that group.
+    /// The interfaces that have the other group of a store side's pair, and that group.
     fn carried_by(&self, store_side: &SecurityGroupId) -> Vec<(InterfaceId, SecurityGroupId)> {
         let rules = self.groups.get(store_side).map(|there| there.group.rules.clone()).unwrap_or_default();
         let all = self.all_interfaces();
@@ -788,39 +802,47 @@ impl World {
             Peer::Group(peer) => Some(peer),
             Peer::GroupOfAccount { .. } | Peer::Ipv4(_) | Peer::Ipv6(_) | Peer::PrefixList(_) => None,
         });
-        let wearing = |peer: SecurityGroupId| {
-            let worn = all.iter().filter(|(_, wearer)| wearer.groups.contains(&peer));
-            worn.map(|(_, wearer)| (wearer.interface.clone(), peer.clone())).collect::<Vec<_>>()
+        let with = |peer: SecurityGroupId| {
+            let attached = all.iter().filter(|(_, attached)| attached.groups.contains(&peer));
+            attached.map(|(_, attached)| (attached.interface.clone(), peer.clone())).collect::<Vec<_>>()
         };
-        peers.flat_map(wearing).collect()
+        peers.flat_map(with).collect()
     }
 
     /// Every interface, whatever it belongs to.
-    fn all_interfaces(&self) -> Vec<(VpcId, Wearer)> {
+    fn all_interfaces(&self) -> Vec<(VpcId, AttachedInterface)> {
         let primary = self.instances.values().filter_map(|instance| {
             let interface = instance.interface.as_ref()?;
-            let bearer = Bearer::Instance { id: instance.id.clone(), primary: true };
-            let wearer = Wearer { interface: interface.id.clone(), bearer, groups: interface.groups.clone() };
-            Some((interface.vpc.clone(), wearer))
+            let owner = InterfaceOwner::Instance { id: instance.id.clone(), primary: true };
+            let attached =
+                AttachedInterface { interface: interface.id.clone(), owner, groups: interface.groups.clone() };
+            Some((interface.vpc.clone(), attached))
         });
-        let others = self.others.iter().map(|(id, (vpc, bearer, groups))| {
-            (vpc.clone(), Wearer { interface: id.clone(), bearer: bearer.clone(), groups: groups.clone() })
+        let others = self.others.iter().map(|(id, (vpc, owner, groups))| {
+            (vpc.clone(), AttachedInterface { interface: id.clone(), owner: owner.clone(), groups: groups.clone() })
         });
         let of_stores = self.store_interfaces().into_iter().map(|(store, (vpc, groups))| {
             let interface = InterfaceId::parse(format!("eni-of-{}", store.as_str().to_lowercase())).unwrap();
-            (vpc, Wearer { interface, bearer: Bearer::Other { description: "RDSNetworkInterface".to_owned() }, groups })
+            (
+                vpc,
+                AttachedInterface {
+                    interface,
+                    owner: InterfaceOwner::Other { description: "RDSNetworkInterface".to_owned() },
+                    groups,
+                },
+            )
         });
         primary.chain(others).chain(of_stores).collect()
     }
 
-    /// What the stores' own interfaces wear: what is in the list, or not out of it yet.
+    /// What the stores' own interfaces have: what is in the list, or not out of it yet.
     pub(super) fn store_interfaces(&self) -> BTreeMap<StoreId, (VpcId, BTreeSet<SecurityGroupId>)> {
         let mut interfaces: BTreeMap<_, _> = self
             .stores
             .values()
             .filter_map(|store| {
-                let worn = store.groups.iter().filter(|(_, membership)| **membership != Membership::Adding);
-                Some((store.id.clone(), (store.vpc.clone()?, worn.map(|(group, _)| group.clone()).collect())))
+                let attached = store.groups.iter().filter(|(_, membership)| **membership != Membership::Adding);
+                Some((store.id.clone(), (store.vpc.clone()?, attached.map(|(group, _)| group.clone()).collect())))
             })
             .collect();
         interfaces.extend(self.lagging.clone());
@@ -836,7 +858,7 @@ impl World {
             .any(|there| there.group.id != *group && there.group.rules.iter().any(|rule| rule.peer == peer));
         named
             || self.stores.values().any(|store| store.groups.contains_key(group))
-            || self.all_interfaces().iter().any(|(_, wearer)| wearer.groups.contains(group))
+            || self.all_interfaces().iter().any(|(_, attached)| attached.groups.contains(group))
     }
 }
 
@@ -908,7 +930,7 @@ impl Change for Simulated {
             let list = world.replaced(of.as_str(), to, GROUPS_IN_A_LIST)?;
             let gone: Vec<_> = world.list_of(of.as_str()).difference(&list).cloned().collect();
             let unjust: Vec<_> = gone.iter().filter(|group| !world.may_leave(of, group)).cloned().collect();
-            world.wrongs.extend(unjust.iter().map(|group| format!("{group} left {of} without a ground")));
+            world.wrongs.extend(unjust.iter().map(|group| format!("{group} left {of} without a reason")));
             for group in gone.iter().filter(|group| world.has_to_be_counted(of, group)).collect::<Vec<_>>() {
                 world.cuts.push((world.groups[group].group.vpc.clone(), self.clock.now()));
             }
@@ -934,19 +956,19 @@ impl Change for Simulated {
             let gone: Vec<_> =
                 world.stores[of].lasting_groups().filter(|group| !list.contains(*group)).cloned().collect();
             let carried: Vec<_> = gone.iter().flat_map(|group| world.carried_by(group)).collect();
-            let wishes = &world.stores[of].wishes;
+            let settings = &world.stores[of].settings;
             let uninstalling = world.stores[of].vpc.as_ref().is_some_and(|vpc| world.is_uninstalling(vpc));
-            let opted_out = wishes.connect == ConnectTag::Absent || uninstalling;
+            let opted_out = settings.connect == ConnectTag::Absent || uninstalling;
             let may_go = |group: &SecurityGroupId| {
                 let lets_clients_in = world
                     .groups
                     .get(group)
                     .and_then(|there| there.group.tags.get(SIDE_KEY))
                     .is_some_and(|side| side == "cidr");
-                opted_out || (lets_clients_in && wishes.allow_cidr.asks_for_none())
+                opted_out || (lets_clients_in && settings.allow_cidr.asks_for_none())
             };
-            if !gone.is_empty() && !wishes.blocked && (wishes.held || !gone.iter().all(may_go)) {
-                world.wrongs.push(format!("{gone:?} left {of} without a ground"));
+            if !gone.is_empty() && !settings.blocked && (settings.held || !gone.iter().all(may_go)) {
+                world.wrongs.push(format!("{gone:?} left {of} without a reason"));
             }
             for (interface, group) in &carried {
                 if world.has_to_be_counted(interface, group) {
@@ -991,23 +1013,23 @@ impl Change for Simulated {
     }
 
     async fn set_status(&self, of: &StatusOf, text: Option<&str>) -> Result<(), CloudError> {
-        let about = match of {
+        let subject = match of {
             StatusOf::Instance(id) => id.to_string(),
             StatusOf::Store(arn) => arn.to_string(),
         };
-        self.write("set_status", about, |world| {
-            let wishes = match of {
-                StatusOf::Instance(id) => world.instances.get_mut(id).map(|instance| &mut instance.wishes),
-                StatusOf::Store(arn) => world.stores.get_mut(arn).map(|store| &mut store.wishes),
+        self.write("set_status", subject, |world| {
+            let settings = match of {
+                StatusOf::Instance(id) => world.instances.get_mut(id).map(|instance| &mut instance.settings),
+                StatusOf::Store(arn) => world.stores.get_mut(arn).map(|store| &mut store.settings),
             };
-            wishes.ok_or(ErrorKind::NotFound)?.status = text.map(str::to_owned);
+            settings.ok_or(ErrorKind::NotFound)?.status = text.map(str::to_owned);
             Ok(())
         })
         .await
     }
 
-    async fn reserve(&self, vpc: &VpcId, window: &Window) -> Result<(), CloudError> {
-        self.write("reserve", vpc.to_string(), |world| {
+    async fn reserve_window(&self, vpc: &VpcId, window: &Window) -> Result<(), CloudError> {
+        self.write("reserve_window", vpc.to_string(), |world| {
             let there = &mut world.table.entry(vpc.clone()).or_default().window;
             if there.version.checked_add(1) != Some(window.version) {
                 return Err(ErrorKind::AlreadyThere);
@@ -1018,17 +1040,17 @@ impl Change for Simulated {
         .await
     }
 
-    async fn remember(&self, vpc: &VpcId, notes: &[Note]) -> Result<(), CloudError> {
-        self.write("remember", format!("{vpc} {notes:?}"), |world| {
-            let memory = world.table.entry(vpc.clone()).or_default();
-            notes.iter().cloned().for_each(|note| memory.note(note));
+    async fn write_notes(&self, vpc: &VpcId, notes: &[Note]) -> Result<(), CloudError> {
+        self.write("write_notes", format!("{vpc} {notes:?}"), |world| {
+            let state = world.table.entry(vpc.clone()).or_default();
+            notes.iter().cloned().for_each(|note| state.note(note));
             Ok(())
         })
         .await
     }
 
-    async fn tell(&self, vpc: &VpcId, request: &RequestId, answer: &Answer) -> Result<(), CloudError> {
-        self.write("tell", format!("{vpc} {request}"), |world| {
+    async fn answer_request(&self, vpc: &VpcId, request: &RequestId, answer: &Answer) -> Result<(), CloudError> {
+        self.write("answer_request", format!("{vpc} {request}"), |world| {
             world.answers.entry((vpc.clone(), request.clone())).or_default().push(answer.clone());
             Ok(())
         })

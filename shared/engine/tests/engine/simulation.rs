@@ -15,8 +15,8 @@ use tagwire_core::{
 use tagwire_engine::{cloud::ErrorKind, handlers::Failed};
 
 use crate::{
+    installation::Installation,
     simulated::{Fault, When, World, cluster, instance, sg, vpc},
-    site::Site,
 };
 
 /// `SplitMix64`.
@@ -47,7 +47,7 @@ const NAMES: [Option<&str>; 10] =
     [None, None, Some(""), Some("x"), Some("x"), Some("y"), Some("x y"), Some("y z"), Some("x y z"), Some("x,y")];
 
 struct Story {
-    site: Site,
+    installation: Installation,
     random: Random,
     /// Events that are on their way.
     events: Vec<String>,
@@ -59,16 +59,16 @@ struct Story {
 impl Story {
     fn begin(seed: u64) -> Self {
         let mut random = Random(seed);
-        let mut site = Site::new(|world| {
+        let mut installation = Installation::new(|world| {
             world.groups_hidden_for = u32::try_from(random.below(3)).unwrap();
             if random.chance(30) {
                 world.with_ipv6.insert(vpc("1"));
             }
         });
-        site.policy.max_disconnects = 1 + random.below(3);
-        site.policy.status_tags = random.chance(40);
-        site.policy.isolation_groups.insert(sg("quarantine"));
-        let mut story = Self { site, random, events: Vec::new(), told: Vec::new(), born: 0 };
+        installation.policy.max_disconnects = 1 + random.below(3);
+        installation.policy.status_tags = random.chance(40);
+        installation.policy.isolation_groups.insert(sg("quarantine"));
+        let mut story = Self { installation, random, events: Vec::new(), told: Vec::new(), born: 0 };
         for _ in 0..3 {
             story.launch();
             story.create_store();
@@ -76,8 +76,8 @@ impl Story {
         story
     }
 
-    fn tell(&mut self, what: &str) {
-        self.told.push(format!("{}: {what}", self.site.now()));
+    fn answer_request(&mut self, what: &str) {
+        self.told.push(format!("{}: {what}", self.installation.now()));
     }
 
     /// An event is lost, delivered, or delivered twice.
@@ -94,7 +94,7 @@ impl Story {
     }
 
     fn some_instance(&mut self) -> Option<String> {
-        let words: Vec<String> = self.site.look(|world| {
+        let words: Vec<String> = self.installation.look(|world| {
             let there = world.instances.values().filter(|instance| instance.interface.is_some());
             there.map(|instance| instance.id.as_str().trim_start_matches("i-").to_owned()).collect()
         });
@@ -102,7 +102,8 @@ impl Story {
     }
 
     fn some_store(&mut self) -> Option<String> {
-        let names: Vec<String> = self.site.look(|world| world.stores.keys().map(|arn| arn.name().to_owned()).collect());
+        let names: Vec<String> =
+            self.installation.look(|world| world.stores.keys().map(|arn| arn.name().to_owned()).collect());
         self.random.of(&names)
     }
 
@@ -111,31 +112,34 @@ impl Story {
     }
 
     fn launch(&mut self) {
-        if self.site.look(|world| world.instances.values().filter(|instance| instance.interface.is_some()).count()) >= 7
+        if self
+            .installation
+            .look(|world| world.instances.values().filter(|instance| instance.interface.is_some()).count())
+            >= 7
         {
             return;
         }
         self.born += 1;
         let (word, of, names) = (self.born.to_string(), self.some_vpc(), self.some_names());
-        self.tell(&format!("launch {word} in {of} with {names:?}"));
-        self.site.change(|world| {
+        self.answer_request(&format!("launch {word} in {of} with {names:?}"));
+        self.installation.change(|world| {
             world.launch(&word, &of, names);
         });
-        let event = self.site.pending(&instance(&word));
+        let event = self.installation.pending(&instance(&word));
         self.emit(event);
     }
 
     fn create_store(&mut self) {
-        if self.site.look(|world| world.stores.len()) >= 4 {
+        if self.installation.look(|world| world.stores.len()) >= 4 {
             return;
         }
         self.born += 1;
         let (name, of, names) = (format!("s{}", self.born), self.some_vpc(), self.some_names());
-        self.tell(&format!("create {name} in {of} with {names:?}"));
-        self.site.change(|world| {
+        self.answer_request(&format!("create {name} in {of} with {names:?}"));
+        self.installation.change(|world| {
             world.store(&name, &of, names);
         });
-        let event = self.site.created(&cluster(&name));
+        let event = self.installation.created(&cluster(&name));
         self.emit(event);
     }
 
@@ -144,19 +148,19 @@ impl Story {
         let interface = format!("eni-{word}");
         let what = self.random.below(12);
         let names = self.some_names();
-        self.tell(&format!("at instance {word}: {what} {names:?}"));
-        self.site.change(|world| match what {
+        self.answer_request(&format!("at instance {word}: {what} {names:?}"));
+        self.installation.change(|world| match what {
             0..=4 => world.tag_instance(&word, names),
-            5 => world.instance_mut(&word).wishes.blocked ^= true,
-            6 => world.instance_mut(&word).wishes.held ^= true,
+            5 => world.instance_mut(&word).settings.blocked ^= true,
+            6 => world.instance_mut(&word).settings.held ^= true,
             7 => world.terminate(&word),
-            8 => world.they_attach(&interface, &sg("monitoring")),
+            8 => world.other_writer_attaches(&interface, &sg("monitoring")),
             9 => world.they_detach(&interface, &sg("monitoring")),
-            10 => world.they_attach(&interface, &sg("quarantine")),
+            10 => world.other_writer_attaches(&interface, &sg("quarantine")),
             _ => world.they_detach(&interface, &sg("quarantine")),
         });
         if what <= 6 {
-            let event = self.site.instance_tagged(&word);
+            let event = self.installation.instance_tagged(&word);
             self.emit(event);
         }
     }
@@ -168,12 +172,12 @@ impl Story {
         self.born += 1;
         let new_name = format!("s{}", self.born);
         let (store, renamed) = (cluster(&name), cluster(&new_name));
-        self.tell(&format!("at store {name}: {what} {names:?} {of} {new_name}"));
+        self.answer_request(&format!("at store {name}: {what} {names:?} {of} {new_name}"));
         let identity = StoreId::parse(format!("cluster-IDENTITY{}", self.born)).unwrap();
-        self.site.change(|world| match what {
+        self.installation.change(|world| match what {
             0..=3 => world.tag_store(&name, names),
-            4 => world.wishes_of_store(&name).blocked ^= true,
-            5 => world.wishes_of_store(&name).held ^= true,
+            4 => world.settings_of_store(&name).blocked ^= true,
+            5 => world.settings_of_store(&name).held ^= true,
             6 => world.delete_store(&name),
             7 => {
                 world.interfaces_stay();
@@ -187,20 +191,20 @@ impl Story {
             9 => drop(world.rename_store(&name, &new_name)),
             10 => world.move_store(&name, &of),
             11 => world.set_state(&store, "modifying"),
-            12 => world.they_attach(store.as_str(), &sg("audit")),
+            12 => world.other_writer_attaches(store.as_str(), &sg("audit")),
             _ => drop(world.index.remove(&store)),
         });
         match what {
             0..=5 => {
-                let event = self.site.tagged(store.as_str());
+                let event = self.installation.tagged(store.as_str());
                 self.emit(event);
             }
             6..=8 => {
-                let event = self.site.deleted(&store);
+                let event = self.installation.deleted(&store);
                 self.emit(event);
             }
             9 => {
-                let event = self.site.created(&renamed);
+                let event = self.installation.created(&renamed);
                 self.emit(event);
             }
             _ => {}
@@ -209,8 +213,9 @@ impl Story {
 
     /// A group of ours, and a list that it stands in or might.
     fn by_hand(&mut self) {
-        let ours: Vec<SecurityGroupId> =
-            self.site.look(|world| world.ours().into_values().flatten().map(|group| group.id.clone()).collect());
+        let ours: Vec<SecurityGroupId> = self
+            .installation
+            .look(|world| world.ours().into_values().flatten().map(|group| group.id.clone()).collect());
         let Some(group) = self.random.of(&ours) else { return };
         let target = if self.random.chance(60) {
             self.some_instance().map(|word| format!("eni-{word}"))
@@ -219,9 +224,9 @@ impl Story {
         };
         let Some(target) = target else { return };
         let what = self.random.below(5);
-        self.tell(&format!("by hand: {what} {group} {target}"));
+        self.answer_request(&format!("by hand: {what} {group} {target}"));
         let port = 1000 + u16::try_from(self.random.below(3)).unwrap();
-        self.site.change(|world| match what {
+        self.installation.change(|world| match what {
             0 | 1 => world.they_take_off(&target, &group),
             2 => {
                 let here = |instance: &&mut Instance| {
@@ -252,31 +257,31 @@ impl Story {
     fn in_the_background(&mut self) {
         let what = self.random.below(8);
         let span = Duration::from_secs(u64::try_from(1 + self.random.below(600)).unwrap());
-        self.tell(&format!("in the background: {what} {span:?}"));
+        self.answer_request(&format!("in the background: {what} {span:?}"));
         match what {
-            0 => self.site.change(|world| {
+            0 => self.installation.change(|world| {
                 world.table.clear();
                 // Nobody can count what nobody remembers.
                 world.cuts.clear();
             }),
-            1 => self.site.change(World::interfaces_stay),
-            2 => self.site.change(World::interfaces_follow),
-            3 => self.site.change(|world| {
+            1 => self.installation.change(World::interfaces_stay),
+            2 => self.installation.change(World::interfaces_follow),
+            3 => self.installation.change(|world| {
                 let stores: Vec<StoreArn> = world.stores.keys().cloned().collect();
                 for store in &stores {
                     world.set_state(store, "available");
                 }
             }),
-            4 | 5 => self.site.change(World::lists_settle),
-            _ => self.site.clock.advance(span),
+            4 | 5 => self.installation.change(World::lists_settle),
+            _ => self.installation.clock.advance(span),
         }
     }
 
     /// Something goes wrong in the next invocation, or somebody else works on a list in the middle.
     fn trouble(&mut self) {
-        self.site.budget.set(Duration::from_secs(u64::try_from(6 + self.random.below(54)).unwrap()));
+        self.installation.budget.set(Duration::from_secs(u64::try_from(6 + self.random.below(54)).unwrap()));
         let latency = Duration::from_millis(u64::try_from(self.random.below(3) * 150).unwrap());
-        self.site.change(|world| world.latency = latency);
+        self.installation.change(|world| world.latency = latency);
         let kinds = [
             ErrorKind::NotFound,
             ErrorKind::NotReady,
@@ -295,25 +300,25 @@ impl Story {
                 _ => Fault::Fails { kind, with_effect },
             };
             let ahead = self.random.below(30);
-            self.tell(&format!("call {ahead} from now: {fault:?}"));
-            self.site.change(|world| world.fail(When::Index(world.calls.len() + ahead), fault));
+            self.answer_request(&format!("call {ahead} from now: {fault:?}"));
+            self.installation.change(|world| world.fail(When::Index(world.calls.len() + ahead), fault));
         }
         if self.random.chance(15) {
-            let name = self.random.of(&["reserve", "recall", "holders", "delete_group"]).unwrap();
+            let name = self.random.of(&["reserve_window", "vpc_state", "stores_by_id", "delete_group"]).unwrap();
             let kind = self.random.of(&kinds).unwrap();
             let with_effect = kind == ErrorKind::EffectUnknown;
-            self.tell(&format!("the next {name}: {kind:?}"));
-            self.site.change(|world| world.fail_next(name, 1, Fault::Fails { kind, with_effect }));
+            self.answer_request(&format!("the next {name}: {kind:?}"));
+            self.installation.change(|world| world.fail_next(name, 1, Fault::Fails { kind, with_effect }));
         }
         if self.random.chance(15)
             && let Some(word) = self.some_instance()
         {
             let attaches = self.random.chance(50);
-            self.site.change(|world| {
+            self.installation.change(|world| {
                 world.before("interfaces", 0, move |world| {
                     let there = world.instances.get(&instance(&word)).is_some_and(|there| there.interface.is_some());
                     match (there, attaches) {
-                        (true, true) => world.they_attach(&format!("eni-{word}"), &sg("meanwhile")),
+                        (true, true) => world.other_writer_attaches(&format!("eni-{word}"), &sg("meanwhile")),
                         (true, false) => world.they_detach(&format!("eni-{word}"), &sg("meanwhile")),
                         (false, _) => {}
                     }
@@ -323,8 +328,8 @@ impl Story {
     }
 
     fn calm(&mut self) {
-        self.site.budget.set(Duration::from_mins(1));
-        self.site.change(|world| {
+        self.installation.budget.set(Duration::from_mins(1));
+        self.installation.change(|world| {
             world.heal();
             world.everybody_rests();
             world.latency = Duration::ZERO;
@@ -337,19 +342,19 @@ impl Story {
             let index = self.random.below(self.events.len());
             batch.push(self.events.remove(index));
         }
-        let again = self.site.look(|world| world.again.len());
+        let again = self.installation.look(|world| world.again.len());
         if again > 0 && self.random.chance(60) {
             let index = self.random.below(again);
-            let (_, again, after) = self.site.cloud.world.borrow_mut().again.remove(index);
-            self.site.clock.advance(after);
+            let (_, again, after) = self.installation.cloud.world.borrow_mut().again.remove(index);
+            self.installation.clock.advance(after);
             batch.push(serde_json::to_string(&again).unwrap());
         }
         if batch.is_empty() {
             return;
         }
         self.trouble();
-        self.tell(&format!("take in {batch:?}"));
-        let ran = self.site.take_in(&batch);
+        self.answer_request(&format!("take in {batch:?}"));
+        let ran = self.installation.take_in(&batch);
         self.calm();
         let failed = ran.returned.unwrap_or_else(|| (0..batch.len()).map(|index| format!("m{index}")).collect());
         self.events.extend(indices(&failed).map(|index| batch[index].clone()));
@@ -357,10 +362,10 @@ impl Story {
 
     fn connect(&mut self) {
         // Where groups show late, they show before the next run: two of a store are a person's business.
-        let late = self.site.look(|world| world.groups_hidden_for > 0);
+        let late = self.installation.look(|world| world.groups_hidden_for > 0);
         let size = if late { 1 } else { 1 + self.random.below(10) };
         let batch: Vec<_> = {
-            let mut world = self.site.cloud.world.borrow_mut();
+            let mut world = self.installation.cloud.world.borrow_mut();
             let end = size.min(world.work.len());
             world.work.drain(..end).collect()
         };
@@ -369,21 +374,21 @@ impl Story {
         }
         self.trouble();
         let scopes: Vec<String> = batch.iter().map(|item| format!("{}: {}", item.vpc, item.scope)).collect();
-        self.tell(&format!("connect {scopes:?}"));
-        let ran = self.site.connect(&batch);
-        self.told.extend(ran.calls.iter().map(|call| format!("    {} {}", call.name, call.about)));
+        self.answer_request(&format!("connect {scopes:?}"));
+        let ran = self.installation.connect(&batch);
+        self.told.extend(ran.calls.iter().map(|call| format!("    {} {}", call.name, call.subject)));
         self.calm();
         assert!(!ran.codes("outcome").contains(&"plan-rejected"), "{:#?}", ran.log);
         if ran.returned.is_none() {
             // The queue gives out nothing of the VPC until the visibility timeout is over.
-            self.site.clock.advance(Duration::from_mins(6));
+            self.installation.clock.advance(Duration::from_mins(6));
         }
-        self.site.change(|world| world.groups.values_mut().for_each(|there| there.hidden = 0));
+        self.installation.change(|world| world.groups.values_mut().for_each(|there| there.hidden = 0));
         let failed = ran.returned.unwrap_or_else(|| (0..batch.len()).map(|index| format!("m{index}")).collect());
         // What was not done comes back first, or, once in a while, never.
         if self.random.chance(90) {
             let back: Vec<_> = indices(&failed).map(|index| batch[index].clone()).collect();
-            self.site.change(|world| drop(world.work.splice(0..0, back)));
+            self.installation.change(|world| drop(world.work.splice(0..0, back)));
         }
     }
 
@@ -398,36 +403,36 @@ impl Story {
             10..=13 => self.take_in(),
             14 => {
                 self.trouble();
-                self.tell("sweep");
-                self.site.sweep();
+                self.answer_request("sweep");
+                self.installation.sweep();
                 self.calm();
             }
             _ => self.connect(),
         }
-        self.site.look(World::is_sound).unwrap();
+        self.installation.look(World::is_sound).unwrap();
         self.holds_the_window();
     }
 
     /// What is removed in a run counts from the run's beginning, which may be a minute earlier.
     fn holds_the_window(&mut self) {
-        let window = self.site.policy.disconnect_window;
-        self.site.policy.disconnect_window = window.checked_sub(Duration::from_mins(1)).unwrap();
-        self.site.holds_the_window();
-        self.site.policy.disconnect_window = window;
+        let window = self.installation.policy.disconnect_window;
+        self.installation.policy.disconnect_window = window.checked_sub(Duration::from_mins(1)).unwrap();
+        self.installation.holds_the_window();
+        self.installation.policy.disconnect_window = window;
     }
 
     /// Everything is quiet, and sweeps come by until one of them has nothing to do.
     fn come_to_rest(&mut self) {
         self.calm();
-        self.tell("quiet");
-        self.site.change(|world| {
+        self.answer_request("quiet");
+        self.installation.change(|world| {
             world.work.clear();
             world.again.clear();
             world.interfaces_follow();
             world.groups.values_mut().for_each(|there| there.hidden = 0);
             world.lists_settle();
             let stores: Vec<(StoreArn, ConnectTag)> =
-                world.stores.values().map(|store| (store.arn.clone(), store.wishes.connect.clone())).collect();
+                world.stores.values().map(|store| (store.arn.clone(), store.settings.connect.clone())).collect();
             world.index.clear();
             for (store, connect) in stores {
                 world.set_state(&store, "available");
@@ -436,18 +441,18 @@ impl Story {
                 }
             }
         });
-        let due = self.site.look(due_at_once);
+        let due = self.installation.look(due_at_once);
         for sweeps in 0.. {
             assert!(sweeps < 40, "the sweeps never end");
-            let before = self.site.look(|world| world.calls.len());
-            self.site.next_sweep();
-            let after: Vec<String> = self.site.look(|world| {
+            let before = self.installation.look(|world| world.calls.len());
+            self.installation.next_sweep();
+            let after: Vec<String> = self.installation.look(|world| {
                 let acted = world.calls[before..].iter().filter(|call| call.writes() || call.notes());
-                acted.map(|call| format!("    {} {}", call.name, call.about)).collect()
+                acted.map(|call| format!("    {} {}", call.name, call.subject)).collect()
             });
-            self.site.look(World::is_sound).unwrap();
+            self.installation.look(World::is_sound).unwrap();
             if sweeps == 0 {
-                self.site.look(|world| {
+                self.installation.look(|world| {
                     for (from, to) in &due {
                         assert!(world.reaches(from, to), "{from} does not reach {to} one sweep later");
                     }
@@ -459,8 +464,8 @@ impl Story {
             self.told.push(format!("sweep {sweeps}"));
             self.told.extend(after);
         }
-        self.site.is_at_rest();
-        self.site.look(judge);
+        self.installation.assert_converged();
+        self.installation.look(judge);
     }
 }
 
@@ -470,22 +475,22 @@ fn indices(failed: &Failed) -> impl Iterator<Item = usize> {
 
 /// The oracle: whether tags ask for a connection that nothing forbids.
 fn is_asked_for(instance: &Instance, store: &DataStore) -> bool {
-    let shares = !instance.wishes.connect.shared_with(&store.wishes.connect).is_empty();
+    let shares = !instance.settings.connect.shared_with(&store.settings.connect).is_empty();
     shares && !is_forbidden(instance, store) && !is_frozen(instance, store)
 }
 
 fn is_forbidden(instance: &Instance, store: &DataStore) -> bool {
-    instance.wishes.blocked || store.wishes.blocked || instance.wears(&sg("quarantine"))
+    instance.settings.blocked || store.settings.blocked || instance.has_group(&sg("quarantine"))
 }
 
 /// Whether what stands there stays, and nothing is added.
 fn is_frozen(instance: &Instance, store: &DataStore) -> bool {
-    instance.wishes.held || store.wishes.held
+    instance.settings.held || store.settings.held
 }
 
 fn cannot_be_read(instance: &Instance, store: &DataStore) -> bool {
     let invalid = |connect: &ConnectTag| matches!(connect, ConnectTag::Invalid(_));
-    invalid(&instance.wishes.connect) || invalid(&store.wishes.connect)
+    invalid(&instance.settings.connect) || invalid(&store.settings.connect)
 }
 
 /// Every instance and every store of its VPC.
@@ -517,10 +522,10 @@ fn due_at_once(world: &World) -> Vec<(InstanceId, StoreArn)> {
     due.map(|(instance, store)| (instance.id.clone(), store.arn.clone())).collect()
 }
 
-/// The instances that wear one side of a store's pair.
-fn wearing<'world>(world: &'world World, store: &str, side: &str) -> Vec<&'world Instance> {
+/// The instances that have one side of a store's pair.
+fn with_side<'world>(world: &'world World, store: &str, side: &str) -> Vec<&'world Instance> {
     let groups = world.ours().remove(&(store.to_owned(), side.to_owned())).unwrap_or_default();
-    world.instances.values().filter(|instance| groups.iter().any(|group| instance.wears(&group.id))).collect()
+    world.instances.values().filter(|instance| groups.iter().any(|group| instance.has_group(&group.id))).collect()
 }
 
 /// What holds in the end, whatever happened.
@@ -540,18 +545,18 @@ fn judge(world: &World) {
     for group in world.ours().into_values().flatten() {
         let id = group.tags.get(tagwire_core::group::STORE_ID_KEY).unwrap();
         // Somebody put the store side on an instance, where it is not ours to take off.
-        let misused = !wearing(world, id, "store").is_empty();
+        let misused = !with_side(world, id, "store").is_empty();
         let Some(store) = world.stores.values().find(|store| store.id.as_str() == id) else {
-            let held = wearing(world, id, "instance").iter().any(|instance| instance.wishes.held);
+            let held = with_side(world, id, "instance").iter().any(|instance| instance.settings.held);
             assert!(held || misused, "{} is left of {id}, which is gone", group.name);
             continue;
         };
-        if store.vpc.as_ref() != Some(&group.vpc) || store.wishes.held {
+        if store.vpc.as_ref() != Some(&group.vpc) || store.settings.held {
             continue;
         }
-        let takes_part = store.wishes.connect != ConnectTag::Absent;
+        let takes_part = store.settings.connect != ConnectTag::Absent;
         let stays = |instance: &&Instance| is_frozen(instance, store) || cannot_be_read(instance, store);
-        let left = takes_part || misused || wearing(world, id, "instance").iter().any(stays);
+        let left = takes_part || misused || with_side(world, id, "instance").iter().any(stays);
         assert!(left, "{} is left of {}, which takes no part", group.name, store.arn);
         assert!(group.rules.len() <= 1, "{} has more than its rule: {:?}", group.name, group.rules);
         for rule in &group.rules {
@@ -568,10 +573,10 @@ fn judge(world: &World) {
 fn describe(world: &World) {
     for instance in world.instances.values() {
         let groups = instance.interface.as_ref().map(|interface| (&interface.vpc, &interface.groups));
-        eprintln!("{}: {groups:?} {:?}", instance.id, instance.wishes);
+        eprintln!("{}: {groups:?} {:?}", instance.id, instance.settings);
     }
     for store in world.stores.values() {
-        eprintln!("{} {} in {:?}: {:?} {:?}", store.arn.name(), store.id, store.vpc, store.groups, store.wishes);
+        eprintln!("{} {} in {:?}: {:?} {:?}", store.arn.name(), store.id, store.vpc, store.groups, store.settings);
     }
     for there in world.groups.values() {
         eprintln!("{:?}", there.group);
@@ -589,7 +594,7 @@ fn run(seed: u64) {
     }));
     if let Err(cause) = told {
         eprintln!("{}", story.told.join("\n"));
-        story.site.look(describe);
+        story.installation.look(describe);
         eprintln!("the seed is {seed}");
         std::panic::resume_unwind(cause);
     }

@@ -12,16 +12,16 @@ use tagwire_engine::{cloud::ErrorKind, paced::Paced, survey::survey};
 
 use crate::{
     clock::run,
+    installation::{Installation, start},
     simulated::{Call, Fault, World, cluster, sg, vpc},
-    site::{Site, dawn},
 };
 
-fn look(site: &Site, vpcs: Option<&BTreeSet<VpcId>>) -> (Survey, Vec<Call>) {
-    let before = site.look(|world| world.calls.len());
-    let deadline = dawn() + std::time::Duration::from_hours(1);
-    let paced = Paced::new(&site.cloud, site.clock.as_ref(), &site.pacing, deadline);
-    let seen = run(&site.clock, survey(&paced, vpcs)).unwrap();
-    (seen, site.look(|world| world.calls[before..].to_vec()))
+fn look(installation: &Installation, vpcs: Option<&BTreeSet<VpcId>>) -> (Survey, Vec<Call>) {
+    let before = installation.look(|world| world.calls.len());
+    let deadline = start() + std::time::Duration::from_hours(1);
+    let paced = Paced::new(&installation.cloud, installation.clock.as_ref(), &installation.pacing, deadline);
+    let seen = run(&installation.clock, survey(&paced, vpcs)).unwrap();
+    (seen, installation.look(|world| world.calls[before..].to_vec()))
 }
 
 fn names(calls: &[Call]) -> Vec<&str> {
@@ -45,14 +45,14 @@ fn untagged(world: &mut World) {
             peer: Peer::Group(sg(&format!("app{number}"))),
         };
         world.groups.get_mut(&database).unwrap().group.rules.insert(rule);
-        world.they_attach(store.as_str(), &database);
+        world.other_writer_attaches(store.as_str(), &database);
         let app = world.foreign_group(&format!("app{number}"), &of, "app");
         let side = world.foreign_group(&format!("side{number}"), &of, "ec2-rds-1");
         for (kind, group) in [("app", Some(app)), ("side", Some(side)), ("idle", None)] {
             let name = format!("{kind}{number}");
             world.launch(&name, &of, None);
             if let Some(group) = group {
-                world.they_attach(&format!("eni-{name}"), &group);
+                world.other_writer_attaches(&format!("eni-{name}"), &group);
             }
         }
     }
@@ -61,8 +61,8 @@ fn untagged(world: &mut World) {
 
 #[test]
 fn everything_is_found_in_four_calls_however_much_there_is() {
-    let site = Site::new(untagged);
-    let (seen, calls) = look(&site, None);
+    let installation = Installation::new(untagged);
+    let (seen, calls) = look(&installation, None);
     assert_eq!(names(&calls), ["all_stores", "groups", "instances", "instances"]);
     assert_eq!(seen.gaps().collect::<Vec<&Gap>>(), Vec::<&Gap>::new());
     assert_eq!((seen.stores.found.len(), seen.groups.found.len()), (2, 6));
@@ -71,8 +71,8 @@ fn everything_is_found_in_four_calls_however_much_there_is() {
 
 #[test]
 fn of_chosen_vpcs_only_those_are_found() {
-    let site = Site::new(untagged);
-    let (seen, calls) = look(&site, Some(&[vpc("1")].into()));
+    let installation = Installation::new(untagged);
+    let (seen, calls) = look(&installation, Some(&[vpc("1")].into()));
     assert_eq!(names(&calls), ["all_stores", "groups", "instances", "instances"]);
     assert_eq!((seen.stores.found.len(), seen.groups.found.len()), (1, 3));
     assert_eq!(instances(&seen), ["i-app1", "i-side1"]);
@@ -80,23 +80,23 @@ fn of_chosen_vpcs_only_those_are_found() {
 
 #[test]
 fn where_no_group_leads_to_a_store_no_instance_is_asked_for() {
-    let site = Site::new(|world| {
+    let installation = Installation::new(|world| {
         world.store("orders", &vpc("1"), None);
         world.launch("idle", &vpc("1"), None);
     });
-    let (seen, calls) = look(&site, None);
+    let (seen, calls) = look(&installation, None);
     assert_eq!(names(&calls), ["all_stores", "groups", "instances"]);
     assert_eq!((seen.stores.found.len(), seen.instances.found.len()), (1, 0));
 }
 
 #[test]
 fn what_is_throttled_is_read_again_and_what_is_denied_is_a_gap() {
-    let site = Site::new(untagged);
-    site.change(|world| {
+    let installation = Installation::new(untagged);
+    installation.change(|world| {
         world.fail_next("all_stores", 1, Fault::Fails { kind: ErrorKind::Throttled, with_effect: false });
         world.fail_next("groups", 9, Fault::Fails { kind: ErrorKind::Denied, with_effect: false });
     });
-    let (seen, calls) = look(&site, None);
+    let (seen, calls) = look(&installation, None);
     assert_eq!(names(&calls), ["all_stores", "all_stores", "groups", "instances"]);
     assert_eq!((seen.stores.gaps.len(), seen.groups.gaps.len()), (0, 1));
     assert_eq!(seen.gaps().count(), 1);
@@ -104,10 +104,10 @@ fn what_is_throttled_is_read_again_and_what_is_denied_is_a_gap() {
 
 #[test]
 fn a_store_that_cannot_be_described_hides_no_other() {
-    let site = Site::new(untagged);
-    site.change(|world| {
+    let installation = Installation::new(untagged);
+    installation.change(|world| {
         world.dark.insert(cluster("orders1"), ErrorKind::Denied);
     });
-    let (seen, _) = look(&site, None);
+    let (seen, _) = look(&installation, None);
     assert_eq!((seen.stores.found.len(), seen.stores.gaps.len()), (1, 1));
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tagwire_acceptance::{Kind, Site, connection, interface_groups, is_write, owned_groups};
+use tagwire_acceptance::{Installation, Kind, connection, interface_groups, is_write, owned_groups};
 use tagwire_local_aws::{Effect, Fault, LocalAws};
 
 use crate::{
@@ -26,10 +26,10 @@ fn writes_of_the_command(aws: &LocalAws) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_is_shown_sent_carried_out_by_connect_and_followed_to_the_end() {
     let aws = lease().await;
-    let site = Site::create(&aws, 1).await.unwrap();
-    let instance = site.launch(Some("orders")).await.unwrap();
+    let installation = Installation::create(&aws, 1).await.unwrap();
+    let instance = installation.launch(Some("orders")).await.unwrap();
     aws.settle().await.unwrap();
-    let store = site.silent_aurora("orders", "orders").await.unwrap();
+    let store = installation.silent_aurora("orders", "orders").await.unwrap();
     let before = tagwire_acceptance::foreign(&aws).await.unwrap();
     aws.forget_calls();
 
@@ -47,28 +47,28 @@ async fn a_plan_is_shown_sent_carried_out_by_connect_and_followed_to_the_end() {
     let again = tagwire(&aws, &["apply", "--yes"]);
     assert_eq!((again.status.code(), text(&again.stdout)), (Some(0), "Nothing to change.\n".to_owned()));
     assert_untouched(&aws, &before).await;
-    assert_settled(&aws, &site.vpc).await;
+    assert_settled(&aws, &installation.vpc).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_that_connect_does_not_see_is_refused_and_the_new_one_shown() {
     let aws = lease().await;
-    let site = Site::create(&aws, 1).await.unwrap();
-    let instance = site.launch(Some("orders")).await.unwrap();
+    let installation = Installation::create(&aws, 1).await.unwrap();
+    let instance = installation.launch(Some("orders")).await.unwrap();
     aws.settle().await.unwrap();
-    let store = site.silent_aurora("orders", "orders").await.unwrap();
+    let store = installation.silent_aurora("orders", "orders").await.unwrap();
     // With status tags in its own view only, the command plans something that connect does not.
     let changed = tagwire(&aws, &["apply", "--yes", "--status-tags", "on"]);
     assert_eq!(changed.status.code(), Some(1), "{}", text(&changed.stdout));
-    let said = text(&changed.stderr);
-    assert!(said.contains("plan-changed") && said.contains("other settings"), "{said}");
+    let message = text(&changed.stderr);
+    assert!(message.contains("plan-changed") && message.contains("other settings"), "{message}");
     aws.settle().await.unwrap();
     assert!(owned_groups(&aws).await.unwrap().is_empty(), "nothing was carried out");
-    let outcomes = crate::support::outcomes(&aws, &site.vpc).await;
+    let outcomes = crate::support::outcomes(&aws, &installation.vpc).await;
     assert!(outcomes.contains("plan-changed"), "{outcomes:?}");
 
     // Between the plan and its sending another instance is tagged, of which no event tells.
-    let other = site.launch(None).await.unwrap();
+    let other = installation.launch(None).await.unwrap();
     aws.settle().await.unwrap();
     aws.inject(Fault::new("sqs", "SendMessage", Effect::Delay(Duration::from_secs(8))));
     let changed = {
@@ -77,14 +77,14 @@ async fn a_plan_that_connect_does_not_see_is_refused_and_the_new_one_shown() {
             move || run(&environment, &["apply", "--yes"])
         });
         tokio::time::sleep(Duration::from_secs(4)).await;
-        site.tag_silently(&other, "orders").await.unwrap();
+        installation.tag_silently(&other, "orders").await.unwrap();
         running.await.unwrap()
     };
     assert_eq!(aws.forget_faults().len(), 0, "the sending was held up");
-    let (said, shown) = (text(&changed.stderr), text(&changed.stdout));
+    let (message, shown) = (text(&changed.stderr), text(&changed.stdout));
     assert_eq!(changed.status.code(), Some(1), "{shown}");
-    assert!(said.contains("plan-changed") && said.contains("run the command again"), "{said}");
-    let plans: Vec<&str> = shown.split(&format!("{}\n", site.vpc)).skip(1).collect();
+    assert!(message.contains("plan-changed") && message.contains("run the command again"), "{message}");
+    let plans: Vec<&str> = shown.split(&format!("{}\n", installation.vpc)).skip(1).collect();
     assert_eq!(plans.len(), 2, "the plan that was agreed to and the new one: {shown}");
     assert!(!plans[0].contains(&other.id) && plans[1].contains(&other.id), "{shown}");
     assert!(owned_groups(&aws).await.unwrap().is_empty(), "nothing was carried out");
@@ -92,7 +92,7 @@ async fn a_plan_that_connect_does_not_see_is_refused_and_the_new_one_shown() {
     sweep(&aws).await;
     assert_connected(&aws, &instance, &store, 1).await;
     assert_connected(&aws, &other, &store, 1).await;
-    assert_settled(&aws, &site.vpc).await;
+    assert_settled(&aws, &installation.vpc).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,15 +108,16 @@ async fn an_installation_that_changes_nothing_is_not_asked_to() {
 #[tokio::test(flavor = "multi_thread")]
 async fn uninstalling_leaves_nothing_owned_and_nothing_of_others_touched_until_it_is_taken_back() {
     let aws = lease_with(&[("MaxDisconnects", "0"), ("AllowCidr", "on")]).await;
-    let site = Site::create(&aws, 1).await.unwrap();
-    let store = site.silent_aurora("orders", "orders").await.unwrap();
-    let theirs = site.launch(None).await.unwrap();
-    let by_hand = site.postgres("by-hand", "unused").await.unwrap();
+    let installation = Installation::create(&aws, 1).await.unwrap();
+    let store = installation.silent_aurora("orders", "orders").await.unwrap();
+    let theirs = installation.launch(None).await.unwrap();
+    let by_hand = installation.postgres("by-hand", "unused").await.unwrap();
     // Its members carry the group as well, and let go of it a little later.
-    let cache = site.store(Kind::ReplicationGroup, "orders-valkey", "orders").await.unwrap();
-    site.connect_as_the_console(&theirs, &by_hand, 9).await.unwrap();
+    let cache = installation.store(Kind::ReplicationGroup, "orders-valkey", "orders").await.unwrap();
+    installation.connect_as_the_console(&theirs, &by_hand, 9).await.unwrap();
     let before = tagwire_acceptance::foreign(&aws).await.unwrap();
-    let instances = site.launch_many(2, Some("orders"), std::slice::from_ref(&site.default_group)).await.unwrap();
+    let instances =
+        installation.launch_many(2, Some("orders"), std::slice::from_ref(&installation.default_group)).await.unwrap();
     aws.tag(&store.arn, "tagwire:allow-cidr", "203.0.113.7/32").await.unwrap();
     aws.settle().await.unwrap();
     assert_eq!(owned_groups(&aws).await.unwrap().len(), 5);
@@ -137,15 +138,18 @@ async fn uninstalling_leaves_nothing_owned_and_nothing_of_others_touched_until_i
     assert_eq!(writes_of_the_command(&aws), Vec::<String>::new());
 
     // Neither an event nor a sweep brings anything back.
-    site.tag(&instances[0], "orders more").await.unwrap();
+    installation.tag(&instances[0], "orders more").await.unwrap();
     aws.settle().await.unwrap();
     aws.invoke("SweepFunction", &json!({})).await.unwrap();
     aws.settle().await.unwrap();
     assert!(owned_groups(&aws).await.unwrap().is_empty());
     for instance in &instances {
-        assert_eq!(interface_groups(&aws, &instance.interface).await.unwrap(), [site.default_group.clone()].into());
+        assert_eq!(
+            interface_groups(&aws, &instance.interface).await.unwrap(),
+            [installation.default_group.clone()].into()
+        );
     }
-    assert_settled(&aws, &site.vpc).await;
+    assert_settled(&aws, &installation.vpc).await;
     assert_untouched(&aws, &before).await;
 
     let back = tagwire(&aws, &["uninstall", "--cancel", "--yes", "--timeout", "120"]);
@@ -153,5 +157,5 @@ async fn uninstalling_leaves_nothing_owned_and_nothing_of_others_touched_until_i
     assert_connected(&aws, &instances[0], &store, 1).await;
     assert_connected(&aws, &instances[1], &store, 1).await;
     assert!(connection(&aws, &instances[0], &cache).await.unwrap().is_some());
-    assert_settled(&aws, &site.vpc).await;
+    assert_settled(&aws, &installation.vpc).await;
 }

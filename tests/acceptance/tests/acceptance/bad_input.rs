@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use tagwire_acceptance::{Site, connection, interface_groups, owned_groups};
+use tagwire_acceptance::{Installation, connection, interface_groups, owned_groups};
 use tagwire_local_aws::{Effect, Fault};
 
 use crate::support::{assert_connected, assert_settled, instance_event, lease, outcomes, sqs_event, verdicts, writes};
@@ -11,27 +11,27 @@ use crate::support::{assert_connected, assert_settled, instance_event, lease, ou
 #[tokio::test]
 async fn a_tag_that_breaks_the_grammar_adds_nothing_and_removes_nothing() {
     let aws = lease().await;
-    let site = Site::create(&aws, 1).await.unwrap();
-    let store = site.aurora("orders", "orders").await.unwrap();
-    let instance = site.launch(Some("orders")).await.unwrap();
-    let broken = site.launch(Some("orders;billing")).await.unwrap();
+    let installation = Installation::create(&aws, 1).await.unwrap();
+    let store = installation.aurora("orders", "orders").await.unwrap();
+    let instance = installation.launch(Some("orders")).await.unwrap();
+    let broken = installation.launch(Some("orders;billing")).await.unwrap();
     aws.settle().await.unwrap();
     assert_connected(&aws, &instance, &store, 1).await;
     assert_eq!(outcomes(&aws, &broken.id).await, BTreeSet::from(["invalid-tag".to_owned()]));
     assert_eq!(connection(&aws, &broken, &store).await.unwrap(), None);
 
     // The connected one's tag is spoilt: the connection stands.
-    site.tag(&instance, "or*ders").await.unwrap();
+    installation.tag(&instance, "or*ders").await.unwrap();
     aws.settle().await.unwrap();
     assert!(outcomes(&aws, &instance.id).await.contains("invalid-tag"));
     assert_connected(&aws, &instance, &store, 1).await;
-    assert_settled(&aws, &site.vpc).await;
+    assert_settled(&aws, &installation.vpc).await;
 }
 
 #[tokio::test]
 async fn events_that_say_nothing_are_logged_and_consumed() {
     let aws = lease().await;
-    let site = Site::create(&aws, 1).await.unwrap();
+    let installation = Installation::create(&aws, 1).await.unwrap();
     let mut without_id = instance_event("i-1");
     without_id["detail"] = json!({});
     let mut odd_resource = instance_event("i-1");
@@ -67,10 +67,10 @@ async fn events_that_say_nothing_are_logged_and_consumed() {
 
     // The same processes still do their work.
     let (store, instance) =
-        (site.aurora("orders", "orders").await.unwrap(), site.launch(Some("orders")).await.unwrap());
+        (installation.aurora("orders", "orders").await.unwrap(), installation.launch(Some("orders")).await.unwrap());
     aws.settle().await.unwrap();
     assert_connected(&aws, &instance, &store, 1).await;
-    assert_settled(&aws, &site.vpc).await;
+    assert_settled(&aws, &installation.vpc).await;
 }
 
 #[tokio::test]
@@ -91,20 +91,25 @@ async fn ids_that_no_longer_exist_end_in_a_finding() {
 #[tokio::test]
 async fn an_instance_not_visible_yet_is_looked_at_again() {
     let aws = lease().await;
-    let site = Site::create(&aws, 1).await.unwrap();
+    let installation = Installation::create(&aws, 1).await.unwrap();
     let mut event = instance_event("i-0123456789abcdef0");
     event.as_object_mut().unwrap().remove("time");
     aws.invoke("InstanceEventsFunction", &sqs_event(&[event])).await.unwrap();
     aws.settle_except_delayed().await.unwrap();
     assert_eq!(outcomes(&aws, "i-0123456789abcdef0").await, BTreeSet::from(["looked-at-again".to_owned()]));
-    assert_eq!(aws.queue_depths().await.unwrap()["InstanceQueue"].delayed, 1, "the message waits in {}", site.vpc);
+    assert_eq!(
+        aws.queue_depths().await.unwrap()["InstanceQueue"].delayed,
+        1,
+        "the message waits in {}",
+        installation.vpc
+    );
 }
 
 #[tokio::test]
 async fn throttling_lost_answers_and_failures_only_delay() {
     let aws = lease().await;
-    let site = Site::create(&aws, 1).await.unwrap();
-    let store = site.silent_aurora("orders", "orders").await.unwrap();
+    let installation = Installation::create(&aws, 1).await.unwrap();
+    let store = installation.silent_aurora("orders", "orders").await.unwrap();
     for fault in [
         Fault::new("ec2", "DescribeSecurityGroups", Effect::Throttle).times(2),
         Fault::new("rds", "DescribeDBClusters", Effect::ServerError),
@@ -115,69 +120,69 @@ async fn throttling_lost_answers_and_failures_only_delay() {
     ] {
         aws.inject(fault);
     }
-    let instance = site.launch(Some("orders")).await.unwrap();
+    let instance = installation.launch(Some("orders")).await.unwrap();
     aws.settle().await.unwrap();
     assert_eq!(aws.forget_faults().len(), 0, "every fault struck");
     assert_connected(&aws, &instance, &store, 1).await;
     assert_eq!(owned_groups(&aws).await.unwrap().len(), 2);
-    assert_settled(&aws, &site.vpc).await;
+    assert_settled(&aws, &installation.vpc).await;
 }
 
 #[tokio::test]
 async fn denied_calls_are_reported_with_code_and_request_and_change_nothing() {
     let aws = lease().await;
-    let site = Site::create(&aws, 1).await.unwrap();
-    let store = site.aurora("orders", "orders").await.unwrap();
+    let installation = Installation::create(&aws, 1).await.unwrap();
+    let store = installation.aurora("orders", "orders").await.unwrap();
     aws.settle().await.unwrap();
     aws.inject(Fault::new("ec2", "CreateSecurityGroup", Effect::AccessDenied).times(100));
-    let instance = site.launch(Some("orders")).await.unwrap();
+    let instance = installation.launch(Some("orders")).await.unwrap();
     aws.settle().await.unwrap();
     aws.forget_faults();
     let records = aws.records().await.unwrap();
-    let said: Vec<&str> = records
+    let messages: Vec<&str> = records
         .iter()
         .filter(|line| line["record"] == "step" && line["code"] == "denied")
         .filter_map(|line| line["message"].as_str())
         .collect();
-    assert!(said.len() >= 2, "both sides of the pair were tried: {records:#?}");
-    for line in said {
+    assert!(messages.len() >= 2, "both sides of the pair were tried: {records:#?}");
+    for line in messages {
         for word in ["ec2:CreateSecurityGroup", "UnauthorizedOperation", "request id"] {
             assert!(line.contains(word), "{line}");
         }
     }
-    assert_eq!(interface_groups(&aws, &instance.interface).await.unwrap(), [site.default_group.clone()].into());
+    assert_eq!(interface_groups(&aws, &instance.interface).await.unwrap(), [installation.default_group.clone()].into());
 
     // Once the permission is there, the next sweep finishes.
     aws.invoke("SweepFunction", &Value::Null).await.unwrap();
     aws.settle().await.unwrap();
     assert_connected(&aws, &instance, &store, 1).await;
-    assert_settled(&aws, &site.vpc).await;
+    assert_settled(&aws, &installation.vpc).await;
 }
 
 #[tokio::test]
 async fn a_denied_reading_decides_nothing() {
     let aws = lease().await;
-    let site = Site::create(&aws, 1).await.unwrap();
-    let store = site.aurora("orders", "orders").await.unwrap();
+    let installation = Installation::create(&aws, 1).await.unwrap();
+    let store = installation.aurora("orders", "orders").await.unwrap();
     aws.settle().await.unwrap();
     aws.inject(Fault::new("ec2", "DescribeSecurityGroups", Effect::AccessDenied).of_function("Connect").times(100));
-    let instance = site.launch(Some("orders")).await.unwrap();
+    let instance = installation.launch(Some("orders")).await.unwrap();
     aws.settle().await.unwrap();
     assert_eq!(verdicts(&aws, &instance).await, BTreeSet::from(["unread".to_owned()]));
     assert_eq!(writes(&aws).len(), 0);
     assert_eq!(connection(&aws, &instance, &store).await.unwrap(), None);
     aws.forget_faults();
-    assert_settled_after_sweep(&aws, &site, &instance, &store).await;
+    assert_settled_after_sweep(&aws, &installation, &instance, &store).await;
 }
 
 async fn assert_settled_after_sweep(
     aws: &tagwire_local_aws::LocalAws,
-    site: &Site<'_>,
+    installation: &Installation<'_>,
     instance: &tagwire_acceptance::Launched,
     store: &tagwire_acceptance::Store,
 ) {
     aws.invoke("SweepFunction", &Value::Null).await.unwrap();
     aws.settle().await.unwrap();
     assert_connected(aws, instance, store, 1).await;
-    assert_settled(aws, &site.vpc).await;
+    assert_settled(aws, &installation.vpc).await;
 }

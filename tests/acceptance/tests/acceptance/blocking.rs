@@ -1,6 +1,6 @@
 //! Block and isolation cut off at once, hold freezes.
 
-use tagwire_acceptance::{Site, connection, interface_groups, store_groups};
+use tagwire_acceptance::{Installation, connection, interface_groups, store_groups};
 
 use crate::support::{
     Joined, actions, assert_apart, assert_connected, findings, lease, lease_with, parameters, sweep, verdicts, writes,
@@ -23,12 +23,12 @@ async fn a_block_cuts_off_at_once_and_uncounted_until_it_is_taken_away() {
     assert_apart(&aws, blocked, &joined.store).await;
     assert!(verdicts(&aws, blocked).await.contains("blocked"));
 
-    let worn = store_groups(&aws, &joined.store).await.unwrap();
+    let attached = store_groups(&aws, &joined.store).await.unwrap();
     aws.tag(&joined.store.arn, BLOCK, "").await.unwrap();
     aws.settle().await.unwrap();
     sweep(&aws).await;
     assert_apart(&aws, other, &joined.store).await;
-    assert_eq!(store_groups(&aws, &joined.store).await.unwrap().len(), worn.len() - 1);
+    assert_eq!(store_groups(&aws, &joined.store).await.unwrap().len(), attached.len() - 1);
     let pair = joined.pair().await;
 
     aws.untag(&joined.store.arn, BLOCK).await.unwrap();
@@ -46,20 +46,20 @@ async fn a_block_cuts_off_at_once_and_uncounted_until_it_is_taken_away() {
 async fn a_group_of_isolation_cuts_off_until_it_is_taken_off() {
     let mut aws = lease().await;
     let (place, isolation) = {
-        let site = Site::create(&aws, 1).await.unwrap();
-        let isolation = site.group("quarantine").await.unwrap();
-        (site.place(), isolation)
+        let installation = Installation::create(&aws, 1).await.unwrap();
+        let isolation = installation.group("quarantine").await.unwrap();
+        (installation.place(), isolation)
     };
     aws.delete_stack().await.unwrap();
     aws.deploy(&parameters(&[("IsolationGroups", &isolation), ("MaxDisconnects", "0")])).await.unwrap();
     let joined = Joined::<2>::at(&aws, place).await;
     let [added, replaced] = &joined.instances;
-    let worn = async |interface: &str| interface_groups(&aws, interface).await.unwrap();
-    let (before, all) = (worn(&added.interface).await, worn(&replaced.interface).await);
+    let attached = async |interface: &str| interface_groups(&aws, interface).await.unwrap();
+    let (before, all) = (attached(&added.interface).await, attached(&replaced.interface).await);
     let mut isolated = before.clone();
     isolated.insert(isolation.clone());
-    joined.site.set_interface_groups(&added.interface, isolated).await.unwrap();
-    joined.site.set_interface_groups(&replaced.interface, [isolation.clone()].into()).await.unwrap();
+    joined.installation.set_interface_groups(&added.interface, isolated).await.unwrap();
+    joined.installation.set_interface_groups(&replaced.interface, [isolation.clone()].into()).await.unwrap();
     // No event tells of it.
     sweep(&aws).await;
     assert_eq!(actions(&writes(&aws)), ["ModifyNetworkInterfaceAttribute"]);
@@ -67,19 +67,19 @@ async fn a_group_of_isolation_cuts_off_until_it_is_taken_off() {
     for instance in [added, replaced] {
         assert_apart(&aws, instance, &joined.store).await;
         assert!(verdicts(&aws, instance).await.contains("blocked"));
-        assert!(worn(&instance.interface).await.contains(&isolation));
+        assert!(attached(&instance.interface).await.contains(&isolation));
     }
 
     for instance in [added, replaced] {
         let mut foreign = all.clone();
         foreign.remove(&joined.pair().await.instance_side);
-        joined.site.set_interface_groups(&instance.interface, foreign).await.unwrap();
+        joined.installation.set_interface_groups(&instance.interface, foreign).await.unwrap();
     }
     sweep(&aws).await;
     for instance in [added, replaced] {
         assert_connected(&aws, instance, &joined.store, 1).await;
     }
-    assert_eq!(worn(&added.interface).await, before);
+    assert_eq!(attached(&added.interface).await, before);
     joined.end().await;
 }
 
@@ -88,13 +88,13 @@ async fn a_hold_freezes_and_a_block_wins_over_it() {
     let aws = lease().await;
     let joined = Joined::<2>::make(&aws).await;
     let [untagged, blocked] = &joined.instances;
-    let newcomer = joined.site.launch(None).await.unwrap();
+    let newcomer = joined.installation.launch(None).await.unwrap();
     for arn in [untagged.arn(), blocked.arn(), newcomer.arn()] {
         aws.tag(&arn, HOLD, "maintenance").await.unwrap();
     }
     aws.untag(&untagged.arn(), tagwire_acceptance::CONNECT).await.unwrap();
     aws.tag(&blocked.arn(), BLOCK, "").await.unwrap();
-    joined.site.tag(&newcomer, "orders").await.unwrap();
+    joined.installation.tag(&newcomer, "orders").await.unwrap();
     aws.settle().await.unwrap();
     sweep(&aws).await;
     assert_connected(&aws, untagged, &joined.store, 1).await;
@@ -106,7 +106,7 @@ async fn a_hold_freezes_and_a_block_wins_over_it() {
     // A pair of a store that is held is not even put back.
     aws.tag(&joined.store.arn, HOLD, "").await.unwrap();
     let store_side = joined.pair().await.store_side;
-    joined.site.open(&store_side, "192.0.2.0/24").await.unwrap();
+    joined.installation.open(&store_side, "192.0.2.0/24").await.unwrap();
     aws.settle().await.unwrap();
     aws.forget_calls();
     sweep(&aws).await;

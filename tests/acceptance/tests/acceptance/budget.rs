@@ -3,14 +3,18 @@
 
 use std::collections::BTreeMap;
 
-use tagwire_acceptance::{Launched, Site};
+use tagwire_acceptance::{Installation, Launched};
 use tagwire_local_aws::LocalAws;
 
 use crate::support::{assert_connected, assert_settled, instance_event, lease, sqs_event};
 
 /// The calls that one event about an instance costs until all is done, by service and action.
-async fn calls_of_one_event(aws: &LocalAws, site: &Site<'_>, instance: &Launched) -> BTreeMap<String, usize> {
-    site.tag_silently(instance, "orders").await.unwrap();
+async fn calls_of_one_event(
+    aws: &LocalAws,
+    installation: &Installation<'_>,
+    instance: &Launched,
+) -> BTreeMap<String, usize> {
+    installation.tag_silently(instance, "orders").await.unwrap();
     aws.forget_calls();
     aws.invoke("InstanceEventsFunction", &sqs_event(&[instance_event(&instance.id)])).await.unwrap();
     aws.settle().await.unwrap();
@@ -28,12 +32,12 @@ fn counts(expected: &[(&str, usize)]) -> BTreeMap<String, usize> {
 #[tokio::test]
 async fn a_connection_costs_these_calls_and_no_more() {
     let aws = lease().await;
-    let site = Site::create(&aws, 1).await.unwrap();
-    let store = site.silent_aurora("orders", "orders").await.unwrap();
-    let (first, second) = (site.launch(None).await.unwrap(), site.launch(None).await.unwrap());
+    let installation = Installation::create(&aws, 1).await.unwrap();
+    let store = installation.silent_aurora("orders", "orders").await.unwrap();
+    let (first, second) = (installation.launch(None).await.unwrap(), installation.launch(None).await.unwrap());
     aws.settle().await.unwrap();
 
-    let first_of_the_store = calls_of_one_event(&aws, &site, &first).await;
+    let first_of_the_store = calls_of_one_event(&aws, &installation, &first).await;
     assert_connected(&aws, &first, &store, 1).await;
     assert_eq!(
         first_of_the_store,
@@ -58,7 +62,7 @@ async fn a_connection_costs_these_calls_and_no_more() {
         ])
     );
 
-    let with_a_pair = calls_of_one_event(&aws, &site, &second).await;
+    let with_a_pair = calls_of_one_event(&aws, &installation, &second).await;
     assert_connected(&aws, &second, &store, 1).await;
     assert_eq!(
         with_a_pair,
@@ -75,5 +79,5 @@ async fn a_connection_costs_these_calls_and_no_more() {
             ("tagging:GetResources", 1),
         ])
     );
-    assert_settled(&aws, &site.vpc).await;
+    assert_settled(&aws, &installation.vpc).await;
 }

@@ -4,7 +4,7 @@ use aws_sdk_ec2::types as ec2;
 use tagwire_acceptance::{CONNECT, pair, store_groups};
 use tagwire_local_aws::{Effect, Fault, LocalAws};
 
-use crate::support::{Joined, actions, findings, lease, let_pass, said, sweep, writes};
+use crate::support::{Joined, actions, findings, lease, let_pass, messages, sweep, writes};
 
 /// How many groups are remembered as unused.
 async fn seen_unused(aws: &LocalAws) -> usize {
@@ -28,10 +28,10 @@ async fn an_unused_pair_goes_after_two_sweeps_a_period_apart_unless_something_na
     aws.untag(&joined.instances[0].arn(), CONNECT).await.unwrap();
     aws.settle().await.unwrap();
     sweep(&aws).await;
-    assert_eq!(seen_unused(&aws).await, 0, "the store wears it");
+    assert_eq!(seen_unused(&aws).await, 0, "the store has it");
     let mut list = store_groups(&aws, &joined.store).await.unwrap();
     list.remove(&pair_before.store_side);
-    joined.site.set_store_groups(&joined.store, list.into_iter().collect()).await.unwrap();
+    joined.installation.set_store_groups(&joined.store, list.into_iter().collect()).await.unwrap();
 
     aws.forget_calls();
     for _ in 0..2 {
@@ -45,7 +45,7 @@ async fn an_unused_pair_goes_after_two_sweeps_a_period_apart_unless_something_na
     assert_kept(&aws, &pair_before.instance_side, "group-in-launch-template").await;
     aws.ec2().delete_launch_template().launch_template_id(template).send().await.unwrap();
 
-    let other = joined.site.group("other").await.unwrap();
+    let other = joined.installation.group("other").await.unwrap();
     let peer = ec2::UserIdGroupPair::builder().group_id(&pair_before.store_side).build();
     let rule =
         ec2::IpPermission::builder().ip_protocol("tcp").from_port(1).to_port(1).user_id_group_pairs(peer).build();
@@ -54,11 +54,11 @@ async fn an_unused_pair_goes_after_two_sweeps_a_period_apart_unless_something_na
     assert_kept(&aws, &pair_before.store_side, "group-in-rule").await;
     aws.ec2().revoke_security_group_ingress().group_id(&other).ip_permissions(rule).send().await.unwrap();
 
-    // AWS lets go of a group a while after its last wearer is gone: no error, and another try.
+    // AWS lets go of a group a while after its last attached is gone: no error, and another try.
     let in_use = Effect::Refuse(400, "DependencyViolation".to_owned(), "resource has a dependent object".to_owned());
     aws.inject(Fault::new("ec2", "DeleteSecurityGroup", in_use).times(2));
     sweep(&aws).await;
-    assert_eq!(said(&aws, "in-use").await.len(), 2);
+    assert_eq!(messages(&aws, "in-use").await.len(), 2);
     let errors = aws.records().await.unwrap().into_iter().filter(|line| line["level"] == "ERROR");
     assert_eq!(errors.count(), 0);
     assert_eq!(joined.pair().await, pair_before);

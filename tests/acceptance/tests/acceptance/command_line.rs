@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, process::Output};
 
 use serde_json::{Value, json};
-use tagwire_acceptance::{Site, owned_groups};
+use tagwire_acceptance::{Installation, owned_groups};
 use tagwire_local_aws::LocalAws;
 
 use crate::support::{assert_connected, assert_settled, lease, writes};
@@ -31,13 +31,13 @@ async fn a_plan_says_what_is_pending_and_then_that_nothing_is() {
     assert_eq!((empty.status.code(), text(&empty.stderr)), (Some(0), String::new()));
     assert!(text(&empty.stdout).contains("Nothing is opted in"), "{}", text(&empty.stdout));
 
-    let site = Site::create(&aws, 1).await.unwrap();
-    let instance = site.launch(Some("orders")).await.unwrap();
+    let installation = Installation::create(&aws, 1).await.unwrap();
+    let instance = installation.launch(Some("orders")).await.unwrap();
     aws.settle().await.unwrap();
-    let store = site.silent_aurora("orders", "orders").await.unwrap();
+    let store = installation.silent_aurora("orders", "orders").await.unwrap();
     let pending = tagwire(&aws, &["plan"]);
     assert_eq!((pending.status.code(), text(&pending.stderr)), (Some(2), String::new()));
-    let said = text(&pending.stdout);
+    let message = text(&pending.stdout);
     for line in [
         format!(
             "    + attach ec2-rds-1 to {} of {}: shares orders with cluster/orders",
@@ -46,7 +46,7 @@ async fn a_plan_says_what_is_pending_and_then_that_nothing_is() {
         "    + attach rds-ec2-1 to cluster/orders".to_owned(),
         "6 changes are pending.".to_owned(),
     ] {
-        assert!(said.lines().any(|said| said == line), "{line:?} is not in:\n{said}");
+        assert!(message.lines().any(|printed| printed == line), "{line:?} is not in:\n{message}");
     }
     assert_eq!(writes(&aws).len(), 0, "a plan changes nothing");
     assert!(owned_groups(&aws).await.unwrap().is_empty());
@@ -54,14 +54,14 @@ async fn a_plan_says_what_is_pending_and_then_that_nothing_is() {
     aws.invoke("SweepFunction", &json!({})).await.unwrap();
     aws.settle().await.unwrap();
     assert_connected(&aws, &instance, &store, 1).await;
-    let done = tagwire(&aws, &["plan", "--vpc", &site.vpc, "--instance", &instance.id, "--output", "json"]);
+    let done = tagwire(&aws, &["plan", "--vpc", &installation.vpc, "--instance", &instance.id, "--output", "json"]);
     assert_eq!((done.status.code(), text(&done.stderr)), (Some(0), String::new()));
     let document: Value = serde_json::from_slice(&done.stdout).unwrap();
     assert_eq!(document["version"], 2);
     assert_eq!(document["vpcs"][0]["changes"], json!([]));
     assert_eq!(document["vpcs"][0]["decisions"][0]["instance"], instance.id.as_str());
     assert_eq!(document["vpcs"][0]["decisions"][0]["verdict"]["connected"]["owned"], true);
-    assert_settled(&aws, &site.vpc).await;
+    assert_settled(&aws, &installation.vpc).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,6 +75,6 @@ async fn what_cannot_be_planned_is_an_error_that_says_why() {
     let denied = tagwire(&aws, &["plan"]);
     assert_eq!(denied.status.code(), Some(1));
     assert_eq!(text(&denied.stdout), "", "what was not read is not called absent");
-    let said = text(&denied.stderr);
-    assert!(said.contains("ec2:DescribeInstances") && said.contains("UnauthorizedOperation"), "{said}");
+    let message = text(&denied.stderr);
+    assert!(message.contains("ec2:DescribeInstances") && message.contains("UnauthorizedOperation"), "{message}");
 }

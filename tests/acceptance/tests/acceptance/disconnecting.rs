@@ -6,10 +6,10 @@ use tagwire_acceptance::{CONNECT, connection, interface_groups, owned_groups, st
 use tagwire_local_aws::LocalAws;
 
 use crate::support::{
-    Joined, actions, assert_apart, assert_connected, lease, lease_with, outcomes, said, sweep, writes,
+    Joined, actions, assert_apart, assert_connected, lease, lease_with, messages, outcomes, sweep, writes,
 };
 
-/// What was said of an instance that was disconnected.
+/// The log message of an instance that was disconnected.
 async fn farewell(aws: &LocalAws, instance: &str) -> Vec<String> {
     let records = aws.records().await.unwrap();
     let of_it = records.iter().filter(|line| line["instance"] == instance && line["code"] == "disconnecting");
@@ -23,13 +23,13 @@ async fn an_instance_that_is_untagged_or_renamed_is_disconnected_also_while_it_i
     let [untagged, renamed, stays] = &joined.instances;
     aws.ec2().stop_instances().instance_ids(&renamed.id).send().await.unwrap();
     aws.untag(&untagged.arn(), CONNECT).await.unwrap();
-    joined.site.tag(renamed, "billing").await.unwrap();
+    joined.installation.tag(renamed, "billing").await.unwrap();
     aws.settle().await.unwrap();
-    for (instance, ground) in [(untagged, "the instance has no connect tag"), (renamed, "they share no name any more")]
+    for (instance, reason) in [(untagged, "the instance has no connect tag"), (renamed, "they share no name any more")]
     {
         assert_apart(&aws, instance, &joined.store).await;
-        let said = farewell(&aws, &instance.id).await;
-        assert_eq!(said, [format!("{ground}; connections that are open already stay open until they are closed")]);
+        let message = farewell(&aws, &instance.id).await;
+        assert_eq!(message, [format!("{reason}; connections that are open already stay open until they are closed")]);
     }
     assert_connected(&aws, stays, &joined.store, 1).await;
     assert_eq!(actions(&writes(&aws)), ["ModifyNetworkInterfaceAttribute"; 2], "the pair stays for the others");
@@ -42,7 +42,7 @@ async fn an_instance_that_is_untagged_or_renamed_is_disconnected_also_while_it_i
 
     // What comes back is connected through the same pair.
     aws.tag(&joined.store.arn, CONNECT, "orders").await.unwrap();
-    joined.site.tag(untagged, "orders").await.unwrap();
+    joined.installation.tag(untagged, "orders").await.unwrap();
     aws.settle().await.unwrap();
     for instance in [untagged, stays] {
         assert_connected(&aws, instance, &joined.store, 1).await;
@@ -55,17 +55,17 @@ async fn tagged_untagged_and_tagged_again_ends_connected_without_a_sweep() {
     let aws = lease().await;
     let joined = Joined::<1>::make(&aws).await;
     let [connected] = &joined.instances;
-    let fresh = joined.site.launch(None).await.unwrap();
+    let fresh = joined.installation.launch(None).await.unwrap();
     aws.settle().await.unwrap();
-    joined.site.tag(&fresh, "orders").await.unwrap();
+    joined.installation.tag(&fresh, "orders").await.unwrap();
     for instance in [&fresh, connected] {
         aws.untag(&instance.arn(), CONNECT).await.unwrap();
-        joined.site.tag(instance, "orders").await.unwrap();
+        joined.installation.tag(instance, "orders").await.unwrap();
     }
     aws.untag(&joined.store.arn, CONNECT).await.unwrap();
     aws.tag(&joined.store.arn, CONNECT, "orders").await.unwrap();
     aws.settle().await.unwrap();
-    assert_eq!(said(&aws, "swept").await, Vec::<String>::new(), "only events were at work");
+    assert_eq!(messages(&aws, "swept").await, Vec::<String>::new(), "only events were at work");
     for instance in [&fresh, connected] {
         assert!(connection(&aws, instance, &joined.store).await.unwrap().is_some(), "{}", instance.id);
     }
@@ -114,7 +114,7 @@ async fn a_store_that_takes_its_time_loses_its_pair_without_a_sweep() {
     aws.set_store_status(&joined.store.arn, "available").await.unwrap();
     aws.settle().await.unwrap();
     assert_eq!(owned_groups(&aws).await.unwrap(), BTreeSet::new());
-    assert_eq!(said(&aws, "swept").await, Vec::<String>::new(), "only events were at work");
+    assert_eq!(messages(&aws, "swept").await, Vec::<String>::new(), "only events were at work");
     joined.end().await;
 }
 
@@ -123,22 +123,22 @@ async fn a_store_that_is_deleted_leaves_nothing_behind_and_costs_no_window() {
     let aws = lease_with(&[("MaxDisconnects", "0")]).await;
     let joined = Joined::<1>::make(&aws).await;
     let [instance] = &joined.instances;
-    let archive = joined.site.postgres("archive", "orders").await.unwrap();
+    let archive = joined.installation.postgres("archive", "orders").await.unwrap();
     aws.settle().await.unwrap();
     assert_connected(&aws, instance, &archive, 2).await;
 
     // The event was lost: the sweep alone.
-    joined.site.delete(&joined.store).await.unwrap();
+    joined.installation.delete(&joined.store).await.unwrap();
     sweep(&aws).await;
     assert_eq!(owned_groups(&aws).await.unwrap(), ["rds-ec2-2", "ec2-rds-2"].map(str::to_owned).into());
     assert_connected(&aws, instance, &archive, 2).await;
 
-    joined.site.delete(&archive).await.unwrap();
+    joined.installation.delete(&archive).await.unwrap();
     aws.rds_event(&archive.arn, "RDS-EVENT-0003").await.unwrap();
     aws.settle().await.unwrap();
     assert_eq!(owned_groups(&aws).await.unwrap(), BTreeSet::new());
     assert_eq!(interface_groups(&aws, &instance.interface).await.unwrap().len(), 2, "those of others");
-    assert_eq!(said(&aws, "disconnects-held-back").await, Vec::<String>::new());
+    assert_eq!(messages(&aws, "disconnects-held-back").await, Vec::<String>::new());
     joined.end().await;
 }
 

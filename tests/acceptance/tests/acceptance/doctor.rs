@@ -4,7 +4,7 @@
 use std::process::Output;
 
 use serde_json::{Value, json};
-use tagwire_acceptance::Site;
+use tagwire_acceptance::Installation;
 use tagwire_local_aws::{ACCOUNT_ID, Effect, Fault, LocalAws};
 
 use crate::{
@@ -26,11 +26,7 @@ impl Found {
         let checks = document["checks"].as_array().unwrap().clone();
         for check in &checks {
             let is_well = check["level"] == "ok";
-            assert_eq!(
-                check["mend"].is_string(),
-                !is_well,
-                "what is not well has a command, and nothing else: {check}"
-            );
+            assert_eq!(check["fix"].is_string(), !is_well, "what is not well has a command, and nothing else: {check}");
         }
         Self { code: output.status.code(), checks }
     }
@@ -41,7 +37,7 @@ impl Found {
         of_name
             .map(|check| {
                 let part = |key: &str| check[key].as_str().unwrap_or_default();
-                (part("level"), part("said"), part("mend"))
+                (part("level"), part("message"), part("fix"))
             })
             .collect()
     }
@@ -90,17 +86,17 @@ async fn a_ready_account_is_found_ready_and_left_as_it_is() {
     aws.forget_calls();
     let ready = doctor(&aws, &["--strict"]);
     assert_eq!((ready.code, ready.unwell()), (Some(0), Vec::new()), "{:#?}", ready.checks);
-    let said = |name: &str| ready.only(name).1.to_owned();
-    assert!(said("credentials").contains(ACCOUNT_ID), "{}", said("credentials"));
+    let messages = |name: &str| ready.only(name).1.to_owned();
+    assert!(messages("credentials").contains(ACCOUNT_ID), "{}", messages("credentials"));
     assert!(
-        said("trail").starts_with(&format!("arn:aws:cloudtrail:us-east-1:{ACCOUNT_ID}:trail/all logs")),
+        messages("trail").starts_with(&format!("arn:aws:cloudtrail:us-east-1:{ACCOUNT_ID}:trail/all logs")),
         "{}",
-        said("trail")
+        messages("trail")
     );
-    assert!(said("interface-use").contains("wears 3 of the 5 groups"), "{}", said("interface-use"));
-    assert!(said("rule-quota").contains("has 1 of the 60 rules"), "{}", said("rule-quota"));
-    assert!(said("last-sweep").starts_with(&joined.site.vpc), "{}", said("last-sweep"));
-    assert!(said("caller-permissions").contains("all 18 calls"), "{}", said("caller-permissions"));
+    assert!(messages("interface-use").contains("has 3 of the 5 groups"), "{}", messages("interface-use"));
+    assert!(messages("rule-quota").contains("has 1 of the 60 rules"), "{}", messages("rule-quota"));
+    assert!(messages("last-sweep").starts_with(&joined.installation.vpc), "{}", messages("last-sweep"));
+    assert!(messages("caller-permissions").contains("all 18 calls"), "{}", messages("caller-permissions"));
 
     assert_eq!(writes(&aws).len(), 0);
     let verbs = ["Describe", "Get", "List", "Query", "BatchGet", "Simulate"];
@@ -115,9 +111,9 @@ async fn a_ready_account_is_found_ready_and_left_as_it_is() {
     // A sweep comes every 60 minutes here.
     let_pass(&aws, 125).await;
     let late = doctor(&aws, &[]);
-    let (level, said, mend) = late.only("last-sweep");
-    assert!(level == "warning" && said.contains("was swept 125 minutes ago"), "{said}");
-    assert!(mend.starts_with("aws lambda invoke --function-name tagwire-SweepFunction-"), "{mend}");
+    let (level, message, fix) = late.only("last-sweep");
+    assert!(level == "warning" && message.contains("was swept 125 minutes ago"), "{message}");
+    assert!(fix.starts_with("aws lambda invoke --function-name tagwire-SweepFunction-"), "{fix}");
     let_pass(&aws, 125).await;
     let missing = doctor(&aws, &[]);
     assert_eq!((missing.code, missing.only("last-sweep").0), (Some(1), "failure"));
@@ -127,39 +123,36 @@ async fn a_ready_account_is_found_ready_and_left_as_it_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_ready_is_named_with_what_mends_it() {
     let aws = lease().await;
-    let site = Site::create(&aws, 1).await.unwrap();
-    site.silent_aurora("orders", "orders").await.unwrap();
+    let installation = Installation::create(&aws, 1).await.unwrap();
+    installation.silent_aurora("orders", "orders").await.unwrap();
 
     // Only what deserves a look so far.
     let bare = doctor(&aws, &[]);
     assert_eq!(bare.code, Some(0));
-    let (level, said, mend) = bare.only("trail");
-    assert!(level == "warning" && said.starts_with("there is no trail"), "{said}");
-    assert!(
-        mend.contains("aws cloudtrail create-trail --name tagwire") && mend.contains("--region us-east-1"),
-        "{mend}"
-    );
-    let (level, said, mend) = bare.only("service-linked-role-rds");
-    assert!(level == "warning" && said.contains("1 data store of RDS carries the connect tag"), "{said}");
-    assert_eq!(mend, "aws iam create-service-linked-role --aws-service-name rds.amazonaws.com --region us-east-1");
+    let (level, message, fix) = bare.only("trail");
+    assert!(level == "warning" && message.starts_with("there is no trail"), "{message}");
+    assert!(fix.contains("aws cloudtrail create-trail --name tagwire") && fix.contains("--region us-east-1"), "{fix}");
+    let (level, message, fix) = bare.only("service-linked-role-rds");
+    assert!(level == "warning" && message.contains("1 data store of RDS carries the connect tag"), "{message}");
+    assert_eq!(fix, "aws iam create-service-linked-role --aws-service-name rds.amazonaws.com --region us-east-1");
     assert_eq!(bare.only("service-linked-role-redshift").0, "ok");
     assert_eq!(doctor(&aws, &["--strict"]).code, Some(1));
 
     set_up(&aws).await;
     aws.ask("cloudtrail", "CloudTrail_20131101.StopLogging", &json!({ "Name": "all" })).await.unwrap();
     let off = doctor(&aws, &[]);
-    let (level, said, mend) = off.only("trail");
-    assert!(level == "warning" && said.contains("trail/all is switched off"), "{said}");
-    assert!(mend.starts_with("aws cloudtrail start-logging --name arn:aws:cloudtrail:us-east-1:"), "{mend}");
+    let (level, message, fix) = off.only("trail");
+    assert!(level == "warning" && message.contains("trail/all is switched off"), "{message}");
+    assert!(fix.starts_with("aws cloudtrail start-logging --name arn:aws:cloudtrail:us-east-1:"), "{fix}");
     aws.ask("cloudtrail", "CloudTrail_20131101.StartLogging", &json!({ "Name": "all" })).await.unwrap();
 
     let selectors = json!([{ "ReadWriteType": "ReadOnly", "IncludeManagementEvents": true }]);
     let narrow = json!({ "TrailName": "all", "EventSelectors": selectors });
     aws.ask("cloudtrail", "CloudTrail_20131101.PutEventSelectors", &narrow).await.unwrap();
     let narrow = doctor(&aws, &[]);
-    let (level, said, mend) = narrow.only("trail");
-    assert!(level == "warning" && said.contains("not every management write"), "{said}");
-    assert!(mend.contains("aws cloudtrail put-event-selectors") && mend.contains("ReadOnly"), "{mend}");
+    let (level, message, fix) = narrow.only("trail");
+    assert!(level == "warning" && message.contains("not every management write"), "{message}");
+    assert!(fix.contains("aws cloudtrail put-event-selectors") && fix.contains("ReadOnly"), "{fix}");
 
     // An organization that refuses the names in use.
     aws.ask("organizations", "AWSOrganizationsV20161128.DescribeOrganization", &json!({})).await.unwrap();
@@ -175,9 +168,12 @@ async fn what_is_not_ready_is_named_with_what_mends_it() {
     let attach = json!({ "PolicyId": made["Policy"]["PolicySummary"]["Id"], "TargetId": ACCOUNT_ID });
     aws.ask("organizations", "AWSOrganizationsV20161128.AttachPolicy", &attach).await.unwrap();
     let refused = doctor(&aws, &[]);
-    let (level, said, mend) = refused.only("tag-policy");
-    assert!(level == "warning" && said.ends_with("and refuses 1 connection name in use, orders among them"), "{said}");
-    assert!(mend.contains(&format!("list-policies-for-target --target-id {ACCOUNT_ID} --filter TAG_POLICY")), "{mend}");
+    let (level, message, fix) = refused.only("tag-policy");
+    assert!(
+        level == "warning" && message.ends_with("and refuses 1 connection name in use, orders among them"),
+        "{message}"
+    );
+    assert!(fix.contains(&format!("list-policies-for-target --target-id {ACCOUNT_ID} --filter TAG_POLICY")), "{fix}");
     assert_eq!(refused.code, Some(0));
 
     // Something that could not be handled.
@@ -186,11 +182,11 @@ async fn what_is_not_ready_is_named_with_what_mends_it() {
     lost.message_deduplication_id("1").send().await.unwrap();
     let lost = doctor(&aws, &[]);
     assert_eq!(lost.code, Some(1));
-    let (level, said, mend) = lost.only("dead-letters-connect");
-    assert!(level == "failure" && said.starts_with("1 message in the connect dead-letter queue"), "{said}");
+    let (level, message, fix) = lost.only("dead-letters-connect");
+    assert!(level == "failure" && message.starts_with("1 message in the connect dead-letter queue"), "{message}");
     assert!(
-        mend.starts_with(&format!("aws sqs start-message-move-task --source-arn arn:aws:sqs:us-east-1:{ACCOUNT_ID}:")),
-        "{mend}"
+        fix.starts_with(&format!("aws sqs start-message-move-task --source-arn arn:aws:sqs:us-east-1:{ACCOUNT_ID}:")),
+        "{fix}"
     );
     assert_eq!(lost.only("dead-letters-store").0, "ok");
 
@@ -199,14 +195,14 @@ async fn what_is_not_ready_is_named_with_what_mends_it() {
     aws.ask_iam("DeleteRolePolicy", &[("RoleName", role), ("PolicyName", "what-it-changes")]).await.unwrap();
     let stripped = doctor(&aws, &[]);
     assert_eq!(stripped.code, Some(1));
-    let (level, said, mend) = stripped.only("connect-permissions");
+    let (level, message, fix) = stripped.only("connect-permissions");
     assert_eq!(level, "failure");
-    assert!(said.starts_with(&format!("{role} may not dynamodb:DeleteItem, ")), "{said}");
-    assert!(said.contains("ec2:CreateSecurityGroup, ") && !said.contains("ec2:DescribeInstances"), "{said}");
-    assert!(said.ends_with("no policy of the role allows it"), "{said}");
+    assert!(message.starts_with(&format!("{role} may not dynamodb:DeleteItem, ")), "{message}");
+    assert!(message.contains("ec2:CreateSecurityGroup, ") && !message.contains("ec2:DescribeInstances"), "{message}");
+    assert!(message.ends_with("no policy of the role allows it"), "{message}");
     assert!(
-        mend.contains("--deployment-mode REVERT_DRIFT") && mend.contains("ParameterKey=Mode,UsePreviousValue=true"),
-        "{mend}"
+        fix.contains("--deployment-mode REVERT_DRIFT") && fix.contains("ParameterKey=Mode,UsePreviousValue=true"),
+        "{fix}"
     );
     assert_eq!(writes(&aws).len(), 0);
 }
@@ -216,12 +212,12 @@ async fn a_limit_that_the_quota_does_not_allow_is_a_failure() {
     let aws = lease_with(&[("InterfaceGroupLimit", "16")]).await;
     let found = doctor(&aws, &[]);
     assert_eq!(found.code, Some(1));
-    let (level, said, mend) = found.only("interface-group-quota");
+    let (level, message, fix) = found.only("interface-group-quota");
     assert!(
-        level == "failure" && said.starts_with("InterfaceGroupLimit is 16 and a network interface takes 5 groups"),
-        "{said}"
+        level == "failure" && message.starts_with("InterfaceGroupLimit is 16 and a network interface takes 5 groups"),
+        "{message}"
     );
-    assert!(mend.contains("--quota-code L-2AFB9258 --desired-value 16"), "{mend}");
+    assert!(fix.contains("--quota-code L-2AFB9258 --desired-value 16"), "{fix}");
     assert_eq!(found.only("rule-quota").0, "ok");
 }
 
@@ -242,9 +238,9 @@ async fn without_a_stack_it_says_how_to_get_one() {
     let mut aws = lease().await;
     let other = doctor(&aws, &["--stack-name", "other"]);
     assert_eq!(other.code, Some(1));
-    let (level, said, mend) = other.only("stack");
-    assert!(level == "failure" && said.starts_with("there is no stack named other"), "{said}");
-    assert_eq!(mend, "sam build && sam deploy --stack-name other --region us-east-1");
+    let (level, message, fix) = other.only("stack");
+    assert!(level == "failure" && message.starts_with("there is no stack named other"), "{message}");
+    assert_eq!(fix, "sam build && sam deploy --stack-name other --region us-east-1");
     assert!(other.named("dead-letters-connect").is_empty(), "there is nothing to look at");
 
     aws.delete_stack().await.unwrap();
@@ -272,10 +268,10 @@ async fn what_cannot_be_read_is_a_line_of_its_own_and_ends_nothing() {
         ("caller-permissions", ["rds:DescribeDBClusters", "AccessDenied"], "aws iam "),
         ("trail", ["cloudtrail:DescribeTrails", "ThrottlingException"], "tagwire doctor --region us-east-1"),
     ] {
-        let (level, said, mend) = found.only(name);
-        assert!(level == "warning" && words.iter().all(|word| said.contains(word)), "{name}: {said}");
-        assert!(said.contains("request id"), "{name}: {said}");
-        assert!(mend.starts_with(command), "{name}: {mend}");
+        let (level, message, fix) = found.only(name);
+        assert!(level == "warning" && words.iter().all(|word| message.contains(word)), "{name}: {message}");
+        assert!(message.contains("request id"), "{name}: {message}");
+        assert!(fix.starts_with(command), "{name}: {fix}");
     }
     let slow: Vec<&str> = found
         .unwell()
@@ -298,8 +294,11 @@ async fn without_credentials_or_a_region_it_says_so_and_asks_for_nothing_else() 
     aws.forget_calls();
     let found = doctor(&aws, &[]);
     assert_eq!((found.code, found.unwell()), (Some(1), vec!["credentials"]));
-    let (level, said, mend) = found.only("credentials");
-    assert!(level == "failure" && said.contains("InvalidClientTokenId") && mend == "aws configure", "{said}: {mend}");
+    let (level, message, fix) = found.only("credentials");
+    assert!(
+        level == "failure" && message.contains("InvalidClientTokenId") && fix == "aws configure",
+        "{message}: {fix}"
+    );
     assert_eq!(aws.calls().len(), 1);
 
     // Throttled is not refused.

@@ -34,16 +34,16 @@ async fn swept(aws: &LocalAws) -> (Vec<String>, Vec<String>, usize) {
 async fn a_dry_run_reads_and_reports_what_enforcing_does_and_changes_nothing() {
     let mut aws = lease().await;
     let joined = Joined::<3>::make(&aws).await;
-    let late = joined.site.silent_aurora("books", "books").await.unwrap();
+    let late = joined.installation.silent_aurora("books", "books").await.unwrap();
     // A removal, a repair and a new pair are due.
-    joined.site.untag_silently(&joined.instances[0].arn()).await.unwrap();
-    joined.site.tag_silently(&joined.instances[1], "orders books").await.unwrap();
+    joined.installation.untag_silently(&joined.instances[0].arn()).await.unwrap();
+    joined.installation.tag_silently(&joined.instances[1], "orders books").await.unwrap();
     let store_side = joined.pair().await.store_side;
-    joined.site.open(&store_side, "0.0.0.0/0").await.unwrap();
+    joined.installation.open(&store_side, "0.0.0.0/0").await.unwrap();
     let opened = rules_of(&aws, &store_side).await.unwrap();
-    let Joined { site, store, instances, before, .. } = joined;
+    let Joined { installation, store, instances, before, .. } = joined;
     let [untagged, both, stays] = &instances;
-    let place = site.place();
+    let place = installation.place();
 
     aws.delete_stack().await.unwrap();
     aws.deploy(&parameters(&[("Mode", "dry-run")])).await.unwrap();
@@ -58,7 +58,10 @@ async fn a_dry_run_reads_and_reports_what_enforcing_does_and_changes_nothing() {
     assert!(changes > 5, "{changes}");
     assert_eq!(dry_reads, reads);
     assert_eq!(dry_reports, reports);
-    assert!(reports.iter().any(|said| said.contains("detach")) && reports.iter().any(|said| said.contains("revoke")));
+    assert!(
+        reports.iter().any(|message| message.contains("detach"))
+            && reports.iter().any(|message| message.contains("revoke"))
+    );
     assert_apart(&aws, untagged, &store).await;
     assert_connected(&aws, both, &late, 2).await;
     assert_connected(&aws, stays, &store, 1).await;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_json::Value;
-use tagwire_acceptance::{Site, pair};
+use tagwire_acceptance::{Installation, pair};
 use tagwire_local_aws::{Effect, Fault};
 
 use crate::{
@@ -17,29 +17,29 @@ use crate::{
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_tag_is_the_first_condition_that_fails_and_setting_it_as_told_connects() {
     let aws = lease().await;
-    let site = Site::create(&aws, 1).await.unwrap();
-    let store = site.aurora("orders", "orders").await.unwrap();
-    let instance = site.launch(None).await.unwrap();
+    let installation = Installation::create(&aws, 1).await.unwrap();
+    let store = installation.aurora("orders", "orders").await.unwrap();
+    let instance = installation.launch(None).await.unwrap();
     aws.settle().await.unwrap();
     aws.forget_calls();
 
     let explained = tagwire(&aws, &["explain", &instance.id, "cluster/orders"]);
     assert_eq!((explained.status.code(), text(&explained.stderr)), (Some(0), String::new()));
-    let said = text(&explained.stdout);
-    let fails: Vec<&str> = said.lines().filter(|line| line.starts_with("FAILS")).collect();
-    assert_eq!(fails.len(), 1, "{said}");
-    let command = said.lines().map(str::trim).find(|line| line.starts_with("aws ec2 create-tags"));
-    let command = command.unwrap_or_else(|| panic!("no command in {said}"));
+    let message = text(&explained.stdout);
+    let fails: Vec<&str> = message.lines().filter(|line| line.starts_with("FAILS")).collect();
+    assert_eq!(fails.len(), 1, "{message}");
+    let command = message.lines().map(str::trim).find(|line| line.starts_with("aws ec2 create-tags"));
+    let command = command.unwrap_or_else(|| panic!("no command in {message}"));
     assert!(command.contains(&instance.id) && command.contains("Value=orders"), "{command}");
     assert_eq!(writes(&aws).len(), 0, "an explanation changes nothing");
 
-    site.tag(&instance, "orders").await.unwrap();
+    installation.tag(&instance, "orders").await.unwrap();
     aws.settle().await.unwrap();
     assert_connected(&aws, &instance, &store, 1).await;
     let json = tagwire(&aws, &["explain", &instance.id, &store.arn, "-o", "json"]);
     assert_eq!((json.status.code(), text(&json.stderr)), (Some(0), String::new()));
     let document: Value = serde_json::from_slice(&json.stdout).unwrap();
-    assert_eq!((document["version"].as_u64(), document["vpc"].as_str()), (Some(1), Some(site.vpc.as_str())));
+    assert_eq!((document["version"].as_u64(), document["vpc"].as_str()), (Some(1), Some(installation.vpc.as_str())));
     assert_eq!(document["explanation"]["verdict"]["connected"]["owned"], true, "{document:#}");
     let steps = document["explanation"]["steps"].as_array().unwrap();
     assert!(steps.len() > 10 && steps.iter().all(|step| step["condition"].is_string()), "{document:#}");
@@ -50,22 +50,22 @@ async fn a_missing_tag_is_the_first_condition_that_fails_and_setting_it_as_told_
 
     let groups = pair(&aws, &store).await.unwrap().unwrap();
     let group = tagwire(&aws, &["explain", &groups.store_side]);
-    let said = text(&group.stdout);
-    assert_eq!((group.status.code(), text(&group.stderr)), (Some(0), String::new()), "{said}");
-    assert!(said.contains("cluster/orders") && said.contains("FAILS"), "it may not go: {said}");
-    let default = tagwire(&aws, &["explain", &site.default_group]);
+    let message = text(&group.stdout);
+    assert_eq!((group.status.code(), text(&group.stderr)), (Some(0), String::new()), "{message}");
+    assert!(message.contains("cluster/orders") && message.contains("FAILS"), "it may not go: {message}");
+    let default = tagwire(&aws, &["explain", &installation.default_group]);
     assert_eq!(default.status.code(), Some(0), "{}", text(&default.stderr));
     assert!(text(&default.stdout).contains("default"), "{}", text(&default.stdout));
-    assert_settled(&aws, &site.vpc).await;
+    assert_settled(&aws, &installation.vpc).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_or_not_meant_is_an_error_that_says_so() {
     let aws = lease().await;
-    let site = Site::create(&aws, 1).await.unwrap();
-    let instance = site.launch(None).await.unwrap();
-    site.silent_aurora("twice", "a").await.unwrap();
-    site.postgres("twice", "a").await.unwrap();
+    let installation = Installation::create(&aws, 1).await.unwrap();
+    let instance = installation.launch(None).await.unwrap();
+    installation.silent_aurora("twice", "a").await.unwrap();
+    installation.postgres("twice", "a").await.unwrap();
     let long = "i-0123456789abcdef0";
     for (arguments, says) in [
         (vec!["explain", "vpc-1"], "neither an instance id"),
@@ -75,13 +75,13 @@ async fn what_is_not_there_or_not_meant_is_an_error_that_says_so() {
         (vec!["explain", &instance.id, "twice"], "say which: cluster/twice, db/twice"),
         (vec!["explain", &instance.id, "table/orders"], "is none of"),
         (vec!["explain", "sg-0123456789abcdef0"], "there is no security group"),
-        (vec!["explain", &site.default_group, "orders"], "leave the data store out"),
+        (vec!["explain", &installation.default_group, "orders"], "leave the data store out"),
         (vec!["plan", "--stack-name", "other"], "there is no stack named other"),
     ] {
         let ran = tagwire(&aws, &arguments);
-        let said = text(&ran.stderr);
+        let message = text(&ran.stderr);
         assert_eq!((ran.status.code(), text(&ran.stdout)), (Some(1), String::new()), "{arguments:?}");
-        assert!(said.contains(says), "{arguments:?}: {said}");
+        assert!(message.contains(says), "{arguments:?}: {message}");
     }
 }
 
@@ -147,8 +147,8 @@ async fn ctrl_c_ends_quietly() {
 #[tokio::test(flavor = "multi_thread")]
 async fn colours_are_for_terminals_and_whoever_asks_for_them() {
     let aws = lease().await;
-    let site = Site::create(&aws, 1).await.unwrap();
-    site.silent_aurora("orders", "orders").await.unwrap();
+    let installation = Installation::create(&aws, 1).await.unwrap();
+    installation.silent_aurora("orders", "orders").await.unwrap();
     let has_colours = |output: &std::process::Output| text(&output.stdout).contains('\u{1b}');
     assert!(!has_colours(&tagwire(&aws, &["plan"])));
     assert!(has_colours(&tagwire(&aws, &["plan", "--color", "always"])));

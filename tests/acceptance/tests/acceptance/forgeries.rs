@@ -26,22 +26,22 @@ async fn forged_lost_and_surplus_groups_are_reported_and_never_touched() {
     let aws = lease().await;
     let joined = Joined::<1>::make(&aws).await;
     let [instance] = &joined.instances;
-    let (pair, vpc) = (joined.pair().await, joined.site.vpc.as_str());
+    let (pair, vpc) = (joined.pair().await, joined.installation.vpc.as_str());
     let forged = imitate(&aws, vpc, &pair.instance_side, "web-shop", false, true).await;
-    let named_like_ours = joined.site.group("ec2-rds-7").await.unwrap();
+    let named_like_ours = joined.installation.group("ec2-rds-7").await.unwrap();
     let lost = imitate(&aws, vpc, &pair.store_side, "rds-ec2-8", true, false).await;
     let second = [
         imitate(&aws, vpc, &pair.store_side, "rds-ec2-9", true, true).await,
         imitate(&aws, vpc, &pair.instance_side, "ec2-rds-9", true, true).await,
     ];
     for group in [&forged, &named_like_ours, &lost, &second[0]] {
-        joined.site.open(group, "198.51.100.0/24").await.unwrap();
+        joined.installation.open(group, "198.51.100.0/24").await.unwrap();
     }
-    let worn = [joined.site.default_group.clone(), forged.clone(), named_like_ours];
-    let bystander = joined.site.launch_with(None, &worn).await.unwrap();
+    let attached = [joined.installation.default_group.clone(), forged.clone(), named_like_ours];
+    let bystander = joined.installation.launch_with(None, &attached).await.unwrap();
     let mut of_store: Vec<String> = store_groups(&aws, &joined.store).await.unwrap().into_iter().collect();
     of_store.push(lost.clone());
-    joined.site.set_store_groups(&joined.store, of_store).await.unwrap();
+    joined.installation.set_store_groups(&joined.store, of_store).await.unwrap();
     aws.settle().await.unwrap();
     let before: Foreign = foreign(&aws).await.unwrap();
     let surplus = rules_of(&aws, &second[0]).await.unwrap();
@@ -65,7 +65,7 @@ async fn forged_lost_and_surplus_groups_are_reported_and_never_touched() {
     assert!(store_groups(&aws, &joined.store).await.unwrap().contains(&lost));
     assert_eq!(owned_groups(&aws).await.unwrap(), owned);
     assert_eq!(rules_of(&aws, &second[0]).await.unwrap(), surplus);
-    assert_eq!(interface_groups(&aws, &bystander.interface).await.unwrap(), worn.into());
+    assert_eq!(interface_groups(&aws, &bystander.interface).await.unwrap(), attached.into());
     assert_settled(&aws, vpc).await;
     assert_untouched(&aws, &before).await;
 }

@@ -1,10 +1,11 @@
-//! What could not be read is no ground for anything.
+//! What could not be read is no reason for anything.
 
-use tagwire_acceptance::{CONNECT, Site, Store, interface_groups, owned_groups, pair};
+use tagwire_acceptance::{CONNECT, Installation, Store, interface_groups, owned_groups, pair};
 use tagwire_local_aws::{Effect, Fault};
 
 use crate::support::{
-    Joined, actions, assert_apart, assert_connected, assert_untouched, findings, lease, said, sweep, verdicts, writes,
+    Joined, actions, assert_apart, assert_connected, assert_untouched, findings, lease, messages, sweep, verdicts,
+    writes,
 };
 
 #[tokio::test]
@@ -12,14 +13,14 @@ async fn nothing_is_removed_that_rests_on_what_could_not_be_read() {
     let aws = lease().await;
     let joined = Joined::<2>::make(&aws).await;
     let [untagged, stays] = &joined.instances;
-    let gone = joined.site.aurora("gone", "orders").await.unwrap();
+    let gone = joined.installation.aurora("gone", "orders").await.unwrap();
     aws.settle().await.unwrap();
     assert_connected(&aws, stays, &gone, 2).await;
     let pair_of_gone = pair(&aws, &gone).await.unwrap().unwrap();
 
     // Two removals are due: of a connection that nobody asks for, and of a pair whose store is gone.
-    joined.site.untag_silently(&untagged.arn()).await.unwrap();
-    joined.site.delete(&gone).await.unwrap();
+    joined.installation.untag_silently(&untagged.arn()).await.unwrap();
+    joined.installation.delete(&gone).await.unwrap();
     for (service, action, effect) in [
         ("ec2", "DescribeInstances", Effect::AccessDenied),
         ("ec2", "DescribeSecurityGroups", Effect::Throttle),
@@ -31,7 +32,7 @@ async fn nothing_is_removed_that_rests_on_what_could_not_be_read() {
         sweep(&aws).await;
         assert!(aws.calls().iter().any(|call| call.action == action && call.spoiled_by.is_some()), "{action}");
         assert_eq!(actions(&writes(&aws)), Vec::<&str>::new(), "{action}");
-        assert!(findings(&aws, &joined.site.vpc).await.contains("unread"), "{action}");
+        assert!(findings(&aws, &joined.installation.vpc).await.contains("unread"), "{action}");
         aws.forget_faults();
     }
 
@@ -94,7 +95,7 @@ async fn a_store_that_is_renamed_moved_or_becomes_ineligible_keeps_its_connectio
     // It becomes a member of a global database.
     let request = aws.rds().create_global_cluster().global_cluster_identifier("world");
     request.source_db_cluster_identifier(&renamed.arn).send().await.unwrap();
-    let late = joined.site.launch(Some("orders")).await.unwrap();
+    let late = joined.installation.launch(Some("orders")).await.unwrap();
     aws.settle().await.unwrap();
     sweep(&aws).await;
     assert!(verdicts(&aws, &late).await.contains("global-database"));
@@ -108,20 +109,20 @@ async fn a_store_that_is_renamed_moved_or_becomes_ineligible_keeps_its_connectio
     assert_apart(&aws, other, &renamed).await;
 
     // Another store moves to another VPC.
-    let archive = joined.site.postgres("archive", "archive").await.unwrap();
-    let reader = joined.site.launch(Some("archive")).await.unwrap();
+    let archive = joined.installation.postgres("archive", "archive").await.unwrap();
+    let reader = joined.installation.launch(Some("archive")).await.unwrap();
     aws.settle().await.unwrap();
     assert_connected(&aws, &reader, &archive, 2).await;
-    let worn = interface_groups(&aws, &reader.interface).await.unwrap();
-    let elsewhere = Site::create(&aws, 2).await.unwrap();
+    let attached = interface_groups(&aws, &reader.interface).await.unwrap();
+    let elsewhere = Installation::create(&aws, 2).await.unwrap();
     let request = aws.rds().modify_db_instance().db_instance_identifier("archive");
     request.db_subnet_group_name(&elsewhere.subnet_group).send().await.unwrap();
     elsewhere.set_store_groups(&archive, vec![elsewhere.default_group.clone()]).await.unwrap();
     aws.untag(&reader.arn(), CONNECT).await.unwrap();
     aws.settle().await.unwrap();
     sweep(&aws).await;
-    assert!(findings(&aws, &archive.arn).await.contains("store-moved"), "{:?}", said(&aws, "store-moved").await);
-    assert_eq!(interface_groups(&aws, &reader.interface).await.unwrap(), worn);
+    assert!(findings(&aws, &archive.arn).await.contains("store-moved"), "{:?}", messages(&aws, "store-moved").await);
+    assert_eq!(interface_groups(&aws, &reader.interface).await.unwrap(), attached);
     assert_untouched(&aws, &joined.before).await;
     joined.end().await;
 }

@@ -1,11 +1,11 @@
 //! What others change of a pair is put back, but not for ever.
 
 use aws_sdk_ec2::types as ec2;
-use tagwire_acceptance::{Site, interface_groups, owned_groups, rules_of};
+use tagwire_acceptance::{Installation, interface_groups, owned_groups, rules_of};
 use tagwire_local_aws::{Effect, Fault};
 
 use crate::support::{
-    Joined, actions, assert_apart, assert_connected, assert_settled, findings, lease, said, sweep, verdicts, writes,
+    Joined, actions, assert_apart, assert_connected, assert_settled, findings, lease, messages, sweep, verdicts, writes,
 };
 
 /// A rule for a port and a group.
@@ -23,7 +23,7 @@ async fn rules_that_were_changed_by_hand_are_put_back_and_reported() {
     let before = [rules_of(&aws, &pair.store_side).await.unwrap(), rules_of(&aws, &pair.instance_side).await.unwrap()];
 
     // Everybody may come in, and the default outbound rule is back.
-    joined.site.open(&pair.store_side, "0.0.0.0/0").await.unwrap();
+    joined.installation.open(&pair.store_side, "0.0.0.0/0").await.unwrap();
     let everywhere = ec2::IpRange::builder().cidr_ip("0.0.0.0/0").build();
     let everything = ec2::IpPermission::builder().ip_protocol("-1").ip_ranges(everywhere).build();
     let request = aws.ec2().authorize_security_group_egress().group_id(&pair.store_side);
@@ -42,7 +42,7 @@ async fn rules_that_were_changed_by_hand_are_put_back_and_reported() {
     for group in [&pair.store_side, &pair.instance_side] {
         assert!(findings(&aws, group).await.contains("pair-modified"), "{group}");
     }
-    let reported = said(&aws, "pair-modified").await.join("\n");
+    let reported = messages(&aws, "pair-modified").await.join("\n");
     for found in ["0.0.0.0/0", "5433", "lacks the pair's"] {
         assert!(reported.contains(found), "{found} is not in {reported}");
     }
@@ -72,14 +72,14 @@ async fn what_others_detach_is_attached_again_three_times_and_then_contested() {
     let [instance] = &joined.instances;
     let pair = joined.pair().await;
     for round in 1..=3 {
-        joined.site.detach(&instance.interface, &pair.instance_side).await.unwrap();
+        joined.installation.detach(&instance.interface, &pair.instance_side).await.unwrap();
         sweep(&aws).await;
         assert!(
             interface_groups(&aws, &instance.interface).await.unwrap().contains(&pair.instance_side),
             "attached again, time {round}"
         );
     }
-    joined.site.detach(&instance.interface, &pair.instance_side).await.unwrap();
+    joined.installation.detach(&instance.interface, &pair.instance_side).await.unwrap();
     assert_ne!(aws.alarm_state("contested").await.unwrap(), "ALARM");
     aws.forget_calls();
     for _ in 0..2 {
@@ -94,14 +94,14 @@ async fn what_others_detach_is_attached_again_three_times_and_then_contested() {
     assert_eq!(aws.alarm_state("contested").await.unwrap(), "ALARM");
 
     // Somebody has looked at it.
-    joined.site.tag(instance, "orders billing").await.unwrap();
+    joined.installation.tag(instance, "orders billing").await.unwrap();
     aws.settle().await.unwrap();
     assert_connected(&aws, instance, &joined.store, 1).await;
 
     // The store's own list is defended in the same way.
     let mut list = tagwire_acceptance::store_groups(&aws, &joined.store).await.unwrap();
     list.remove(&pair.store_side);
-    joined.site.set_store_groups(&joined.store, list.into_iter().collect()).await.unwrap();
+    joined.installation.set_store_groups(&joined.store, list.into_iter().collect()).await.unwrap();
     sweep(&aws).await;
     assert_connected(&aws, instance, &joined.store, 1).await;
     joined.end().await;
@@ -110,7 +110,7 @@ async fn what_others_detach_is_attached_again_three_times_and_then_contested() {
 #[tokio::test]
 async fn a_pair_that_was_left_half_made_is_finished() {
     let aws = lease().await;
-    let site = Site::create(&aws, 1).await.unwrap();
+    let installation = Installation::create(&aws, 1).await.unwrap();
     for (number, (name, fault)) in [
         ("one-side", Fault::new("ec2", "CreateSecurityGroup", Effect::AccessDenied).after(1)),
         ("no-rule", Fault::new("ec2", "AuthorizeSecurityGroupIngress", Effect::AccessDenied)),
@@ -120,9 +120,9 @@ async fn a_pair_that_was_left_half_made_is_finished() {
     .into_iter()
     .enumerate()
     {
-        let store = site.silent_aurora(name, name).await.unwrap();
+        let store = installation.silent_aurora(name, name).await.unwrap();
         aws.inject(fault.always());
-        let instance = site.launch(Some(name)).await.unwrap();
+        let instance = installation.launch(Some(name)).await.unwrap();
         aws.settle().await.unwrap();
         assert_apart(&aws, &instance, &store).await;
         assert!(aws.calls().iter().any(|call| call.spoiled_by.is_some()), "{name}");
@@ -133,7 +133,7 @@ async fn a_pair_that_was_left_half_made_is_finished() {
         assert_connected(&aws, &instance, &store, number).await;
         assert_eq!(owned_groups(&aws).await.unwrap().len(), 2 * number as usize, "nothing is left over");
     }
-    assert_settled(&aws, &site.vpc).await;
+    assert_settled(&aws, &installation.vpc).await;
 }
 
 #[tokio::test]

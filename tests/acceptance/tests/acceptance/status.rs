@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io::Write, path::Path, process::Output};
 
 use aws_sdk_ec2::types as ec2;
 use serde_json::{Value, json};
-use tagwire_acceptance::{CONNECT, Launched, Site, Store, pair};
+use tagwire_acceptance::{CONNECT, Installation, Launched, Store, pair};
 use tagwire_local_aws::{Effect, Fault, LocalAws};
 
 use crate::support::{actions, assert_connected, lease, lease_with, writes};
@@ -23,7 +23,7 @@ fn tagwire(aws: &LocalAws, arguments: &[&str]) -> Output {
 
 /// What a command that went well has written.
 #[track_caller]
-fn said(aws: &LocalAws, arguments: &[&str]) -> String {
+fn messages(aws: &LocalAws, arguments: &[&str]) -> String {
     let done = tagwire(aws, arguments);
     let complaints = String::from_utf8(done.stderr).unwrap();
     assert_eq!((done.status.code(), complaints.as_str()), (Some(0), ""), "{arguments:?}");
@@ -107,36 +107,36 @@ fn assert_valid(document: &str) {
 }
 
 /// A store that carries no tag.
-async fn untagged(site: &Site<'_>, name: &str) -> Store {
-    let store = site.silent_aurora(name, NOTHING).await.unwrap();
-    site.untag_silently(&store.arn).await.unwrap();
+async fn untagged(installation: &Installation<'_>, name: &str) -> Store {
+    let store = installation.silent_aurora(name, NOTHING).await.unwrap();
+    installation.untag_silently(&store.arn).await.unwrap();
     store
 }
 
 /// A way into a store by groups with names of their own.
-async fn connect_by_hand(aws: &LocalAws, site: &Site<'_>, store: &Store) -> Launched {
-    let (app, database) = (site.group("app").await.unwrap(), site.group("database").await.unwrap());
+async fn connect_by_hand(aws: &LocalAws, installation: &Installation<'_>, store: &Store) -> Launched {
+    let (app, database) = (installation.group("app").await.unwrap(), installation.group("database").await.unwrap());
     let from_app = ec2::UserIdGroupPair::builder().group_id(&app).build();
     let rule = ec2::IpPermission::builder().ip_protocol("tcp").from_port(PORT).to_port(PORT);
     let request = aws.ec2().authorize_security_group_ingress().group_id(&database);
     request.ip_permissions(rule.user_id_group_pairs(from_app).build()).send().await.unwrap();
-    site.set_store_groups(store, vec![site.default_group.clone(), database]).await.unwrap();
-    site.launch_with(None, &[site.default_group.clone(), app]).await.unwrap()
+    installation.set_store_groups(store, vec![installation.default_group.clone(), database]).await.unwrap();
+    installation.launch_with(None, &[installation.default_group.clone(), app]).await.unwrap()
 }
 
 /// An instance in the second zone.
-async fn launch_elsewhere(aws: &LocalAws, site: &Site<'_>, connect: &str) {
+async fn launch_elsewhere(aws: &LocalAws, installation: &Installation<'_>, connect: &str) {
     let tag = ec2::Tag::builder().key(CONNECT).value(connect).build();
     let tags = ec2::TagSpecification::builder().resource_type(ec2::ResourceType::Instance).tags(tag).build();
     let request = aws.ec2().run_instances().image_id("ami-12345678").min_count(1).max_count(1);
-    let request = request.subnet_id(&site.subnets[1]).security_group_ids(&site.default_group);
+    let request = request.subnet_id(&installation.subnets[1]).security_group_ids(&installation.default_group);
     request.tag_specifications(tags).send().await.unwrap();
 }
 
 /// A store with an instance that tagwire has connected.
-async fn connected(aws: &LocalAws, site: &Site<'_>, name: &str, number: u32) -> (Store, Launched) {
-    let store = site.silent_aurora(name, name).await.unwrap();
-    let instance = site.launch(Some(name)).await.unwrap();
+async fn connected(aws: &LocalAws, installation: &Installation<'_>, name: &str, number: u32) -> (Store, Launched) {
+    let store = installation.silent_aurora(name, name).await.unwrap();
+    let instance = installation.launch(Some(name)).await.unwrap();
     aws.settle().await.unwrap();
     assert_connected(aws, &instance, &store, number).await;
     (store, instance)
@@ -145,59 +145,59 @@ async fn connected(aws: &LocalAws, site: &Site<'_>, name: &str, number: u32) -> 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_connection_is_found_in_every_state_and_by_every_maker() {
     let aws = lease_with(&[("AllowCidr", "on")]).await;
-    let site = Site::create(&aws, 1).await.unwrap();
-    let (orders, first) = connected(&aws, &site, "orders", 1).await;
+    let installation = Installation::create(&aws, 1).await.unwrap();
+    let (orders, first) = connected(&aws, &installation, "orders", 1).await;
     aws.tag(&orders.arn, "tagwire:allow-cidr", "203.0.113.7/32").await.unwrap();
     aws.settle().await.unwrap();
-    let (sales, _) = connected(&aws, &site, "sales", 2).await;
-    site.postgres("far", "far").await.unwrap();
-    launch_elsewhere(&aws, &site, "far").await;
+    let (sales, _) = connected(&aws, &installation, "sales", 2).await;
+    installation.postgres("far", "far").await.unwrap();
+    launch_elsewhere(&aws, &installation, "far").await;
     aws.settle().await.unwrap();
-    let (_, leaving) = connected(&aws, &site, "old", 4).await;
+    let (_, leaving) = connected(&aws, &installation, "old", 4).await;
     // No event tells of anything from here on, so that no function sees it.
-    site.untag_silently(&leaving.arn()).await.unwrap();
+    installation.untag_silently(&leaving.arn()).await.unwrap();
     let open = pair(&aws, &sales).await.unwrap().unwrap().store_side;
-    site.open(&open, "10.0.0.0/8").await.unwrap();
-    let by_console = untagged(&site, "legacy").await;
-    let instance = site.launch(None).await.unwrap();
-    site.connect_as_the_console(&instance, &by_console, 7).await.unwrap();
-    let by_hand = untagged(&site, "ledger").await;
-    connect_by_hand(&aws, &site, &by_hand).await;
-    let full = site.launch_with(None, &groups(&site, 5).await).await.unwrap();
-    site.silent_aurora("archive", "archive").await.unwrap();
-    site.tag_silently(&full, "archive").await.unwrap();
-    let busy = site.silent_aurora("stock", "stock").await.unwrap();
-    let waiting = site.launch(None).await.unwrap();
+    installation.open(&open, "10.0.0.0/8").await.unwrap();
+    let by_console = untagged(&installation, "legacy").await;
+    let instance = installation.launch(None).await.unwrap();
+    installation.connect_as_the_console(&instance, &by_console, 7).await.unwrap();
+    let by_hand = untagged(&installation, "ledger").await;
+    connect_by_hand(&aws, &installation, &by_hand).await;
+    let full = installation.launch_with(None, &groups(&installation, 5).await).await.unwrap();
+    installation.silent_aurora("archive", "archive").await.unwrap();
+    installation.tag_silently(&full, "archive").await.unwrap();
+    let busy = installation.silent_aurora("stock", "stock").await.unwrap();
+    let waiting = installation.launch(None).await.unwrap();
     aws.settle().await.unwrap();
-    site.tag_silently(&waiting, "stock").await.unwrap();
+    installation.tag_silently(&waiting, "stock").await.unwrap();
     aws.set_store_status(&busy.arn, "modifying").await.unwrap();
     aws.forget_calls();
 
-    let document = said(&aws, &["status", "--output", "json"]);
+    let document = messages(&aws, &["status", "--output", "json"]);
     assert_valid(&document);
     insta::assert_snapshot!("json", plain(&document));
-    insta::assert_snapshot!("table", plain(&ageless(&said(&aws, &["status"]))));
-    insta::assert_snapshot!("wide", plain(&ageless(&said(&aws, &["status", "--output", "wide"]))));
-    insta::assert_snapshot!("csv", plain(&said(&aws, &["status", "--output", "csv"]).replace("\r\n", "\n")));
-    insta::assert_snapshot!("dot", plain(&said(&aws, &["status", "--output", "dot"])));
-    insta::assert_snapshot!("mermaid", plain(&said(&aws, &["status", "--output", "mermaid"])));
+    insta::assert_snapshot!("table", plain(&ageless(&messages(&aws, &["status"]))));
+    insta::assert_snapshot!("wide", plain(&ageless(&messages(&aws, &["status", "--output", "wide"]))));
+    insta::assert_snapshot!("csv", plain(&messages(&aws, &["status", "--output", "csv"]).replace("\r\n", "\n")));
+    insta::assert_snapshot!("dot", plain(&messages(&aws, &["status", "--output", "dot"])));
+    insta::assert_snapshot!("mermaid", plain(&messages(&aws, &["status", "--output", "mermaid"])));
 
     let stores = |arguments: &[&str]| -> Vec<String> {
-        let document = said(&aws, &[&["status", "--output", "json"], arguments].concat());
+        let document = messages(&aws, &[&["status", "--output", "json"], arguments].concat());
         assert_valid(&document);
         let document: Value = serde_json::from_str(&document).unwrap();
         let rows = document["connections"].as_array().unwrap().iter();
         rows.map(|row| row["store_name"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(stores(&["--store", "cluster/sales", "--store", &by_hand.arn]), ["cluster/ledger", "cluster/sales"]);
-    assert_eq!(stores(&["--store", "legacy", "--vpc", &site.vpc]), ["cluster/legacy"]);
+    assert_eq!(stores(&["--store", "legacy", "--vpc", &installation.vpc]), ["cluster/legacy"]);
     assert_eq!(stores(&["--instance", &first.id]), ["cluster/orders"]);
     assert_eq!(stores(&["--name", "archive", "--service", "rds"]), ["cluster/archive"]);
     assert_eq!(stores(&["--state", "drifted", "--state", "waiting"]), ["cluster/sales", "cluster/stock"]);
     assert_eq!(stores(&["--service", "Redshift"]), [""; 0]);
-    let elsewhere = Site::create(&aws, 2).await.unwrap();
+    let elsewhere = Installation::create(&aws, 2).await.unwrap();
     assert_eq!(stores(&["--vpc", &elsewhere.vpc]), [""; 0]);
-    assert_eq!(said(&aws, &["status", "--vpc", &elsewhere.vpc]), "No connection is of this kind.\n");
+    assert_eq!(messages(&aws, &["status", "--vpc", &elsewhere.vpc]), "No connection is of this kind.\n");
 
     let unknown = tagwire(&aws, &["status", "--store", "ordres"]);
     assert_eq!(unknown.status.code(), Some(1));
@@ -230,10 +230,10 @@ fn is_reading(action: &str) -> bool {
 }
 
 /// As many groups of others as an interface takes.
-async fn groups(site: &Site<'_>, number: usize) -> Vec<String> {
+async fn groups(installation: &Installation<'_>, number: usize) -> Vec<String> {
     let mut groups = Vec::new();
     for index in 0..number {
-        groups.push(site.group(&format!("other-{index}")).await.unwrap());
+        groups.push(installation.group(&format!("other-{index}")).await.unwrap());
     }
     groups
 }
@@ -241,12 +241,12 @@ async fn groups(site: &Site<'_>, number: usize) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_nothing_is_connected_the_list_says_so() {
     let aws = lease().await;
-    assert_eq!(said(&aws, &["status"]), "There are no connections.\n");
-    let document = said(&aws, &["status", "--output", "json"]);
+    assert_eq!(messages(&aws, &["status"]), "There are no connections.\n");
+    let document = messages(&aws, &["status", "--output", "json"]);
     assert_valid(&document);
     let document: Value = serde_json::from_str(&document).unwrap();
     assert_eq!((&document["connections"], &document["complete"]), (&json!([]), &json!(true)));
-    let csv = said(&aws, &["status", "--output", "csv"]);
+    let csv = messages(&aws, &["status", "--output", "csv"]);
     assert_eq!(csv.lines().count(), 1, "{csv}");
     assert_changes_nothing(&aws);
 }

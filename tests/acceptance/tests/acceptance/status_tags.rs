@@ -39,9 +39,9 @@ async fn the_status_says_what_became_of_the_tag_and_is_written_only_when_that_ch
     aws.settle().await.unwrap();
     sweep(&aws).await;
     assert_eq!(written(&aws), Vec::<String>::new());
-    let said = ("tagwire:status", "connected: orders");
-    aws.tag_changed(&instance.arn(), &[STATUS], &[(CONNECT, "orders"), said]).await.unwrap();
-    aws.tag_changed(&joined.store.arn, &[STATUS], &[(CONNECT, "orders"), said]).await.unwrap();
+    let message = ("tagwire:status", "connected: orders");
+    aws.tag_changed(&instance.arn(), &[STATUS], &[(CONNECT, "orders"), message]).await.unwrap();
+    aws.tag_changed(&joined.store.arn, &[STATUS], &[(CONNECT, "orders"), message]).await.unwrap();
     aws.settle().await.unwrap();
     assert_eq!(actions(&aws.calls()), Vec::<&str>::new());
 
@@ -51,11 +51,11 @@ async fn the_status_says_what_became_of_the_tag_and_is_written_only_when_that_ch
     assert_eq!(of_store(&aws, &joined.store).await, Some(format!("blocked: {}", instance.id)));
     assert_eq!(written(&aws), ["CreateTags", "AddTagsToResource"], "once each");
 
-    let mut five = vec![joined.site.default_group.clone()];
+    let mut five = vec![joined.installation.default_group.clone()];
     for number in 1..5 {
-        five.push(joined.site.group(&format!("filler-{number}")).await.unwrap());
+        five.push(joined.installation.group(&format!("filler-{number}")).await.unwrap());
     }
-    let full = joined.site.launch_with(Some("orders nowhere"), &five).await.unwrap();
+    let full = joined.installation.launch_with(Some("orders nowhere"), &five).await.unwrap();
     aws.settle().await.unwrap();
     assert_eq!(of_instance(&aws, &full).await.as_deref(), Some("interface-group-limit: orders / no-match: nowhere"));
 

@@ -13,8 +13,8 @@ async fn connections_outlive_the_stack_and_the_next_one_takes_them_over() {
     let mut aws = lease().await;
     let joined = Joined::<2>::make(&aws).await;
     let owned = owned_groups(&aws).await.unwrap();
-    let Joined { site, store, instances, before, .. } = joined;
-    let place = site.place();
+    let Joined { installation, store, instances, before, .. } = joined;
+    let place = installation.place();
     let [untagged, stays] = &instances;
     let table = aws.state_table().unwrap().to_owned();
     aws.delete_stack().await.unwrap();
@@ -35,15 +35,15 @@ async fn connections_outlive_the_stack_and_the_next_one_takes_them_over() {
     assert_apart(&aws, untagged, &store).await;
     assert_connected(&aws, stays, &store, 1).await;
     assert_eq!(actions(&writes(&aws)), ["ModifyNetworkInterfaceAttribute"]);
-    let site = place.on(&aws);
-    let newcomer = site.launch(Some("orders")).await.unwrap();
+    let installation = place.on(&aws);
+    let newcomer = installation.launch(Some("orders")).await.unwrap();
     aws.settle().await.unwrap();
     assert_connected(&aws, &newcomer, &store, 1).await;
     assert_eq!(owned_groups(&aws).await.unwrap(), owned, "no second pair");
     aws.untag(&store.arn, CONNECT).await.unwrap();
     aws.settle().await.unwrap();
     assert_eq!(owned_groups(&aws).await.unwrap(), BTreeSet::new());
-    assert_settled(&aws, &site.vpc).await;
+    assert_settled(&aws, &installation.vpc).await;
     assert_untouched(&aws, &before).await;
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use tagwire_acceptance::{Foreign, Launched, Pair, Place, Site, Store, connection, foreign, is_write, pair};
+use tagwire_acceptance::{Foreign, Installation, Launched, Pair, Place, Store, connection, foreign, is_write, pair};
 use tagwire_local_aws::{Call, LeaseOptions, LocalAws};
 
 /// A local AWS whose own schedule does not fire while a test runs.
@@ -24,10 +24,10 @@ pub(crate) fn parameters(changed: &[(&str, &str)]) -> BTreeMap<String, String> {
     changed.iter().chain([&quiet]).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-/// A VPC in which a cluster named `orders` is joined to `N` instances; both sides wear groups of others as well.
+/// A VPC in which a cluster named `orders` is joined to `N` instances; both sides have groups of others as well.
 pub(crate) struct Joined<'aws, const N: usize> {
     aws: &'aws LocalAws,
-    pub(crate) site: Site<'aws>,
+    pub(crate) installation: Installation<'aws>,
     pub(crate) store: Store,
     pub(crate) instances: [Launched; N],
     pub(crate) before: Foreign,
@@ -35,20 +35,20 @@ pub(crate) struct Joined<'aws, const N: usize> {
 
 impl<'aws, const N: usize> Joined<'aws, N> {
     pub(crate) async fn make(aws: &'aws LocalAws) -> Self {
-        Self::at(aws, Site::create(aws, 1).await.unwrap().place()).await
+        Self::at(aws, Installation::create(aws, 1).await.unwrap().place()).await
     }
 
     pub(crate) async fn at(aws: &'aws LocalAws, place: Place) -> Self {
-        let site = place.on(aws);
-        let (web, backup) = (site.group("web").await.unwrap(), site.group("backup").await.unwrap());
-        site.open(&web, "10.0.0.0/8").await.unwrap();
-        let store = site.silent_aurora("orders", "orders").await.unwrap();
-        site.set_store_groups(&store, vec![site.default_group.clone(), backup]).await.unwrap();
+        let installation = place.on(aws);
+        let (web, backup) = (installation.group("web").await.unwrap(), installation.group("backup").await.unwrap());
+        installation.open(&web, "10.0.0.0/8").await.unwrap();
+        let store = installation.silent_aurora("orders", "orders").await.unwrap();
+        installation.set_store_groups(&store, vec![installation.default_group.clone(), backup]).await.unwrap();
         let number = i32::try_from(N).unwrap();
-        let groups = [site.default_group.clone(), web];
-        let instances = site.launch_many(number, Some("orders"), &groups).await.unwrap().try_into().unwrap();
+        let groups = [installation.default_group.clone(), web];
+        let instances = installation.launch_many(number, Some("orders"), &groups).await.unwrap().try_into().unwrap();
         let before = foreign(aws).await.unwrap();
-        let joined = Self { aws, site, store, instances, before };
+        let joined = Self { aws, installation, store, instances, before };
         aws.settle().await.unwrap();
         for instance in &joined.instances {
             assert_connected(aws, instance, &joined.store, 1).await;
@@ -75,7 +75,7 @@ impl<'aws, const N: usize> Joined<'aws, N> {
 
     /// Nothing is left to do, and nothing of others was touched.
     pub(crate) async fn end(&self) {
-        assert_settled(self.aws, &self.site.vpc).await;
+        assert_settled(self.aws, &self.installation.vpc).await;
         assert_untouched(self.aws, &self.before).await;
     }
 }
@@ -104,7 +104,7 @@ pub(crate) async fn let_pass(aws: &LocalAws, minutes: i64) {
 }
 
 /// What was logged under a code, about anything.
-pub(crate) async fn said(aws: &LocalAws, code: &str) -> Vec<String> {
+pub(crate) async fn messages(aws: &LocalAws, code: &str) -> Vec<String> {
     let records = aws.records().await.unwrap();
     let of_code = records.iter().filter(|line| line["code"] == code);
     of_code.filter_map(|line| line["message"].as_str().map(str::to_owned)).collect()
@@ -127,12 +127,12 @@ pub(crate) fn actions(calls: &[Call]) -> Vec<&str> {
 
 /// The outcome codes that were logged about a message, an instance, a store or a VPC.
 pub(crate) async fn outcomes(aws: &LocalAws, about: &str) -> BTreeSet<String> {
-    codes(aws, "outcome", "about", about).await
+    codes(aws, "outcome", "subject", about).await
 }
 
 /// The finding codes that were logged about an instance, a store, a group or a VPC.
 pub(crate) async fn findings(aws: &LocalAws, about: &str) -> BTreeSet<String> {
-    codes(aws, "finding", "about", about).await
+    codes(aws, "finding", "subject", about).await
 }
 
 /// The codes of the verdicts on an instance.
@@ -181,7 +181,7 @@ pub(crate) async fn assert_settled(aws: &LocalAws, vpc: &str) {
     let outcome = records
         .iter()
         .skip(before)
-        .find(|line| line["record"] == "outcome" && line["logical_id"] == "ConnectFunction" && line["about"] == vpc);
+        .find(|line| line["record"] == "outcome" && line["logical_id"] == "ConnectFunction" && line["subject"] == vpc);
     let outcome = outcome.unwrap_or_else(|| panic!("connect did not look at {vpc}: {records:#?}"));
     assert_eq!(outcome["code"], "unchanged", "{outcome}");
     assert_eq!(actions(&writes(aws)), Vec::<&str>::new());

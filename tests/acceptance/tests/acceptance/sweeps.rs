@@ -1,9 +1,9 @@
 //! A sweep finds what no event told of, and what nothing asks for.
 
-use tagwire_acceptance::{CONNECT, Site, interface_groups, owned_groups, pair};
+use tagwire_acceptance::{CONNECT, Installation, interface_groups, owned_groups, pair};
 
 use crate::support::{
-    Joined, actions, assert_apart, assert_connected, assert_settled, findings, lease, said, sweep, writes,
+    Joined, actions, assert_apart, assert_connected, assert_settled, findings, lease, messages, sweep, writes,
 };
 
 #[tokio::test]
@@ -11,17 +11,17 @@ async fn a_sweep_does_in_every_vpc_what_events_missed() {
     let aws = lease().await;
     let joined = Joined::<2>::make(&aws).await;
     let [untagged, stays] = &joined.instances;
-    let elsewhere = Site::create(&aws, 2).await.unwrap();
+    let elsewhere = Installation::create(&aws, 2).await.unwrap();
     let reader = elsewhere.launch(Some("books")).await.unwrap();
     aws.settle().await.unwrap();
     let books = elsewhere.silent_aurora("books", "books").await.unwrap();
-    joined.site.untag_silently(&untagged.arn()).await.unwrap();
+    joined.installation.untag_silently(&untagged.arn()).await.unwrap();
     sweep(&aws).await;
     assert_apart(&aws, untagged, &joined.store).await;
     assert_connected(&aws, stays, &joined.store, 1).await;
     assert_connected(&aws, &reader, &books, 1).await;
 
-    joined.site.untag_silently(&joined.store.arn).await.unwrap();
+    joined.installation.untag_silently(&joined.store.arn).await.unwrap();
     sweep(&aws).await;
     assert_apart(&aws, stays, &joined.store).await;
     assert_eq!(pair(&aws, &joined.store).await.unwrap(), None);
@@ -35,9 +35,9 @@ async fn an_instance_side_is_taken_off_instances_and_reported_on_anything_else()
     let aws = lease().await;
     let joined = Joined::<1>::make(&aws).await;
     let group = joined.pair().await.instance_side;
-    let worn = [joined.site.default_group.clone(), group.clone()];
-    let uninvited = joined.site.launch_with(None, &worn).await.unwrap();
-    let function = aws.function_interface(&joined.site.subnets[0], &worn, "reports").await.unwrap();
+    let attached = [joined.installation.default_group.clone(), group.clone()];
+    let uninvited = joined.installation.launch_with(None, &attached).await.unwrap();
+    let function = aws.function_interface(&joined.installation.subnets[0], &attached, "reports").await.unwrap();
     aws.settle().await.unwrap();
     assert_ne!(aws.alarm_state("foreign-attachment").await.unwrap(), "ALARM");
     sweep(&aws).await;
@@ -45,12 +45,12 @@ async fn an_instance_side_is_taken_off_instances_and_reported_on_anything_else()
     let window = aws.state_items().await.unwrap().into_iter().find(|item| item["entry"] == "window").unwrap();
     assert_eq!(window["removals"][0][1], 1, "it was counted: {window}");
     assert!(findings(&aws, &group).await.contains("foreign-attachment"));
-    let reported = said(&aws, "foreign-attachment").await.join("\n");
+    let reported = messages(&aws, "foreign-attachment").await.join("\n");
     assert!(reported.contains(&function) && reported.contains("reports"), "{reported}");
     assert_eq!(aws.alarm_state("foreign-attachment").await.unwrap(), "ALARM");
-    assert_eq!(interface_groups(&aws, &function).await.unwrap(), worn.clone().into());
+    assert_eq!(interface_groups(&aws, &function).await.unwrap(), attached.clone().into());
 
-    // For as long as it is worn the pair stays, whatever becomes of the store.
+    // For as long as it is attached the pair stays, whatever becomes of the store.
     aws.untag(&joined.store.arn, CONNECT).await.unwrap();
     aws.settle().await.unwrap();
     assert_apart(&aws, &joined.instances[0], &joined.store).await;
@@ -58,7 +58,7 @@ async fn an_instance_side_is_taken_off_instances_and_reported_on_anything_else()
     aws.forget_calls();
     sweep(&aws).await;
     assert_eq!(actions(&writes(&aws)), Vec::<&str>::new());
-    assert_eq!(interface_groups(&aws, &function).await.unwrap(), worn.into());
+    assert_eq!(interface_groups(&aws, &function).await.unwrap(), attached.into());
     aws.delete_function_interface(&function).await.unwrap();
     sweep(&aws).await;
     assert_eq!(pair(&aws, &joined.store).await.unwrap(), None);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 use tagwire_acceptance::{CONNECT, Launched, interface_groups, owned_groups, pair, store_groups};
 
-use crate::support::{Joined, findings, lease_with, let_pass, outcomes, said, sweep};
+use crate::support::{Joined, findings, lease_with, let_pass, messages, outcomes, sweep};
 
 fn ids(instances: &[&Launched]) -> BTreeSet<String> {
     instances.iter().map(|instance| instance.id.clone()).collect()
@@ -23,9 +23,9 @@ async fn a_mass_untag_by_events_removes_a_few_and_waits_for_somebody_to_look() {
     assert_eq!(standing.len(), 27);
     sweep(&aws).await;
     assert_eq!(ids(&joined.connected().await), ids(&standing), "a sweep in the same window removes no more");
-    assert!(findings(&aws, &joined.site.vpc).await.contains("disconnects-held-back"));
-    let reported = said(&aws, "disconnects-held-back").await;
-    assert!(reported.iter().any(|said| said.starts_with("27 more connections")), "{reported:?}");
+    assert!(findings(&aws, &joined.installation.vpc).await.contains("disconnects-held-back"));
+    let reported = messages(&aws, "disconnects-held-back").await;
+    assert!(reported.iter().any(|message| message.starts_with("27 more connections")), "{reported:?}");
     assert_eq!(aws.alarm_state("disconnects-held-back").await.unwrap(), "ALARM");
 
     // In the next window those go that have waited longest.
@@ -47,7 +47,7 @@ async fn a_mass_untag_by_events_removes_a_few_and_waits_for_somebody_to_look() {
     let_pass(&aws, 16).await;
     aws.forget_calls();
     for instance in &joined.instances {
-        joined.site.tag(instance, "orders").await.unwrap();
+        joined.installation.tag(instance, "orders").await.unwrap();
     }
     aws.settle().await.unwrap();
     assert_eq!(joined.connected().await.len(), 30);
@@ -68,9 +68,9 @@ async fn a_store_that_is_untagged_counts_as_all_of_its_connections() {
     let joined = Joined::<5>::make(&aws).await;
     let pair_before = joined.pair().await;
     // A second store of the same VPC, whose two connections fall into the same window.
-    let archive = joined.site.postgres("archive", "archive").await.unwrap();
-    let groups = std::slice::from_ref(&joined.site.default_group);
-    let readers = joined.site.launch_many(2, Some("archive"), groups).await.unwrap();
+    let archive = joined.installation.postgres("archive", "archive").await.unwrap();
+    let groups = std::slice::from_ref(&joined.installation.default_group);
+    let readers = joined.installation.launch_many(2, Some("archive"), groups).await.unwrap();
     aws.settle().await.unwrap();
     aws.untag(&joined.store.arn, CONNECT).await.unwrap();
     aws.untag(&archive.arn, CONNECT).await.unwrap();
@@ -80,14 +80,14 @@ async fn a_store_that_is_untagged_counts_as_all_of_its_connections() {
     let standing = async || {
         let mut readers_left = 0;
         for reader in &readers {
-            let worn = interface_groups(&aws, &reader.interface).await.unwrap();
-            readers_left += usize::from(worn.contains(&archive_side));
+            let attached = interface_groups(&aws, &reader.interface).await.unwrap();
+            readers_left += usize::from(attached.contains(&archive_side));
         }
         joined.connected().await.len() + readers_left
     };
     assert_eq!(standing().await, 4, "three of seven");
     assert!(store_groups(&aws, &joined.store).await.unwrap().contains(&pair_before.store_side));
-    assert!(outcomes(&aws, &joined.site.vpc).await.contains("unchanged"));
+    assert!(outcomes(&aws, &joined.installation.vpc).await.contains("unchanged"));
     let_pass(&aws, 16).await;
     sweep(&aws).await;
     assert_eq!(standing().await, 1);

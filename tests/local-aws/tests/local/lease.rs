@@ -118,15 +118,15 @@ async fn deployment_that_fails_says_why() {
     let folder_of_logs = std::env::temp_dir().join(format!("tagwire-refused-{}", std::process::id()));
     let refusal = async |options: LeaseOptions| {
         let options = LeaseOptions { log_dir: Some(folder_of_logs.clone()), ..options };
-        let said = format!("{:#}", LocalAws::lease_with(options).await.unwrap_err());
-        assert!(said.contains(&*folder_of_logs.to_string_lossy()), "{said}");
-        said
+        let message = format!("{:#}", LocalAws::lease_with(options).await.unwrap_err());
+        assert!(message.contains(&*folder_of_logs.to_string_lossy()), "{message}");
+        message
     };
     let missing = LeaseOptions { functions: Some(folder()), ..small_stack() };
-    let said = refusal(missing).await;
-    assert!(said.contains("EchoFunction") && said.contains("which is not there"), "{said}");
-    let said = refusal(small_stack().parameter("Colour", "red")).await;
-    assert!(said.contains("Colour"), "{said}");
+    let message = refusal(missing).await;
+    assert!(message.contains("EchoFunction") && message.contains("which is not there"), "{message}");
+    let message = refusal(small_stack().parameter("Colour", "red")).await;
+    assert!(message.contains("Colour"), "{message}");
     std::fs::remove_dir_all(folder_of_logs).unwrap();
 }
 

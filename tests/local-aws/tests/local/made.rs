@@ -15,7 +15,7 @@ async fn default_network(aws: &LocalAws) -> (String, String) {
 }
 
 #[tokio::test]
-async fn groups_made_by_hand_are_worn_by_interfaces_and_named_by_templates() {
+async fn groups_made_by_hand_are_attached_by_interfaces_and_named_by_templates() {
     let aws = LocalAws::lease_with(servers_only()).await.unwrap();
     let (vpc, subnet) = default_network(&aws).await;
     let groups = [aws.security_group(&vpc, "by-hand").await.unwrap()];
@@ -26,7 +26,7 @@ async fn groups_made_by_hand_are_worn_by_interfaces_and_named_by_templates() {
 
     let of_function = aws.function_interface(&subnet, &groups, "report").await.unwrap();
     let own = aws.interface(&subnet, &groups).await.unwrap();
-    let wearing = async || {
+    let with = async || {
         let filter = Filter::builder().name("group-id").values(&groups[0]).build();
         let found = aws.ec2().describe_network_interfaces().filters(filter).send().await.unwrap();
         let kind = |interface: &aws_sdk_ec2::types::NetworkInterface| {
@@ -36,9 +36,9 @@ async fn groups_made_by_hand_are_worn_by_interfaces_and_named_by_templates() {
         found.sort_by_key(|(_, kind)| kind.clone());
         found
     };
-    assert_eq!(wearing().await, [(own.clone(), "interface".to_owned()), (of_function.clone(), "lambda".to_owned())]);
+    assert_eq!(with().await, [(own.clone(), "interface".to_owned()), (of_function.clone(), "lambda".to_owned())]);
     aws.delete_function_interface(&of_function).await.unwrap();
-    assert_eq!(wearing().await, [(own.clone(), "interface".to_owned())]);
+    assert_eq!(with().await, [(own.clone(), "interface".to_owned())]);
     assert!(aws.delete_function_interface(&own).await.is_err());
     assert!(aws.function_interface(&subnet, &["sg-00000000000000000".to_owned()], "x").await.is_err());
 }

@@ -16,9 +16,9 @@ async fn poisoned_queue_fails_and_shows_the_message() {
     let soon_again = aws.sqs().set_queue_attributes().queue_url(queue);
     soon_again.attributes(QueueAttributeName::VisibilityTimeout, "1").send().await.unwrap();
     send(&aws, &json!({"do": "fail", "mark": "poison"}), 0).await;
-    let said = aws.settle().await.unwrap_err().to_string();
+    let message = aws.settle().await.unwrap_err().to_string();
     for part in ["given up on", "WorkDeadLetters: 1 visible", "poison", "\"code\": \"failed\"", "logs: "] {
-        assert!(said.contains(part), "{part:?} is missing in {said}");
+        assert!(message.contains(part), "{part:?} is missing in {message}");
     }
     drop(aws);
     assert!(folder.join("functions.jsonl").exists(), "the logs of a failure are to stay");
@@ -33,8 +33,8 @@ async fn delayed_message_counts_unless_said_otherwise() {
     send(&aws, &json!({}), 600).await;
     aws.settle_except_delayed().await.unwrap();
     assert_eq!(aws.queue_depths().await.unwrap()["WorkQueue"], Depth { delayed: 1, ..Depth::default() });
-    let said = aws.settle().await.unwrap_err().to_string();
-    assert!(said.contains("WorkQueue: 0 visible, 1 delayed, 0 in flight"), "{said}");
+    let message = aws.settle().await.unwrap_err().to_string();
+    assert!(message.contains("WorkQueue: 0 visible, 1 delayed, 0 in flight"), "{message}");
     drop(aws);
     std::fs::remove_dir_all(folder).unwrap();
 }

@@ -16,12 +16,12 @@ async fn items_of_the_state_table_are_written_read_and_lost() {
     let window = json!({
         "vpc": "vpc-1", "entry": "window", "version": 3, "open": true, "removed": [{"at": 1.5, "of": null}]
     });
-    let sighting = json!({ "vpc": "vpc-1", "entry": "sighting#sg-1", "at": "2026-01-02T03:04:05Z" });
+    let lookup = json!({ "vpc": "vpc-1", "entry": "lookup#sg-1", "at": "2026-01-02T03:04:05Z" });
     aws.put_state_item(&window).await.unwrap();
-    aws.put_state_item(&sighting).await.unwrap();
-    assert_eq!(aws.state_items().await.unwrap(), [sighting.clone(), window]);
+    aws.put_state_item(&lookup).await.unwrap();
+    assert_eq!(aws.state_items().await.unwrap(), [lookup.clone(), window]);
     aws.delete_state_item("vpc-1", "window").await.unwrap();
-    assert_eq!(aws.state_items().await.unwrap(), [sighting]);
+    assert_eq!(aws.state_items().await.unwrap(), [lookup]);
     aws.forget_state().await.unwrap();
     assert_eq!(aws.state_items().await.unwrap(), Vec::<Value>::new());
     let refused = aws.put_state_item(&json!({ "vpc": "vpc-1" })).await.unwrap_err();

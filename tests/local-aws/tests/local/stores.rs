@@ -1,4 +1,4 @@
-//! Caches and warehouses, and how the event bus hears of them.
+//! Caches and Redshift clusters, and how the event bus hears of them.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ async fn stores_lie_where_they_are_placed_and_carry_what_they_are_given() {
         aws.replication_group("orders-1", at).await.unwrap(),
         aws.cache_cluster("orders-2", at).await.unwrap(),
         aws.serverless_cache("orders-3", at).await.unwrap(),
-        aws.warehouse("orders-4", at).await.unwrap(),
+        aws.redshift_cluster("orders-4", at).await.unwrap(),
     ];
     let kinds: Vec<&str> = arns.iter().map(|arn| arn.split(':').nth(5).unwrap()).collect();
     assert_eq!(kinds, ["replicationgroup", "cluster", "serverlesscache", "cluster"]);
@@ -30,22 +30,23 @@ async fn stores_lie_where_they_are_placed_and_carry_what_they_are_given() {
         assert_eq!(aws.set_store_status(arn, "available").await.unwrap(), "modifying");
     }
     let filter = aws_sdk_ec2::types::Filter::builder().name("group-id").values(&groups[0]).build();
-    let worn = aws.ec2().describe_network_interfaces().filters(filter).send().await.unwrap();
-    let worn: BTreeSet<&str> = worn.network_interfaces().iter().map(|each| each.description().unwrap()).collect();
+    let attached = aws.ec2().describe_network_interfaces().filters(filter).send().await.unwrap();
+    let attached: BTreeSet<&str> =
+        attached.network_interfaces().iter().map(|each| each.description().unwrap()).collect();
     let expected = ["orders-1-001", "orders-1-002", "orders-2", "orders-3"].map(|name| format!("ElastiCache {name}"));
     let expected: BTreeSet<&str> = expected.iter().map(String::as_str).chain(["RedshiftNetworkInterface"]).collect();
-    assert_eq!(worn, expected);
+    assert_eq!(attached, expected);
     let members = aws.elasticache().describe_cache_clusters().cache_cluster_id("orders-1-002").send().await.unwrap();
     assert_eq!(members.cache_clusters()[0].cache_subnet_group_name(), subnets.first().map(String::as_str));
-    let warehouses = aws.redshift().describe_clusters().tag_keys("tagwire:connect").send().await.unwrap();
-    assert_eq!(warehouses.clusters()[0].vpc_id(), Some(vpc));
-    aws.warehouse("elsewhere", Placement::default()).await.unwrap();
+    let redshift_clusters = aws.redshift().describe_clusters().tag_keys("tagwire:connect").send().await.unwrap();
+    assert_eq!(redshift_clusters.clusters()[0].vpc_id(), Some(vpc));
+    aws.redshift_cluster("elsewhere", Placement::default()).await.unwrap();
 }
 
 #[tokio::test]
 async fn bus_hears_who_changed_a_store() {
     let aws = LocalAws::lease_with(small_stack()).await.unwrap();
-    let warehouse = aws.warehouse("orders", Placement::default()).await.unwrap();
+    let warehouse = aws.redshift_cluster("orders", Placement::default()).await.unwrap();
     aws.tag(&warehouse, "tagwire:connect", "orders").await.unwrap();
     aws.untag(&warehouse, "tagwire:connect").await.unwrap();
     let cache = aws.serverless_cache("orders", Placement { tags: &TAGS, ..Placement::default() }).await.unwrap();

@@ -1,7 +1,7 @@
 //! One instance and one store.
 
 use super::{
-    Answer, Explanation, Failure, Look, Walk,
+    Answer, Explainer, Explanation, Failure, Steps,
     facts::{self, words},
     remedy::{About, move_together},
 };
@@ -10,40 +10,40 @@ use crate::{
     group::Owned,
     id::{InstanceId, StoreArn},
     model::{DataStore, Instance},
-    observation::Sighting,
+    observation::StoreLookup,
     plan::{
-        Condition, Ground, Premise, Verdict,
+        Condition, DetachReason, Premise, Verdict,
         conditions::{Candidate, Places, Situation, Unmet, is_readable},
-        leave,
-        pair::Standing,
+        disconnect,
+        pair::PairState,
     },
 };
 
 pub(super) const INSTANCE_READ: (&str, &str) = ("instance-read", "Was the instance read?");
 pub(super) const STORE_READ: (&str, &str) = ("store-read", "Does its service know the data store?");
-pub(super) const KEPT: (&str, &str) = ("kept", "Is there no ground to take a connection away?");
+pub(super) const KEPT: (&str, &str) = ("kept", "Is there no reason to take a connection away?");
 pub(super) const CONNECTED: (&str, &str) = ("connected", "Are they connected already?");
 
-impl Look<'_> {
+impl Explainer<'_> {
     pub(super) fn connection(&self, id: &InstanceId, arn: &StoreArn) -> Explanation {
-        let (instance, store) = (self.view.instance(id), self.view.store_called(arn));
+        let (instance, store) = (self.index.instance(id), self.index.store_called(arn));
         let verdict = self.verdict(id, arn, store);
         let about = About { look: self, instance, store };
-        let mut walk = Walk::default();
-        self.instance_read(&mut walk, id, about);
+        let mut steps = Steps::default();
+        self.instance_read(&mut steps, id, about);
         let kept_facts = instance.map(|instance| self.kept_facts(instance, arn, store, verdict.as_ref()));
-        walk.step(KEPT, about.kept(verdict.as_ref()), kept_facts.unwrap_or_default());
-        self.store_read(&mut walk, arn, about);
+        steps.step(KEPT, about.kept(verdict.as_ref()), kept_facts.unwrap_or_default());
+        self.store_read(&mut steps, arn, about);
         match (instance, store) {
             (Some(instance), Some(store)) => {
-                self.premises(&mut walk, instance, store, about);
-                if let Some(standing) = self.settled.standings.get(&store.id) {
-                    self.conditions(&mut walk, instance, standing, about);
+                self.premises(&mut steps, instance, store, about);
+                if let Some(pair_state) = self.settled.pair_states.get(&store.id) {
+                    self.conditions(&mut steps, instance, pair_state, about);
                 }
             }
-            _ => self.one_sided(&mut walk, about),
+            _ => self.one_sided(&mut steps, about),
         }
-        let says = match (&verdict, walk.first()) {
+        let message = match (&verdict, steps.first()) {
             (Some(verdict), _) => verdict.to_string(),
             (None, Some(failure)) => format!("nothing is decided about them: {failure}"),
             (None, None) => "nothing is decided about them".to_owned(),
@@ -51,15 +51,15 @@ impl Look<'_> {
         Explanation {
             instance: id.clone(),
             store: arn.clone(),
-            says: format!("{id} and {}: {says}", arn.short()),
+            message: format!("{id} and {}: {message}", arn.short()),
             verdict,
-            steps: walk.steps,
-            remedy: walk.remedy,
+            steps: steps.taken,
+            remedy: steps.remedy,
         }
     }
 
-    fn instance_read(&self, walk: &mut Walk, id: &InstanceId, about: About<'_>) {
-        let seen = self.view.seen;
+    fn instance_read(&self, steps: &mut Steps, id: &InstanceId, about: About<'_>) {
+        let seen = self.index.seen;
         let of_instance = match about.instance {
             Some(_) => Answer::Holds,
             None => match seen.instances.gaps.iter().min() {
@@ -76,13 +76,13 @@ impl Look<'_> {
                 ),
             },
         };
-        walk.step(INSTANCE_READ, of_instance, about.instance.map(|it| self.instance_facts(it)).unwrap_or_default());
+        steps.step(INSTANCE_READ, of_instance, about.instance.map(|it| self.instance_facts(it)).unwrap_or_default());
     }
 
-    fn store_read(&self, walk: &mut Walk, arn: &StoreArn, about: About<'_>) {
-        let seen = self.view.seen;
+    fn store_read(&self, steps: &mut Steps, arn: &StoreArn, about: About<'_>) {
+        let seen = self.index.seen;
         let subject = Subject::Store(arn.clone());
-        let gone = seen.stores.found.iter().any(|sighting| matches!(sighting, Sighting::Gone(gone) if gone == arn));
+        let gone = seen.stores.found.iter().any(|lookup| matches!(lookup, StoreLookup::NotFound(gone) if gone == arn));
         let of_store = match (about.store, seen.stores.gaps.iter().min()) {
             (Some(_), _) => Answer::Holds,
             (None, _) if gone => about.fails(Reason::StoreGone, &subject),
@@ -92,14 +92,15 @@ impl Look<'_> {
                 vec![format!("look at {arn} by its ARN")],
             ),
         };
-        walk.step(STORE_READ, of_store, about.store.map(|it| self.store_facts(it)).unwrap_or_default());
+        steps.step(STORE_READ, of_store, about.store.map(|it| self.store_facts(it)).unwrap_or_default());
     }
 
-    /// What can be said when one of the two is missing.
-    fn one_sided(&self, walk: &mut Walk, about: About<'_>) {
+    /// What can be told when one of the two is missing.
+    fn one_sided(&self, steps: &mut Steps, about: About<'_>) {
         let About { instance, store, .. } = about;
         for premise in Premise::ALL {
-            let (of_instance, of_store) = (instance.map(|it| &it.wishes.connect), store.map(|it| &it.wishes.connect));
+            let (of_instance, of_store) =
+                (instance.map(|it| &it.settings.connect), store.map(|it| &it.settings.connect));
             let tag = match premise {
                 Premise::InstanceTag => of_instance,
                 Premise::StoreTag => of_store,
@@ -110,11 +111,11 @@ impl Look<'_> {
                 Err(unmet) => Answer::Fails((&unmet).into(), about.unmet(premise, &unmet)),
             });
             let facts = tag.map(|tag| facts::connect_tag(self.connect_key, tag)).into_iter().collect();
-            walk.step((premise.code(), premise.question()), answer, facts);
+            steps.step((premise.code(), premise.question()), answer, facts);
         }
-        walk.step(CONNECTED, Answer::Unknown, Vec::new());
+        steps.step(CONNECTED, Answer::Unknown, Vec::new());
         for condition in Condition::ALL {
-            walk.step((condition.code(), condition.question()), Answer::Unknown, Vec::new());
+            steps.step((condition.code(), condition.question()), Answer::Unknown, Vec::new());
         }
     }
 
@@ -131,10 +132,10 @@ impl Look<'_> {
             Some(store) => owned.store == store.id,
             None => owned.arn.as_ref() == Some(arn),
         };
-        for owned in self.view.worn_instance_sides(interface).filter(is_of_store) {
+        for owned in self.index.attached_instance_sides(interface).filter(is_of_store) {
             let id = owned.group.id();
-            facts.push(format!("{} wears {id} ({}), an instance side of this data store", interface.id, owned.name));
-            if let Some(reason) = leave::kept_because(self.view, instance, owned) {
+            facts.push(format!("{} has {id} ({}), an instance side of this data store", interface.id, owned.name));
+            if let Some(reason) = disconnect::kept_because(self.index, instance, owned) {
                 facts.push(format!("{id} stays whatever the tags ask for: {reason} ({})", reason.code()));
             }
             let last = |reason: &Reason| matches!(reason, Reason::LastGroup { group } if group == id);
@@ -142,12 +143,12 @@ impl Look<'_> {
             facts.extend(findings.filter(|reason| last(reason)).map(|reason| format!("{reason} ({})", reason.code())));
         }
         if facts.is_empty() {
-            facts.push("the instance wears no instance side of this data store".to_owned());
+            facts.push("the instance has no instance side of this data store".to_owned());
         }
         if matches!(verdict, Some(Verdict::HeldBack(_))) {
             facts.extend(self.window_facts(instance, store));
         }
-        if let Some(Verdict::Disconnecting(Ground::StoreOptedOut | Ground::Blocked)) = verdict
+        if let Some(Verdict::Disconnecting(DetachReason::StoreOptedOut | DetachReason::Blocked)) = verdict
             && let Some(change) = store.and_then(|store| self.settled.plan.stores.get(&store.id))
         {
             facts.extend(change.detach.keys().map(|group| format!("{group} leaves the data store as well")));
@@ -155,33 +156,34 @@ impl Look<'_> {
         facts
     }
 
-    fn premises(&self, walk: &mut Walk, instance: &Instance, store: &DataStore, about: About<'_>) {
+    fn premises(&self, steps: &mut Steps, instance: &Instance, store: &DataStore, about: About<'_>) {
         let candidate = Candidate::of(store, instance);
         for premise in Premise::ALL {
-            let answer = match premise.check(self.view, &candidate) {
+            let answer = match premise.check(self.index, &candidate) {
                 Ok(()) => Answer::Holds,
                 Err(unmet) => Answer::Fails((&unmet).into(), about.unmet(premise, &unmet)),
             };
             let facts = match premise {
                 Premise::SameVpc => {
-                    vec![format!("the data store is in {}, the look is at {}", facts::vpc(store), self.view.seen.vpc)]
+                    vec![format!("the data store is in {}, the look is at {}", facts::vpc(store), self.index.seen.vpc)]
                 }
-                Premise::InstanceTag => vec![facts::connect_tag(self.connect_key, &instance.wishes.connect)],
-                Premise::StoreTag => vec![facts::connect_tag(self.connect_key, &store.wishes.connect)],
+                Premise::InstanceTag => vec![facts::connect_tag(self.connect_key, &instance.settings.connect)],
+                Premise::StoreTag => vec![facts::connect_tag(self.connect_key, &store.settings.connect)],
                 Premise::SharedName if candidate.names.is_empty() => Vec::new(),
                 Premise::SharedName => vec![format!("both hold {}", words(&candidate.names))],
-                Premise::InScope => vec![format!("looked at: {}", self.view.seen.scope)],
+                Premise::InScope => vec![format!("looked at: {}", self.index.seen.scope)],
             };
-            walk.step((premise.code(), premise.question()), answer, facts);
+            steps.step((premise.code(), premise.question()), answer, facts);
         }
     }
 
-    fn conditions(&self, walk: &mut Walk, instance: &Instance, standing: &Standing<'_>, about: About<'_>) {
-        let connection = self.view.connection(standing, instance);
+    fn conditions(&self, steps: &mut Steps, instance: &Instance, pair_state: &PairState<'_>, about: About<'_>) {
+        let connection = self.index.connection(pair_state, instance);
         let mut facts: Vec<String> = connection.iter().map(|via| Verdict::Connected(via.clone()).to_string()).collect();
-        facts.extend(self.worn_facts(standing, instance));
-        walk.step(CONNECTED, if connection.is_some() { Answer::Holds } else { Answer::NotSo }, facts);
-        let situation = Situation { view: self.view, standing, instance, places: self.places(standing, instance) };
+        facts.extend(self.attachment_facts(pair_state, instance));
+        steps.step(CONNECTED, if connection.is_some() { Answer::Holds } else { Answer::NotSo }, facts);
+        let situation =
+            Situation { index: self.index, pair_state, instance, places: self.places(pair_state, instance) };
         for condition in Condition::ALL {
             let answer = match condition.check(&situation) {
                 // What would keep a connection from being made takes none away.
@@ -189,13 +191,13 @@ impl Look<'_> {
                 Ok(()) => Answer::Holds,
                 Err(reason) => about.fails(reason, &about.subject(condition)),
             };
-            walk.step((condition.code(), condition.question()), answer, self.facts(condition, &situation));
+            steps.step((condition.code(), condition.question()), answer, self.facts(condition, &situation));
         }
     }
 
     /// How full the lists were when it was the turn of the two; how full they will be, if it never was.
-    fn places(&self, standing: &Standing<'_>, instance: &Instance) -> Places {
-        let found = self.settled.places.get(&(&instance.id, &standing.store.id));
+    fn places(&self, pair_state: &PairState<'_>, instance: &Instance) -> Places {
+        let found = self.settled.places.get(&(&instance.id, &pair_state.store.id));
         found.copied().unwrap_or_else(|| {
             let on_interface = instance.interface.as_ref().map_or(0, |interface| {
                 let change = self.settled.plan.interfaces.get(&interface.id);
@@ -203,7 +205,7 @@ impl Look<'_> {
                 interface.groups.len().saturating_sub(detached) + attached
             });
             let leaving_store =
-                self.settled.plan.stores.get(&standing.store.id).map_or(0, |change| change.detached().count());
+                self.settled.plan.stores.get(&pair_state.store.id).map_or(0, |change| change.detached().count());
             Places { leaving_store, on_interface }
         })
     }
@@ -230,14 +232,14 @@ impl About<'_> {
             Condition::NotContested => self.contested(),
             Condition::NotUninstalling | Condition::GroupsRead => None,
         };
-        of.unwrap_or_else(|| Subject::Vpc(self.look.view.seen.vpc.clone()))
+        of.unwrap_or_else(|| Subject::Vpc(self.look.index.seen.vpc.clone()))
     }
 
     /// Whether the plan takes nothing away between the two.
     fn kept(&self, verdict: Option<&Verdict>) -> Answer {
         match verdict {
-            Some(Verdict::Disconnecting(ground) | Verdict::HeldBack(ground)) => {
-                Answer::Fails((*ground).into(), self.against(*ground))
+            Some(Verdict::Disconnecting(reason) | Verdict::HeldBack(reason)) => {
+                Answer::Fails((*reason).into(), self.against(*reason))
             }
             None if self.instance.is_none() => Answer::Unknown,
             Some(Verdict::Connected(_) | Verdict::Connecting | Verdict::Waiting(_) | Verdict::Refused(_)) | None => {

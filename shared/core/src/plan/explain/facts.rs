@@ -2,23 +2,23 @@
 
 use std::fmt;
 
-use super::Look;
+use super::Explainer;
 use crate::{
     group::{GroupName, SecurityGroup},
     id::SecurityGroupId,
-    memory::Connection,
     model::{DataStore, Form, Instance, Membership},
     observation::Gap,
     plan::{
         Condition, GroupRef, StoreRow, Via,
         conditions::Situation,
-        pair::Standing,
-        refuse,
-        view::{Flaw, flaw},
+        index::{Flaw, flaw},
+        obstacles,
+        pair::PairState,
     },
     rule::{Peer, Rule},
     service::{Readiness, Side},
-    tag::{ALLOW_CIDR_KEY, BLOCK_KEY, ConnectTag, HOLD_KEY, Wishes},
+    state::Connection,
+    tag::{ALLOW_CIDR_KEY, BLOCK_KEY, ConnectTag, HOLD_KEY, TagSettings},
 };
 
 pub(super) fn words<T: fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
@@ -46,15 +46,15 @@ pub(super) fn vpc(store: &DataStore) -> String {
     store.vpc.as_ref().map_or_else(|| "no VPC".to_owned(), ToString::to_string)
 }
 
-fn tags(key: &str, wishes: &Wishes) -> String {
-    let mut tags = vec![connect_tag(key, &wishes.connect)];
+fn tags(key: &str, settings: &TagSettings) -> String {
+    let mut tags = vec![connect_tag(key, &settings.connect)];
     tags.extend(
-        [(wishes.blocked, BLOCK_KEY), (wishes.held, HOLD_KEY)]
+        [(settings.blocked, BLOCK_KEY), (settings.held, HOLD_KEY)]
             .iter()
             .filter(|(on, _)| *on)
             .map(|(_, key)| (*key).to_owned()),
     );
-    if !wishes.allow_cidr.asks_for_none() {
+    if !settings.allow_cidr.asks_for_none() {
         tags.push(ALLOW_CIDR_KEY.to_owned());
     }
     words(tags)
@@ -80,20 +80,16 @@ fn membership(membership: Membership) -> &'static str {
     }
 }
 
-impl Look<'_> {
+impl Explainer<'_> {
     pub(super) fn instance_facts(&self, instance: &Instance) -> Vec<String> {
         let zone = instance.zone.as_ref().map(|zone| format!(", {zone}")).unwrap_or_default();
         let mut facts = vec![match &instance.interface {
-            Some(interface) => format!(
-                "{} in {}{zone}: {} wears {}",
-                instance.id,
-                interface.vpc,
-                interface.id,
-                list(&interface.groups)
-            ),
+            Some(interface) => {
+                format!("{} in {}{zone}: {} has {}", instance.id, interface.vpc, interface.id, list(&interface.groups))
+            }
             None => format!("{}{zone} has no network interface any more", instance.id),
         }];
-        facts.push(format!("tags: {}", tags(self.connect_key, &instance.wishes)));
+        facts.push(format!("tags: {}", tags(self.connect_key, &instance.settings)));
         facts
     }
 
@@ -103,7 +99,7 @@ impl Look<'_> {
         let groups = store.groups.iter().map(|(group, of)| format!("{group}{}", membership(*of)));
         vec![
             format!(
-                "{} ({}, {}) in {}{zones}, {ports}, state {:?}: wears {}",
+                "{} ({}, {}) in {}{zones}, {ports}, state {:?}: has {}",
                 store.arn.short(),
                 store.service.row().title,
                 store.id,
@@ -111,21 +107,21 @@ impl Look<'_> {
                 store.state,
                 list(groups)
             ),
-            format!("tags: {}", tags(self.connect_key, &store.wishes)),
+            format!("tags: {}", tags(self.connect_key, &store.settings)),
         ]
     }
 
     /// What the window lets, and since when a removal waits for it.
     pub(super) fn window_facts(&self, instance: &Instance, store: Option<&DataStore>) -> Vec<String> {
-        let (seen, policy) = (self.view.seen, self.view.policy);
+        let (seen, policy) = (self.index.seen, self.index.policy);
         let (most, window) = (policy.max_disconnects, policy.disconnect_window.as_secs());
         let mut facts = vec![format!("at most {most} connections of a VPC are removed in {window} seconds")];
-        match seen.memory.known() {
-            Some(memory) => {
-                facts.push(format!("{} more may be removed now", memory.window.left(seen.at, policy)));
+        match seen.state.as_ref().ok() {
+            Some(state) => {
+                facts.push(format!("{} more may be removed now", state.window.left(seen.at, policy)));
                 let connection =
                     store.map(|store| Connection { instance: instance.id.clone(), store: store.id.clone() });
-                let since = connection.and_then(|connection| memory.wanted.get(&connection));
+                let since = connection.and_then(|connection| state.wanted.get(&connection));
                 facts.extend(since.map(|since| format!("it has waited since {since}")));
             }
             None => facts.push("what was removed lately could not be read, so nothing counted is removed".to_owned()),
@@ -133,34 +129,34 @@ impl Look<'_> {
         facts
     }
 
-    /// Every group that either of the two wears, and why it is or is not a side of a usable pair.
-    pub(super) fn worn_facts(&self, standing: &Standing<'_>, instance: &Instance) -> Vec<String> {
-        let store = standing.store;
+    /// Every group that either of the two has, and why it is or is not a side of a usable pair.
+    pub(super) fn attachment_facts(&self, pair_state: &PairState<'_>, instance: &Instance) -> Vec<String> {
+        let store = pair_state.store;
         let of_store = store.groups.iter().map(|(group, of)| {
             let why = match of {
                 Membership::Removing => "it is on its way out".to_owned(),
-                Membership::Active | Membership::Adding => self.worn(standing, instance, Side::Store, group),
+                Membership::Active | Membership::Adding => self.attached(pair_state, instance, Side::Store, group),
             };
             format!("data store: {}: {why}", self.named(group))
         });
         let interface = instance.interface.iter().flat_map(|interface| &interface.groups);
         let of_instance = interface.map(|group| {
-            format!("instance: {}: {}", self.named(group), self.worn(standing, instance, Side::Instance, group))
+            format!("instance: {}: {}", self.named(group), self.attached(pair_state, instance, Side::Instance, group))
         });
         of_store.chain(of_instance).collect()
     }
 
     /// A group's id, with its name when it was read.
     pub(super) fn named(&self, id: &SecurityGroupId) -> String {
-        self.view.group(id).map_or_else(|| id.to_string(), |group| format!("{id} ({})", group.name))
+        self.index.group(id).map_or_else(|| id.to_string(), |group| format!("{id} ({})", group.name))
     }
 
-    /// Whether a worn group is one side of a usable pair whose other side is worn as well.
-    fn worn(&self, standing: &Standing<'_>, instance: &Instance, side: Side, id: &SecurityGroupId) -> String {
-        let store = standing.store;
+    /// Whether a attached group is one side of a usable pair whose other side is attached as well.
+    fn attached(&self, pair_state: &PairState<'_>, instance: &Instance, side: Side, id: &SecurityGroupId) -> String {
+        let store = pair_state.store;
         let row = store.service.row();
-        let Some(group) = self.view.group(id) else {
-            return if self.view.seen.groups.is_complete() {
+        let Some(group) = self.index.group(id) else {
+            return if self.index.seen.groups.is_complete() {
                 "no side of a pair: its name is none that pairs have".to_owned()
             } else {
                 "not every group could be read".to_owned()
@@ -194,22 +190,22 @@ impl Look<'_> {
         if let Some(flaw) = is_flawed(side, group, peer) {
             return flaw;
         }
-        let worn_there = match side {
-            Side::Store => instance.wears(peer),
-            Side::Instance => store.wears(peer),
+        let attached_there = match side {
+            Side::Store => instance.has_group(peer),
+            Side::Instance => store.has_group(peer),
         };
         let there = if side == Side::Store { "instance" } else { "data store" };
-        if !worn_there {
-            return format!("a side of a pair, whose other side {} the {there} does not wear", self.named(peer));
+        if !attached_there {
+            return format!("a side of a pair, whose other side {} the {there} does not have", self.named(peer));
         }
-        let other = self.view.group(peer);
+        let other = self.index.group(peer);
         match other.map(|other| is_flawed(side.opposite(), other, id)) {
             None => format!("its other side {peer} was not read"),
             Some(Some(flaw)) => format!("its other side {}: {flaw}", self.named(peer)),
             Some(None) => {
                 let (store_side, instance_side) = if side == Side::Store { (id, peer) } else { (peer, id) };
                 let via = Via { store_side: store_side.clone(), instance_side: instance_side.clone(), owned: false };
-                if standing.lets_stand(&via) {
+                if pair_state.lets_stand(&via) {
                     format!("a side of a usable pair, with {}", self.named(peer))
                 } else {
                     format!("usable with {} only until the data store's pair is put back", self.named(peer))
@@ -220,11 +216,11 @@ impl Look<'_> {
 
     /// What a condition rests on.
     pub(super) fn facts(&self, condition: Condition, situation: &Situation<'_>) -> Vec<String> {
-        let Situation { view, standing, instance, places } = situation;
-        let store = standing.store;
+        let Situation { index, pair_state, instance, places } = situation;
+        let store = pair_state.store;
         match condition {
             Condition::NotUninstalling => {
-                let since = view.seen.memory.known().and_then(|memory| memory.uninstalling);
+                let since = index.seen.state.as_ref().ok().and_then(|state| state.uninstalling);
                 since.map(|since| format!("a person asked for it at {since}")).into_iter().collect()
             }
             Condition::InstanceThere => match &instance.interface {
@@ -232,12 +228,12 @@ impl Look<'_> {
                 None => Vec::new(),
             },
             Condition::InstanceNotBlocked => {
-                let isolating = view.policy.isolation_groups.iter().filter(|group| instance.wears(group));
-                let mut facts = vec![holds(instance.wishes.blocked, BLOCK_KEY)];
-                facts.push(format!("groups of isolation that it wears: {}", list(isolating)));
+                let isolating = index.policy.isolation_groups.iter().filter(|group| instance.has_group(group));
+                let mut facts = vec![holds(instance.settings.blocked, BLOCK_KEY)];
+                facts.push(format!("groups of isolation that it has: {}", list(isolating)));
                 facts
             }
-            Condition::InstanceNotHeld => vec![holds(instance.wishes.held, HOLD_KEY)],
+            Condition::InstanceNotHeld => vec![holds(instance.settings.held, HOLD_KEY)],
             Condition::StoreInVpc => vec![format!("it is in {}", vpc(store))],
             Condition::StoreKind => vec![match &store.form {
                 Form::Plain => "nothing about its kind stands in the way".to_owned(),
@@ -245,8 +241,8 @@ impl Look<'_> {
                 Form::GlobalMember { global } => format!("it is a member of the global database {global}"),
                 Form::ClusterMember { cluster } => format!("it is a member of {cluster}"),
             }],
-            Condition::StoreNotBlocked => vec![holds(store.wishes.blocked, BLOCK_KEY)],
-            Condition::StoreNotHeld => vec![holds(store.wishes.held, HOLD_KEY)],
+            Condition::StoreNotBlocked => vec![holds(store.settings.blocked, BLOCK_KEY)],
+            Condition::StoreNotHeld => vec![holds(store.settings.held, HOLD_KEY)],
             Condition::StoreState => {
                 let ports = store.ports.map_or_else(|| "no port yet".to_owned(), |ports| format!("tcp {ports}"));
                 vec![format!("its state is {:?}, it listens on {ports}", store.state)]
@@ -254,12 +250,12 @@ impl Look<'_> {
             Condition::GroupsRead => {
                 let mut facts = vec![format!(
                     "groups read whose names are a pair's, or that have to do with one: {}",
-                    view.seen.groups.found.len()
+                    index.seen.groups.found.len()
                 )];
-                facts.extend(unread(&view.seen.groups.gaps));
+                facts.extend(unread(&index.seen.groups.gaps));
                 facts
             }
-            Condition::OnePair => self.pair_facts(standing),
+            Condition::OnePair => self.pair_facts(pair_state),
             Condition::StorePlace => {
                 let limit = store.service.row().store_group_limit;
                 let lasting: Vec<_> = store.lasting_groups().collect();
@@ -267,67 +263,67 @@ impl Look<'_> {
                 if places.leaving_store > 0 {
                     facts.push(format!("{} of these leave it now", places.leaving_store));
                 }
-                if standing.store_wears() {
+                if pair_state.store_has_group() {
                     facts.push("the store side of its pair is there already".to_owned());
                 }
                 facts
             }
-            Condition::NotContested => match refuse::contest(view, standing, instance) {
+            Condition::NotContested => match obstacles::contest(index, pair_state, instance) {
                 Some(contest) => vec![format!(
                     "{} was attached again {} times since {}",
                     contest.group,
                     contest.attached.again.len(),
                     contest.attached.since
                 )],
-                None if view.seen.memory.known().is_none() => {
+                None if index.seen.state.as_ref().ok().is_none() => {
                     vec!["what was attached before could not be read, so nothing counts as contested".to_owned()]
                 }
                 None => Vec::new(),
             },
             Condition::InterfacePlace => self.interface_facts(situation),
-            Condition::StoreListOpen => list_facts(standing),
+            Condition::StoreListOpen => list_facts(pair_state),
         }
     }
 
-    fn interface_facts(&self, Situation { view, standing, instance, places }: &Situation<'_>) -> Vec<String> {
+    fn interface_facts(&self, Situation { index, pair_state, instance, places }: &Situation<'_>) -> Vec<String> {
         let Some(interface) = &instance.interface else { return Vec::new() };
-        let limit = view.policy.interface_group_limit;
+        let limit = index.policy.interface_group_limit;
         let mut facts =
-            vec![format!("{} wears {} of {limit}: {}", interface.id, interface.groups.len(), list(&interface.groups))];
+            vec![format!("{} has {} of {limit}: {}", interface.id, interface.groups.len(), list(&interface.groups))];
         if let Some(change) = self.settled.plan.interfaces.get(&interface.id) {
             facts
                 .extend((!change.detach.is_empty()).then(|| format!("leaves it now: {}", words(change.detach.keys()))));
-            let others = change.attach.values().filter(|attachment| attachment.store != standing.store.arn);
+            let others = change.attach.values().filter(|attachment| attachment.store != pair_state.store.arn);
             let others: Vec<_> = others.map(|attachment| attachment.store.short()).collect();
             facts.extend((!others.is_empty()).then(|| format!("is attached now for {}", words(others))));
         }
         facts.push(format!("places taken when it is the turn of this data store: {}", places.on_interface));
-        if standing.instance_wears(instance) {
+        if pair_state.instance_has_group(instance) {
             facts.push("the instance side of the pair is there already".to_owned());
         }
         facts
     }
 
     /// Which pair serves a store, and every owned group that could.
-    pub(super) fn pair_facts(&self, standing: &Standing<'_>) -> Vec<String> {
-        let row: StoreRow = standing.row;
+    pub(super) fn pair_facts(&self, pair_state: &PairState<'_>) -> Vec<String> {
+        let row: StoreRow = pair_state.row;
         let mut facts =
             vec![format!("owned groups of the data store: {}; what is done: {}", row.condition(), row.action())];
-        for id in &standing.all {
+        for id in &pair_state.all {
             let serves = [Side::Store, Side::Instance]
                 .into_iter()
-                .any(|side| standing.group_ref(side) == GroupRef::Existing(id.clone()));
+                .any(|side| pair_state.group_ref(side) == GroupRef::Existing(id.clone()));
             let word = if serves { "serves" } else { "does not serve" };
-            let holds = self.view.group(id).map(rules).unwrap_or_default();
+            let holds = self.index.group(id).map(rules).unwrap_or_default();
             facts.push(format!("{} {word}; it holds {holds}", self.named(id)));
         }
         facts
     }
 }
 
-fn list_facts(standing: &Standing<'_>) -> Vec<String> {
-    let store = standing.store;
-    if standing.store_wears() {
+fn list_facts(pair_state: &PairState<'_>) -> Vec<String> {
+    let store = pair_state.store;
+    if pair_state.store_has_group() {
         return vec!["it need not be changed: the store side of its pair is there already".to_owned()];
     }
     let takes = match store.readiness() {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::{
-    Answer, Failure, GroupExplanation, Look, Walk,
+    Answer, Explainer, Failure, GroupExplanation, Steps,
     facts::{compared, words},
     remedy::About,
 };
@@ -14,13 +14,12 @@ use crate::{
     finding::{Finding, Reason, Subject},
     group::{CidrGroupName, Owned, OwnedGroup, Ownership, Role, SecurityGroup, description},
     id::{SecurityGroupId, StoreId},
-    memory::Recall,
     model::{DataStore, Instance, Membership},
-    observation::{Bearer, Gap, Scope},
+    observation::{Gap, InterfaceOwner, Scope},
     plan::{
-        Because, Plan, Teardown, Verdict,
+        DeleteReason, Plan, Teardown, Verdict,
         conditions::Candidate,
-        leave::{self, Whereabouts, whereabouts},
+        disconnect::{self, StoreExistence, store_existence},
         teardown,
     },
     rule::{Direction, Rule, Traffic},
@@ -31,7 +30,7 @@ use crate::{
 /// What has to hold for an owned group to be deleted, with all that belongs together with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Ending {
+pub enum DeleteCondition {
     /// It is tagwire's.
     Owned,
     /// Every group of the VPC was read.
@@ -42,8 +41,8 @@ pub enum Ending {
     TagsCertain,
     /// Its store is gone or takes no part any more, or no tags ask for it.
     NotAskedFor,
-    /// Nothing wears it or the group that belongs to it.
-    NotWorn,
+    /// Nothing has it or the group that belongs to it.
+    NotAttached,
     /// That has been so for long enough, where nothing else says that it is at an end.
     LongUnused,
     /// The store has no second one.
@@ -54,7 +53,7 @@ pub enum Ending {
     NotInRule,
 }
 
-impl Ending {
+impl DeleteCondition {
     /// Every condition, in the order in which they are looked at.
     pub const ALL: [Self; 10] = [
         Self::Owned,
@@ -62,7 +61,7 @@ impl Ending {
         Self::LookedAt,
         Self::TagsCertain,
         Self::NotAskedFor,
-        Self::NotWorn,
+        Self::NotAttached,
         Self::LongUnused,
         Self::OnlyOne,
         Self::NotInTemplate,
@@ -78,7 +77,7 @@ impl Ending {
             Self::LookedAt => "looked-at",
             Self::TagsCertain => "tags-certain",
             Self::NotAskedFor => "not-asked-for",
-            Self::NotWorn => "not-worn",
+            Self::NotAttached => "not-attached",
             Self::LongUnused => "long-unused",
             Self::OnlyOne => "only-one",
             Self::NotInTemplate => "not-in-template",
@@ -95,7 +94,7 @@ impl Ending {
             Self::LookedAt => "Has this look to do with it?",
             Self::TagsCertain => "Is it certain what the data store's tags are?",
             Self::NotAskedFor => "Does nothing ask for it?",
-            Self::NotWorn => "Does nothing wear it, nor the group that belongs to it?",
+            Self::NotAttached => "Does nothing have it, nor the group that belongs to it?",
             Self::LongUnused => "Has it been unused for a sweep period?",
             Self::OnlyOne => "Is it the data store's only one?",
             Self::NotInTemplate => "Does no launch template name it?",
@@ -105,7 +104,7 @@ impl Ending {
 }
 
 /// The groups that end together, taken apart.
-enum Kin<'look> {
+enum GroupSet<'look> {
     Pair(Vec<&'look Owned>),
     Cidr(Vec<&'look Owned<CidrGroupName>>),
 }
@@ -114,35 +113,35 @@ enum Kin<'look> {
 struct Asked<'look> {
     store_id: &'look StoreId,
     store: Option<&'look DataStore>,
-    kin: Kin<'look>,
+    set: GroupSet<'look>,
     ids: BTreeSet<&'look SecurityGroupId>,
-    ended: Option<Because>,
+    ended: Option<DeleteReason>,
     unasked: bool,
     off: bool,
 }
 
-impl Look<'_> {
+impl Explainer<'_> {
     pub(super) fn group(&self, id: &SecurityGroupId) -> GroupExplanation {
         let subject = Subject::Group(id.clone());
-        let group = self.view.group(id);
-        let ownership = self.view.ownership().find(|(of, _)| *of == id).map(|(_, ownership)| ownership);
-        let mut walk = Walk::default();
+        let group = self.index.group(id);
+        let ownership = self.index.ownership().find(|(of, _)| *of == id).map(|(_, ownership)| ownership);
+        let mut steps = Steps::default();
         let mut facts = group.map(|group| self.group_facts(group)).unwrap_or_default();
         match ownership {
-            Some(Ownership::Owned(owned)) => self.ending(&mut walk, owned, &mut facts),
-            Some(Ownership::OwnedCidr(owned)) => self.ending(&mut walk, owned, &mut facts),
-            Some(Ownership::Foreign | Ownership::Forged(_)) | None => self.not_ours(&mut walk, id, group, ownership),
+            Some(Ownership::Owned(owned)) => self.ending(&mut steps, owned, &mut facts),
+            Some(Ownership::OwnedCidr(owned)) => self.ending(&mut steps, owned, &mut facts),
+            Some(Ownership::Foreign | Ownership::Forged(_)) | None => self.not_ours(&mut steps, id, group, ownership),
         }
         let plan = &self.settled.plan;
         let teardowns = plan.teardowns.values().chain(plan.cidr_teardowns.values());
         let deleted = |teardown: &&Teardown| teardown.delete.iter().any(|owned| owned.id() == id);
-        let because = teardowns.into_iter().find(deleted).map(|teardown| teardown.because);
+        let because = teardowns.into_iter().find(deleted).map(|teardown| teardown.reason);
         let findings: Vec<Finding> = self.findings(&subject).cloned().collect();
         let about = About { look: self, instance: None, store: None };
         for finding in &findings {
-            walk.advise(about.remedy(&finding.reason, &finding.subject));
+            steps.advise(about.remedy(&finding.reason, &finding.subject));
         }
-        let says = match (because, walk.first()) {
+        let message = match (because, steps.first()) {
             (Some(because), _) => format!("it goes now: {because}"),
             (None, Some(failure)) => format!("it stays: {failure}"),
             (None, None) => "it stays".to_owned(),
@@ -150,20 +149,20 @@ impl Look<'_> {
         GroupExplanation {
             group: id.clone(),
             facts,
-            steps: walk.steps,
+            steps: steps.taken,
             may_go: because.is_some(),
             because,
-            says: format!("{}: {says}", self.named(id)),
+            message: format!("{}: {message}", self.named(id)),
             changes: changes(plan, id),
             findings,
-            remedy: walk.remedy,
+            remedy: steps.remedy,
         }
     }
 
-    /// The walk for a group that is not tagwire's ends at once.
+    /// The steps for a group that is not tagwire's ends at once.
     fn not_ours(
         &self,
-        walk: &mut Walk,
+        steps: &mut Steps,
         id: &SecurityGroupId,
         group: Option<&SecurityGroup>,
         ownership: Option<&Ownership>,
@@ -182,14 +181,14 @@ impl Look<'_> {
                 Failure::new("not-owned", "it carries none of tagwire's tags, and tagwire leaves it alone"),
                 Vec::new(),
             ),
-            (_, None) => match self.view.seen.groups.gaps.iter().min() {
+            (_, None) => match self.index.seen.groups.gaps.iter().min() {
                 Some(gap) => about.because(Reason::Unread { gap: gap.clone() }, &subject),
                 None => (
                     Failure::new(
                         "group-not-read",
                         format!(
                             "no such group was read in {}: its name is none that pairs have, or it is gone",
-                            self.view.seen.vpc
+                            self.index.seen.vpc
                         ),
                     ),
                     Vec::new(),
@@ -197,10 +196,11 @@ impl Look<'_> {
             },
         };
         let mut owned = Some(failure);
-        for ending in Ending::ALL {
+        for ending in DeleteCondition::ALL {
             let answer = owned.take().map_or(Answer::Unknown, |failure| Answer::of(Some(failure)));
-            let facts = if ending == Ending::NotWorn { self.wearers(id, None) } else { Vec::new() };
-            walk.step((ending.code(), ending.question()), answer, facts);
+            let facts =
+                if ending == DeleteCondition::NotAttached { self.attached_interfaces(id, None) } else { Vec::new() };
+            steps.step((ending.code(), ending.question()), answer, facts);
         }
     }
 
@@ -218,14 +218,14 @@ impl Look<'_> {
             Role::Cidr => format!("lets in the clients of {} that are not EC2 instances", owned.store),
         });
         facts.extend(self.store_of_group(&owned));
-        let Some(store) = self.view.store(&owned.store) else {
+        let Some(store) = self.index.store(&owned.store) else {
             facts.extend(group.rules.iter().map(|rule| format!("rule {rule}")));
             return facts;
         };
         match owned.name {
             Role::Side(side) => facts.extend(self.side_facts(group, store, side)),
             Role::Cidr => {
-                let peers = match &store.wishes.allow_cidr {
+                let peers = match &store.settings.allow_cidr {
                     CidrTag::Peers(peers) => peers.iter().collect(),
                     CidrTag::Absent | CidrTag::Invalid(_) => Vec::new(),
                 };
@@ -243,37 +243,37 @@ impl Look<'_> {
     }
 
     fn side_facts(&self, group: &SecurityGroup, store: &DataStore, side: Side) -> Vec<String> {
-        let Some(standing) = self.settled.standings.get(&store.id) else { return Vec::new() };
-        let serves = standing.serving(side).is_some_and(|owned| *owned.group.id() == group.id);
+        let Some(pair_state) = self.settled.pair_states.get(&store.id) else { return Vec::new() };
+        let serves = pair_state.serving(side).is_some_and(|owned| *owned.group.id() == group.id);
         if !serves {
-            let mut facts = self.pair_facts(standing);
+            let mut facts = self.pair_facts(pair_state);
             facts.extend(group.rules.iter().map(|rule| format!("rule {rule}")));
             return facts;
         }
-        let peer = standing.serving(side.opposite()).map(|owned| self.named(owned.group.id()));
+        let peer = pair_state.serving(side.opposite()).map(|owned| self.named(owned.group.id()));
         let peer = peer.unwrap_or_else(|| "not there".to_owned());
         let mut facts = vec![format!("the {} side that belongs to it: {peer}", side.opposite().tag_value())];
-        facts.extend(compared(group, &standing.wanted(side).into_iter().collect::<Vec<_>>()));
+        facts.extend(compared(group, &pair_state.wanted(side).into_iter().collect::<Vec<_>>()));
         facts
     }
 
     fn store_of_group(&self, owned: &Owned<Role>) -> Vec<String> {
-        let Some(store) = self.view.store(&owned.store) else {
+        let Some(store) = self.index.store(&owned.store) else {
             let arn = owned.arn.as_ref().map_or_else(|| "its tag names none".to_owned(), ToString::to_string);
-            let mut facts = vec![match whereabouts(self.view, owned) {
-                Whereabouts::Gone => format!("its data store is gone: {arn}"),
-                Whereabouts::Carried(finding) | Whereabouts::Unknown(Some(finding)) => {
+            let mut facts = vec![match store_existence(self.index, owned) {
+                StoreExistence::Gone => format!("its data store is gone: {arn}"),
+                StoreExistence::Carried(finding) | StoreExistence::Unknown(Some(finding)) => {
                     format!("its data store was not found ({arn}): {} ({})", finding.reason, finding.reason.code())
                 }
-                Whereabouts::Unknown(None) => format!("its data store was not read: {arn}"),
+                StoreExistence::Unknown(None) => format!("its data store was not read: {arn}"),
             }];
-            if self.view.seen.absent.contains(&owned.store) {
+            if self.index.seen.absent.contains(&owned.store) {
                 facts.push("its service lists nothing with that identity".to_owned());
             }
             return facts;
         };
         let mut facts = self.store_facts(store);
-        let (here, there) = (&self.view.seen.vpc, store.vpc.as_ref());
+        let (here, there) = (&self.index.seen.vpc, store.vpc.as_ref());
         facts.extend(
             (there != Some(here))
                 .then(|| "its data store is in another VPC now, where a pair cannot follow".to_owned()),
@@ -284,41 +284,41 @@ impl Look<'_> {
         facts
     }
 
-    /// Who wears a group. What `of` is about says whether an instance's tags ask for it.
-    fn wearers(&self, id: &SecurityGroupId, of: Option<&Asked<'_>>) -> Vec<String> {
-        let (view, name) = (self.view, self.named(id));
-        let mut facts: Vec<String> = view
-            .wearing(id)
-            .map(|instance| format!("{} wears {name}{}", instance.id, self.asks(instance, id, of)))
+    /// Who has a group. What `of` is about says whether an instance's tags ask for it.
+    fn attached_interfaces(&self, id: &SecurityGroupId, of: Option<&Asked<'_>>) -> Vec<String> {
+        let (index, name) = (self.index, self.named(id));
+        let mut facts: Vec<String> = index
+            .with_group(id)
+            .map(|instance| format!("{} has {name}{}", instance.id, self.asks(instance, id, of)))
             .collect();
-        for store in view.stores_with(id) {
+        for store in index.stores_with(id) {
             let leaves = self.settled.plan.stores.get(&store.id).is_some_and(|change| change.detaches(id));
             let word = match store.groups.get(id) {
                 Some(Membership::Removing) => ", on its way out",
                 _ if leaves => ", and loses it now",
                 _ => "",
             };
-            facts.push(format!("{} wears {name}{word}", store.arn.short()));
+            facts.push(format!("{} has {name}{word}", store.arn.short()));
         }
-        match view.seen.other_wearers(id) {
-            Some(others) => facts.extend(others.map(|wearer| {
-                let bearer = match &wearer.bearer {
-                    Bearer::Instance { id, .. } => id.to_string(),
-                    Bearer::Other { description } => description.clone(),
+        match index.seen.other_attached(id) {
+            Some(others) => facts.extend(others.map(|attached| {
+                let owner = match &attached.owner {
+                    InterfaceOwner::Instance { id, .. } => id.to_string(),
+                    InterfaceOwner::Other { description } => description.clone(),
                 };
-                format!("{} ({bearer}) wears {name}", wearer.interface)
+                format!("{} ({owner}) has {name}", attached.interface)
             })),
-            None => facts.push(format!("whether other interfaces wear {name} is not known")),
+            None => facts.push(format!("whether other interfaces have {name} is not known")),
         }
         facts
     }
 
-    /// Whether an instance's tags ask for a group that it wears, and what becomes of that.
+    /// Whether an instance's tags ask for a group that it has, and what becomes of that.
     fn asks(&self, instance: &Instance, id: &SecurityGroupId, of: Option<&Asked<'_>>) -> String {
         let Some(asked) = of else { return String::new() };
-        if let Some(verdict) = self.settled.departures.verdict(&instance.id, asked.store_id) {
+        if let Some(verdict) = self.settled.disconnects.verdict(&instance.id, asked.store_id) {
             return match verdict {
-                Verdict::HeldBack(ground) => format!(", until a later window lets it go: {ground}"),
+                Verdict::HeldBack(reason) => format!(", until a later window lets it go: {reason}"),
                 Verdict::Connected(_)
                 | Verdict::Connecting
                 | Verdict::Waiting(_)
@@ -327,7 +327,7 @@ impl Look<'_> {
             };
         }
         let names = asked.store.map(|store| Candidate::of(store, instance).names).unwrap_or_default();
-        let kept = self.view.owned(id).and_then(|owned| leave::kept_because(self.view, instance, owned));
+        let kept = self.index.owned(id).and_then(|owned| disconnect::kept_because(self.index, instance, owned));
         match (names.is_empty(), kept) {
             (false, _) => format!(", whose tags ask for it: {}", words(names)),
             (true, Some(reason)) => format!(", and keeps it: {reason} ({})", reason.code()),
@@ -336,26 +336,26 @@ impl Look<'_> {
     }
 
     /// Walks the conditions of a deletion, each by the planner's own question.
-    fn ending<Name: Copy + Into<Role>>(&self, walk: &mut Walk, owned: &Owned<Name>, facts: &mut Vec<String>) {
-        let view = self.view;
+    fn ending<Name: Copy + Into<Role>>(&self, steps: &mut Steps, owned: &Owned<Name>, facts: &mut Vec<String>) {
+        let index = self.index;
         let asked = match owned.role() {
             Role::Side(_) => {
-                let groups: Vec<_> = view.owned_groups(&owned.store).collect();
-                let unasked = teardown::is_unasked(view, &owned.store);
-                self.asked(&owned.store, unasked, &groups, Kin::Pair(groups.clone()))
+                let groups: Vec<_> = index.owned_groups(&owned.store).collect();
+                let unasked = teardown::is_unasked(index, &owned.store);
+                self.asked(&owned.store, unasked, &groups, GroupSet::Pair(groups.clone()))
             }
             Role::Cidr => {
-                let groups: Vec<_> = view.cidr_groups(&owned.store).collect();
-                let unasked = teardown::cidr_unasked(view, &owned.store);
-                self.asked(&owned.store, unasked, &groups, Kin::Cidr(groups.clone()))
+                let groups: Vec<_> = index.cidr_groups(&owned.store).collect();
+                let unasked = teardown::cidr_unasked(index, &owned.store);
+                self.asked(&owned.store, unasked, &groups, GroupSet::Cidr(groups.clone()))
             }
         };
         let others: Vec<String> =
             asked.ids.iter().filter(|id| **id != owned.group.id()).map(|id| self.named(id)).collect();
         facts.extend((!others.is_empty()).then(|| format!("other groups of the same data store: {}", words(others))));
-        for ending in Ending::ALL {
+        for ending in DeleteCondition::ALL {
             let (answer, facts) = self.end(ending, &asked);
-            walk.step((ending.code(), ending.question()), answer, facts);
+            steps.step((ending.code(), ending.question()), answer, facts);
         }
     }
 
@@ -364,77 +364,77 @@ impl Look<'_> {
         store: &'look StoreId,
         unasked: bool,
         groups: &[&'look Owned<Name>],
-        kin: Kin<'look>,
+        set: GroupSet<'look>,
     ) -> Asked<'look> {
-        let (view, settled) = (self.view, &self.settled);
+        let (index, settled) = (self.index, &self.settled);
         Asked {
             store_id: store,
-            store: view.store(store),
+            store: index.store(store),
             ids: groups.iter().map(|owned| owned.group.id()).collect(),
-            ended: teardown::ended(view, store, groups),
-            off: teardown::is_off(&settled.plan, view, &settled.departures, store, groups),
+            ended: teardown::ended(index, store, groups),
+            off: teardown::is_off(&settled.plan, index, &settled.disconnects, store, groups),
             unasked,
-            kin,
+            set,
         }
     }
 
-    fn end(&self, ending: Ending, asked: &Asked<'_>) -> (Answer, Vec<String>) {
-        let view = self.view;
+    fn end(&self, ending: DeleteCondition, asked: &Asked<'_>) -> (Answer, Vec<String>) {
+        let index = self.index;
         let about = About { look: self, instance: None, store: asked.store };
         let subject = match asked.store {
             Some(store) => Subject::Store(store.arn.clone()),
-            None => Subject::Vpc(view.seen.vpc.clone()),
+            None => Subject::Vpc(index.seen.vpc.clone()),
         };
         let unread = |gap: &Gap| about.because(Reason::Unread { gap: gap.clone() }, &subject);
         let none = Vec::new();
         match ending {
-            Ending::Owned => (Answer::Holds, vec!["its tags, name and description are tagwire's".to_owned()]),
-            Ending::AllRead => (Answer::of(view.seen.groups.gaps.iter().min().map(unread)), none),
-            Ending::LookedAt => {
-                let looked_at = match &asked.kin {
-                    Kin::Pair(groups) => {
-                        groups.iter().any(|owned| view.names_store(owned) || teardown::wears_in_scope(view, owned))
-                    }
-                    Kin::Cidr(groups) => groups.iter().any(|owned| view.names_store(owned)),
+            DeleteCondition::Owned => (Answer::Holds, vec!["its tags, name and description are tagwire's".to_owned()]),
+            DeleteCondition::AllRead => (Answer::of(index.seen.groups.gaps.iter().min().map(unread)), none),
+            DeleteCondition::LookedAt => {
+                let looked_at = match &asked.set {
+                    GroupSet::Pair(groups) => groups
+                        .iter()
+                        .any(|owned| index.names_store(owned) || teardown::is_attached_in_scope(index, owned)),
+                    GroupSet::Cidr(groups) => groups.iter().any(|owned| index.names_store(owned)),
                 };
                 let outside = || {
                     let failure = Failure::new("outside-scope", "this look was made for something else");
                     (failure, vec!["look at the whole VPC".to_owned()])
                 };
-                (Answer::of((!looked_at).then(outside)), vec![format!("looked at: {}", view.seen.scope)])
+                (Answer::of((!looked_at).then(outside)), vec![format!("looked at: {}", index.seen.scope)])
             }
-            Ending::TagsCertain => {
-                let uncertain = asked.store.filter(|_| !teardown::cidr_certain(view, asked.store_id));
-                let answer = match &asked.kin {
-                    Kin::Pair(_) => Answer::NotNeeded,
-                    Kin::Cidr(_) => Answer::of(uncertain.map(|store| {
+            DeleteCondition::TagsCertain => {
+                let uncertain = asked.store.filter(|_| !teardown::cidr_certain(index, asked.store_id));
+                let answer = match &asked.set {
+                    GroupSet::Pair(_) => Answer::NotNeeded,
+                    GroupSet::Cidr(_) => Answer::of(uncertain.map(|store| {
                         about.because(Reason::NotAvailable { state: store.state.clone(), passing: true }, &subject)
                     })),
                 };
                 (answer, none)
             }
-            Ending::NotAskedFor => self.asked_for(asked, about),
-            Ending::NotWorn => self.worn_by(asked, unread),
-            Ending::LongUnused => self.unused(asked, unread),
-            Ending::OnlyOne => {
+            DeleteCondition::NotAskedFor => self.asked_for(asked, about),
+            DeleteCondition::NotAttached => self.attached_to(asked, unread),
+            DeleteCondition::LongUnused => self.unused(asked, unread),
+            DeleteCondition::OnlyOne => {
                 let groups = asked.ids.iter().map(|id| (*id).clone()).collect();
-                let several = match &asked.kin {
-                    Kin::Pair(pair) => {
+                let several = match &asked.set {
+                    GroupSet::Pair(pair) => {
                         (!teardown::is_one_pair(asked.ended, pair)).then_some(Reason::AmbiguousPair { groups })
                     }
-                    Kin::Cidr(cidr) => {
-                        (!teardown::is_one_cidr_group(view, cidr)).then_some(Reason::AmbiguousCidrGroup { groups })
+                    GroupSet::Cidr(cidr) => {
+                        (!teardown::is_one_cidr_group(index, cidr)).then_some(Reason::AmbiguousCidrGroup { groups })
                     }
                 };
                 let facts = vec![format!("owned groups of the data store: {}", words(&asked.ids))];
                 (Answer::of(several.map(|reason| about.because(reason, &subject))), facts)
             }
-            Ending::NotInTemplate => self.in_template(asked, unread),
-            Ending::NotInRule => {
+            DeleteCondition::NotInTemplate => self.in_template(asked, unread),
+            DeleteCondition::NotInRule => {
                 let plan = &self.settled.plan;
                 let ends = plan.teardowns.values().chain(plan.cidr_teardowns.values());
                 let going: BTreeSet<_> = ends.flat_map(|end| &end.delete).map(OwnedGroup::id).collect();
-                let namers = teardown::namers(plan, view, |id| asked.ids.contains(id) || going.contains(id));
+                let namers = teardown::namers(plan, index, |id| asked.ids.contains(id) || going.contains(id));
                 let namers: Vec<_> = namers.into_iter().filter(|(_, named)| asked.ids.contains(named)).collect();
                 let facts =
                     namers.iter().map(|(namer, named)| format!("a rule of {} names {named}", self.named(namer)));
@@ -456,7 +456,7 @@ impl Look<'_> {
             let holds = if asked.unasked { Answer::Holds } else { about.unknown_store(asked.store_id) };
             return (holds, vec!["its data store was not found, and nothing is known to ask for it".to_owned()]);
         };
-        let sharing = self.view.sharing(store);
+        let sharing = self.index.sharing(store);
         let names = || words(sharing.iter().map(|instance| &instance.id));
         if !sharing.is_empty() {
             facts.push(format!("share a name with the data store: {}", names()));
@@ -464,62 +464,67 @@ impl Look<'_> {
         if asked.unasked {
             return (Answer::Holds, facts);
         }
-        let held = store.wishes.held.then(|| about.because(Reason::Held, &Subject::Store(store.arn.clone())));
+        let held = store.settings.held.then(|| about.because(Reason::Held, &Subject::Store(store.arn.clone())));
         let key = self.connect_key;
-        let take_off = match &asked.kin {
-            Kin::Pair(_) => format!("take {key} off the data store, or the shared names off the instances"),
-            Kin::Cidr(_) => format!("take {ALLOW_CIDR_KEY} off the data store"),
+        let take_off = match &asked.set {
+            GroupSet::Pair(_) => format!("take {key} off the data store, or the shared names off the instances"),
+            GroupSet::Cidr(_) => format!("take {ALLOW_CIDR_KEY} off the data store"),
         };
-        let (code, says) = match &asked.kin {
-            Kin::Pair(_) => ("asked-for", format!("its data store shares a name with {}", names())),
-            Kin::Cidr(_) if store.vpc.as_ref() != Some(&self.view.seen.vpc) => {
+        let (code, message) = match &asked.set {
+            GroupSet::Pair(_) => ("asked-for", format!("its data store shares a name with {}", names())),
+            GroupSet::Cidr(_) if store.vpc.as_ref() != Some(&self.index.seen.vpc) => {
                 ("store-moved", "its data store is in another VPC now".to_owned())
             }
-            Kin::Cidr(_) => ("asked-for", "the data store's tags ask for such clients, or cannot be read".to_owned()),
+            GroupSet::Cidr(_) => {
+                ("asked-for", "the data store's tags ask for such clients, or cannot be read".to_owned())
+            }
         };
-        let failure = held.unwrap_or_else(|| (Failure::new(code, says), vec![take_off]));
+        let failure = held.unwrap_or_else(|| (Failure::new(code, message), vec![take_off]));
         (Answer::of(Some(failure)), facts)
     }
 
-    fn worn_by(&self, asked: &Asked<'_>, unread: impl Fn(&Gap) -> Advised) -> (Answer, Vec<String>) {
-        let facts: Vec<String> = asked.ids.iter().flat_map(|id| self.wearers(id, Some(asked))).collect();
+    fn attached_to(&self, asked: &Asked<'_>, unread: impl Fn(&Gap) -> Advised) -> (Answer, Vec<String>) {
+        let facts: Vec<String> = asked.ids.iter().flat_map(|id| self.attached_interfaces(id, Some(asked))).collect();
         if asked.off {
             return (Answer::Holds, facts);
         }
-        let seen = self.view.seen;
-        let known = asked.ids.iter().all(|id| seen.other_wearers(id).is_some());
-        let gap = seen.wearing.by.gaps.iter().chain(&seen.instances.gaps).min();
+        let seen = self.index.seen;
+        let known = asked.ids.iter().all(|id| seen.other_attached(id).is_some());
+        let gap = seen.attachments.by.gaps.iter().chain(&seen.instances.gaps).min();
         let failure = match gap.filter(|_| !known) {
             Some(gap) => unread(gap),
             None if !known => {
-                let failure = Failure::new("wearers-not-read", "it was not asked who wears it");
+                let failure = Failure::new("attached_interfaces-not-read", "it was not asked who has it");
                 (failure, vec!["look at the whole VPC".to_owned()])
             }
             None => {
-                let wearers = self.staying_wearers(asked);
-                let who = if wearers.is_empty() { "something".to_owned() } else { words(wearers) };
-                let take_off = vec![format!("it goes when none of these wears one of its groups: {who}")];
-                (Failure::new("worn", format!("worn by, or to be attached to, {who}")), take_off)
+                let attached_interfaces = self.staying_interfaces(asked);
+                let who =
+                    if attached_interfaces.is_empty() { "something".to_owned() } else { words(attached_interfaces) };
+                let take_off = vec![format!("it goes when none of these has one of its groups: {who}")];
+                (Failure::new("attached", format!("attached by, or to be attached to, {who}")), take_off)
             }
         };
         (Answer::of(Some(failure)), facts)
     }
 
-    /// Who wears one of the groups once the plan is carried out, or gets one by it.
-    fn staying_wearers(&self, asked: &Asked<'_>) -> BTreeSet<String> {
-        let (view, plan) = (self.view, &self.settled.plan);
+    /// Who has one of the groups once the plan is carried out, or gets one by it.
+    fn staying_interfaces(&self, asked: &Asked<'_>) -> BTreeSet<String> {
+        let (index, plan) = (self.index, &self.settled.plan);
         let mut found = BTreeSet::new();
         for id in &asked.ids {
             let leaves = |instance: &Instance| {
                 let change = instance.interface.as_ref().and_then(|interface| plan.interfaces.get(&interface.id));
                 change.is_some_and(|change| change.detach.keys().any(|gone| gone.id() == *id))
             };
-            let instances = view.wearing(id).filter(|instance| !leaves(instance));
+            let instances = index.with_group(id).filter(|instance| !leaves(instance));
             found.extend(instances.map(|instance| instance.id.to_string()));
             let loses = |store: &DataStore| plan.stores.get(&store.id).is_some_and(|change| change.detaches(id));
-            let stores = view.stores_with(id).iter().filter(|store| store.wears(id) && !loses(store));
+            let stores = index.stores_with(id).iter().filter(|store| store.has_group(id) && !loses(store));
             found.extend(stores.map(|store| store.arn.short()));
-            found.extend(view.seen.other_wearers(id).into_iter().flatten().map(|wearer| wearer.interface.to_string()));
+            found.extend(
+                index.seen.other_attached(id).into_iter().flatten().map(|attached| attached.interface.to_string()),
+            );
         }
         let gains = plan.stores.get(asked.store_id).filter(|change| change.attached().next().is_some());
         found.extend(gains.map(|change| change.store.short()));
@@ -527,33 +532,33 @@ impl Look<'_> {
     }
 
     fn unused(&self, asked: &Asked<'_>, unread: impl Fn(&Gap) -> Advised) -> (Answer, Vec<String>) {
-        let (view, seen) = (self.view, self.view.seen);
-        let groups = match &asked.kin {
+        let (index, seen) = (self.index, self.index.seen);
+        let groups = match &asked.set {
             // The tag itself says that its clients are to be let in no more.
-            Kin::Cidr(_) => return (Answer::NotNeeded, Vec::new()),
-            Kin::Pair(groups) => groups,
+            GroupSet::Cidr(_) => return (Answer::NotNeeded, Vec::new()),
+            GroupSet::Pair(groups) => groups,
         };
         if asked.ended.is_some() {
             return (Answer::NotNeeded, Vec::new());
         }
         let unused = asked.off && asked.unasked;
-        let period = view.policy.sweep_period.as_secs();
+        let period = index.policy.sweep_period.as_secs();
         let mut facts = vec![format!("it has to be seen unused twice, {period} seconds apart")];
-        if let Some(memory) = seen.memory.known() {
+        if let Ok(state) = seen.state.as_ref() {
             facts.extend(
                 asked
                     .ids
                     .iter()
-                    .filter_map(|id| memory.unused.get(*id).map(|since| format!("{id} is seen unused since {since}"))),
+                    .filter_map(|id| state.unused.get(*id).map(|since| format!("{id} is seen unused since {since}"))),
             );
         }
-        if teardown::remember(&mut Plan::default(), view, groups, unused) {
+        if teardown::write_notes(&mut Plan::default(), index, groups, unused) {
             return (Answer::Holds, facts);
         }
-        let gaps = seen.instances.gaps.iter().chain(&seen.stores.gaps).chain(&seen.wearing.by.gaps);
-        let gap = match &seen.memory {
-            Recall::Known(_) => gaps.min(),
-            Recall::Unknown(gap) => Some(gap),
+        let gaps = seen.instances.gaps.iter().chain(&seen.stores.gaps).chain(&seen.attachments.by.gaps);
+        let gap = match &seen.state {
+            Ok(_) => gaps.min(),
+            Err(gap) => Some(gap),
         };
         let failure = match gap {
             Some(gap) => unread(gap),
@@ -572,17 +577,17 @@ impl Look<'_> {
     }
 
     fn in_template(&self, asked: &Asked<'_>, unread: impl Fn(&Gap) -> Advised) -> (Answer, Vec<String>) {
-        let mut said = Plan::default();
-        let may_go = match &asked.kin {
-            Kin::Pair(groups) => teardown::may_be_deleted(&mut said, self.view, groups),
-            Kin::Cidr(groups) => teardown::may_be_deleted(&mut said, self.view, groups),
+        let mut sentence = Plan::default();
+        let may_go = match &asked.set {
+            GroupSet::Pair(groups) => teardown::may_be_deleted(&mut sentence, self.index, groups),
+            GroupSet::Cidr(groups) => teardown::may_be_deleted(&mut sentence, self.index, groups),
         };
         if may_go {
             return (Answer::Holds, Vec::new());
         }
         let about = About { look: self, instance: None, store: asked.store };
-        let gap = self.view.seen.launch_templates.as_ref().and_then(|reading| reading.gaps.iter().min());
-        let failure = match (said.findings.first(), gap) {
+        let gap = self.index.seen.launch_templates.as_ref().and_then(|reading| reading.gaps.iter().min());
+        let failure = match (sentence.findings.first(), gap) {
             (Some(finding), _) => about.because(finding.reason.clone(), &finding.subject),
             (None, Some(gap)) => unread(gap),
             (None, None) => {
@@ -590,7 +595,7 @@ impl Look<'_> {
                 (failure, vec!["look at the whole VPC".to_owned()])
             }
         };
-        let facts = said.findings.iter().map(|finding| format!("a launch template names {}", finding.subject));
+        let facts = sentence.findings.iter().map(|finding| format!("a launch template names {}", finding.subject));
         (Answer::of(Some(failure)), facts.collect())
     }
 }
@@ -605,7 +610,7 @@ impl About<'_> {
     }
 
     fn unknown_store(&self, store: &StoreId) -> Answer {
-        let subject = Subject::Vpc(self.look.view.seen.vpc.clone());
+        let subject = Subject::Vpc(self.look.index.seen.vpc.clone());
         Answer::of(Some(self.because(Reason::StoreUnknown { store: store.clone() }, &subject)))
     }
 }

@@ -13,8 +13,10 @@ use std::fmt;
 
 use serde::Serialize;
 
-pub use self::group::Ending;
-use super::{Because, Condition, Decision, Ground, Premise, Settled, Verdict, conditions::Unmet, settle, view::View};
+pub use self::group::DeleteCondition;
+use super::{
+    Condition, Decision, DeleteReason, DetachReason, Premise, Settled, Verdict, conditions::Unmet, index::Index, settle,
+};
 use crate::{
     finding::{Finding, Reason},
     id::{InstanceId, SecurityGroupId, StoreArn},
@@ -68,24 +70,24 @@ impl StepResult {
 /// Why a step's condition does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
-    /// A stable code: that of the reason or ground, if one says it.
+    /// A stable code: that of the reason or reason, if one says it.
     pub code: &'static str,
     /// The sentence.
-    pub says: String,
+    pub message: String,
     /// The reason in the plan's own form, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
 }
 
 impl Failure {
-    fn new(code: &'static str, says: impl fmt::Display) -> Self {
-        Self { code, says: says.to_string(), reason: None }
+    fn new(code: &'static str, message: impl fmt::Display) -> Self {
+        Self { code, message: message.to_string(), reason: None }
     }
 }
 
 impl From<Reason> for Failure {
     fn from(reason: Reason) -> Self {
-        Self { code: reason.code(), says: reason.to_string(), reason: Some(reason) }
+        Self { code: reason.code(), message: reason.to_string(), reason: Some(reason) }
     }
 }
 
@@ -95,15 +97,15 @@ impl From<&Unmet> for Failure {
     }
 }
 
-impl From<Ground> for Failure {
-    fn from(ground: Ground) -> Self {
-        Self::new(ground.code(), ground)
+impl From<DetachReason> for Failure {
+    fn from(reason: DetachReason) -> Self {
+        Self::new(reason.code(), reason)
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} ({})", self.says, self.code)
+        write!(out, "{} ({})", self.message, self.code)
     }
 }
 
@@ -117,7 +119,7 @@ pub struct Explanation {
     /// What the plan decides; none when it decides nothing about the two.
     pub verdict: Option<Verdict>,
     /// The verdict in words.
-    pub says: String,
+    pub message: String,
     /// Every condition, in the order in which they are looked at.
     pub steps: Vec<Step>,
     /// What to change to get the connection, or to keep it. Lines that begin with `aws `, `sam ` or `tagwire ` are
@@ -132,7 +134,7 @@ pub struct InstanceExplanation {
     pub instance: InstanceId,
     /// What was observed of it.
     pub facts: Vec<String>,
-    /// The stores that share a name with it, that it reaches, or whose group it wears.
+    /// The stores that share a name with it, that it reaches, or whose group it has.
     pub stores: Vec<StoreLine>,
     /// What the plan says of the instance besides.
     pub findings: Vec<Finding>,
@@ -148,7 +150,7 @@ pub struct StoreLine {
     /// What the plan decides; none when it decides nothing about the two.
     pub verdict: Option<Verdict>,
     /// The verdict in words.
-    pub says: String,
+    pub message: String,
     /// The first condition that does not hold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub condition: Option<&'static str>,
@@ -167,9 +169,9 @@ pub struct GroupExplanation {
     pub may_go: bool,
     /// Why, if it does.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub because: Option<Because>,
+    pub because: Option<DeleteReason>,
     /// The answer in words.
-    pub says: String,
+    pub message: String,
     /// What the plan does with it, one line a change.
     pub changes: Vec<String>,
     /// What the plan says of it besides.
@@ -187,22 +189,22 @@ pub fn connection(
     instance: &InstanceId,
     store: &StoreArn,
 ) -> Explanation {
-    let view = View::of(seen, policy);
-    Look::of(&view, connect_key).connection(instance, store)
+    let index = Index::of(seen, policy);
+    Explainer::of(&index, connect_key).connection(instance, store)
 }
 
 /// Explains what becomes of one instance at every store it has to do with.
 #[must_use]
 pub fn instance(seen: &Observation, policy: &Policy, connect_key: &str, instance: &InstanceId) -> InstanceExplanation {
-    let view = View::of(seen, policy);
-    Look::of(&view, connect_key).instance(instance)
+    let index = Index::of(seen, policy);
+    Explainer::of(&index, connect_key).instance(instance)
 }
 
 /// Explains why a group exists, and whether it may go.
 #[must_use]
 pub fn group(seen: &Observation, policy: &Policy, connect_key: &str, group: &SecurityGroupId) -> GroupExplanation {
-    let view = View::of(seen, policy);
-    Look::of(&view, connect_key).group(group)
+    let index = Index::of(seen, policy);
+    Explainer::of(&index, connect_key).group(group)
 }
 
 /// The codes and questions of an explained connection, in the order in which they are walked.
@@ -214,15 +216,15 @@ pub fn questions() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 /// An observation, and what the planner made of it.
-struct Look<'view> {
-    view: &'view View<'view>,
-    settled: Settled<'view>,
-    connect_key: &'view str,
+struct Explainer<'index> {
+    index: &'index Index<'index>,
+    settled: Settled<'index>,
+    connect_key: &'index str,
 }
 
-impl<'view> Look<'view> {
-    fn of(view: &'view View<'view>, connect_key: &'view str) -> Self {
-        Self { view, settled: settle(view), connect_key }
+impl<'index> Explainer<'index> {
+    fn of(index: &'index Index<'index>, connect_key: &'index str) -> Self {
+        Self { index, settled: settle(index), connect_key }
     }
 
     /// What the plan decides about an instance and a store. The ARN of a store that is gone may be
@@ -234,7 +236,7 @@ impl<'view> Look<'view> {
         match store {
             Some(store) => self
                 .settled
-                .departures
+                .disconnects
                 .verdict(instance, &store.id)
                 .or_else(|| joined.iter().find(about).map(|decision| decision.verdict.clone())),
             None => departed.iter().find(about).map(|decision| decision.verdict.clone()),
@@ -244,8 +246,8 @@ impl<'view> Look<'view> {
 
 /// Steps in the making: of those that fail, the first is the reason.
 #[derive(Default)]
-struct Walk {
-    steps: Vec<Step>,
+struct Steps {
+    taken: Vec<Step>,
     remedy: Vec<String>,
     failed: bool,
 }
@@ -266,7 +268,7 @@ impl Answer {
     }
 }
 
-impl Walk {
+impl Steps {
     fn step(&mut self, (condition, question): (&'static str, &'static str), answer: Answer, facts: Vec<String>) {
         let result = match answer {
             Answer::Holds => StepResult::Holds,
@@ -283,7 +285,7 @@ impl Walk {
                 }
             }
         };
-        self.steps.push(Step { condition, question, result, facts });
+        self.taken.push(Step { condition, question, result, facts });
     }
 
     fn advise(&mut self, remedy: Vec<String>) {
@@ -295,7 +297,7 @@ impl Walk {
     }
 
     fn first(&self) -> Option<&Failure> {
-        first(&self.steps).map(|(_, failure)| failure)
+        first(&self.taken).map(|(_, failure)| failure)
     }
 }
 

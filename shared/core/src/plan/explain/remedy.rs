@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{Look, facts::words};
+use super::{Explainer, facts::words};
 use crate::{
     finding::{Reason, Subject},
     id::SecurityGroupId,
     model::{DataStore, Instance},
-    plan::{Ground, Premise, refuse},
+    plan::{DetachReason, Premise, obstacles},
     policy::HIGHEST_INTERFACE_GROUP_LIMIT,
     tag::{ALLOW_CIDR_KEY, BLOCK_KEY, ConnectTag, ConnectionName, HOLD_KEY, MOST_NAMES},
 };
@@ -15,7 +15,7 @@ use crate::{
 /// What a remedy is for: an instance and a store, as far as they are known.
 #[derive(Clone, Copy)]
 pub(super) struct About<'look> {
-    pub(super) look: &'look Look<'look>,
+    pub(super) look: &'look Explainer<'look>,
     pub(super) instance: Option<&'look Instance>,
     pub(super) store: Option<&'look DataStore>,
 }
@@ -30,8 +30,8 @@ enum Tagged<'look> {
 impl Tagged<'_> {
     fn connect(&self) -> &ConnectTag {
         match self {
-            Self::Instance(instance) => &instance.wishes.connect,
-            Self::Store(store) => &store.wishes.connect,
+            Self::Instance(instance) => &instance.settings.connect,
+            Self::Store(store) => &store.settings.connect,
         }
     }
 
@@ -80,8 +80,8 @@ pub(super) fn move_together() -> Vec<String> {
 impl<'look> About<'look> {
     fn tagged(&self, subject: &Subject) -> Option<Tagged<'look>> {
         match subject {
-            Subject::Instance(id) => self.look.view.instance(id).map(Tagged::Instance),
-            Subject::Store(arn) => self.look.view.store_called(arn).map(Tagged::Store),
+            Subject::Instance(id) => self.look.index.instance(id).map(Tagged::Instance),
+            Subject::Store(arn) => self.look.index.store_called(arn).map(Tagged::Store),
             Subject::Vpc(_) | Subject::Group(_) => None,
         }
     }
@@ -119,22 +119,22 @@ impl<'look> About<'look> {
     /// Whose list of groups is contested.
     pub(super) fn contested(&self) -> Option<Subject> {
         let (instance, store) = (self.instance?, self.store?);
-        let standing = self.look.settled.standings.get(&store.id)?;
-        refuse::contest(self.look.view, standing, instance).map(|contest| contest.subject)
+        let pair_state = self.look.settled.pair_states.get(&store.id)?;
+        obstacles::contest(self.look.index, pair_state, instance).map(|contest| contest.subject)
     }
 
-    /// What keeps, or brings back, what a ground takes away.
-    pub(super) fn against(&self, ground: Ground) -> Vec<String> {
-        match ground {
-            Ground::NamesNotShared => self.share_a_name(Premise::SharedName),
-            Ground::NotAskedFor => self.share_a_name(Premise::InstanceTag),
-            Ground::StoreOptedOut => self.share_a_name(Premise::StoreTag),
-            Ground::Uninstalling => not_uninstall(),
-            Ground::StoreGone => one("nothing: there is no data store to connect to any more"),
-            Ground::Blocked => {
-                let instance = self.instance.filter(|instance| self.look.view.is_blocked(instance));
+    /// What keeps, or brings back, what a reason takes away.
+    pub(super) fn against(&self, reason: DetachReason) -> Vec<String> {
+        match reason {
+            DetachReason::NamesNotShared => self.share_a_name(Premise::SharedName),
+            DetachReason::NotAskedFor => self.share_a_name(Premise::InstanceTag),
+            DetachReason::StoreOptedOut => self.share_a_name(Premise::StoreTag),
+            DetachReason::Uninstalling => not_uninstall(),
+            DetachReason::StoreGone => one("nothing: there is no data store to connect to any more"),
+            DetachReason::Blocked => {
+                let instance = self.instance.filter(|instance| self.look.index.is_blocked(instance));
                 let of_instance = instance.map(|instance| self.unblock(Tagged::Instance(instance)));
-                let store = self.store.filter(|store| store.wishes.blocked);
+                let store = self.store.filter(|store| store.settings.blocked);
                 let of_store = store.map(|store| self.unblock(Tagged::Store(store)));
                 of_instance.into_iter().chain(of_store).flatten().collect()
             }
@@ -147,10 +147,10 @@ impl<'look> About<'look> {
             Tagged::Instance(instance) => instance,
         };
         let mut lines = Vec::new();
-        if instance.wishes.blocked {
+        if instance.settings.blocked {
             lines.push(tagged.take_off(BLOCK_KEY));
         }
-        let isolating = &self.look.view.policy.isolation_groups;
+        let isolating = &self.look.index.policy.isolation_groups;
         if let Some(interface) = instance.interface.as_ref().filter(|it| !it.groups.is_disjoint(isolating)) {
             let rest: Vec<&str> = interface.groups.difference(isolating).map(SecurityGroupId::as_str).collect();
             lines.push(if rest.is_empty() {

@@ -50,7 +50,7 @@ fn steps(out: &mut fmt::Formatter<'_>, steps: &[Step]) -> fmt::Result {
 
 impl fmt::Display for Explanation {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(out, "{}", self.says)?;
+        writeln!(out, "{}", self.message)?;
         steps(out, &self.steps)?;
         section(out, "What to change:", &self.remedy)
     }
@@ -60,8 +60,8 @@ impl fmt::Display for InstanceExplanation {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.facts.iter().try_for_each(|fact| writeln!(out, "{fact}"))?;
         let lines = self.stores.iter().map(|line| match line.condition {
-            Some(condition) => format!("{} [{condition}]", line.says),
-            None => line.says.clone(),
+            Some(condition) => format!("{} [{condition}]", line.message),
+            None => line.message.clone(),
         });
         section(out, "Data stores:", &lines.collect::<Vec<_>>())?;
         section(out, "Said of it:", &self.findings.iter().map(ToString::to_string).collect::<Vec<_>>())?;
@@ -71,7 +71,7 @@ impl fmt::Display for InstanceExplanation {
 
 impl fmt::Display for GroupExplanation {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(out, "{}", self.says)?;
+        writeln!(out, "{}", self.message)?;
         section(out, "What it is:", &self.facts)?;
         steps(out, &self.steps)?;
         section(out, "What the plan does with it:", &self.changes)?;

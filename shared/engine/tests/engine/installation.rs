@@ -107,7 +107,7 @@ impl<T> Ran<T> {
     }
 }
 
-pub(crate) struct Site {
+pub(crate) struct Installation {
     pub(crate) cloud: Simulated,
     pub(crate) clock: Rc<SimulatedClock>,
     pub(crate) pacing: Pacing,
@@ -118,13 +118,13 @@ pub(crate) struct Site {
 }
 
 /// The moment at which every test begins.
-pub(crate) fn dawn() -> Timestamp {
+pub(crate) fn start() -> Timestamp {
     "2026-11-22T08:00:00Z".parse().unwrap()
 }
 
-impl Site {
+impl Installation {
     pub(crate) fn new(build: impl FnOnce(&mut World)) -> Self {
-        let clock = Rc::new(SimulatedClock::new(dawn()));
+        let clock = Rc::new(SimulatedClock::new(start()));
         let mut world = World::default();
         build(&mut world);
         Self {
@@ -137,12 +137,12 @@ impl Site {
         }
     }
 
-    /// A site whose first sweep has come and gone.
+    /// A installation whose first sweep has come and gone.
     pub(crate) fn connected(build: impl FnOnce(&mut World)) -> Self {
-        let site = Self::new(build);
-        site.swept();
-        site.is_at_rest();
-        site
+        let installation = Self::new(build);
+        installation.swept();
+        installation.assert_converged();
+        installation
     }
 
     pub(crate) fn change(&self, change: impl FnOnce(&mut World)) {
@@ -264,7 +264,7 @@ impl Site {
 
     /// Nothing is wrong, nothing of ours is there twice, and a look at everything plans nothing.
     #[track_caller]
-    pub(crate) fn is_at_rest(&self) {
+    pub(crate) fn assert_converged(&self) {
         self.change(World::lists_settle);
         self.look(World::is_sound).unwrap();
         self.holds_the_window();
@@ -313,7 +313,7 @@ impl Site {
         self.clock.advance(Duration::from_mins(10));
         assert!(matches!(self.sweep().returned, Some(Ok(_))));
         self.drain();
-        self.is_at_rest();
+        self.assert_converged();
     }
 
     pub(crate) fn item(&self, vpc: &VpcId, scope: Scope) -> WorkItem {

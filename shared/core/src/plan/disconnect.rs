@@ -1,27 +1,27 @@
-//! What is taken away, on which ground, and what has to wait.
+//! What is taken away, on which reason, and what has to wait.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::{Decision, Detachment, Ground, InterfaceChange, Plan, Verdict, refuse, view::View};
+use super::{Decision, DetachReason, Detachment, InterfaceChange, Plan, Verdict, index::Index, obstacles};
 use crate::{
     finding::{Finding, Reason, Subject},
     group::{GroupList, Owned, OwnedGroup, Role},
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId},
-    memory::{Connection, Memory, Note},
     model::{DataStore, Instance},
-    observation::{Bearer, Observation, Scope, Sighting},
+    observation::{InterfaceOwner, Observation, Scope, StoreLookup},
     service::Side,
+    state::{Connection, Note, VpcState},
     tag::{ConnectTag, InvalidTag},
 };
 
 /// An instance side that is to leave an interface.
-struct Leaving<'view> {
-    instance: &'view Instance,
-    interface: &'view InterfaceId,
-    owned: &'view Owned,
-    ground: Ground,
+struct Leaving<'index> {
+    instance: &'index Instance,
+    interface: &'index InterfaceId,
+    owned: &'index Owned,
+    reason: DetachReason,
 }
 
 impl Leaving<'_> {
@@ -30,23 +30,23 @@ impl Leaving<'_> {
     }
 }
 
-/// What becomes of an instance side that an instance wears.
+/// What becomes of an instance side that an instance has.
 enum Fate {
     /// It is asked for, or nothing may be decided about it.
     Stays(Option<Finding>),
     /// It goes.
-    Leaves(Ground),
+    Leaves(DetachReason),
 }
 
 /// Everything that is to leave an interface: what does so in this plan, and what is held back.
-pub(super) struct Departures<'view> {
-    seen: &'view Observation,
-    leaving: Vec<Leaving<'view>>,
-    held_back: Vec<Leaving<'view>>,
+pub(super) struct Disconnects<'index> {
+    seen: &'index Observation,
+    leaving: Vec<Leaving<'index>>,
+    held_back: Vec<Leaving<'index>>,
     /// The connections of both.
     concerned: BTreeSet<Connection>,
     /// What leaves each interface.
-    off: BTreeMap<&'view InterfaceId, BTreeSet<&'view SecurityGroupId>>,
+    off: BTreeMap<&'index InterfaceId, BTreeSet<&'index SecurityGroupId>>,
     findings: Vec<Finding>,
     /// How many more counted connections this plan may remove.
     left: usize,
@@ -57,13 +57,13 @@ pub(super) struct Departures<'view> {
     notes: Vec<Note>,
     /// The interfaces that get a group in the same call, so that all that they have may leave them.
     gaining: BTreeSet<InterfaceId>,
-    view: &'view View<'view>,
+    index: &'index Index<'index>,
 }
 
-impl<'view> Departures<'view> {
-    pub(super) fn of(view: &'view View<'view>, gaining: BTreeSet<InterfaceId>) -> Self {
-        let mut departures = Self {
-            seen: view.seen,
+impl<'index> Disconnects<'index> {
+    pub(super) fn of(index: &'index Index<'index>, gaining: BTreeSet<InterfaceId>) -> Self {
+        let mut disconnects = Self {
+            seen: index.seen,
             leaving: Vec::new(),
             held_back: Vec::new(),
             concerned: BTreeSet::new(),
@@ -74,34 +74,34 @@ impl<'view> Departures<'view> {
             waiting_at_stores: 0,
             notes: Vec::new(),
             gaining,
-            view,
+            index,
         };
         // What belongs to whom is known only when every group was read.
-        if !view.seen.groups.is_complete() {
-            return departures;
+        if !index.seen.groups.is_complete() {
+            return disconnects;
         }
-        let wanted = departures.wanted();
-        departures.ration(wanted);
-        for leaving in &departures.leaving {
-            departures.off.entry(leaving.interface).or_default().insert(leaving.owned.group.id());
+        let wanted = disconnects.wanted();
+        disconnects.ration(wanted);
+        for leaving in &disconnects.leaving {
+            disconnects.off.entry(leaving.interface).or_default().insert(leaving.owned.group.id());
         }
-        let all = departures.leaving.iter().chain(&departures.held_back);
-        departures.concerned = all.map(Leaving::connection).collect();
-        departures
+        let all = disconnects.leaving.iter().chain(&disconnects.held_back);
+        disconnects.concerned = all.map(Leaving::connection).collect();
+        disconnects
     }
 
     /// Every instance side that has to go, whether it may go now or not.
-    fn wanted(&mut self) -> Vec<Leaving<'view>> {
+    fn wanted(&mut self) -> Vec<Leaving<'index>> {
         let mut wanted = Vec::new();
-        for instance in self.view.instances() {
+        for instance in self.index.instances() {
             let Some(interface) = &instance.interface else { continue };
-            let worn: Vec<&Owned> = self.view.worn_instance_sides(interface).collect();
+            let attached: Vec<&Owned> = self.index.attached_instance_sides(interface).collect();
             let mut leaving = Vec::new();
-            for owned in worn.into_iter().filter(|owned| self.view.in_scope(instance, owned)) {
-                match fate(self.view, instance, owned) {
+            for owned in attached.into_iter().filter(|owned| self.index.in_scope(instance, owned)) {
+                match fate(self.index, instance, owned) {
                     Fate::Stays(finding) => self.findings.extend(finding),
-                    Fate::Leaves(ground) => {
-                        leaving.push(Leaving { instance, interface: &interface.id, owned, ground });
+                    Fate::Leaves(reason) => {
+                        leaving.push(Leaving { instance, interface: &interface.id, owned, reason });
                     }
                 }
             }
@@ -120,20 +120,20 @@ impl<'view> Departures<'view> {
 
     /// Lets those go that need not be counted, and of the others as many as the window lets, the
     /// oldest first, whether they are in this plan's scope or not.
-    fn ration(&mut self, wanted: Vec<Leaving<'view>>) {
-        let (counted, free): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|leaving| leaving.ground.is_counted());
+    fn ration(&mut self, wanted: Vec<Leaving<'index>>) {
+        let (counted, free): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|leaving| leaving.reason.is_counted());
         self.leaving = free;
-        let Some(memory) = self.seen.memory.known() else {
+        let Some(state) = self.seen.state.as_ref().ok() else {
             self.held_back = counted;
             return;
         };
         let mut queue: BTreeMap<Connection, Timestamp> = BTreeMap::new();
         for leaving in &counted {
             let connection = leaving.connection();
-            let since = memory.wanted.get(&connection).copied().unwrap_or(self.seen.at);
+            let since = state.wanted.get(&connection).copied().unwrap_or(self.seen.at);
             queue.insert(connection, since);
         }
-        for (connection, since) in &memory.wanted {
+        for (connection, since) in &state.wanted {
             if queue.contains_key(connection) {
                 continue;
             }
@@ -147,7 +147,7 @@ impl<'view> Departures<'view> {
         let mut order: Vec<(Timestamp, Connection)> =
             queue.into_iter().map(|(connection, since)| (since, connection)).collect();
         order.sort();
-        self.left = memory.window.left(self.seen.at, self.view.policy);
+        self.left = state.window.left(self.seen.at, self.index.policy);
         let (now, later) = order.split_at(self.left.min(order.len()));
         let now: BTreeSet<&Connection> = now.iter().map(|(_, connection)| connection).collect();
         self.left -= now.len();
@@ -157,7 +157,7 @@ impl<'view> Departures<'view> {
         self.used = taken.len();
         let waiting: BTreeSet<Connection> = held_back.iter().map(Leaving::connection).collect();
         for (since, connection) in later {
-            if waiting.contains(connection) && !memory.wanted.contains_key(connection) {
+            if waiting.contains(connection) && !state.wanted.contains_key(connection) {
                 self.notes.push(Note::Wanted(connection.clone(), Some(*since)));
             }
         }
@@ -168,18 +168,18 @@ impl<'view> Departures<'view> {
     /// Whether a removal that was wanted once is not wanted any more, as far as can be seen.
     fn is_settled(&self, connection: &Connection) -> bool {
         let scope = &self.seen.scope;
-        let store = self.view.store(&connection.store);
+        let store = self.index.store(&connection.store);
         let looked_at =
             scope.has_instance(&connection.instance) || store.is_some_and(|store| scope.has_store(&store.arn));
         let everything = *scope == Scope::Vpc;
-        match (self.view.instance(&connection.instance), store) {
+        match (self.index.instance(&connection.instance), store) {
             (Some(_), Some(_)) => looked_at,
             (None, _) => everything && self.seen.instances.is_complete(),
             (Some(_), None) => everything && self.seen.stores.is_complete(),
         }
     }
 
-    /// Puts the departures into the plan.
+    /// Puts the disconnects into the plan.
     pub(super) fn leave(&self, plan: &mut Plan) {
         plan.findings.extend(self.findings.iter().cloned());
         for leaving in &self.leaving {
@@ -187,13 +187,13 @@ impl<'view> Departures<'view> {
             let change = change.or_insert_with(|| InterfaceChange::of(&leaving.instance.id));
             let owned = leaving.owned;
             let detachment =
-                Detachment { store: owned.store.clone(), arn: self.view.arn_of(owned), ground: leaving.ground };
+                Detachment { store: owned.store.clone(), arn: self.index.arn_of(owned), reason: leaving.reason };
             change.detach.insert(owned.group.clone(), detachment);
         }
         let mut decided = BTreeSet::new();
         for (leaving, verdict) in self.verdicts() {
             // Two groups of one store are still one connection.
-            if let Some(store) = self.view.arn_of(leaving.owned)
+            if let Some(store) = self.index.arn_of(leaving.owned)
                 && decided.insert(leaving.connection())
             {
                 plan.decisions.push(Decision { store, instance: leaving.instance.id.clone(), verdict });
@@ -202,9 +202,9 @@ impl<'view> Departures<'view> {
     }
 
     /// What is decided about each, what goes now before what is held back.
-    fn verdicts(&self) -> impl Iterator<Item = (&Leaving<'view>, Verdict)> {
-        let leaving = self.leaving.iter().map(|leaving| (leaving, Verdict::Disconnecting(leaving.ground)));
-        let held_back = self.held_back.iter().map(|leaving| (leaving, Verdict::HeldBack(leaving.ground)));
+    fn verdicts(&self) -> impl Iterator<Item = (&Leaving<'index>, Verdict)> {
+        let leaving = self.leaving.iter().map(|leaving| (leaving, Verdict::Disconnecting(leaving.reason)));
+        let held_back = self.held_back.iter().map(|leaving| (leaving, Verdict::HeldBack(leaving.reason)));
         leaving.chain(held_back)
     }
 
@@ -215,7 +215,7 @@ impl<'view> Departures<'view> {
     }
 
     /// Whether a connection is about to be removed, or held back from it.
-    pub(super) fn concern(&self, instance: &InstanceId, store: &StoreId) -> bool {
+    pub(super) fn contains(&self, instance: &InstanceId, store: &StoreId) -> bool {
         self.concerned.contains(&Connection { instance: instance.clone(), store: store.clone() })
     }
 
@@ -230,34 +230,34 @@ impl<'view> Departures<'view> {
         off.is_some_and(|groups| groups.contains(owned.group.id()))
     }
 
-    /// Whether nobody wears a group once this plan is carried out, as far as interfaces go; none when
+    /// Whether nobody has a group once this plan is carried out, as far as interfaces go; none when
     /// that is not known.
     pub(super) fn is_off_interfaces<Name: Copy + Into<Role>>(&self, owned: &Owned<Name>) -> Option<bool> {
         let id = owned.group.id();
-        let others = self.seen.other_wearers(id)?.any(|wearer| !is_of_its_store(self.view, owned, &wearer.bearer));
-        Some(!others && self.view.wearing(id).all(|instance| self.leaves(instance, owned)))
+        let others = self.seen.other_attached(id)?.any(|attached| !is_of_its_store(self.index, owned, &attached.owner));
+        Some(!others && self.index.with_group(id).all(|instance| self.leaves(instance, owned)))
     }
 
     /// Takes the store sides off a store that takes no part any more or is blocked.
-    pub(super) fn leave_store(&mut self, plan: &mut Plan, view: &View<'_>, store: &DataStore) {
-        let ground = if store.wishes.blocked {
-            Ground::Blocked
-        } else if store.wishes.held {
+    pub(super) fn leave_store(&mut self, plan: &mut Plan, index: &Index<'_>, store: &DataStore) {
+        let reason = if store.settings.blocked {
+            DetachReason::Blocked
+        } else if store.settings.held {
             return;
         } else if self.seen.is_uninstalling() {
-            Ground::Uninstalling
-        } else if store.wishes.connect == ConnectTag::Absent {
-            Ground::StoreOptedOut
+            DetachReason::Uninstalling
+        } else if store.settings.connect == ConnectTag::Absent {
+            DetachReason::StoreOptedOut
         } else {
             return;
         };
         // Whatever service they are named after.
-        let sides = |side| view.owned_groups(&store.id).filter(move |owned| owned.name.side == side);
-        let worn: Vec<&Owned> = sides(Side::Store).filter(|owned| store.wears(owned.group.id())).collect();
-        if worn.is_empty() || !self.seen.groups.is_complete() {
+        let sides = |side| index.owned_groups(&store.id).filter(move |owned| owned.name.side == side);
+        let attached: Vec<&Owned> = sides(Side::Store).filter(|owned| store.has_group(owned.group.id())).collect();
+        if attached.is_empty() || !self.seen.groups.is_complete() {
             return;
         }
-        let cuts = if ground.is_counted() {
+        let cuts = if reason.is_counted() {
             match self.still_carried(sides(Side::Instance)) {
                 Some(cuts) => cuts,
                 None => return,
@@ -266,28 +266,28 @@ impl<'view> Departures<'view> {
             0
         };
         let subject = Subject::Store(store.arn.clone());
-        if let Some(reason) = refuse::list_waits(store) {
+        if let Some(reason) = obstacles::list_waits(store) {
             plan.findings.push(Finding { subject, reason });
             return;
         }
-        let worn_ids: BTreeSet<_> = worn.iter().map(|owned| owned.group.id()).collect();
+        let attached_ids: BTreeSet<_> = attached.iter().map(|owned| owned.group.id()).collect();
         let change = plan.stores.get(&store.id);
-        let leaves = |group| worn_ids.contains(group) || change.is_some_and(|change| change.detaches(group));
+        let leaves = |group| attached_ids.contains(group) || change.is_some_and(|change| change.detaches(group));
         let rest = store.lasting_groups().filter(|group| !leaves(group)).cloned().collect();
         if GroupList::new(rest, usize::MAX).is_err() {
-            plan.findings.extend(worn.first().map(|owned| last_group(subject, owned)));
+            plan.findings.extend(attached.first().map(|owned| last_group(subject, owned)));
             return;
         }
-        let unknown = ground.is_counted() && self.seen.memory.known().is_none();
+        let unknown = reason.is_counted() && self.seen.state.as_ref().ok().is_none();
         if unknown || cuts > self.left {
             self.waiting_at_stores += cuts.max(1);
             return;
         }
         self.left -= cuts;
         self.used += cuts;
-        self.cut(plan, store, &worn_ids, ground);
+        self.cut(plan, store, &attached_ids, reason);
         let change = plan.change_of(store);
-        change.detach = worn.into_iter().map(|owned| (owned.group.clone(), ground)).collect();
+        change.detach = attached.into_iter().map(|owned| (owned.group.clone(), reason)).collect();
         change.cuts += cuts;
     }
 
@@ -305,16 +305,16 @@ impl<'view> Departures<'view> {
     }
 
     /// Says of those who keep a store's instance side that they are disconnected all the same.
-    fn cut(&self, plan: &mut Plan, store: &DataStore, sides: &BTreeSet<&SecurityGroupId>, ground: Ground) {
-        let instance_sides = self.view.owned_groups(&store.id).filter(|owned| owned.name.side == Side::Instance);
-        let wearing = instance_sides.flat_map(|owned| self.view.wearing(owned.group.id()));
-        let wearing: BTreeSet<&InstanceId> = wearing.map(|instance| &instance.id).collect();
-        for instance in wearing.into_iter().filter(|instance| !self.concern(instance, &store.id)) {
+    fn cut(&self, plan: &mut Plan, store: &DataStore, sides: &BTreeSet<&SecurityGroupId>, reason: DetachReason) {
+        let instance_sides = self.index.owned_groups(&store.id).filter(|owned| owned.name.side == Side::Instance);
+        let with = instance_sides.flat_map(|owned| self.index.with_group(owned.group.id()));
+        let with: BTreeSet<&InstanceId> = with.map(|instance| &instance.id).collect();
+        for instance in with.into_iter().filter(|instance| !self.contains(instance, &store.id)) {
             let decided = plan
                 .decisions
                 .iter_mut()
                 .find(|decision| decision.instance == *instance && decision.store == store.arn);
-            let verdict = Verdict::Disconnecting(ground);
+            let verdict = Verdict::Disconnecting(reason);
             let is_cut =
                 |decided: &Verdict| matches!(decided, Verdict::Connected(via) if sides.contains(&via.store_side));
             match decided {
@@ -332,16 +332,16 @@ impl<'view> Departures<'view> {
     fn still_carried<'owned>(&self, instance_sides: impl Iterator<Item = &'owned Owned>) -> Option<usize> {
         let mut carried = 0;
         for owned in instance_sides {
-            carried += self.seen.other_wearers(owned.group.id())?.count();
-            for instance in self.view.wearing(owned.group.id()) {
+            carried += self.seen.other_attached(owned.group.id())?.count();
+            for instance in self.index.with_group(owned.group.id()) {
                 if self.leaves(instance, owned) {
                     continue;
                 }
                 let alone = instance.interface.as_ref().is_some_and(|interface| {
-                    self.view.worn_instance_sides(interface).count() == interface.groups.len()
+                    self.index.attached_instance_sides(interface).count() == interface.groups.len()
                 });
-                let wanted = matches!(fate(self.view, instance, owned), Fate::Leaves(_));
-                if !alone || !wanted || self.concern(&instance.id, &owned.store) {
+                let wanted = matches!(fate(self.index, instance, owned), Fate::Leaves(_));
+                if !alone || !wanted || self.contains(&instance.id, &owned.store) {
                     return None;
                 }
                 carried += 1;
@@ -357,16 +357,16 @@ impl<'view> Departures<'view> {
         if waiting > 0 {
             let reason = Reason::DisconnectsHeldBack {
                 waiting,
-                limit: self.view.policy.max_disconnects,
-                window: self.view.policy.disconnect_window.as_secs(),
+                limit: self.index.policy.max_disconnects,
+                window: self.index.policy.disconnect_window.as_secs(),
             };
             plan.findings.push(Finding { subject: Subject::Vpc(self.seen.vpc.clone()), reason });
         }
         plan.notes.append(&mut self.notes);
-        if let Some(Memory { window, .. }) = self.seen.memory.known()
+        if let Some(VpcState { window, .. }) = self.seen.state.as_ref().ok()
             && self.used > 0
         {
-            plan.window = Some(window.with(self.used, self.seen.at, self.view.policy));
+            plan.window = Some(window.with(self.used, self.seen.at, self.index.policy));
         }
     }
 }
@@ -375,72 +375,76 @@ pub(super) fn last_group<Name>(subject: Subject, owned: &Owned<Name>) -> Finding
     Finding { subject, reason: Reason::LastGroup { group: owned.group.id().clone() } }
 }
 
-/// A store's own interfaces wear its groups for as long as its list holds them, which is where they
+/// A store's own interfaces have its groups for as long as its list holds them, which is where they
 /// are looked at; they follow the list a little later.
-fn is_of_its_store<Name: Copy + Into<Role>>(view: &View<'_>, owned: &Owned<Name>, bearer: &Bearer) -> bool {
-    let listed = || view.store(&owned.store).is_some_and(|store| store.groups.contains_key(owned.group.id()));
-    owned.role() != Role::Side(Side::Instance) && matches!(bearer, Bearer::Other { .. }) && listed()
+fn is_of_its_store<Name: Copy + Into<Role>>(
+    index: &Index<'_>,
+    owned: &Owned<Name>,
+    interface_owner: &InterfaceOwner,
+) -> bool {
+    let listed = || index.store(&owned.store).is_some_and(|store| store.groups.contains_key(owned.group.id()));
+    owned.role() != Role::Side(Side::Instance) && matches!(interface_owner, InterfaceOwner::Other { .. }) && listed()
 }
 
-/// The grounds for removal are these and no others; whatever is not known for certain is none.
-fn fate(view: &View<'_>, instance: &Instance, owned: &Owned) -> Fate {
-    if view.is_blocked(instance) {
-        return Fate::Leaves(Ground::Blocked);
+/// The reasons for removal are these and no others; whatever is not known for certain is none.
+fn fate(index: &Index<'_>, instance: &Instance, owned: &Owned) -> Fate {
+    if index.is_blocked(instance) {
+        return Fate::Leaves(DetachReason::Blocked);
     }
     let about = || Subject::Instance(instance.id.clone());
     let held = || Fate::Stays(Some(Finding { subject: about(), reason: Reason::Held }));
-    if view.seen.is_uninstalling() {
+    if index.seen.is_uninstalling() {
         // That the group is ours is all that this rests on, wherever its store is.
-        let store = view.store(&owned.store);
-        return match store.filter(|store| store.wishes.held) {
-            _ if instance.wishes.held => held(),
+        let store = index.store(&owned.store);
+        return match store.filter(|store| store.settings.held) {
+            _ if instance.settings.held => held(),
             Some(store) => Fate::Stays(Some(held_store(store))),
-            None => Fate::Leaves(Ground::Uninstalling),
+            None => Fate::Leaves(DetachReason::Uninstalling),
         };
     }
-    let Some(store) = view.store(&owned.store) else {
-        return match whereabouts(view, owned) {
-            Whereabouts::Gone if instance.wishes.held => held(),
-            Whereabouts::Gone => Fate::Leaves(Ground::StoreGone),
-            Whereabouts::Carried(finding) | Whereabouts::Unknown(Some(finding)) => Fate::Stays(Some(finding)),
-            Whereabouts::Unknown(None) => Fate::Stays(None),
+    let Some(store) = index.store(&owned.store) else {
+        return match store_existence(index, owned) {
+            StoreExistence::Gone if instance.settings.held => held(),
+            StoreExistence::Gone => Fate::Leaves(DetachReason::StoreGone),
+            StoreExistence::Carried(finding) | StoreExistence::Unknown(Some(finding)) => Fate::Stays(Some(finding)),
+            StoreExistence::Unknown(None) => Fate::Stays(None),
         };
     };
-    if store.vpc.as_ref() != Some(&view.seen.vpc) {
+    if store.vpc.as_ref() != Some(&index.seen.vpc) {
         let moved = store.vpc.clone().map(|vpc| Reason::StoreMoved { vpc });
         return Fate::Stays(moved.map(|reason| Finding { subject: Subject::Store(store.arn.clone()), reason }));
     }
-    if store.wishes.blocked {
-        return Fate::Leaves(Ground::Blocked);
+    if store.settings.blocked {
+        return Fate::Leaves(DetachReason::Blocked);
     }
-    let ground = match (&instance.wishes.connect, &store.wishes.connect) {
+    let reason = match (&instance.settings.connect, &store.settings.connect) {
         // What cannot be read is not an empty value.
         (ConnectTag::Invalid(problem), _) => return unreadable(about(), problem),
         (_, ConnectTag::Invalid(problem)) => return unreadable(Subject::Store(store.arn.clone()), problem),
-        (_, ConnectTag::Absent) => Ground::StoreOptedOut,
-        (ConnectTag::Absent, ConnectTag::Names(_)) => Ground::NotAskedFor,
+        (_, ConnectTag::Absent) => DetachReason::StoreOptedOut,
+        (ConnectTag::Absent, ConnectTag::Names(_)) => DetachReason::NotAskedFor,
         (ConnectTag::Names(mine), ConnectTag::Names(theirs)) if mine.is_disjoint(theirs) => {
             if !store.tags_are_certain() {
                 let reason = Reason::NotAvailable { state: store.state.clone(), passing: true };
                 let finding = Finding { subject: Subject::Store(store.arn.clone()), reason };
                 return Fate::Stays(Some(finding));
             }
-            Ground::NamesNotShared
+            DetachReason::NamesNotShared
         }
         (ConnectTag::Names(_), ConnectTag::Names(_)) => return Fate::Stays(None),
     };
-    if instance.wishes.held {
+    if instance.settings.held {
         held()
-    } else if store.wishes.held {
+    } else if store.settings.held {
         Fate::Stays(Some(held_store(store)))
     } else {
-        Fate::Leaves(ground)
+        Fate::Leaves(reason)
     }
 }
 
 /// What is to be said of an instance side that stays on an instance although its tags may not ask for it.
-pub(super) fn kept_because(view: &View<'_>, instance: &Instance, owned: &Owned) -> Option<Reason> {
-    match fate(view, instance, owned) {
+pub(super) fn kept_because(index: &Index<'_>, instance: &Instance, owned: &Owned) -> Option<Reason> {
+    match fate(index, instance, owned) {
         Fate::Stays(finding) => finding.map(|finding| finding.reason),
         Fate::Leaves(_) => None,
     }
@@ -454,8 +458,8 @@ fn unreadable(subject: Subject, problem: &InvalidTag) -> Fate {
     Fate::Stays(Some(Finding { subject, reason: Reason::InvalidTag { problem: problem.clone() } }))
 }
 
-/// Where a store is that has no sighting under its identity.
-pub(super) enum Whereabouts {
+/// Where a store is that has no lookup under its identity.
+pub(super) enum StoreExistence {
     /// It is gone.
     Gone,
     /// There is none, but something carries its group: it was replaced by another that took the group
@@ -467,34 +471,35 @@ pub(super) enum Whereabouts {
 
 /// A store is gone only when its service says so of its name, lists nothing with its identity, and no
 /// interface or other store carries its store side or its group for clients that are not instances.
-pub(super) fn whereabouts<Name>(view: &View<'_>, owned: &Owned<Name>) -> Whereabouts {
+pub(super) fn store_existence<Name>(index: &Index<'_>, owned: &Owned<Name>) -> StoreExistence {
     let unknown = || {
         let reason = Reason::StoreUnknown { store: owned.store.clone() };
         // A gap says for itself what could not be read.
         let finding = Finding { subject: Subject::Group(owned.group.id().clone()), reason };
-        Whereabouts::Unknown(view.seen.stores.is_complete().then_some(finding))
+        StoreExistence::Unknown(index.seen.stores.is_complete().then_some(finding))
     };
-    let Some(arn) = view.arn_of(owned) else { return unknown() };
-    if !is_free_name(view, &arn) || !view.seen.absent.contains(&owned.store) {
+    let Some(arn) = index.arn_of(owned) else { return unknown() };
+    if !is_free_name(index, &arn) || !index.seen.absent.contains(&owned.store) {
         return unknown();
     }
-    let store_sides = view.owned_groups(&owned.store).filter(|group| group.name.side == Side::Store);
-    let carried = store_sides.map(|side| &side.group).chain(view.cidr_groups(&owned.store).map(|group| &group.group));
+    let store_sides = index.owned_groups(&owned.store).filter(|group| group.name.side == Side::Store);
+    let carried = store_sides.map(|side| &side.group).chain(index.cidr_groups(&owned.store).map(|group| &group.group));
     for id in carried.map(OwnedGroup::id) {
-        let Some(mut others) = view.seen.other_wearers(id) else { return Whereabouts::Unknown(None) };
-        let carried = others.next().is_some() || view.wearing(id).next().is_some() || !view.stores_with(id).is_empty();
+        let Some(mut others) = index.seen.other_attached(id) else { return StoreExistence::Unknown(None) };
+        let carried =
+            others.next().is_some() || index.with_group(id).next().is_some() || !index.stores_with(id).is_empty();
         if carried {
             let reason = Reason::StillCarried { group: id.clone() };
-            return Whereabouts::Carried(Finding { subject: Subject::Store(arn), reason });
+            return StoreExistence::Carried(Finding { subject: Subject::Store(arn), reason });
         }
     }
-    Whereabouts::Gone
+    StoreExistence::Gone
 }
 
 /// Whether the service said that nothing has this name, or that something else has.
-fn is_free_name(view: &View<'_>, arn: &StoreArn) -> bool {
-    view.seen.stores.found.iter().any(|sighting| match sighting {
-        Sighting::Gone(gone) => gone == arn,
-        Sighting::Present(store) => store.arn == *arn,
+fn is_free_name(index: &Index<'_>, arn: &StoreArn) -> bool {
+    index.seen.stores.found.iter().any(|lookup| match lookup {
+        StoreLookup::NotFound(gone) => gone == arn,
+        StoreLookup::Found(store) => store.arn == *arn,
     })
 }

@@ -3,24 +3,24 @@
 
 use std::collections::BTreeSet;
 
-use super::{GroupRef, Plan, conditions::Candidate, pair::Standing, view::View};
+use super::{GroupRef, Plan, conditions::Candidate, index::Index, pair::PairState};
 use crate::{
     finding::{Finding, Reason, Subject},
     group::{Ownership, Role, SecurityGroup, description},
     id::SecurityGroupId,
-    memory::{Attached, Note, Target},
     model::{DataStore, Form, Instance, Membership},
-    observation::{Scope, Sighting},
+    observation::{Scope, StoreLookup},
     service::{Readiness, Side},
-    tag::{ConnectTag, ConnectionName, Wishes},
+    state::{Attached, Note, Target},
+    tag::{ConnectTag, ConnectionName, TagSettings},
 };
 
 /// Something that would have to be attached to a list, and that others took off it too often.
-pub(super) struct Contest<'view> {
+pub(super) struct Contest<'index> {
     pub(super) subject: Subject,
     target: Target,
     pub(super) group: SecurityGroupId,
-    pub(super) attached: &'view Attached,
+    pub(super) attached: &'index Attached,
 }
 
 impl Contest<'_> {
@@ -29,7 +29,7 @@ impl Contest<'_> {
     }
 
     /// Remembers it, for it holds until the tag of the list's owner changes.
-    fn remember(&self, plan: &mut Plan) {
+    fn write_notes(&self, plan: &mut Plan) {
         if self.attached.contested {
             return;
         }
@@ -42,28 +42,31 @@ impl Contest<'_> {
 }
 
 /// What would have to be attached for a connection and was taken off too often.
-pub(super) fn contest<'view>(
-    view: &View<'view>,
-    standing: &Standing<'_>,
+pub(super) fn contest<'index>(
+    index: &Index<'index>,
+    pair_state: &PairState<'_>,
     instance: &Instance,
-) -> Option<Contest<'view>> {
-    let store = standing.store;
-    let of_store = (!standing.store_wears())
-        .then(|| (Side::Store, Target::Store(store.id.clone()), &store.wishes, Subject::Store(store.arn.clone())));
-    let of_instance = instance.interface.as_ref().filter(|_| !standing.instance_wears(instance)).map(|interface| {
-        let target = Target::Interface(interface.id.clone());
-        (Side::Instance, target, &instance.wishes, Subject::Instance(instance.id.clone()))
-    });
-    of_store.into_iter().chain(of_instance).find_map(|(side, target, wishes, subject)| match standing.group_ref(side) {
-        GroupRef::Existing(group) => contest_of_list(view, &group, target, &wishes.connect, subject),
-        GroupRef::Planned(..) => None,
+) -> Option<Contest<'index>> {
+    let store = pair_state.store;
+    let of_store = (!pair_state.store_has_group())
+        .then(|| (Side::Store, Target::Store(store.id.clone()), &store.settings, Subject::Store(store.arn.clone())));
+    let of_instance =
+        instance.interface.as_ref().filter(|_| !pair_state.instance_has_group(instance)).map(|interface| {
+            let target = Target::Interface(interface.id.clone());
+            (Side::Instance, target, &instance.settings, Subject::Instance(instance.id.clone()))
+        });
+    of_store.into_iter().chain(of_instance).find_map(|(side, target, settings, subject)| {
+        match pair_state.group_ref(side) {
+            GroupRef::Existing(group) => contest_of_list(index, &group, target, &settings.connect, subject),
+            GroupRef::Planned(..) => None,
+        }
     })
 }
 
 /// Remembers what is contested, and says so of the list's owner.
-pub(super) fn leave_contested(plan: &mut Plan, view: &View<'_>, standing: &Standing<'_>, instance: &Instance) {
-    if let Some(contest) = contest(view, standing, instance) {
-        contest.remember(plan);
+pub(super) fn leave_contested(plan: &mut Plan, index: &Index<'_>, pair_state: &PairState<'_>, instance: &Instance) {
+    if let Some(contest) = contest(index, pair_state, instance) {
+        contest.write_notes(plan);
         plan.findings.push(Finding { reason: contest.reason(), subject: contest.subject });
     }
 }
@@ -71,27 +74,27 @@ pub(super) fn leave_contested(plan: &mut Plan, view: &View<'_>, standing: &Stand
 /// Whether a group was taken off a store's list too often; that is remembered.
 pub(super) fn contested_at_store(
     plan: &mut Plan,
-    view: &View<'_>,
+    index: &Index<'_>,
     group: &SecurityGroupId,
     store: &DataStore,
 ) -> Option<Reason> {
     let (target, subject) = (Target::Store(store.id.clone()), Subject::Store(store.arn.clone()));
-    let contest = contest_of_list(view, group, target, &store.wishes.connect, subject)?;
-    contest.remember(plan);
+    let contest = contest_of_list(index, group, target, &store.settings.connect, subject)?;
+    contest.write_notes(plan);
     Some(contest.reason())
 }
 
 /// Whether a group was taken off a list too often, whose owner's connect tag is this one.
-fn contest_of_list<'view>(
-    view: &View<'view>,
+fn contest_of_list<'index>(
+    index: &Index<'index>,
     group: &SecurityGroupId,
     target: Target,
     connect: &ConnectTag,
     subject: Subject,
-) -> Option<Contest<'view>> {
-    let memory = view.seen.memory.known()?;
-    let attached = memory.attached.get(&(target.clone(), group.clone()))?;
-    let contested = attached.is_contested(&Attached::tag_of(connect), view.seen.at);
+) -> Option<Contest<'index>> {
+    let state = index.seen.state.as_ref().ok()?;
+    let attached = state.attached.get(&(target.clone(), group.clone()))?;
+    let contested = attached.is_contested(&Attached::tag_of(connect), index.seen.at);
     contested.then(|| Contest { subject, target, group: group.clone(), attached })
 }
 
@@ -119,8 +122,8 @@ fn not_available(store: &DataStore) -> Reason {
 }
 
 /// Why the store side cannot be attached right now; none when it can, or is attached already.
-pub(super) fn store_attachment_waits(standing: &Standing<'_>) -> Option<Reason> {
-    if standing.store_wears() { None } else { list_waits(standing.store) }
+pub(super) fn store_attachment_waits(pair_state: &PairState<'_>) -> Option<Reason> {
+    if pair_state.store_has_group() { None } else { list_waits(pair_state.store) }
 }
 
 /// Why a store's list of groups cannot be changed right now; none when it can.
@@ -147,8 +150,8 @@ pub(super) fn cross_zone(candidate: &Candidate<'_>) -> Option<Finding> {
 
 /// What is to be said of the resources themselves: tags that cannot be read, names that nothing
 /// shares, forged groups, gaps.
-pub(super) fn findings(view: &View<'_>) -> Vec<Finding> {
-    let seen = view.seen;
+pub(super) fn findings(index: &Index<'_>) -> Vec<Finding> {
+    let seen = index.seen;
     let mut findings: Vec<Finding> = seen
         .gaps()
         .map(|gap| Finding { subject: Subject::Vpc(seen.vpc.clone()), reason: Reason::Unread { gap: gap.clone() } })
@@ -156,32 +159,35 @@ pub(super) fn findings(view: &View<'_>) -> Vec<Finding> {
 
     // In a whole VPC it is a stale entry of the tag index, which is nothing to speak of.
     if seen.scope != Scope::Vpc {
-        findings.extend(seen.stores.found.iter().filter_map(|sighting| match sighting {
-            Sighting::Gone(arn) if seen.scope.has_store(arn) => {
+        findings.extend(seen.stores.found.iter().filter_map(|lookup| match lookup {
+            StoreLookup::NotFound(arn) if seen.scope.has_store(arn) => {
                 Some(Finding { subject: Subject::Store(arn.clone()), reason: Reason::StoreGone })
             }
-            Sighting::Present(_) | Sighting::Gone(_) => None,
+            StoreLookup::Found(_) | StoreLookup::NotFound(_) => None,
         }));
     }
-    for (id, ownership) in view.ownership() {
+    for (id, ownership) in index.ownership() {
         let reason = match ownership {
             Ownership::Forged(forgery) => Reason::OwnershipForged { forgery: *forgery },
-            Ownership::Foreign if view.group(id).is_some_and(looks_like_ours) => Reason::OwnershipLost,
+            Ownership::Foreign if index.group(id).is_some_and(looks_like_ours) => Reason::OwnershipLost,
             Ownership::Foreign | Ownership::Owned(_) | Ownership::OwnedCidr(_) => continue,
         };
         findings.push(Finding { subject: Subject::Group(id.clone()), reason });
     }
     for instance in seen.instances.found.iter().filter(|instance| seen.scope.has_instance(&instance.id)) {
-        let reasons =
-            if instance.interface.is_none() { vec![Reason::InstanceGone] } else { unmatched(view, &instance.wishes) };
+        let reasons = if instance.interface.is_none() {
+            vec![Reason::InstanceGone]
+        } else {
+            unmatched(index, &instance.settings)
+        };
         findings.extend(
             reasons.into_iter().map(|reason| Finding { subject: Subject::Instance(instance.id.clone()), reason }),
         );
     }
-    for (_, store) in view.stores_here().filter(|(_, store)| seen.scope.has_store(&store.arn)) {
-        let mut reasons = invalid(&store.wishes);
-        if seen.instances.is_complete() && view.sharing(store).is_empty() {
-            reasons.extend(no_match(store.wishes.connect.names().cloned().collect(), &store.wishes));
+    for (_, store) in index.stores_here().filter(|(_, store)| seen.scope.has_store(&store.arn)) {
+        let mut reasons = invalid(&store.settings);
+        if seen.instances.is_complete() && index.sharing(store).is_empty() {
+            reasons.extend(no_match(store.settings.connect.names().cloned().collect(), &store.settings));
         }
         findings
             .extend(reasons.into_iter().map(|reason| Finding { subject: Subject::Store(store.arn.clone()), reason }));
@@ -194,31 +200,31 @@ fn looks_like_ours(group: &SecurityGroup) -> bool {
     Role::of_name(&group.name).is_some_and(|role| group.description == description(role))
 }
 
-fn invalid(wishes: &Wishes) -> Vec<Reason> {
-    match &wishes.connect {
+fn invalid(settings: &TagSettings) -> Vec<Reason> {
+    match &settings.connect {
         ConnectTag::Invalid(problem) => vec![Reason::InvalidTag { problem: problem.clone() }],
         ConnectTag::Absent | ConnectTag::Names(_) => Vec::new(),
     }
 }
 
-fn no_match(names: BTreeSet<ConnectionName>, wishes: &Wishes) -> Option<Reason> {
-    matches!(wishes.connect, ConnectTag::Names(_)).then_some(Reason::NoMatch { names })
+fn no_match(names: BTreeSet<ConnectionName>, settings: &TagSettings) -> Option<Reason> {
+    matches!(settings.connect, ConnectTag::Names(_)).then_some(Reason::NoMatch { names })
 }
 
 /// What is to be said of an instance's names that no store of its VPC has.
-fn unmatched(view: &View<'_>, wishes: &Wishes) -> Vec<Reason> {
-    let mut reasons = invalid(wishes);
+fn unmatched(index: &Index<'_>, settings: &TagSettings) -> Vec<Reason> {
+    let mut reasons = invalid(settings);
     let mut nowhere = BTreeSet::new();
-    let names: BTreeSet<&ConnectionName> = wishes.connect.names().collect();
+    let names: BTreeSet<&ConnectionName> = settings.connect.names().collect();
     for name in &names {
-        let stores = view.stores_named(name);
-        if stores.iter().any(|store| store.vpc.as_ref().is_none_or(|vpc| *vpc == view.seen.vpc)) {
+        let stores = index.stores_named(name);
+        if stores.iter().any(|store| store.vpc.as_ref().is_none_or(|vpc| *vpc == index.seen.vpc)) {
             continue;
         }
         let elsewhere = stores.iter().find_map(|store| Some((store, store.vpc.clone()?)));
         match elsewhere {
             // What was not read may well be a store of this VPC, so nothing is said of absence.
-            _ if !view.seen.stores.is_complete() => {}
+            _ if !index.seen.stores.is_complete() => {}
             Some((store, vpc)) => {
                 reasons.push(Reason::DifferentVpc { name: (*name).clone(), store: store.arn.clone(), vpc });
             }
@@ -228,7 +234,7 @@ fn unmatched(view: &View<'_>, wishes: &Wishes) -> Vec<Reason> {
         }
     }
     if !nowhere.is_empty() || names.is_empty() {
-        reasons.extend(no_match(nowhere, wishes));
+        reasons.extend(no_match(nowhere, settings));
     }
     reasons
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     PairRule, Via,
     conditions::{Candidate, Premise},
-    pair::Standing,
+    pair::PairState,
 };
 use crate::{
     group::{CidrGroupName, GroupName, Owned, Ownership, SecurityGroup},
@@ -18,7 +18,7 @@ use crate::{
     tag::ConnectionName,
 };
 
-pub(super) struct View<'seen> {
+pub(super) struct Index<'seen> {
     pub(super) seen: &'seen Observation,
     pub(super) policy: &'seen Policy,
     groups: BTreeMap<&'seen SecurityGroupId, &'seen SecurityGroup>,
@@ -31,7 +31,7 @@ pub(super) struct View<'seen> {
     instances: BTreeMap<&'seen InstanceId, &'seen Instance>,
     /// The instances that hold a name.
     by_name: BTreeMap<&'seen ConnectionName, BTreeSet<&'seen InstanceId>>,
-    /// The instances that wear a group on their primary interface.
+    /// The instances that have a group on their primary interface.
     by_group: BTreeMap<&'seen SecurityGroupId, BTreeSet<&'seen InstanceId>>,
     /// The stores that hold a name, in the order of their identities.
     stores_by_name: BTreeMap<&'seen ConnectionName, Vec<&'seen DataStore>>,
@@ -61,13 +61,13 @@ impl TakenNames {
     }
 }
 
-impl<'seen> View<'seen> {
+impl<'seen> Index<'seen> {
     pub(super) fn of(seen: &'seen Observation, policy: &'seen Policy) -> Self {
         let groups: BTreeMap<_, _> = seen.groups.found.iter().map(|group| (&group.id, group)).collect();
         let mut by_name = BTreeMap::<_, BTreeSet<_>>::new();
         let mut by_group = BTreeMap::<_, BTreeSet<_>>::new();
         for instance in &seen.instances.found {
-            for name in instance.wishes.connect.names() {
+            for name in instance.settings.connect.names() {
                 by_name.entry(name).or_default().insert(&instance.id);
             }
             for group in instance.interface.iter().flat_map(|interface| &interface.groups) {
@@ -88,7 +88,7 @@ impl<'seen> View<'seen> {
         let mut stores_by_name = BTreeMap::<_, Vec<_>>::new();
         let mut stores_by_group = BTreeMap::<_, Vec<_>>::new();
         for store in stores.values() {
-            for name in store.wishes.connect.names() {
+            for name in store.settings.connect.names() {
                 stores_by_name.entry(name).or_default().push(*store);
             }
             for group in store.groups.keys() {
@@ -151,19 +151,19 @@ impl<'seen> View<'seen> {
     /// Whether an instance gets no connection and keeps none: by its tag, or by a group of isolation on
     /// its interface.
     pub(super) fn is_blocked(&self, instance: &Instance) -> bool {
-        let isolated = || self.policy.isolation_groups.iter().any(|group| instance.wears(group));
-        instance.wishes.blocked || isolated()
+        let isolated = || self.policy.isolation_groups.iter().any(|group| instance.has_group(group));
+        instance.settings.blocked || isolated()
     }
 
     /// The instances that share a name with a store, in the order of their ids.
     pub(super) fn sharing(&self, store: &DataStore) -> Vec<&'seen Instance> {
         let ids: BTreeSet<&InstanceId> =
-            store.wishes.connect.names().filter_map(|name| self.by_name.get(name)).flatten().copied().collect();
+            store.settings.connect.names().filter_map(|name| self.by_name.get(name)).flatten().copied().collect();
         ids.into_iter().filter_map(|id| self.instance(id)).collect()
     }
 
-    /// The instances that wear a group on their primary interface.
-    pub(super) fn wearing(&self, group: &SecurityGroupId) -> impl Iterator<Item = &'seen Instance> {
+    /// The instances that have a group on their primary interface.
+    pub(super) fn with_group(&self, group: &SecurityGroupId) -> impl Iterator<Item = &'seen Instance> {
         self.by_group.get(group).into_iter().flatten().filter_map(|id| self.instance(id))
     }
 
@@ -177,13 +177,13 @@ impl<'seen> View<'seen> {
     }
 
     /// Whether the scope takes a store in: by name, or through an instance in it that shares a name
-    /// with the store or wears a group of it.
-    pub(super) fn takes_in(&self, standing: &Standing<'_>) -> bool {
+    /// with the store or has a group of it.
+    pub(super) fn takes_in(&self, pair_state: &PairState<'_>) -> bool {
         let scope = &self.seen.scope;
-        let sharing = || self.sharing(standing.store).into_iter();
-        let wearing = || standing.all.iter().flat_map(|group| self.wearing(group));
-        scope.has_store(&standing.store.arn)
-            || sharing().chain(wearing()).any(|instance| scope.has_instance(&instance.id))
+        let sharing = || self.sharing(pair_state.store).into_iter();
+        let with = || pair_state.all.iter().flat_map(|group| self.with_group(group));
+        scope.has_store(&pair_state.store.arn)
+            || sharing().chain(with()).any(|instance| scope.has_instance(&instance.id))
     }
 
     /// Whether the scope takes in what an instance has to do with an owned group's store.
@@ -243,22 +243,22 @@ impl<'seen> View<'seen> {
         })
     }
 
-    /// The owned instance sides that an interface wears.
-    pub(super) fn worn_instance_sides<'this>(
+    /// The owned instance sides that an interface has.
+    pub(super) fn attached_instance_sides<'this>(
         &'this self,
         interface: &'this Interface,
     ) -> impl Iterator<Item = &'this Owned> {
         interface.groups.iter().filter_map(|group| self.owned(group)).filter(|owned| owned.name.side == Side::Instance)
     }
 
-    /// Whether an instance wears a store's instance side that may reach it as far as the tags go.
-    pub(super) fn is_worn_by_entitled(&self, store: &DataStore, instance_side: &SecurityGroupId) -> bool {
+    /// Whether an instance has a store's instance side that may reach it as far as the tags go.
+    pub(super) fn is_used_by_entitled(&self, store: &DataStore, instance_side: &SecurityGroupId) -> bool {
         !self.seen.is_uninstalling()
-            && !store.wishes.blocked
+            && !store.settings.blocked
             && self
                 .sharing(store)
                 .into_iter()
-                .any(|instance| !self.is_blocked(instance) && instance.wears(instance_side))
+                .any(|instance| !self.is_blocked(instance) && instance.has_group(instance_side))
     }
 
     pub(super) fn group(&self, id: &SecurityGroupId) -> Option<&'seen SecurityGroup> {
@@ -293,15 +293,15 @@ impl<'seen> View<'seen> {
     }
 
     /// How `instance` reaches a store through a usable pair that is attached on both sides.
-    pub(super) fn connection(&self, standing: &Standing<'_>, instance: &Instance) -> Option<Via> {
-        let store = standing.store;
+    pub(super) fn connection(&self, pair_state: &PairState<'_>, instance: &Instance) -> Option<Via> {
+        let store = pair_state.store;
         let ports = store.ports?;
-        let worn_by_instance = || instance.interface.iter().flat_map(|interface| &interface.groups);
+        let groups_of_instance = || instance.interface.iter().flat_map(|interface| &interface.groups);
         let mut found: Vec<Via> = store
             .groups
             .keys()
-            .filter(|group| store.wears(group))
-            .flat_map(|store_side| worn_by_instance().map(move |instance_side| (store_side, instance_side)))
+            .filter(|group| store.has_group(group))
+            .flat_map(|store_side| groups_of_instance().map(move |instance_side| (store_side, instance_side)))
             .filter(|(store_side, instance_side)| {
                 let sides = self.group(store_side).zip(self.group(instance_side));
                 sides.is_some_and(|(store_side, instance_side)| is_usable(store, ports, store_side, instance_side))
@@ -313,7 +313,7 @@ impl<'seen> View<'seen> {
                     .into_iter()
                     .all(|group| matches!(self.ownership.get(group), Some(Ownership::Owned(_)))),
             })
-            .filter(|via| standing.lets_stand(via))
+            .filter(|via| pair_state.lets_stand(via))
             .collect();
         // An owned connection is named before somebody else's.
         found.sort_by_key(|via| (!via.owned, via.clone()));

@@ -14,7 +14,7 @@ use crate::{
     observation::Gap,
     policy::Policy,
     tag::ConnectTag,
-    work::Wish,
+    work::RequestKind,
 };
 
 /// What one connection joins: the unit in which removals are counted.
@@ -131,7 +131,7 @@ impl Attached {
 
 /// Everything remembered of a VPC, as far as one run needs it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Memory {
+pub struct VpcState {
     /// Removals lately.
     pub window: Window,
     /// Since when removals are wanted that were held back.
@@ -151,17 +151,17 @@ pub struct Memory {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recall {
     /// It was read.
-    Known(Memory),
+    Known(VpcState),
     /// It was not.
     Unknown(Gap),
 }
 
 impl Recall {
-    /// The memory, if it was read.
+    /// The state, if it was read.
     #[must_use]
-    pub fn known(&self) -> Option<&Memory> {
+    pub fn known(&self) -> Option<&VpcState> {
         match self {
-            Self::Known(memory) => Some(memory),
+            Self::Known(state) => Some(state),
             Self::Unknown(_) => None,
         }
     }
@@ -183,14 +183,14 @@ pub enum Note {
     Swept(Timestamp),
 }
 
-impl Memory {
-    /// What is remembered once a person's wish is heeded, which whoever plans for it goes by: the command
+impl VpcState {
+    /// What is remembered once a person's kind is heeded, which whoever plans for it goes by: the command
     /// that shows the plan and the function that carries it out. Who asked first is remembered.
-    pub fn heed(&mut self, wish: Wish, now: Timestamp) {
-        match wish {
-            Wish::Apply => {}
-            Wish::Uninstall => self.uninstalling = Some(self.uninstalling.unwrap_or(now)),
-            Wish::Reinstall => self.uninstalling = None,
+    pub fn apply_request(&mut self, kind: RequestKind, now: Timestamp) {
+        match kind {
+            RequestKind::Apply => {}
+            RequestKind::Uninstall => self.uninstalling = Some(self.uninstalling.unwrap_or(now)),
+            RequestKind::CancelUninstall => self.uninstalling = None,
         }
     }
 

@@ -15,7 +15,7 @@ const DEFAULT: &str = "default";
 
 /// How an instance reaches a data store.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum How {
+pub(super) enum LinkState {
     /// Through a pair that holds exactly what a pair holds.
     Usable,
     /// Through a pair that the console would list as well, and that holds something else.
@@ -25,28 +25,28 @@ pub(super) enum How {
 }
 
 /// An instance and a data store that are joined.
-pub(super) struct Joined<'known> {
+pub(super) struct Link<'known> {
     pub(super) store_side: &'known SecurityGroup,
     pub(super) instance_side: &'known SecurityGroupId,
     /// The group on the instance; none when it is let in by its id and could not be read itself.
     outside: Option<&'known SecurityGroup>,
-    pub(super) how: How,
+    pub(super) how: LinkState,
 }
 
-impl<'known> Joined<'known> {
+impl<'known> Link<'known> {
     /// A pair of which it is known that the planner counts it as a connection.
     pub(super) fn through(
         store: &DataStore,
         store_side: &'known SecurityGroup,
         instance_side: &'known SecurityGroup,
-        is_mended: bool,
+        is_fixed: bool,
     ) -> Self {
         let what = differences(store, store_side, instance_side);
-        let what = what.or_else(|| is_mended.then(|| "tagwire is about to change its rules".to_owned()));
-        Self::pair(store_side, instance_side, what.map_or(How::Usable, How::Modified))
+        let what = what.or_else(|| is_fixed.then(|| "tagwire is about to change its rules".to_owned()));
+        Self::pair(store_side, instance_side, what.map_or(LinkState::Usable, LinkState::Modified))
     }
 
-    fn pair(store_side: &'known SecurityGroup, instance_side: &'known SecurityGroup, how: How) -> Self {
+    fn pair(store_side: &'known SecurityGroup, instance_side: &'known SecurityGroup, how: LinkState) -> Self {
         Self { store_side, instance_side: &instance_side.id, outside: Some(instance_side), how }
     }
 
@@ -64,11 +64,11 @@ impl<'known> Joined<'known> {
     }
 
     /// The better one comes first: a whole pair before one that is not, tagwire's before others'.
-    fn rank(&self) -> (How, bool, &SecurityGroupId, &SecurityGroupId) {
+    fn rank(&self) -> (LinkState, bool, &SecurityGroupId, &SecurityGroupId) {
         let how = match &self.how {
-            How::Modified(_) => How::Modified(String::new()),
-            How::Usable => How::Usable,
-            How::ByHand => How::ByHand,
+            LinkState::Modified(_) => LinkState::Modified(String::new()),
+            LinkState::Usable => LinkState::Usable,
+            LinkState::ByHand => LinkState::ByHand,
         };
         (how, self.maker() != Maker::Tagwire, &self.store_side.id, self.instance_side)
     }
@@ -79,28 +79,28 @@ pub(super) fn find<'known>(
     known: &Known<'known>,
     store: &DataStore,
     instance: &'known Instance,
-) -> Option<Joined<'known>> {
+) -> Option<Link<'known>> {
     let ports = store.ports?;
     let interface = instance.interface.as_ref()?;
     if store.vpc.as_ref() != Some(&interface.vpc) {
         return None;
     }
-    let worn: Vec<&SecurityGroup> = interface.groups.iter().filter_map(|id| known.group(id)).collect();
+    let attached: Vec<&SecurityGroup> = interface.groups.iter().filter_map(|id| known.group(id)).collect();
     let on_store: Vec<&SecurityGroup> =
-        store.groups.keys().filter(|id| store.wears(id)).filter_map(|id| known.group(id)).collect();
-    let pairs = || on_store.iter().flat_map(|inside| worn.iter().map(|outside| (*inside, *outside)));
+        store.groups.keys().filter(|id| store.has_group(id)).filter_map(|id| known.group(id)).collect();
+    let pairs = || on_store.iter().flat_map(|inside| attached.iter().map(|outside| (*inside, *outside)));
 
-    let paired = pairs().filter(|(inside, outside)| is_listed(store, ports, inside, outside, &on_store, &worn));
+    let paired = pairs().filter(|(inside, outside)| is_listed(store, ports, inside, outside, &on_store, &attached));
     let paired = paired.map(|(store_side, instance_side)| {
         // Two groups of two pairs may meet the conditions together, each by its own partner.
         let how = match differences(store, store_side, instance_side) {
-            None if is_usable(store, ports, store_side, instance_side) => How::Usable,
-            None => How::Modified("its groups do not name each other".to_owned()),
-            Some(what) => How::Modified(what),
+            None if is_usable(store, ports, store_side, instance_side) => LinkState::Usable,
+            None => LinkState::Modified("its groups do not name each other".to_owned()),
+            Some(what) => LinkState::Modified(what),
         };
         let partners = u8::from(!names(store_side, Direction::Inbound, instance_side))
             + u8::from(!names(instance_side, Direction::Outbound, store_side));
-        (partners, Joined::pair(store_side, instance_side, how))
+        (partners, Link::pair(store_side, instance_side, how))
     });
     let best = paired.min_by(|(strange, one), (stranger, other)| {
         let (one, other) = (one.rank(), other.rank());
@@ -109,7 +109,7 @@ pub(super) fn find<'known>(
     if let Some((_, joined)) = best {
         return Some(joined);
     }
-    let lets_out = worn.iter().any(|group| lets_out(group, ports, &on_store));
+    let lets_out = attached.iter().any(|group| lets_out(group, ports, &on_store));
     if !lets_out {
         return None;
     }
@@ -118,11 +118,11 @@ pub(super) fn find<'known>(
         let_in.map(|outside| (*inside, outside, known.group(outside)))
     });
     let by_hand = by_hand.filter(|(_, _, outside)| !outside.is_some_and(is_default));
-    let by_hand = by_hand.map(|(store_side, instance_side, outside)| Joined {
+    let by_hand = by_hand.map(|(store_side, instance_side, outside)| Link {
         store_side,
         instance_side,
         outside,
-        how: How::ByHand,
+        how: LinkState::ByHand,
     });
     by_hand.min_by(|one, other| one.rank().cmp(&other.rank()))
 }
@@ -135,7 +135,7 @@ fn is_listed(
     inside: &SecurityGroup,
     outside: &SecurityGroup,
     on_store: &[&SecurityGroup],
-    worn: &[&SecurityGroup],
+    attached: &[&SecurityGroup],
 ) -> bool {
     let named = |group: &SecurityGroup, side: Side| {
         GroupName::read(&group.name).is_some_and(|name| name.side == side && name.service == store.service)
@@ -150,7 +150,7 @@ fn is_listed(
         && has_peer(outside, Direction::Outbound, on_store)
         && named(inside, Side::Store)
         && has_port(inside, Direction::Inbound)
-        && has_peer(inside, Direction::Inbound, worn)
+        && has_peer(inside, Direction::Inbound, attached)
 }
 
 fn names(group: &SecurityGroup, way: Direction, other: &SecurityGroup) -> bool {
@@ -217,19 +217,19 @@ pub(super) fn differences(
     instance_side: &SecurityGroup,
 ) -> Option<String> {
     let ports = store.ports?;
-    let mut said = Vec::new();
+    let mut message = Vec::new();
     for (side, group, peer) in [(Side::Store, store_side, instance_side), (Side::Instance, instance_side, store_side)] {
         let direction = PairRule::direction(side);
         let wanted = Rule { direction, traffic: Traffic::Tcp(ports), peer: Peer::Group(peer.id.clone()) };
         let extra: Vec<String> = group.rules.iter().filter(|rule| **rule != wanted).map(ToString::to_string).collect();
         if !extra.is_empty() {
-            said.push(format!("{} holds more than the pair's rule: {}", group.id, extra.join(", ")));
+            message.push(format!("{} holds more than the pair's rule: {}", group.id, extra.join(", ")));
         }
         if !group.rules.contains(&wanted) {
-            said.push(format!("{} lacks the pair's rule: {wanted}", group.id));
+            message.push(format!("{} lacks the pair's rule: {wanted}", group.id));
         }
     }
-    (!said.is_empty()).then(|| said.join("; "))
+    (!message.is_empty()).then(|| message.join("; "))
 }
 
 /// What the RDS console writes on the groups that it makes, around the identifier of the database.

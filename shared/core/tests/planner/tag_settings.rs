@@ -7,7 +7,7 @@ fn a_missing_rule_is_not_put_back_for_an_instance_that_is_blocked() {
     case(
         "instance i-1 connect=orders block
          db orders connect=orders
-         pair orders 1 worn-by=i-1 rules=instance",
+         pair orders 1 attached-to=i-1 rules=instance",
     )
     .changes("detach sg-ec2-rds-1 from eni-1 of i-1: blocked (db/orders)")
     .codes(&[]);
@@ -18,7 +18,7 @@ fn a_missing_rule_is_not_put_back_for_a_store_that_is_blocked() {
     case(
         "instance i-1 connect=orders
          db orders connect=orders block
-         pair orders 1 worn-by=i-1 rules=none",
+         pair orders 1 attached-to=i-1 rules=none",
     )
     .changes(
         "detach sg-rds-ec2-1 from db/orders: blocked
@@ -32,7 +32,7 @@ fn a_missing_rule_is_not_put_back_for_an_instance_that_shares_no_name() {
     case(
         "instance i-1 connect=billing
          db orders connect=orders
-         pair orders 1 worn-by=i-1 rules=instance",
+         pair orders 1 attached-to=i-1 rules=instance",
     )
     .changes("detach sg-ec2-rds-1 from eni-1 of i-1: they share no name any more (db/orders)");
 }
@@ -42,7 +42,7 @@ fn a_missing_rule_is_put_back_for_an_instance_on_hold_because_that_attaches_noth
     case(
         "instance i-1 connect=orders hold
          db orders connect=orders
-         pair orders 1 worn-by=i-1 rules=instance",
+         pair orders 1 attached-to=i-1 rules=instance",
     )
     .changes("allow in sg-rds-ec2-1: tcp 5432 from sg-ec2-rds-1")
     .codes(&["held", "pair-modified"]);
@@ -65,7 +65,7 @@ fn a_hold_on_a_store_holds_the_repair_of_its_pair_too_and_says_so() {
          pair orders 1 store-rule=\"tcp 22 from 10.0.0.0/8\"",
     )
     .changes_nothing()
-    .says(
+    .explains(
         "i-1 and db/orders: not connected: it carries tagwire:hold, so nothing is attached or detached (held)
          arn:aws:rds:eu-central-1:123456789012:db:orders: it carries tagwire:hold, so nothing is attached or detached (held)",
     );
@@ -99,7 +99,7 @@ fn a_tag_that_cannot_be_read_adds_nothing_and_removes_nothing() {
     case(
         "instance i-1 connect=\"orders,billing\"
          db orders connect=orders
-         pair orders 1 worn-by=i-1",
+         pair orders 1 attached-to=i-1",
     )
     .changes_nothing()
     .codes(&["invalid-tag", "no-match"]);
@@ -107,5 +107,5 @@ fn a_tag_that_cannot_be_read_adds_nothing_and_removes_nothing() {
 
 #[test]
 fn an_instance_without_the_tag_is_passed_over() {
-    case("instance i-1\ndb orders connect=orders\nscope i-1").changes_nothing().says("");
+    case("instance i-1\ndb orders connect=orders\nscope i-1").changes_nothing().explains("");
 }

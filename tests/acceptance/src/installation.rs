@@ -19,7 +19,7 @@ const PORT: i32 = 5432;
 pub struct Place {
     /// The VPC's id.
     pub vpc: String,
-    /// Its default group, which every instance and store made here wears.
+    /// Its default group, which every instance and store made here has.
     pub default_group: String,
     /// Its subnets.
     pub subnets: Vec<String>,
@@ -29,12 +29,12 @@ pub struct Place {
 
 /// A place and the AWS that it is in.
 #[derive(Debug)]
-pub struct Site<'aws> {
+pub struct Installation<'aws> {
     aws: &'aws LocalAws,
     place: Place,
 }
 
-impl Deref for Site<'_> {
+impl Deref for Installation<'_> {
     type Target = Place;
 
     fn deref(&self) -> &Place {
@@ -45,8 +45,8 @@ impl Deref for Site<'_> {
 impl Place {
     /// The place once more, as its stack may have been deployed anew.
     #[must_use]
-    pub fn on(self, aws: &LocalAws) -> Site<'_> {
-        Site { aws, place: self }
+    pub fn on(self, aws: &LocalAws) -> Installation<'_> {
+        Installation { aws, place: self }
     }
 }
 
@@ -94,13 +94,13 @@ pub enum Kind {
     /// A serverless Valkey cache.
     ServerlessCache,
     /// A Redshift cluster.
-    Warehouse,
+    RedshiftCluster,
 }
 
 impl Kind {
     /// The kinds that come without events of RDS.
     pub const CACHES_AND_WAREHOUSES: [Self; 4] =
-        [Self::ReplicationGroup, Self::CacheCluster, Self::ServerlessCache, Self::Warehouse];
+        [Self::ReplicationGroup, Self::CacheCluster, Self::ServerlessCache, Self::RedshiftCluster];
 
     /// The first and the last port that a store is made with.
     fn ports(self) -> (i32, i32) {
@@ -109,7 +109,7 @@ impl Kind {
             Self::ReplicationGroup => (6379, 6379),
             Self::CacheCluster => (11211, 11211),
             Self::ServerlessCache => (6379, 6380),
-            Self::Warehouse => (5439, 5439),
+            Self::RedshiftCluster => (5439, 5439),
         }
     }
 }
@@ -120,7 +120,7 @@ impl Store {
     }
 }
 
-impl<'aws> Site<'aws> {
+impl<'aws> Installation<'aws> {
     /// Makes a VPC; `number` (1 to 250) keeps its addresses apart from other sites'.
     ///
     /// # Errors
@@ -150,11 +150,11 @@ impl<'aws> Site<'aws> {
             .and_then(ec2::SecurityGroup::group_id)
             .context("no default group")?
             .to_owned();
-        let subnet_group = format!("site-{number}");
+        let subnet_group = format!("installation-{number}");
         aws.rds()
             .create_db_subnet_group()
             .db_subnet_group_name(&subnet_group)
-            .db_subnet_group_description("both subnets of the site")
+            .db_subnet_group_description("both subnets of the installation")
             .set_subnet_ids(Some(subnets.clone()))
             .send()
             .await?;
@@ -175,7 +175,7 @@ impl<'aws> Site<'aws> {
         self.launch_with(connect, std::slice::from_ref(&self.default_group)).await
     }
 
-    /// Launches an instance that wears these groups.
+    /// Launches an instance that has these groups.
     ///
     /// # Errors
     /// When the local AWS refuses.
@@ -183,12 +183,12 @@ impl<'aws> Site<'aws> {
         self.launch_many(1, connect, groups).await?.pop().context("RunInstances answered no instance")
     }
 
-    /// Launches instances that wear these groups, in one call.
+    /// Launches instances that have these groups, in one call.
     ///
     /// # Errors
     /// When the local AWS refuses.
     pub async fn launch_many(&self, number: i32, connect: Option<&str>, groups: &[String]) -> Result<Vec<Launched>> {
-        let subnet = self.subnets.first().context("the site has no subnet")?;
+        let subnet = self.subnets.first().context("the installation has no subnet")?;
         let mut request = self
             .aws
             .ec2()
@@ -329,7 +329,7 @@ impl<'aws> Site<'aws> {
             Kind::ReplicationGroup => self.aws.replication_group(name, at).await?,
             Kind::CacheCluster => self.aws.cache_cluster(name, at).await?,
             Kind::ServerlessCache => self.aws.serverless_cache(name, at).await?,
-            Kind::Warehouse => self.aws.warehouse(name, at).await?,
+            Kind::RedshiftCluster => self.aws.redshift_cluster(name, at).await?,
             Kind::DbCluster | Kind::DbInstance => bail!("a database comes with an event that says more of it"),
         };
         Ok(Store::new(kind, &arn, name))
@@ -351,7 +351,7 @@ impl<'aws> Site<'aws> {
             Kind::ServerlessCache => {
                 caches.delete_serverless_cache().serverless_cache_name(name).send().await?;
             }
-            Kind::Warehouse => {
+            Kind::RedshiftCluster => {
                 let request = self.aws.redshift().delete_cluster().cluster_identifier(name);
                 request.skip_final_cluster_snapshot(true).send().await?;
             }
@@ -480,7 +480,7 @@ impl<'aws> Site<'aws> {
                 let request = self.aws.rds().modify_db_instance().db_instance_identifier(&store.name);
                 request.set_vpc_security_group_ids(Some(groups)).send().await?;
             }
-            Kind::ReplicationGroup | Kind::CacheCluster | Kind::ServerlessCache | Kind::Warehouse => {
+            Kind::ReplicationGroup | Kind::CacheCluster | Kind::ServerlessCache | Kind::RedshiftCluster => {
                 bail!("the list of a cache or a warehouse is left to tagwire")
             }
         }

@@ -12,11 +12,10 @@ use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
 use tagwire_core::{
     id::{RequestId, VpcId},
-    memory::Recall,
     observation::{Observation, Scope},
     plan::{Effect, Plan},
     policy::Mode,
-    work::{Answer, Cause, PlanDigest, Request, Tries, VERSION, Wish, WorkItem},
+    work::{Answer, Cause, PlanDigest, Request, RequestKind, Tries, VERSION, WorkItem},
 };
 use tagwire_engine::cloud::{Observe, Queues};
 
@@ -79,22 +78,22 @@ pub(crate) fn can_change(session: &Session) -> Result<()> {
     Ok(())
 }
 
-/// Plans what a wish asks for in a scope.
+/// Plans what a kind asks for in a scope.
 ///
 /// # Errors
 /// When not all could be read: nothing is handed over then.
-pub(crate) async fn plan(session: &Session, vpc: &VpcId, scope: Scope, wish: Wish) -> Result<Planned> {
+pub(crate) async fn plan(session: &Session, vpc: &VpcId, scope: Scope, kind: RequestKind) -> Result<Planned> {
     let seen = session.observe(vpc, scope).await?;
     if let Some(gap) = seen.gaps().next() {
         bail!("not all of {vpc} could be read, so nothing is carried out there: {gap}");
     }
-    wished(session, seen, wish)
+    requested(session, seen, kind)
 }
 
-/// Plans what a wish makes of what was seen.
-fn wished(session: &Session, mut seen: Observation, wish: Wish) -> Result<Planned> {
-    if let Recall::Known(memory) = &mut seen.memory {
-        memory.heed(wish, seen.at);
+/// Plans what a kind makes of what was seen.
+fn requested(session: &Session, mut seen: Observation, kind: RequestKind) -> Result<Planned> {
+    if let Ok(state) = &mut seen.state {
+        state.apply_request(kind, seen.at);
     }
     session.plan(seen)
 }
@@ -110,11 +109,11 @@ impl Job {
     /// Whether a plan holds nothing but what was agreed to: the very lines, or, when everything is to go or
     /// to come back, whatever serves that. A group can be deleted only when all have let it go, so more may
     /// become possible on the way.
-    fn covers(&self, wish: Wish, plan: &Plan) -> bool {
-        match wish {
-            Wish::Apply => plan.changes().iter().all(|line| self.agreed.contains(line)),
-            Wish::Uninstall => plan.actions().iter().all(|action| action.effect == Effect::Remove),
-            Wish::Reinstall => plan.actions().iter().all(|action| action.effect != Effect::Remove),
+    fn covers(&self, kind: RequestKind, plan: &Plan) -> bool {
+        match kind {
+            RequestKind::Apply => plan.changes().iter().all(|line| self.agreed.contains(line)),
+            RequestKind::Uninstall => plan.actions().iter().all(|action| action.effect == Effect::Remove),
+            RequestKind::CancelUninstall => plan.actions().iter().all(|action| action.effect != Effect::Remove),
         }
     }
 }
@@ -139,13 +138,13 @@ fn confirm(question: &str, word: &str) -> Result<bool> {
 ///
 /// # Errors
 /// When something could not be sent or read, failed, or is not done in time.
-async fn carry_out(session: &Session, wish: Wish, jobs: Vec<Job>, timeout: Duration) -> Result<Vec<Planned>> {
+async fn carry_out(session: &Session, kind: RequestKind, jobs: Vec<Job>, timeout: Duration) -> Result<Vec<Planned>> {
     let began = Instant::now();
     let total = jobs.iter().map(|job| job.agreed.len()).sum();
     let bar = progress::bar(total);
     let mut courses = BTreeMap::new();
     for job in jobs {
-        let request = send(session, &job, wish).await?;
+        let request = send(session, &job, kind).await?;
         let left = job.agreed.len();
         courses.insert(job.vpc.clone(), Course { job, request, sent: Instant::now(), left, disagreed: false });
     }
@@ -165,7 +164,7 @@ async fn carry_out(session: &Session, wish: Wish, jobs: Vec<Job>, timeout: Durat
         let vpcs: Vec<VpcId> = courses.keys().cloned().collect();
         for vpc in vpcs {
             let Some(course) = courses.get_mut(&vpc) else { continue };
-            let end = course.look(session, wish, &bar).await.inspect_err(|_| bar.finish_and_clear())?;
+            let end = course.look(session, kind, &bar).await.inspect_err(|_| bar.finish_and_clear())?;
             match end {
                 None => {}
                 Some(End::Done) => drop(courses.remove(&vpc)),
@@ -184,7 +183,7 @@ async fn carry_out(session: &Session, wish: Wish, jobs: Vec<Job>, timeout: Durat
 
 impl Course {
     /// Looks what became of the request, and of the VPC.
-    async fn look(&mut self, session: &Session, wish: Wish, bar: &ProgressBar) -> Result<Option<End>> {
+    async fn look(&mut self, session: &Session, kind: RequestKind, bar: &ProgressBar) -> Result<Option<End>> {
         let vpc = self.job.vpc.clone();
         let told = session.cloud()?.answer(&vpc, &self.request).await;
         let answer = match told {
@@ -200,7 +199,7 @@ impl Course {
             Err(error) => return Err(error).with_context(|| unfollowed(&vpc)),
         };
         if let Some(why) = refusal(&answer) {
-            bail!("{vpc}: {why} ({}): {}", answer.code, answer.said);
+            bail!("{vpc}: {why} ({}): {}", answer.code, answer.message);
         }
         bar.set_message(format!("{vpc}: {}", answer.code));
         let seen = session.observe(&vpc, self.job.scope.clone()).await?;
@@ -211,12 +210,12 @@ impl Course {
             }
             bail!("{}: {gap}", unfollowed(&vpc));
         }
-        let planned = wished(session, seen, wish)?;
+        let planned = requested(session, seen, kind)?;
         let rest = planned.1.plan().changes();
         let refused = answer.code == "plan-changed";
         self.left = rest.len().min(self.left);
-        // What was refused was not written down either, so a wish that outlasts its changes is sent again.
-        if rest.is_empty() && (wish == Wish::Apply || !refused) {
+        // What was refused was not written down either, so a kind that outlasts its changes is sent again.
+        if rest.is_empty() && (kind == RequestKind::Apply || !refused) {
             return Ok(Some(End::Done));
         }
         if answer.code == "goes-on" {
@@ -230,14 +229,14 @@ impl Course {
         }
         // Once may be because something changed for a moment.
         self.disagreed = same;
-        let is_agreed = self.job.covers(wish, planned.1.plan());
+        let is_agreed = self.job.covers(kind, planned.1.plan());
         if refused && !is_agreed {
             return Ok(Some(End::Changed(Box::new(planned))));
         }
         // What was agreed to and is not done is asked for again; what came up since is another matter.
         if is_agreed && (refused || self.sent.elapsed() > SEND_AGAIN_AFTER) {
             self.job.digest = planned.1.plan().digest();
-            self.request = send(session, &self.job, wish).await?;
+            self.request = send(session, &self.job, kind).await?;
             self.sent = Instant::now();
         } else if !is_agreed && self.sent.elapsed() > SEND_AGAIN_AFTER {
             return Ok(Some(End::Changed(Box::new(planned))));
@@ -264,7 +263,7 @@ fn refusal(answer: &Answer) -> Option<&'static str> {
     }
 }
 
-async fn send(session: &Session, job: &Job, wish: Wish) -> Result<RequestId> {
+async fn send(session: &Session, job: &Job, kind: RequestKind) -> Result<RequestId> {
     let id = RequestId::parse(format!("{:016x}", RandomState::new().hash_one(session.now().as_nanosecond())))?;
     let item = WorkItem {
         version: VERSION,
@@ -272,7 +271,7 @@ async fn send(session: &Session, job: &Job, wish: Wish) -> Result<RequestId> {
         scope: job.scope.clone(),
         cause: Cause::Request,
         tries: Tries::first(session.now()),
-        request: Some(Request { id: id.clone(), wish, digest: Some(job.digest.clone()) }),
+        request: Some(Request { id: id.clone(), kind, digest: Some(job.digest.clone()) }),
     };
     session.aws.send_work(&item).await.context("handing the work to connect, without which nothing is changed")?;
     Ok(id)
@@ -295,7 +294,7 @@ pub(crate) struct Manner {
 /// As for [`carry_out`], and when a plan changed that nobody can be asked about.
 pub(crate) async fn agree_and_carry_out(
     session: &Session,
-    wish: Wish,
+    kind: RequestKind,
     mut planned: Vec<(Scope, Planned)>,
     manner: Manner,
     (question, word): (&str, &str),
@@ -309,7 +308,7 @@ pub(crate) async fn agree_and_carry_out(
         let scopes: BTreeMap<VpcId, Scope> =
             planned.iter().map(|(scope, (seen, _))| (seen.vpc.clone(), scope.clone())).collect();
         let jobs = planned.iter().map(|(scope, planned)| Job::new(scope.clone(), planned)).collect();
-        let changed = carry_out(session, wish, jobs, Duration::from_secs(manner.timeout)).await?;
+        let changed = carry_out(session, kind, jobs, Duration::from_secs(manner.timeout)).await?;
         if changed.is_empty() {
             return Ok(true);
         }

@@ -7,7 +7,7 @@ use serde_json::json;
 use tagwire_acceptance::{CONNECT, is_write};
 use tagwire_local_aws::{Effect, Fault};
 
-use crate::support::{Joined, assert_apart, assert_connected, findings, lease, lease_with, said, sweep};
+use crate::support::{Joined, assert_apart, assert_connected, findings, lease, lease_with, messages, sweep};
 
 const BLOCK: &str = "tagwire:block";
 
@@ -33,8 +33,8 @@ async fn without_its_table_nothing_counted_is_removed_and_all_else_goes_on() {
 
     let joined = Joined::<3>::make(&aws).await;
     let [untagged, blocked, stays] = &joined.instances;
-    let gone = joined.site.aurora("gone", "gone").await.unwrap();
-    let reader = joined.site.launch(Some("gone")).await.unwrap();
+    let gone = joined.installation.aurora("gone", "gone").await.unwrap();
+    let reader = joined.installation.launch(Some("gone")).await.unwrap();
     aws.settle().await.unwrap();
     assert_connected(&aws, &reader, &gone, 2).await;
     let pair_of_gone = tagwire_acceptance::pair(&aws, &gone).await.unwrap().unwrap();
@@ -42,13 +42,13 @@ async fn without_its_table_nothing_counted_is_removed_and_all_else_goes_on() {
     aws.inject(Fault::new("dynamodb", "*", Effect::AccessDenied).always());
     aws.untag(&untagged.arn(), CONNECT).await.unwrap();
     aws.tag(&blocked.arn(), BLOCK, "").await.unwrap();
-    joined.site.delete(&gone).await.unwrap();
-    let newcomer = joined.site.launch(Some("orders")).await.unwrap();
+    joined.installation.delete(&gone).await.unwrap();
+    let newcomer = joined.installation.launch(Some("orders")).await.unwrap();
     aws.settle().await.unwrap();
     sweep(&aws).await;
     assert_connected(&aws, untagged, &joined.store, 1).await;
     for code in ["unread", "disconnects-held-back"] {
-        assert!(findings(&aws, &joined.site.vpc).await.contains(code), "{code}");
+        assert!(findings(&aws, &joined.installation.vpc).await.contains(code), "{code}");
     }
     assert_connected(&aws, &newcomer, &joined.store, 1).await;
     assert_apart(&aws, blocked, &joined.store).await;
@@ -69,7 +69,7 @@ async fn a_removal_is_counted_before_it_is_made_or_is_not_made() {
     let aws = lease_with(&[("MaxDisconnects", "1")]).await;
     let joined = Joined::<3>::make(&aws).await;
     let [first, second, stays] = &joined.instances;
-    let vpc = &joined.site.vpc;
+    let vpc = &joined.installation.vpc;
 
     // While it is being counted somebody else writes the window.
     aws.inject(Fault::new("dynamodb", "PutItem", Effect::Delay(Duration::from_secs(2))));
@@ -80,7 +80,7 @@ async fn a_removal_is_counted_before_it_is_made_or_is_not_made() {
     aws.put_state_item(&json!({ "vpc": vpc, "entry": "window", "version": 5, "removals": [] })).await.unwrap();
     aws.settle().await.unwrap();
     assert_eq!(aws.forget_faults().len(), 0);
-    assert_eq!(said(&aws, "window-not-reserved").await.len(), 1);
+    assert_eq!(messages(&aws, "window-not-reserved").await.len(), 1);
     assert_connected(&aws, first, &joined.store, 1).await;
     aws.forget_calls();
     sweep(&aws).await;

@@ -10,8 +10,8 @@ use tagwire_core::{
 use tagwire_engine::cloud::{ErrorKind, Line};
 
 use crate::{
+    installation::{Installation, Ran},
     simulated::{World, cluster, instance, vpc},
-    site::{Ran, Site},
 };
 
 fn create(world: &mut World, name: &str) -> StoreArn {
@@ -22,8 +22,8 @@ fn create(world: &mut World, name: &str) -> StoreArn {
     arn
 }
 
-fn site() -> Site {
-    Site::new(|world| {
+fn installation() -> Installation {
+    Installation::new(|world| {
         create(world, "orders");
         world.launch("1", &vpc("1"), Some("orders"));
     })
@@ -31,182 +31,182 @@ fn site() -> Site {
 
 /// Hands the messages of the store queue in, one after the other, as their delays end, until no
 /// more comes; what the last invocation did, and the delays.
-fn wait(site: &Site) -> (Ran<tagwire_engine::handlers::Failed>, Vec<u64>) {
+fn wait(installation: &Installation) -> (Ran<tagwire_engine::handlers::Failed>, Vec<u64>) {
     let mut delays = Vec::new();
     loop {
-        let sent = std::mem::take(&mut site.cloud.world.borrow_mut().again);
+        let sent = std::mem::take(&mut installation.cloud.world.borrow_mut().again);
         let [(Line::Stores, again, delay)] = sent.as_slice() else { panic!("not one message: {sent:#?}") };
         delays.push(delay.as_secs());
-        site.clock.advance(*delay);
-        let ran = site.take_in(&[serde_json::to_string(again).unwrap()]);
-        if site.look(|world| world.again.is_empty()) {
+        installation.clock.advance(*delay);
+        let ran = installation.take_in(&[serde_json::to_string(again).unwrap()]);
+        if installation.look(|world| world.again.is_empty()) {
             return (ran, delays);
         }
     }
 }
 
 fn finding(ran: &Ran<tagwire_engine::handlers::Failed>) -> String {
-    let of_finding = |line: &&crate::site::Record| line.get("record").map(String::as_str) == Some("finding");
+    let of_finding = |line: &&crate::installation::Record| line.get("record").map(String::as_str) == Some("finding");
     ran.log.iter().find(of_finding).map(|line| line["message"].clone()).unwrap()
 }
 
 #[test]
 fn a_store_that_is_never_created_is_given_up_with_its_state_and_its_age() {
-    let site = site();
-    site.take_in(&[site.created(&cluster("orders"))]);
-    let (last, delays) = wait(&site);
+    let installation = installation();
+    installation.take_in(&[installation.created(&cluster("orders"))]);
+    let (last, delays) = wait(&installation);
     assert_eq!(delays[..9], [5, 10, 20, 40, 80, 160, 320, 640, 900]);
     let waited = Duration::from_secs(delays.iter().sum());
     assert!(waited >= GIVE_UP_AFTER && waited < GIVE_UP_AFTER + Duration::from_mins(15), "{waited:?}");
     assert_eq!((last.codes("outcome"), last.codes("finding")), (vec!["gave-up"], vec!["gave-up"]));
-    let said = finding(&last);
-    assert!(said.contains("\"creating\"") && said.contains("24h"), "{said}");
-    let calls = site.look(|world| world.calls_named("groups").count());
+    let message = finding(&last);
+    assert!(message.contains("\"creating\"") && message.contains("24h"), "{message}");
+    let calls = installation.look(|world| world.calls_named("groups").count());
     assert_eq!(calls, 0, "connect was asked to look at a store that had nothing to connect");
-    site.change(|world| {
+    installation.change(|world| {
         let store = world.stores.get_mut(&cluster("orders")).unwrap();
         store.ports = tagwire_core::rule::PortRange::single(5432);
         "available".clone_into(&mut store.state);
     });
-    site.recovers();
-    assert!(site.look(|world| world.reaches(&instance("1"), &cluster("orders"))));
+    installation.recovers();
+    assert!(installation.look(|world| world.reaches(&instance("1"), &cluster("orders"))));
 }
 
 #[test]
 fn a_store_that_is_changed_for_ever_is_looked_at_and_given_up() {
-    let site = site();
-    site.change(|world| {
+    let installation = installation();
+    installation.change(|world| {
         world.store("orders", &vpc("1"), Some("orders"));
         world.set_state(&cluster("orders"), "modifying");
     });
-    let ran = site.take_in(&[site.created(&cluster("orders"))]);
+    let ran = installation.take_in(&[installation.created(&cluster("orders"))]);
     assert_eq!(ran.codes("outcome"), ["work-sent"]);
-    assert_eq!(site.connect_sent().codes("outcome"), ["looked-at-again"]);
-    site.clock.advance(GIVE_UP_AFTER);
-    let (last, _) = wait(&site);
+    assert_eq!(installation.connect_sent().codes("outcome"), ["looked-at-again"]);
+    installation.clock.advance(GIVE_UP_AFTER);
+    let (last, _) = wait(&installation);
     assert_eq!((last.codes("outcome"), last.codes("finding")), (vec!["gave-up"], vec!["gave-up"]));
     assert!(finding(&last).contains("modifying"), "{}", finding(&last));
 }
 
 #[test]
 fn an_old_event_is_looked_into_once_before_its_store_is_given_up() {
-    let site = site();
-    site.change(|world| {
+    let installation = installation();
+    installation.change(|world| {
         world.store("orders", &vpc("1"), Some("orders"));
         world.set_state(&cluster("orders"), "modifying");
     });
-    let event = site.created(&cluster("orders"));
-    site.clock.advance(GIVE_UP_AFTER);
-    assert_eq!(site.take_in(&[event]).codes("outcome"), ["work-sent"]);
+    let event = installation.created(&cluster("orders"));
+    installation.clock.advance(GIVE_UP_AFTER);
+    assert_eq!(installation.take_in(&[event]).codes("outcome"), ["work-sent"]);
 }
 
 #[test]
 fn a_store_that_fails_to_be_created_is_not_waited_for() {
-    let site = site();
-    site.take_in(&[site.created(&cluster("orders"))]);
-    site.change(|world| world.set_state(&cluster("orders"), "failed"));
-    let (last, delays) = wait(&site);
+    let installation = installation();
+    installation.take_in(&[installation.created(&cluster("orders"))]);
+    installation.change(|world| world.set_state(&cluster("orders"), "failed"));
+    let (last, delays) = wait(&installation);
     assert_eq!((last.codes("outcome"), delays), (vec!["work-sent"], vec![5]));
-    let ran = site.connect_sent();
+    let ran = installation.connect_sent();
     assert!(ran.codes("decision").contains(&"not-available"));
     assert_eq!((ran.codes("outcome"), ran.count("send_again")), (vec!["unchanged"], 0));
 }
 
 #[test]
 fn what_may_take_a_connection_away_does_not_wait_for_the_store() {
-    let site = site();
-    let ran = site.take_in(&[site.tagged(cluster("orders").as_str())]);
+    let installation = installation();
+    let ran = installation.take_in(&[installation.tagged(cluster("orders").as_str())]);
     assert_eq!(ran.codes("outcome"), ["work-sent"]);
-    assert_eq!(site.look(|world| world.work[0].cause), Cause::TagChange);
-    site.change(|world| {
+    assert_eq!(installation.look(|world| world.work[0].cause), Cause::TagChange);
+    installation.change(|world| {
         world.work.clear();
-        world.stores.get_mut(&cluster("orders")).unwrap().wishes.blocked = true;
+        world.stores.get_mut(&cluster("orders")).unwrap().settings.blocked = true;
     });
-    assert_eq!(site.take_in(&[site.created(&cluster("orders"))]).codes("outcome"), ["work-sent"]);
+    assert_eq!(installation.take_in(&[installation.created(&cluster("orders"))]).codes("outcome"), ["work-sent"]);
 }
 
 #[test]
 fn a_store_that_cannot_be_described_yet_comes_back_without_being_asked_for_at_once_again() {
-    let site = site();
-    site.change(|world| {
+    let installation = installation();
+    installation.change(|world| {
         world.dark.insert(cluster("orders"), ErrorKind::NotReady);
     });
-    let ran = site.take_in(&[site.created(&cluster("orders"))]);
+    let ran = installation.take_in(&[installation.created(&cluster("orders"))]);
     assert_eq!((ran.codes("outcome"), ran.count("stores")), (vec!["looked-at-again"], 1));
-    let (last, _) = wait(&site);
+    let (last, _) = wait(&installation);
     assert_eq!(last.codes("finding"), ["gave-up"]);
     assert!(finding(&last).contains("NotReady"), "{}", finding(&last));
 }
 
 #[test]
 fn what_was_throttled_is_asked_for_again_at_once() {
-    let site = site();
-    site.change(|world| {
+    let installation = installation();
+    installation.change(|world| {
         world.dark.insert(cluster("orders"), ErrorKind::Throttled);
     });
-    let ran = site.take_in(&[site.created(&cluster("orders"))]);
+    let ran = installation.take_in(&[installation.created(&cluster("orders"))]);
     assert_eq!((ran.codes("outcome"), ran.count("stores")), (vec!["looked-at-again"], 5));
 }
 
 #[test]
 fn a_store_that_may_not_be_read_ends_no_other_ones_story() {
-    let site = site();
-    site.change(|world| {
+    let installation = installation();
+    installation.change(|world| {
         create(world, "a-denied");
         create(world, "z-denied");
         world.dark.insert(cluster("a-denied"), ErrorKind::Denied);
         world.dark.insert(cluster("orders"), ErrorKind::NotReady);
         world.dark.insert(cluster("z-denied"), ErrorKind::Denied);
     });
-    let events = ["a-denied", "orders", "z-denied"].map(|name| site.created(&cluster(name)));
-    let ran = site.take_in(&events);
+    let events = ["a-denied", "orders", "z-denied"].map(|name| installation.created(&cluster(name)));
+    let ran = installation.take_in(&events);
     let mut codes = ran.codes("outcome");
     codes.sort_unstable();
     assert_eq!(codes, ["looked-at-again", "unread", "unread"]);
-    assert_eq!(site.look(|world| world.again.len()), 1);
+    assert_eq!(installation.look(|world| world.again.len()), 1);
 }
 
 #[test]
 fn a_part_of_a_larger_store_is_told_of_its_whole_and_costs_no_observation() {
-    let site = site();
-    site.change(|world| {
+    let installation = installation();
+    installation.change(|world| {
         let store = world.stores.get_mut(&cluster("orders")).unwrap();
         store.form = Form::ClusterMember { cluster: "the replication group orders".into() };
     });
-    for event in [site.created(&cluster("orders")), site.tagged(cluster("orders").as_str())] {
-        let ran = site.take_in(&[event]);
+    for event in [installation.created(&cluster("orders")), installation.tagged(cluster("orders").as_str())] {
+        let ran = installation.take_in(&[event]);
         assert_eq!((ran.codes("outcome"), ran.calls.len()), (vec!["cluster-member"], 1));
     }
 }
 
 #[test]
 fn a_store_outside_any_vpc_ends_at_once_with_what_to_do() {
-    let site = site();
-    site.change(|world| {
+    let installation = installation();
+    installation.change(|world| {
         world.store("orders", &vpc("1"), Some("orders"));
         world.stores.get_mut(&cluster("orders")).unwrap().vpc = None;
     });
-    let ran = site.take_in(&[site.created(&cluster("orders"))]);
+    let ran = installation.take_in(&[installation.created(&cluster("orders"))]);
     assert_eq!((ran.codes("outcome"), ran.calls.len()), (vec!["ec2-classic"], 1));
 }
 
 #[test]
 fn a_call_that_names_a_new_name_is_looked_for_under_both() {
-    let site = site();
+    let installation = installation();
     let event = serde_json::json!({
         "id": "event-of-a-rename",
         "source": "aws.redshift",
         "detail-type": "AWS API Call via CloudTrail",
         "account": "123456789012",
         "region": "us-east-1",
-        "time": site.now().to_string(),
+        "time": installation.now().to_string(),
         "detail": {
             "eventName": "ModifyCluster",
             "requestParameters": {"clusterIdentifier": "old", "newClusterIdentifier": "new"},
         },
     });
-    let ran = site.take_in(&[event.to_string()]);
+    let ran = installation.take_in(&[event.to_string()]);
     assert_eq!(ran.codes("outcome"), ["store-gone", "store-gone"]);
-    let about: Vec<_> = ran.log.iter().filter_map(|line| line.get("about")).collect();
+    let about: Vec<_> = ran.log.iter().filter_map(|line| line.get("subject")).collect();
     assert!(about[0].ends_with(":new") && about[1].ends_with(":old"), "{about:?}");
 }
