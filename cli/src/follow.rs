@@ -272,6 +272,7 @@ async fn send(session: &Session, job: &Job, kind: RequestKind) -> Result<Request
         cause: Cause::Request,
         tries: Tries::first(session.now()),
         request: Some(Request { id: id.clone(), kind, digest: Some(job.digest.clone()) }),
+        tagged_stores: None,
     };
     session.aws.send_work(&item).await.context("handing the work to connect, without which nothing is changed")?;
     Ok(id)

@@ -18,7 +18,7 @@ use tagwire_core::{
 };
 use tagwire_engine::{
     cloud::{Clock, CloudError},
-    handlers::{Context, Failed, Message, Settings, connect, sweep, take_in},
+    handlers::{ConnectSettings, Context, Failed, Message, connect, sweep, take_in},
     paced::Pacing,
 };
 use tracing::{Event, Metadata, Subscriber, field::Visit, span};
@@ -183,7 +183,7 @@ impl Installation {
 
     pub(crate) fn connect_raw<B: AsRef<str>>(&self, bodies: &[B]) -> Ran<Failed> {
         let messages = messages(bodies);
-        let settings = Settings { policy: self.policy.clone(), mode: self.mode };
+        let settings = ConnectSettings { policy: self.policy.clone(), mode: self.mode };
         self.invoke(async |context| connect(context, &settings, &messages).await)
     }
 
@@ -324,6 +324,7 @@ impl Installation {
             cause: Cause::InstanceState,
             tries: Tries::first(self.now()),
             request: None,
+            tagged_stores: None,
         }
     }
 

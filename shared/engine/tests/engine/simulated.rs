@@ -28,7 +28,7 @@ use tagwire_core::{
     work::{Again, Answer, WorkItem},
 };
 use tagwire_engine::cloud::{
-    Change, Clock, CloudError, ErrorKind, Groups, Instances, Line, Observe, Queues, TaggedStore,
+    Change, Clock, CloudError, ErrorKind, EventQueue, Groups, Instances, Observe, Queues, TaggedStore,
 };
 
 use crate::clock::SimulatedClock;
@@ -162,8 +162,10 @@ pub(crate) struct World {
     faults: Vec<(When, Fault)>,
     hooks: Vec<Hook>,
     crashed: bool,
+    /// The stores on the page that could not be read.
+    beyond_page: BTreeSet<StoreArn>,
     pub(crate) work: Vec<WorkItem>,
-    pub(crate) again: Vec<(Line, Again, Duration)>,
+    pub(crate) again: Vec<(EventQueue, Again, Duration)>,
     /// Where and when connections were cut that have to be counted.
     pub(crate) cuts: Vec<(VpcId, Timestamp)>,
     /// What AWS or its owner would never forgive.
@@ -342,6 +344,7 @@ impl World {
     /// Nothing fails any more, and whoever died lives again.
     pub(crate) fn heal(&mut self) {
         self.faults.clear();
+        self.beyond_page.clear();
         self.crashed = false;
     }
 
@@ -482,6 +485,7 @@ impl Simulated {
             self.clock.sleep(latency).await;
         }
         if self.world.borrow().crashed {
+            self.clock.kill();
             pending::<()>().await;
         }
         let mut world = self.world.borrow_mut();
@@ -504,6 +508,7 @@ impl Simulated {
             Some(Fault::Page(kind)) => Fate::Page { error: error(kind, name, subject) },
             Some(Fault::Crash { with_effect }) => {
                 world.crashed = true;
+                self.clock.kill();
                 Fate::Crash { with_effect }
             }
         }
@@ -661,9 +666,16 @@ impl Observe for Simulated {
                     Some(store) => StoreLookup::Found(Box::new(store.clone())),
                     None => StoreLookup::NotFound(arn.clone()),
                 };
-                which.iter().filter(|arn| !world.dark.contains_key(arn)).map(lookup).collect()
+                let hidden = |arn: &&StoreArn| world.dark.contains_key(arn) || world.beyond_page.contains(arn);
+                which.iter().filter(|arn| !hidden(arn)).map(lookup).collect()
             })
             .await;
+        if !reading.gaps.is_empty() && !reading.found.is_empty() {
+            // Who asks again for the rest alone gets no more of it while the fault lasts.
+            let shown: BTreeSet<&StoreArn> = reading.found.iter().map(StoreLookup::arn).collect();
+            let rest = which.iter().filter(|arn| !shown.contains(arn)).cloned();
+            self.world.borrow_mut().beyond_page.extend(rest);
+        }
         let dark = self.world.borrow().dark.clone();
         let gaps = dark.iter().filter(|(arn, _)| which.contains(arn));
         reading.gaps.extend(gaps.map(|(arn, kind)| Gap::from(error(*kind, "stores", arn.as_str()))));
@@ -1067,9 +1079,9 @@ impl Queues for Simulated {
         .await
     }
 
-    async fn send_again(&self, line: Line, again: &Again, after: Duration) -> Result<(), CloudError> {
-        self.write("send_again", format!("{line:?}"), |world| {
-            world.again.push((line, again.clone(), after));
+    async fn send_again(&self, queue: EventQueue, again: &Again, after: Duration) -> Result<(), CloudError> {
+        self.write("send_again", format!("{queue:?}"), |world| {
+            world.again.push((queue, again.clone(), after));
             Ok(())
         })
         .await
