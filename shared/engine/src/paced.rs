@@ -153,12 +153,12 @@ impl<'run, C, K: Clock> Paced<'run, C, K> {
     /// Reads what is asked for by name, and asks again only for what could not be read for the moment: `read`
     /// is given what was found already.
     async fn read_each<T>(&self, call: &'static str, read: impl AsyncFn(&[T]) -> Reading<T>) -> Reading<T> {
-        let mut reading = self.answer(call, read(&[])).await;
+        let mut reading = self.answer(call, Box::pin(read(&[]))).await;
         for delay in BACKOFF {
             if !reading.gaps.iter().any(|gap| gap.soon) || !self.may_wait(delay).await {
                 break;
             }
-            let rest = self.answer(call, read(&reading.found)).await;
+            let rest = self.answer(call, Box::pin(read(&reading.found))).await;
             reading.found.extend(rest.found);
             reading.gaps = rest.gaps;
         }
@@ -167,12 +167,12 @@ impl<'run, C, K: Clock> Paced<'run, C, K> {
 
     /// Reads, and reads all of it again when something could not be read for the moment.
     async fn read<T>(&self, call: &'static str, read: impl AsyncFn() -> Reading<T>) -> Reading<T> {
-        let mut reading = self.answer(call, read()).await;
+        let mut reading = self.answer(call, Box::pin(read())).await;
         for delay in BACKOFF {
             if !reading.gaps.iter().any(|gap| gap.soon) || !self.may_wait(delay).await {
                 break;
             }
-            reading = self.answer(call, read()).await;
+            reading = self.answer(call, Box::pin(read())).await;
         }
         reading
     }
@@ -225,7 +225,7 @@ impl<'run, C, K: Clock> Paced<'run, C, K> {
             let kind = ErrorKind::Unavailable;
             return Err(CloudError { kind, message, ..unanswered(bucket.call(), "what the run changes") });
         }
-        let result = in_time(self.clock, self.time_left(), change()).await;
+        let result = in_time(self.clock, self.time_left(), Box::pin(change())).await;
         result.unwrap_or_else(|| Err(unanswered(bucket.call(), "what the run changes")))
     }
 

@@ -165,7 +165,7 @@ impl<C: Change, K: Clock> Making<'_, C, K> {
             }
             Ok(_) => {}
             Err((id, failure)) => {
-                steps.push(StepOutcome { action: StepAction::Await { group: id }, result: Err(failure) })
+                steps.push(StepOutcome { action: StepAction::Await { group: id }, result: Err(failure) });
             }
         }
         Finished {

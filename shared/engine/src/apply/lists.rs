@@ -187,7 +187,7 @@ fn interface_action(id: &InterfaceId, change: &InterfaceChange) -> StepAction {
 }
 
 /// `may_show`: an interface that its instance has told of may not be listed itself yet, while of a
-/// store its service has sentence that it is gone.
+/// store its service said that it is gone.
 fn missing(gap: Option<&Gap>, may_show: bool) -> StepFailure {
     gap.map_or_else(
         || StepFailure::Changed { what: "it is gone".to_owned(), passing: may_show },

@@ -1,7 +1,7 @@
 //! Carrying out a checked plan. There is no judgement here. What only takes away comes first, then
 //! groups empty → rules → what is too much revoked → stores → interfaces, and at last what undoes a
 //! pair: store → cross references → groups. Independent things are done at the same time, a few at
-//! once; when the time runs short, the rest is left and sentence to be. Lists are read again right before
+//! once; when the time runs short, the rest is left and reported as left. Lists are read again right before
 //! they are replaced, and only our own ids in them change.
 
 mod groups;
@@ -37,19 +37,36 @@ const LISTS_AT_ONCE: usize = 10;
 /// What has to be left before more is begun: the time that such a portion takes when every bucket of
 /// calls is empty.
 const TIME_FOR_MORE: Duration = Duration::from_secs(12);
+/// The same for a VPC that shares the function's time with others, and often has less than that: enough
+/// unless the buckets are empty.
+const SHARED_TIME_FOR_MORE: Duration = Duration::from_secs(2);
 
-/// Carries out a plan that was made from, and checked against, `seen`; nothing new is begun shortly
-/// before `until`.
+/// Until when a plan is carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allotment {
+    /// The end, shortly before which nothing new is begun.
+    pub until: Timestamp,
+    /// Whether others take their share of the time.
+    pub is_shared: bool,
+}
+
+impl Allotment {
+    fn time_for_more(self) -> Duration {
+        if self.is_shared { SHARED_TIME_FOR_MORE } else { TIME_FOR_MORE }
+    }
+}
+
+/// Carries out a plan that was made from, and checked against, `seen`, in the time that is allotted to it.
 pub async fn apply<C: Change, K: Clock>(
     cloud: &C,
     clock: &K,
     seen: &Observation,
     plan: &CheckedPlan,
     policy: &Policy,
-    until: Timestamp,
+    time: Allotment,
 ) -> Outcome {
     let plan = plan.plan();
-    let mut run = Stages { cloud, clock, seen, policy, until, outcome: Outcome::default(), ready: Ready::default() };
+    let mut run = Stages { cloud, clock, seen, policy, time, outcome: Outcome::default(), ready: Ready::default() };
     let (urgent, later): (Vec<_>, Vec<_>) = plan.stores.iter().partition(|(_, change)| lists::is_urgent(change));
     let (leaving, joining): (Vec<_>, Vec<_>) = plan.interfaces.iter().partition(|(_, change)| change.attach.is_empty());
     let (gaining, losing): (Vec<_>, Vec<_>) =
@@ -72,7 +89,7 @@ struct Stages<'run, C, K> {
     clock: &'run K,
     seen: &'run Observation,
     policy: &'run Policy,
-    until: Timestamp,
+    time: Allotment,
     outcome: Outcome,
     ready: Ready,
 }
@@ -81,8 +98,8 @@ impl<C: Change, K: Clock> Stages<'_, C, K> {
     /// Whether another portion may be begun. As long as nothing was changed, the next run would stand where
     /// this one does, so what fails keeps nothing behind it from being tried.
     fn has_time(&self) -> bool {
-        let left = Duration::try_from(self.until.duration_since(self.clock.now())).unwrap_or_default();
-        left >= TIME_FOR_MORE || (self.outcome.changes() == 0 && !left.is_zero())
+        let left = Duration::try_from(self.time.until.duration_since(self.clock.now())).unwrap_or_default();
+        left >= self.time.time_for_more() || (self.outcome.changes() == 0 && !left.is_zero())
     }
 
     fn leave(&mut self, action: StepAction) {

@@ -192,6 +192,18 @@ impl Installation {
         self.connect_raw(&bodies)
     }
 
+    /// Takes the first pieces of work that wait for `connect`.
+    pub(crate) fn take_work(&self, most: usize) -> Vec<WorkItem> {
+        let mut world = self.cloud.world.borrow_mut();
+        let most = most.min(world.work.len());
+        world.work.drain(..most).collect()
+    }
+
+    /// Waits until a moment, unless it is over.
+    pub(crate) fn advance_to(&self, moment: Timestamp) {
+        self.clock.advance(Duration::try_from(moment.duration_since(self.now())).unwrap_or_default());
+    }
+
     /// `connect` with all work that was sent to it.
     pub(crate) fn connect_sent(&self) -> Ran<Failed> {
         let items = std::mem::take(&mut self.cloud.world.borrow_mut().work);

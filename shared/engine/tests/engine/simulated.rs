@@ -159,6 +159,10 @@ pub(crate) struct World {
     pub(crate) their_groups: BTreeMap<SecurityGroupId, SecurityGroup>,
     pub(crate) calls: Vec<Call>,
     pub(crate) latency: Duration,
+    /// Calls that take another time.
+    pub(crate) slow: BTreeMap<&'static str, Duration>,
+    /// Calls about this are not answered.
+    pub(crate) hangs: Option<String>,
     faults: Vec<(When, Fault)>,
     hooks: Vec<Hook>,
     crashed: bool,
@@ -206,6 +210,8 @@ fn settings(names: Option<&str>) -> TagSettings {
 const ANYWHERE_IPV4: &str = "0.0.0.0/0";
 const ANYWHERE_IPV6: &str = "::/0";
 const PORT: u16 = 5432;
+/// Longer than anybody waits for an answer.
+const LONG: Duration = Duration::from_hours(10);
 
 /// Building the world, and what others do in it.
 impl World {
@@ -480,7 +486,9 @@ fn error(kind: ErrorKind, call: &'static str, subject: &str) -> CloudError {
 
 impl Simulated {
     async fn begin(&self, name: &'static str, subject: &str) -> Fate {
-        let latency = self.world.borrow().latency;
+        let hangs = self.world.borrow().hangs.as_ref().is_some_and(|word| subject.contains(word));
+        let slow = self.world.borrow().slow.get(name).copied();
+        let latency = if hangs { LONG } else { slow.unwrap_or(self.world.borrow().latency) };
         if !latency.is_zero() {
             self.clock.sleep(latency).await;
         }

@@ -15,7 +15,7 @@ use tagwire_core::{
 
 use super::{batch::Batch, retry::Unsettled};
 use crate::{
-    apply::apply,
+    apply::{Allotment, apply},
     cloud::{Change, Clock, Observe, Queues},
     handlers::{ConnectSettings, Context},
     observe::{Look, Region},
@@ -123,8 +123,8 @@ impl<'run, C: Change, Q: Queues, K: Clock> VpcRun<'run, C, Q, K> {
                 return self.settle(unsettled, "dry-run", sentence);
             }
             let policy = &self.settings.policy;
-            let until = self.cloud.deadline();
-            let outcome = Box::pin(apply(&self.cloud, &self.cloud, &seen, &checked, policy, until)).await;
+            let time = Allotment { until: self.cloud.deadline(), is_shared: self.is_shared };
+            let outcome = Box::pin(apply(&self.cloud, &self.cloud, &seen, &checked, policy, time)).await;
             self.report_outcome(&outcome);
             self.write_notes(&outcome.notes).await;
             let more = outcome.taken_names();
