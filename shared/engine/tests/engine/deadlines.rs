@@ -42,7 +42,7 @@ fn whatever_call_hangs_the_function_ends_in_time_and_says_so_of_every_message() 
     for name in READS.into_iter().chain(WRITES).chain(NOTES).chain(["send_work", "send_again"]) {
         for count in [1, 3] {
             let installation = vpcs(count);
-            installation.change(|world| drop(world.slow.insert(name, FOREVER)));
+            installation.change(|world| world.slow.extend([(name, FOREVER)]));
             let end = installation.now() + BUDGET + Duration::from_secs(3);
             let ran = installation.connect(&launches(&installation, count));
             assert!(ran.returned.is_some(), "{name}: it never ended");
@@ -58,7 +58,7 @@ fn whatever_call_hangs_the_function_ends_in_time_and_says_so_of_every_message() 
 #[test]
 fn a_store_that_hangs_leaves_ten_vpcs_of_one_batch_their_time() {
     let installation = vpcs(10);
-    installation.change(|world| drop(world.slow.insert("stores", Duration::from_secs(10))));
+    installation.change(|world| world.slow.extend([("stores", Duration::from_secs(10))]));
     let begun = installation.now();
     let ran = installation.connect(&launches(&installation, 10));
     assert_eq!(ran.returned, Some(Failed::new()), "each was looked at: {:#?}", ran.codes("outcome"));
@@ -94,7 +94,7 @@ fn a_vpc_that_hangs_does_not_keep_the_others_of_its_batch_from_being_connected()
 fn events_and_sweeps_end_in_time_too() {
     for name in ["instances", "stores", "groups", "candidates", "send_work", "send_again"] {
         let installation = vpcs(2);
-        installation.change(|world| drop(world.slow.insert(name, FOREVER)));
+        installation.change(|world| world.slow.extend([(name, FOREVER)]));
         let end = installation.now() + BUDGET * 2 + Duration::from_secs(10);
         assert!(installation.take_in(&[installation.pending(&instance("1"))]).returned.is_some(), "{name}");
         assert!(installation.sweep().returned.is_some(), "{name}");
