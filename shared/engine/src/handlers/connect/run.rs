@@ -41,11 +41,6 @@ pub(super) enum Conclusion {
     GoesOn,
 }
 
-fn rejected() -> (Conclusion, String) {
-    let sentence = "the plan broke an invariant and was thrown away; this is a defect of tagwire, please report it";
-    (Conclusion::Done("plan-rejected"), sentence.to_owned())
-}
-
 fn failed(sentence: String) -> (Conclusion, String) {
     (Conclusion::Done("failed"), sentence)
 }
@@ -91,7 +86,7 @@ impl<'run, C: Change, Q: Queues, K: Clock> VpcRun<'run, C, Q, K> {
                 Err(ended) => return ended,
             };
             Box::pin(self.complete(&mut seen)).await;
-            let Some(checked) = self.decide(&seen) else { return rejected() };
+            let checked = self.decide(&seen);
             if round == 1
                 && let Some(sentence) = self.differs(checked.plan())
             {
@@ -103,9 +98,7 @@ impl<'run, C: Change, Q: Queues, K: Clock> VpcRun<'run, C, Q, K> {
             {
                 return failed(format!("what was asked for could not be written down, so nothing was done: {error}"));
             }
-            let Some((checked, may_be_counted_later)) = Box::pin(self.reserve_window(&mut seen, checked)).await else {
-                return rejected();
-            };
+            let (checked, may_be_counted_later) = Box::pin(self.reserve_window(&mut seen, checked)).await;
             let plan = checked.plan();
             self.report_plan(plan);
             let mut unsettled = Unsettled::of(&seen, plan, self.batch);
@@ -198,33 +191,29 @@ impl<'run, C: Change, Q: Queues, K: Clock> VpcRun<'run, C, Q, K> {
         })
     }
 
-    /// The plan, checked; `None` when it broke an invariant.
-    fn decide(&self, seen: &Observation) -> Option<CheckedPlan> {
+    /// The plan, checked: without the parts that break an invariant, which its findings name.
+    fn decide(&self, seen: &Observation) -> CheckedPlan {
         let policy = &self.settings.policy;
-        match check(plan(seen, policy), seen, policy) {
-            Ok(checked) => Some(checked),
-            Err(violations) => {
-                self.report_violations(&violations);
-                None
-            }
-        }
+        check(plan(seen, policy), seen, policy).unwrap_or_else(|rejection| {
+            self.report_violations(&rejection.violations());
+            rejection.remaining
+        })
     }
 
     /// Counts the plan's removals before they are made. When that fails, the plan is made anew without those
-    /// that have to be counted; the second value says whether counting may succeed later. `None` when the new
-    /// plan broke an invariant.
-    async fn reserve_window(&self, seen: &mut Observation, checked: CheckedPlan) -> Option<(CheckedPlan, bool)> {
+    /// that have to be counted; the second value says whether counting may succeed later.
+    async fn reserve_window(&self, seen: &mut Observation, checked: CheckedPlan) -> (CheckedPlan, bool) {
         let window = checked.plan().window.as_ref().filter(|_| self.settings.mode == Mode::Enforce);
-        let Some(window) = window else { return Some((checked, false)) };
+        let Some(window) = window else { return (checked, false) };
         let Err(error) = self.cloud.reserve_window(&self.batch.vpc, window).await else {
-            return Some((checked, false));
+            return (checked, false);
         };
         self.report_not_reserved(&error);
         let (at, policy) = (seen.at, &self.settings.policy);
         if let Ok(state) = &mut seen.state {
             state.window = state.window.with(policy.max_disconnects, at, policy);
         }
-        Some((self.decide(seen)?, error.kind.passes()))
+        (self.decide(seen), error.kind.passes())
     }
 
     /// The plan's notes, and that the VPC was swept, if it was: by that a person sees that the schedule, the
