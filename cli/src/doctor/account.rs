@@ -6,7 +6,7 @@ use serde_json::Value;
 use tagwire_aws::{Identity, Platform, TagPolicy};
 use tagwire_core::{
     group::{MANAGED_BY_KEY, SIDE_KEY, STORE_ARN_KEY, STORE_ID_KEY},
-    id::{StoreArn, StoreKind},
+    id::StoreArn,
     model::Instance,
     observation::Reading,
     tag::{ConnectTag, ConnectionName, STATUS_KEY},
@@ -100,15 +100,9 @@ pub(super) fn platform(platform: &Read<Platform>, place: &Place) -> Check {
     }
 }
 
-/// The service of a store, as its role names it: DocumentDB and Neptune clusters have RDS's.
-fn check_of(store: &StoreArn) -> &'static str {
-    match store.kind() {
-        StoreKind::DbCluster | StoreKind::DbInstance => "service-linked-role-rds",
-        StoreKind::ReplicationGroup | StoreKind::CacheCluster | StoreKind::ServerlessCache => {
-            "service-linked-role-elasticache"
-        }
-        StoreKind::RedshiftCluster => "service-linked-role-redshift",
-    }
+/// Whether a principal manages a store: RDS manages DocumentDB and Neptune clusters as well.
+fn manages(principal: &str, store: &StoreArn) -> bool {
+    principal.strip_suffix(".amazonaws.com") == Some(store.kind().row().api.name)
 }
 
 pub(super) fn service_role(
@@ -123,7 +117,7 @@ pub(super) fn service_role(
         Ok(false) => {}
         Err(error) => return Check::unread(check, &format!("whether {role} is there"), error, place),
     }
-    let tagged = stores.found.iter().filter(|store| check_of(&store.arn) == check).count();
+    let tagged = stores.found.iter().filter(|store| manages(principal, &store.arn)).count();
     if let (0, Some(gap)) = (tagged, stores.gaps.first()) {
         return Check::gap(check, &format!("whether {service} has data stores with the connect tag"), gap, place);
     }
@@ -256,7 +250,7 @@ fn glob(pattern: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use tagwire_core::observation::Gap;
+    use tagwire_core::{observation::Gap, service::StoreKind};
 
     use super::*;
     use crate::doctor::{
