@@ -27,8 +27,6 @@ pub(crate) enum CommandErrorKind {
     Incomplete,
     /// Changes that a person agreed to are not made, or not all of them.
     NotCarriedOut,
-    /// A defect of tagwire.
-    Internal,
     /// The person pressed Ctrl-C.
     Interrupted,
     /// The reader of the output went away, as `head` does after some lines.
@@ -39,7 +37,7 @@ impl CommandErrorKind {
     /// The exit code. 2 is none of them: it means that changes are pending.
     pub(crate) fn exit_code(self) -> u8 {
         match self {
-            Self::User | Self::Aws | Self::Incomplete | Self::NotCarriedOut | Self::Internal => 1,
+            Self::User | Self::Aws | Self::Incomplete | Self::NotCarriedOut => 1,
             Self::Interrupted => INTERRUPTED,
             Self::ReaderGone => READER_GONE,
         }
@@ -49,7 +47,6 @@ impl CommandErrorKind {
     fn label(self) -> Option<&'static str> {
         match self {
             Self::User | Self::Aws | Self::Incomplete | Self::NotCarriedOut => Some("error"),
-            Self::Internal => Some("internal error"),
             Self::Interrupted | Self::ReaderGone => None,
         }
     }
@@ -262,10 +259,9 @@ mod tests {
 
     #[test]
     fn every_error_has_the_exit_code_1_and_a_signal_has_that_of_the_shell() {
-        use CommandErrorKind::{Aws, Incomplete, Internal, Interrupted, NotCarriedOut, ReaderGone, User};
-        let codes =
-            [User, Aws, Incomplete, NotCarriedOut, Internal, Interrupted, ReaderGone].map(CommandErrorKind::exit_code);
-        assert_eq!(codes, [1, 1, 1, 1, 1, 130, 141]);
+        use CommandErrorKind::{Aws, Incomplete, Interrupted, NotCarriedOut, ReaderGone, User};
+        let codes = [User, Aws, Incomplete, NotCarriedOut, Interrupted, ReaderGone].map(CommandErrorKind::exit_code);
+        assert_eq!(codes, [1, 1, 1, 1, 130, 141]);
     }
 
     #[test]

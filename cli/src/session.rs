@@ -22,7 +22,7 @@ use tagwire_engine::{
 };
 
 use crate::{
-    error::{CommandError, CommandErrorKind, CommandResult, user_error},
+    error::{CommandError, CommandResult, user_error},
     installation::{Installation, Overrides},
     output::{Colours, warn},
     progress::waiting,
@@ -169,20 +169,12 @@ impl Session {
         Ok(waiting(&format!("Looking at {vpc}"), looking).await)
     }
 
-    /// The plan that `connect` would make of an observation.
-    ///
-    /// # Errors
-    /// When the plan breaks an invariant, which is a defect.
-    pub(crate) fn plan(&self, seen: Observation) -> CommandResult<Planned> {
+    /// The plan that `connect` would make of an observation. Its findings name the parts that the checker
+    /// left out of it.
+    pub(crate) fn plan(&self, seen: Observation) -> Planned {
         let policy = &self.installation.policy;
-        let checked = check(plan(&seen, policy), &seen, policy).map_err(|violations| {
-            let message: Vec<String> = violations.iter().map(ToString::to_string).collect();
-            let vpc = &seen.vpc;
-            let message =
-                format!("the plan for {vpc} breaks an invariant, which is a defect of tagwire: {}", message.join("; "));
-            CommandError::new(CommandErrorKind::Internal, message).hint("please report it with this message")
-        })?;
-        Ok((seen, checked))
+        let checked = check(plan(&seen, policy), &seen, policy).unwrap_or_else(|rejection| rejection.remaining);
+        (seen, checked)
     }
 
     /// The VPC of an instance.

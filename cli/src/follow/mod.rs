@@ -63,7 +63,7 @@ pub(crate) async fn plan(session: &Session, vpc: &VpcId, scope: Scope, kind: Req
         let message = format!("not all of {vpc} could be read, so nothing is carried out there: {gap}");
         return Err(CommandError::new(CommandErrorKind::Incomplete, message));
     }
-    request::plan_for(session, seen, kind)
+    Ok(request::plan_for(session, seen, kind))
 }
 
 /// Asks a person; only the word itself is a yes.

@@ -143,7 +143,7 @@ impl Follow {
             }
             return Err(lost_sight(&vpc, anyhow::anyhow!("{gap}")));
         }
-        let planned = plan_for(session, seen, self.job.kind)?;
+        let planned = plan_for(session, seen, self.job.kind);
         match self.next(&answer.code, planned, Instant::now()) {
             NextStep::Wait => Ok(None),
             NextStep::End(outcome) => Ok(Some(outcome)),
@@ -190,10 +190,7 @@ const GOES_ON: &str = "goes-on";
 const PLAN_CHANGED: &str = "plan-changed";
 
 /// The plan for an observation, as if `connect` had taken the request into account.
-///
-/// # Errors
-/// When the plan breaks an invariant, which is a defect.
-pub(super) fn plan_for(session: &Session, mut seen: Observation, kind: RequestKind) -> CommandResult<Planned> {
+pub(super) fn plan_for(session: &Session, mut seen: Observation, kind: RequestKind) -> Planned {
     if let Ok(state) = &mut seen.state {
         state.apply_request(kind, seen.at);
     }
@@ -225,11 +222,6 @@ fn failure(vpc: &VpcId, answer: &Answer) -> Option<CommandError> {
             CommandErrorKind::NotCarriedOut,
             "connect could not make every change",
             format!("the log of connect names each step that failed; `tagwire plan --vpc {vpc}` shows what is left"),
-        ),
-        "plan-rejected" => (
-            CommandErrorKind::Internal,
-            "connect refused the plan, which is a defect of tagwire",
-            "please report it with the log of connect".to_owned(),
         ),
         "dry-run" => {
             (CommandErrorKind::NotCarriedOut, "the stack only logs plans", "deploy it with Mode=enforce".to_owned())

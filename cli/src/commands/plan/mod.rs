@@ -57,7 +57,7 @@ pub(crate) async fn plans(
     let mut planned = Vec::new();
     for (vpc, scope) in scopes {
         let seen = session.observe(&vpc, scope).await?;
-        planned.push(session.plan(seen)?);
+        planned.push(session.plan(seen));
     }
     Ok(planned)
 }
