@@ -11,7 +11,7 @@ use thiserror::Error;
 use crate::{
     id::{SecurityGroupId, StoreArn, StoreId, VpcId},
     rule::{Direction, Peer, Rule},
-    service::{SERVICES, Service, Side},
+    service::{Service, Side},
 };
 
 /// Tag key that marks a group as ours.
@@ -79,10 +79,10 @@ impl GroupName {
     /// `RDS-EC2-3`), because that is what the RDS console looks for.
     #[must_use]
     pub fn read(name: &str) -> Option<Self> {
-        SERVICES.iter().flat_map(|row| Side::BOTH.map(|side| (row, side))).find_map(|(row, side)| {
+        Service::ALL.iter().flat_map(|&service| Side::BOTH.map(|side| (service, side))).find_map(|(service, side)| {
             // Fact 2.4
-            let number = number_behind(name, row.pattern(side))?;
-            Some(Self { service: row.service, side, number })
+            let number = number_behind(name, service.row().pattern(side))?;
+            Some(Self { service, side, number })
         })
     }
 
@@ -113,9 +113,9 @@ impl CidrGroupName {
     /// Reads a group's name; only the canonical form counts.
     #[must_use]
     pub fn read(name: &str) -> Option<Self> {
-        SERVICES.iter().find_map(|row| {
-            let number = number_behind(name, &row.cidr_pattern())?;
-            Some(Self { service: row.service, number })
+        Service::ALL.iter().find_map(|&service| {
+            let number = number_behind(name, &service.row().cidr_pattern())?;
+            Some(Self { service, number })
         })
     }
 }
@@ -450,9 +450,9 @@ mod tests {
 
     #[test]
     fn names_are_read_back_as_they_are_written() {
-        for row in &SERVICES {
+        for &service in Service::ALL {
             for side in Side::BOTH {
-                let name = GroupName { service: row.service, side, number: 12 };
+                let name = GroupName { service, side, number: 12 };
                 assert_eq!(GroupName::read(&name.to_string()), Some(name));
             }
         }
