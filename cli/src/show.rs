@@ -93,7 +93,6 @@ fn store_of(seen: &Observation, finding: &Finding) -> Option<StoreArn> {
             let group = seen.groups.found.iter().find(|group| group.id == *id)?;
             match group.ownership() {
                 Ownership::Owned(owned) => owned.arn,
-                Ownership::OwnedCidr(owned) => owned.arn,
                 Ownership::Foreign | Ownership::Forged(_) => None,
             }
         }

@@ -94,7 +94,7 @@ async fn what_is_left(session: &Session, chosen: &[VpcId]) -> Result<()> {
     let groups = waiting("Looking for what is left", cloud.groups(Groups::OwnedAnywhere)).await;
     complete(&groups.gaps, "the list of what is left")?;
     let left = groups.found.iter().filter(|group| {
-        let ours = matches!(group.ownership(), Ownership::Owned(_) | Ownership::OwnedCidr(_));
+        let ours = matches!(group.ownership(), Ownership::Owned(_));
         ours && (chosen.is_empty() || chosen.contains(&group.vpc))
     });
     let left: Vec<String> = left.map(|group| format!("{} ({}) in {}", group.id, group.name, group.vpc)).collect();

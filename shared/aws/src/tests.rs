@@ -46,7 +46,7 @@ fn owned() -> OwnedGroup {
     };
     match group.ownership() {
         Ownership::Owned(owned) => owned.group,
-        Ownership::OwnedCidr(_) | Ownership::Foreign | Ownership::Forged(_) => panic!("not owned"),
+        Ownership::Foreign | Ownership::Forged(_) => panic!("not owned"),
     }
 }
 

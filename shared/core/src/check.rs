@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::{
     cidr::{CidrPeer, CidrTag, Family, MOST_RULES},
-    group::{CidrGroupName, GroupList, GroupName, Owned, OwnedGroup, Ownership, Role, SecurityGroup},
+    group::{GroupList, GroupName, Owned, OwnedGroup, Ownership, Role, SecurityGroup},
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId},
     model::{DataStore, Form, Instance, Interface},
     observation::{InterfaceOwner, Observation, Scope, StoreLookup},
@@ -202,9 +202,9 @@ struct Checker<'plan> {
     by_name: BTreeMap<&'plan ConnectionName, BTreeSet<&'plan InstanceId>>,
     stores: BTreeMap<&'plan StoreId, &'plan DataStore>,
     owned: BTreeMap<&'plan SecurityGroupId, (Owned, &'plan SecurityGroup)>,
-    cidr_groups: BTreeMap<&'plan SecurityGroupId, (Owned<CidrGroupName>, &'plan SecurityGroup)>,
+    cidr_groups: BTreeMap<&'plan SecurityGroupId, (Owned, &'plan SecurityGroup)>,
     /// Every owned group, by what it is for.
-    ours: BTreeMap<&'plan SecurityGroupId, Owned<Role>>,
+    ours: BTreeMap<&'plan SecurityGroupId, Owned>,
 }
 
 impl<'plan> Checker<'plan> {
@@ -217,7 +217,7 @@ impl<'plan> Checker<'plan> {
         }
         let owned = seen.groups.found.iter().filter_map(|group| match group.ownership() {
             Ownership::Owned(owned) => Some((&group.id, (owned, group))),
-            Ownership::OwnedCidr(_) | Ownership::Foreign | Ownership::Forged(_) => None,
+            Ownership::Foreign | Ownership::Forged(_) => None,
         });
         let cidr_groups = seen.groups.found.iter().filter_map(|group| match group.ownership() {
             Ownership::OwnedCidr(owned) => Some((&group.id, (owned, group))),
@@ -406,7 +406,7 @@ impl<'plan> Checker<'plan> {
             violations.insert(Violation::RestsOnGap { target: id.to_string() });
         }
         for (side, spec) in &work.create {
-            let right = spec.name.side == *side
+            let right = spec.name.role == *side
                 && spec.name.service == store.service
                 && spec.tags.role == Role::Side(*side)
                 && spec.tags.store == *id
@@ -466,10 +466,10 @@ impl<'plan> Checker<'plan> {
         let rule_to = |side: Side, peer: &SecurityGroupId| {
             PairRule { side, ports, peer: GroupRef::Existing(peer.clone()) }.with_peer(peer.clone())
         };
-        let side = owned.name.side;
+        let side = owned.name.role;
         let peers = self.owned.iter().filter(|(_, (peer, other))| {
             peer.store == owned.store
-                && peer.name.side == side.opposite()
+                && peer.name.role == side.opposite()
                 && other.rules.contains(&rule_to(side.opposite(), &group.id))
         });
         let own: BTreeSet<Rule> =
@@ -597,7 +597,7 @@ impl<'plan> Checker<'plan> {
         let target = interface.id.to_string();
         let owned = self.owned.get(group).map(|(owned, _)| owned);
         let Some(owned) = owned.filter(|owned| {
-            owned.name.side == Side::Instance && owned.store == detachment.store && interface.groups.contains(group)
+            owned.name.role == Side::Instance && owned.store == detachment.store && interface.groups.contains(group)
         }) else {
             violations.insert(Violation::NotOwned { group: group.clone(), store: detachment.store.clone() });
             return;
@@ -658,7 +658,7 @@ impl<'plan> Checker<'plan> {
             violations.insert(Violation::OutsideScope { target: store.arn.to_string() });
         }
         let instance_sides =
-            self.owned.iter().filter(|(_, (owned, _))| owned.store == store.id && owned.name.side == Side::Instance);
+            self.owned.iter().filter(|(_, (owned, _))| owned.store == store.id && owned.name.role == Side::Instance);
         let mut still_attached = 0;
         for (side, _) in instance_sides {
             let others = self.seen.other_attached(side).map(Iterator::count);
@@ -697,7 +697,7 @@ impl<'plan> Checker<'plan> {
     }
 
     /// Whether a store is gone for certain.
-    fn is_gone<Name>(&self, owned: &Owned<Name>) -> bool {
+    fn is_gone(&self, owned: &Owned) -> bool {
         let named = owned.arn.as_ref().is_some_and(|arn| {
             self.seen.stores.found.iter().any(|lookup| match lookup {
                 StoreLookup::NotFound(gone) => gone == arn,

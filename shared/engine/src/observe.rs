@@ -19,7 +19,7 @@ use tagwire_core::{
 use crate::cloud::{Groups, Instances, Observe, TaggedStore};
 
 /// An owned group, by what it is for.
-type Ours = Owned<Role>;
+type Ours = Owned;
 
 /// Observes one scope of one VPC at `at`. `taken_names` are group names that AWS refused as taken
 /// in an earlier round.

@@ -494,7 +494,7 @@ impl Reader {
             Side::Store => said(store_number.parse::<u32>()),
             Side::Instance => said(instance_number.parse::<u32>()),
         };
-        let name = |side| number(side).map(|number| GroupName { service: home.service, side, number });
+        let name = |side| number(side).map(|number| GroupName { service: home.service, role: Role::Side(side), number });
         let names = BTreeMap::from([(Side::Store, name(Side::Store)?), (Side::Instance, name(Side::Instance)?)]);
 
         let made = line.text("only")?.map_or_else(|| Ok(Side::BOTH.to_vec()), |text| sides(&text))?;

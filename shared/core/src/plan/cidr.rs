@@ -13,7 +13,7 @@ use super::{
 use crate::{
     cidr::{CidrLimits, CidrPeer, CidrTag, Family, MOST_RULES, PrefixList},
     finding::{Finding, Reason, Subject},
-    group::{CidrGroupName, GroupList, OwnTags, Owned, Role},
+    group::{GroupList, OwnTags, Owned, Role},
     id::{PrefixListId, StoreId},
     model::DataStore,
     rule::{Direction, Peer, PortRange, Rule, Traffic},
@@ -183,7 +183,7 @@ struct Clients<'index> {
     index: &'index Index<'index>,
     store: &'index DataStore,
     /// By number; the first serves.
-    groups: Vec<&'index Owned<CidrGroupName>>,
+    groups: Vec<&'index Owned>,
 }
 
 impl<'index> Clients<'index> {

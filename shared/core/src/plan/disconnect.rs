@@ -225,14 +225,14 @@ impl<'index> Disconnects<'index> {
     }
 
     /// Whether an instance side leaves an instance.
-    fn leaves<Name>(&self, instance: &Instance, owned: &Owned<Name>) -> bool {
+    fn leaves(&self, instance: &Instance, owned: &Owned) -> bool {
         let off = instance.interface.as_ref().and_then(|interface| self.off.get(&interface.id));
         off.is_some_and(|groups| groups.contains(owned.group.id()))
     }
 
     /// Whether nobody has a group once this plan is carried out, as far as interfaces go; none when
     /// that is not known.
-    pub(super) fn is_off_interfaces<Name: Copy + Into<Role>>(&self, owned: &Owned<Name>) -> Option<bool> {
+    pub(super) fn is_off_interfaces(&self, owned: &Owned) -> Option<bool> {
         let id = owned.group.id();
         let others = self.seen.other_attached(id)?.any(|attached| !is_of_its_store(self.index, owned, &attached.owner));
         Some(!others && self.index.with_group(id).all(|instance| self.leaves(instance, owned)))
@@ -252,7 +252,7 @@ impl<'index> Disconnects<'index> {
             return;
         };
         // Whatever service they are named after.
-        let sides = |side| index.owned_groups(&store.id).filter(move |owned| owned.name.side == side);
+        let sides = |side| index.owned_groups(&store.id).filter(move |owned| owned.name.role == side);
         let attached: Vec<&Owned> = sides(Side::Store).filter(|owned| store.has_group(owned.group.id())).collect();
         if attached.is_empty() || !self.seen.groups.is_complete() {
             return;
@@ -306,7 +306,7 @@ impl<'index> Disconnects<'index> {
 
     /// Says of those who keep a store's instance side that they are disconnected all the same.
     fn cut(&self, plan: &mut Plan, store: &DataStore, sides: &BTreeSet<&SecurityGroupId>, reason: DetachReason) {
-        let instance_sides = self.index.owned_groups(&store.id).filter(|owned| owned.name.side == Side::Instance);
+        let instance_sides = self.index.owned_groups(&store.id).filter(|owned| owned.name.role == Side::Instance);
         let with = instance_sides.flat_map(|owned| self.index.with_group(owned.group.id()));
         let with: BTreeSet<&InstanceId> = with.map(|instance| &instance.id).collect();
         for instance in with.into_iter().filter(|instance| !self.contains(instance, &store.id)) {
@@ -371,15 +371,15 @@ impl<'index> Disconnects<'index> {
     }
 }
 
-pub(super) fn last_group<Name>(subject: Subject, owned: &Owned<Name>) -> Finding {
+pub(super) fn last_group(subject: Subject, owned: &Owned) -> Finding {
     Finding { subject, reason: Reason::LastGroup { group: owned.group.id().clone() } }
 }
 
 /// A store's own interfaces have its groups for as long as its list holds them, which is where they
 /// are looked at; they follow the list a little later.
-fn is_of_its_store<Name: Copy + Into<Role>>(
+fn is_of_its_store(
     index: &Index<'_>,
-    owned: &Owned<Name>,
+    owned: &Owned,
     interface_owner: &InterfaceOwner,
 ) -> bool {
     let listed = || index.store(&owned.store).is_some_and(|store| store.groups.contains_key(owned.group.id()));
@@ -471,7 +471,7 @@ pub(super) enum StoreExistence {
 
 /// A store is gone only when its service says so of its name, lists nothing with its identity, and no
 /// interface or other store carries its store side or its group for clients that are not instances.
-pub(super) fn store_existence<Name>(index: &Index<'_>, owned: &Owned<Name>) -> StoreExistence {
+pub(super) fn store_existence(index: &Index<'_>, owned: &Owned) -> StoreExistence {
     let unknown = || {
         let reason = Reason::StoreUnknown { store: owned.store.clone() };
         // A gap says for itself what could not be read.
@@ -482,7 +482,7 @@ pub(super) fn store_existence<Name>(index: &Index<'_>, owned: &Owned<Name>) -> S
     if !is_free_name(index, &arn) || !index.seen.absent.contains(&owned.store) {
         return unknown();
     }
-    let store_sides = index.owned_groups(&owned.store).filter(|group| group.name.side == Side::Store);
+    let store_sides = index.owned_groups(&owned.store).filter(|group| group.name.role == Side::Store);
     let carried = store_sides.map(|side| &side.group).chain(index.cidr_groups(&owned.store).map(|group| &group.group));
     for id in carried.map(OwnedGroup::id) {
         let Some(mut others) = index.seen.other_attached(id) else { return StoreExistence::Unknown(None) };

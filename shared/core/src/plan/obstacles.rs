@@ -170,7 +170,7 @@ pub(super) fn findings(index: &Index<'_>) -> Vec<Finding> {
         let reason = match ownership {
             Ownership::Forged(forgery) => Reason::OwnershipForged { forgery: *forgery },
             Ownership::Foreign if index.group(id).is_some_and(looks_like_ours) => Reason::OwnershipLost,
-            Ownership::Foreign | Ownership::Owned(_) | Ownership::OwnedCidr(_) => continue,
+            Ownership::Foreign | Ownership::Owned(_) => continue,
         };
         findings.push(Finding { subject: Subject::Group(id.clone()), reason });
     }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     finding::{Finding, Reason, Subject},
-    group::{CidrGroupName, Owned, OwnedGroup, Role},
+    group::{Owned, OwnedGroup, Role},
     id::{InterfaceId, SecurityGroupId, StoreArn, StoreId},
     model::{DataStore, Instance},
     observation::{InterfaceOwner, Scope},
@@ -37,7 +37,7 @@ struct End<'index> {
 type Ends<'index> = BTreeMap<(Kind, StoreId), End<'index>>;
 
 impl<'index> End<'index> {
-    fn of<Name>(index: &Index<'_>, because: DeleteReason, groups: &[&'index Owned<Name>]) -> Self {
+    fn of(index: &Index<'_>, because: DeleteReason, groups: &[&'index Owned]) -> Self {
         Self {
             because,
             store: groups.iter().find_map(|owned| index.arn_of(owned)),
@@ -114,7 +114,7 @@ fn ambiguity(index: &Index<'_>, groups: &[&Owned]) -> Option<Finding> {
 /// Whether there is at most one group of each side, if that matters.
 pub(super) fn is_one_pair(ended: Option<DeleteReason>, groups: &[&Owned]) -> bool {
     ended == Some(DeleteReason::Uninstalling)
-        || Side::BOTH.iter().all(|side| groups.iter().filter(|owned| owned.name.side == *side).count() < 2)
+        || Side::BOTH.iter().all(|side| groups.iter().filter(|owned| owned.name.role == *side).count() < 2)
 }
 
 /// Whether no tags ask for a store's pair. One that is asked for and cannot be attached at present is
@@ -192,7 +192,7 @@ pub(super) fn cidr_certain(index: &Index<'_>, store: &StoreId) -> bool {
 }
 
 /// Whether there is one group for clients that are not instances, if that matters.
-pub(super) fn is_one_cidr_group(index: &Index<'_>, groups: &[&Owned<CidrGroupName>]) -> bool {
+pub(super) fn is_one_cidr_group(index: &Index<'_>, groups: &[&Owned]) -> bool {
     index.seen.is_uninstalling() || groups.len() == 1
 }
 
@@ -208,7 +208,7 @@ pub(super) fn cidr_unasked(index: &Index<'_>, store: &StoreId) -> bool {
 
 /// What keeps groups although tagwire is to be gone: a hold, and stores elsewhere that have them in
 /// their lists.
-fn keepers<Name>(index: &Index<'_>, store: &StoreId, groups: &[&Owned<Name>]) -> Vec<Finding> {
+fn keepers(index: &Index<'_>, store: &StoreId, groups: &[&Owned]) -> Vec<Finding> {
     if !index.seen.is_uninstalling() {
         return Vec::new();
     }
@@ -218,7 +218,7 @@ fn keepers<Name>(index: &Index<'_>, store: &StoreId, groups: &[&Owned<Name>]) ->
 }
 
 /// The stores elsewhere that have a group in their lists, which keeps it.
-fn carried_elsewhere<Name>(index: &Index<'_>, owned: &Owned<Name>) -> Vec<Finding> {
+fn carried_elsewhere(index: &Index<'_>, owned: &Owned) -> Vec<Finding> {
     let id = owned.group.id();
     let elsewhere = |holder: &&&DataStore| holder.has_group(id) && holder.vpc.as_ref() != Some(&index.seen.vpc);
     let finding = |holder: &&DataStore| Finding {
@@ -233,7 +233,7 @@ pub(super) fn is_attached_in_scope(index: &Index<'_>, owned: &Owned) -> bool {
 }
 
 /// Whether the store takes no part any more, for certain.
-pub(super) fn ended<Name>(index: &Index<'_>, store: &StoreId, groups: &[&Owned<Name>]) -> Option<DeleteReason> {
+pub(super) fn ended(index: &Index<'_>, store: &StoreId, groups: &[&Owned]) -> Option<DeleteReason> {
     if index.seen.is_uninstalling() {
         let held = index.store(store).is_some_and(|store| store.settings.held);
         return (!held).then_some(DeleteReason::Uninstalling);
@@ -248,12 +248,12 @@ pub(super) fn ended<Name>(index: &Index<'_>, store: &StoreId, groups: &[&Owned<N
 }
 
 /// Whether nothing has any of the groups once the plan is carried out, for certain.
-pub(super) fn is_off<Name: Copy + Into<Role>>(
+pub(super) fn is_off(
     plan: &Plan,
     index: &Index<'_>,
     disconnects: &Disconnects<'_>,
     store: &StoreId,
-    groups: &[&Owned<Name>],
+    groups: &[&Owned],
 ) -> bool {
     let change = plan.stores.get(store);
     let is_pair = groups.iter().any(|owned| owned.role() != Role::Cidr);
@@ -291,7 +291,7 @@ pub(super) fn write_notes(plan: &mut Plan, index: &Index<'_>, groups: &[&Owned],
 }
 
 /// Whether no launch template would fail without the groups.
-pub(super) fn may_be_deleted<Name>(plan: &mut Plan, index: &Index<'_>, groups: &[&Owned<Name>]) -> bool {
+pub(super) fn may_be_deleted(plan: &mut Plan, index: &Index<'_>, groups: &[&Owned]) -> bool {
     let Some(templates) = index.seen.launch_templates.as_ref().filter(|reading| reading.is_complete()) else {
         return false;
     };
@@ -318,7 +318,7 @@ fn teardown(index: &Index<'_>, end: End<'_>) -> Teardown {
 }
 
 /// Who has an owned group and is not what it was made for.
-fn foreign_attachments<Name: Copy + Into<Role>>(index: &Index<'_>, owned: &Owned<Name>) -> Vec<Finding> {
+fn foreign_attachments(index: &Index<'_>, owned: &Owned) -> Vec<Finding> {
     let id = owned.group.id();
     let for_instances = owned.role() == Role::Side(Side::Instance);
     let finding =

@@ -138,7 +138,7 @@ fn is_listed(
     attached: &[&SecurityGroup],
 ) -> bool {
     let named = |group: &SecurityGroup, side: Side| {
-        GroupName::read(&group.name).is_some_and(|name| name.side == side && name.service == store.service)
+        GroupName::read(&group.name).is_some_and(|name| name.role == side && name.service == store.service)
     };
     let has_port =
         |group: &SecurityGroup, way: Direction| group.rules(way).any(|rule| rule.traffic == Traffic::Tcp(ports));
@@ -207,7 +207,7 @@ pub(super) fn is_default(group: &SecurityGroup) -> bool {
 
 /// Whether it is named as an instance side is, of whatever service.
 pub(super) fn is_instance_side(group: &SecurityGroup) -> bool {
-    GroupName::read(&group.name).is_some_and(|name| name.side == Side::Instance)
+    GroupName::read(&group.name).is_some_and(|name| name.role == Side::Instance)
 }
 
 /// In what a pair does not hold exactly what it should; none when it does.
@@ -248,7 +248,7 @@ const CONSOLE_INSTANCE: [&str; 2] = [
 fn is_of_console(group: &SecurityGroup) -> bool {
     let Some(name) = GroupName::read(&group.name).filter(|name| name.service == Service::Rds) else { return false };
     let Some(text) = group.description.strip_suffix(CONSOLE_END) else { return false };
-    let database = match name.side {
+    let database = match name.role {
         Side::Store => text.strip_prefix(CONSOLE_STORE.0).and_then(|text| text.strip_suffix(CONSOLE_STORE.1)),
         Side::Instance => CONSOLE_INSTANCE.iter().find_map(|start| text.strip_prefix(start)),
     };

@@ -92,8 +92,8 @@ pub(crate) fn eligible(seen: &Observation, instance: &Instance, store: &DataStor
 /// Whether a store has at most one pair, by the oracle's own reading of the tags.
 fn has_one_pair(seen: &Observation, store: &DataStore) -> bool {
     let sides = seen.groups.found.iter().filter_map(|group| match group.ownership() {
-        Ownership::Owned(owned) => (owned.store == store.id).then_some(owned.name.side),
-        Ownership::OwnedCidr(_) | Ownership::Foreign | Ownership::Forged(_) => None,
+        Ownership::Owned(owned) => (owned.store == store.id).then_some(owned.name.role),
+        Ownership::Foreign | Ownership::Forged(_) => None,
     });
     let sides: Vec<Side> = sides.collect();
     Side::BOTH.iter().all(|side| sides.iter().filter(|other| *other == side).count() < 2)
@@ -102,7 +102,7 @@ fn has_one_pair(seen: &Observation, store: &DataStore) -> bool {
 fn has_side_of(seen: &Observation, instance: &Instance, store: &DataStore) -> bool {
     seen.groups.found.iter().any(|group| match group.ownership() {
         Ownership::Owned(owned) => owned.store == store.id && instance.has_group(&group.id),
-        Ownership::OwnedCidr(_) | Ownership::Foreign | Ownership::Forged(_) => false,
+        Ownership::Foreign | Ownership::Forged(_) => false,
     })
 }
 

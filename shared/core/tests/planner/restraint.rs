@@ -93,11 +93,11 @@ fn has_other_side(group: &SecurityGroupId, world: &World) -> bool {
         .iter()
         .filter_map(|group| match group.ownership() {
             Ownership::Owned(owned) => Some(owned),
-            Ownership::OwnedCidr(_) | Ownership::Foreign | Ownership::Forged(_) => None,
+            Ownership::Foreign | Ownership::Forged(_) => None,
         })
         .collect();
     let this = owned.iter().find(|owned| owned.group.id() == group);
-    this.is_some_and(|this| owned.iter().any(|other| other.store == this.store && other.name.side != this.name.side))
+    this.is_some_and(|this| owned.iter().any(|other| other.store == this.store && other.name.role != this.name.role))
 }
 
 /// The same world with gaps in some readings, and what falls into them not seen.

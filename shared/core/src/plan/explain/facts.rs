@@ -182,7 +182,7 @@ impl Explainer<'_> {
         };
         let Some(peer) = peer else {
             let name = GroupName::read(&group.name);
-            let named = name.is_some_and(|name| name.side == side && name.service == store.service);
+            let named = name.is_some_and(|name| name.role == side && name.service == store.service);
             let (direction, rules) = (direction(side), rules(group));
             let no_rule = || format!("no side of a usable pair: no rule leads {direction} another group, only {rules}");
             return if named { no_rule() } else { other_name(side) };

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     cidr::CidrTag,
     finding::{Finding, Reason, Subject},
-    group::{CidrGroupName, Owned, OwnedGroup, Ownership, Role, SecurityGroup, description},
+    group::{Owned, OwnedGroup, Ownership, Role, SecurityGroup, description},
     id::{SecurityGroupId, StoreId},
     model::{DataStore, Instance, Membership},
     observation::{Gap, InterfaceOwner, Scope},
@@ -106,7 +106,7 @@ impl DeleteCondition {
 /// The groups that end together, taken apart.
 enum GroupSet<'look> {
     Pair(Vec<&'look Owned>),
-    Cidr(Vec<&'look Owned<CidrGroupName>>),
+    Cidr(Vec<&'look Owned>),
 }
 
 /// What the planner's own questions answer about the groups of one store.
@@ -257,7 +257,7 @@ impl Explainer<'_> {
         facts
     }
 
-    fn store_of_group(&self, owned: &Owned<Role>) -> Vec<String> {
+    fn store_of_group(&self, owned: &Owned) -> Vec<String> {
         let Some(store) = self.index.store(&owned.store) else {
             let arn = owned.arn.as_ref().map_or_else(|| "its tag names none".to_owned(), ToString::to_string);
             let mut facts = vec![match store_existence(self.index, owned) {
@@ -336,7 +336,7 @@ impl Explainer<'_> {
     }
 
     /// Walks the conditions of a deletion, each by the planner's own question.
-    fn ending<Name: Copy + Into<Role>>(&self, steps: &mut Steps, owned: &Owned<Name>, facts: &mut Vec<String>) {
+    fn ending(&self, steps: &mut Steps, owned: &Owned, facts: &mut Vec<String>) {
         let index = self.index;
         let asked = match owned.role() {
             Role::Side(_) => {
@@ -363,7 +363,7 @@ impl Explainer<'_> {
         &'look self,
         store: &'look StoreId,
         unasked: bool,
-        groups: &[&'look Owned<Name>],
+        groups: &[&'look Owned],
         set: GroupSet<'look>,
     ) -> Asked<'look> {
         let (index, settled) = (self.index, &self.settled);
