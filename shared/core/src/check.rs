@@ -12,13 +12,12 @@ use thiserror::Error;
 
 use crate::{
     cidr::{CidrPeer, CidrTag, Family, MOST_RULES},
-    group::{GroupList, GroupName, Owned, OwnedGroup, Ownership, Role, SecurityGroup},
+    group::{GroupKind, GroupList, GroupName, Owned, OwnedGroup, Role, SecurityGroup},
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId},
     model::{DataStore, Form, Instance, Interface},
     observation::{InterfaceOwner, Observation, Scope, StoreLookup},
     plan::{
-        CidrChange, CidrDetachReason, CidrWork, DeleteReason, DetachReason, Detachment, GroupRef, PairRule, PairWork,
-        Plan, StoreChange, Teardown,
+        CidrWork, DeleteReason, Deletion, DetachReason, Detachment, GroupRef, PairRule, PairWork, Plan, StoreChange,
     },
     policy::Policy,
     rule::{Peer, Rule},
@@ -177,21 +176,11 @@ pub fn check(plan: Plan, seen: &Observation, policy: &Policy) -> Result<CheckedP
     checker.interfaces(&mut violations);
     checker.window(&mut violations);
     let named = checker.named_afterwards();
-    for (store, teardown) in &plan.teardowns {
-        checker.teardown(store, teardown, Of::Pair, &named, &mut violations);
-    }
-    for (store, teardown) in &plan.cidr_teardowns {
-        checker.teardown(store, teardown, Of::Cidr, &named, &mut violations);
+    for ((kind, store), deletion) in &plan.deletions {
+        checker.deletion(store, deletion, *kind, &named, &mut violations);
     }
     checker.decisions(&mut violations);
     if violations.is_empty() { Ok(CheckedPlan(plan)) } else { Err(violations.into_iter().collect()) }
-}
-
-/// What of a store's groups is deleted.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Of {
-    Pair,
-    Cidr,
 }
 
 struct Checker<'plan> {
@@ -215,14 +204,12 @@ impl<'plan> Checker<'plan> {
                 by_name.entry(name).or_default().insert(&instance.id);
             }
         }
-        let owned = seen.groups.found.iter().filter_map(|group| match group.ownership() {
-            Ownership::Owned(owned) => Some((&group.id, (owned, group))),
-            Ownership::Foreign | Ownership::Forged(_) => None,
-        });
-        let cidr_groups = seen.groups.found.iter().filter_map(|group| match group.ownership() {
-            Ownership::OwnedCidr(owned) => Some((&group.id, (owned, group))),
-            Ownership::Owned(_) | Ownership::Foreign | Ownership::Forged(_) => None,
-        });
+        let of_kind = |kind: GroupKind| {
+            seen.groups.found.iter().filter_map(move |group| {
+                let owned = group.ownership().ours().filter(|owned| owned.role().kind() == kind)?;
+                Some((&group.id, (owned, group)))
+            })
+        };
         Self {
             plan,
             seen,
@@ -230,8 +217,8 @@ impl<'plan> Checker<'plan> {
             instances: seen.instances.found.iter().map(|instance| (&instance.id, instance)).collect(),
             by_name,
             stores: seen.present_stores().into_values().map(|store| (&store.id, store)).collect(),
-            owned: owned.collect(),
-            cidr_groups: cidr_groups.collect(),
+            owned: of_kind(GroupKind::Pair).collect(),
+            cidr_groups: of_kind(GroupKind::Cidr).collect(),
             ours: seen.groups.found.iter().filter_map(|group| Some((&group.id, group.ownership().ours()?))).collect(),
         }
     }
@@ -241,7 +228,7 @@ impl<'plan> Checker<'plan> {
         let role = role.into();
         let violation = match group {
             GroupRef::Existing(id) => {
-                let owned = self.ours.get(id).is_some_and(|owned| owned.store == *store && owned.name == role);
+                let owned = self.ours.get(id).is_some_and(|owned| owned.store == *store && owned.role() == role);
                 (!owned).then(|| Violation::NotOwned { group: id.clone(), store: store.clone() })
             }
             GroupRef::Planned(of, of_role) => {
@@ -353,7 +340,11 @@ impl<'plan> Checker<'plan> {
     }
 
     /// What becomes of a store's group for clients that are not instances in its list.
-    fn cidr_change(&self, store: &DataStore, change: &CidrChange, violations: &mut BTreeSet<Violation>) {
+    fn cidr_change(&self, store: &DataStore, change: &StoreChange, violations: &mut BTreeSet<Violation>) {
+        let comes = change.attach.get(&GroupKind::Cidr);
+        if comes.is_none() && change.detached_of(GroupKind::Cidr).next().is_none() {
+            return;
+        }
         if !self.seen.scope.has_store(&store.arn) || store.vpc.as_ref() != Some(&self.seen.vpc) {
             violations.insert(Violation::OutsideScope { target: store.arn.to_string() });
         }
@@ -362,34 +353,30 @@ impl<'plan> Checker<'plan> {
         }
         let settings = &store.settings;
         let takes_part = matches!(settings.connect, ConnectTag::Names(_));
-        match change {
-            CidrChange::Attach(group) => {
-                self.has_role(group, &store.id, Role::Cidr, violations);
-                let asks = settings.allow_cidr.peers().next().is_some();
-                let forbidden = settings.allow_cidr.peers().any(|peer| self.forbids(store, peer).is_some());
-                let plain = store.form == Form::Plain && !settings.blocked && !settings.held;
-                if !takes_part || !asks || forbidden || !plain || self.seen.is_uninstalling() {
-                    let peer = store.arn.to_string();
-                    let why = "its tags do not ask for it, or it may not be let in";
-                    violations.insert(Violation::NotAllowed { store: store.arn.clone(), peer, why });
-                }
+        if let Some(group) = comes {
+            self.has_role(group, &store.id, Role::Cidr, violations);
+            let asks = settings.allow_cidr.peers().next().is_some();
+            let forbidden = settings.allow_cidr.peers().any(|peer| self.forbids(store, peer).is_some());
+            let plain = store.form == Form::Plain && !settings.blocked && !settings.held;
+            if !takes_part || !asks || forbidden || !plain || self.seen.is_uninstalling() {
+                let peer = store.arn.to_string();
+                let why = "its tags do not ask for it, or it may not be let in";
+                violations.insert(Violation::NotAllowed { store: store.arn.clone(), peer, why });
             }
-            CidrChange::Detach { groups, reason } => {
-                let unasked = settings.allow_cidr.asks_for_none();
-                let holds = match reason {
-                    CidrDetachReason::Blocked => settings.blocked,
-                    CidrDetachReason::StoreOptedOut => settings.connect == ConnectTag::Absent && !settings.held,
-                    CidrDetachReason::NotAskedFor => takes_part && unasked && !settings.held,
-                    CidrDetachReason::Uninstalling => self.seen.is_uninstalling() && !settings.held,
-                };
-                for group in groups {
-                    self.has_role(&GroupRef::Existing(group.id().clone()), &store.id, Role::Cidr, violations);
-                    if !holds {
-                        let (store, peer) = (store.arn.clone(), group.to_string());
-                        let why = "nothing takes them away";
-                        violations.insert(Violation::NotAllowed { store, peer, why });
-                    }
-                }
+        }
+        let unasked = settings.allow_cidr.asks_for_none();
+        for (group, reason) in change.detached_of(GroupKind::Cidr) {
+            let holds = match reason {
+                DetachReason::Blocked => settings.blocked,
+                DetachReason::StoreOptedOut => settings.connect == ConnectTag::Absent && !settings.held,
+                DetachReason::CidrNotAskedFor => takes_part && unasked && !settings.held,
+                DetachReason::Uninstalling => self.seen.is_uninstalling() && !settings.held,
+                DetachReason::NamesNotShared | DetachReason::NotAskedFor | DetachReason::StoreGone => false,
+            };
+            self.has_role(&GroupRef::Existing(group.id().clone()), &store.id, Role::Cidr, violations);
+            if !holds {
+                let (store, peer) = (store.arn.clone(), group.to_string());
+                violations.insert(Violation::NotAllowed { store, peer, why: "nothing takes them away" });
             }
         }
     }
@@ -466,7 +453,7 @@ impl<'plan> Checker<'plan> {
         let rule_to = |side: Side, peer: &SecurityGroupId| {
             PairRule { side, ports, peer: GroupRef::Existing(peer.clone()) }.with_peer(peer.clone())
         };
-        let side = owned.name.role;
+        let Some(side) = owned.side() else { return false };
         let peers = self.owned.iter().filter(|(_, (peer, other))| {
             peer.store == owned.store
                 && peer.name.role == side.opposite()
@@ -505,22 +492,22 @@ impl<'plan> Checker<'plan> {
                 violations.insert(Violation::OutsideScope { target: change.store.to_string() });
                 continue;
             };
-            for (group, reason) in &change.detach {
-                self.leaves_store(store, change, group.id(), *reason, violations);
+            for (group, reason) in change.detached_of(GroupKind::Pair) {
+                self.leaves_store(store, change, group.id(), reason, violations);
             }
-            if let Some(group) = &change.attach {
+            if let Some(group) = change.attach.get(&GroupKind::Pair) {
                 self.has_role(group, id, Side::Store, violations);
             }
-            if let Some(cidr) = &change.cidr {
-                self.cidr_change(store, cidr, violations);
-            }
+            self.cidr_change(store, change, violations);
             for instance in &change.needed_by {
                 self.joinable(instance, store, violations);
             }
             let in_scope = self.seen.scope.has_store(&store.arn)
                 || change.needed_by.iter().any(|instance| self.seen.scope.has_instance(instance));
-            let takes = change.attach.is_some();
-            let both = takes && !change.detach.is_empty();
+            let takes = change.attach.contains_key(&GroupKind::Pair);
+            let both = GroupKind::ALL
+                .into_iter()
+                .any(|kind| change.attach.contains_key(&kind) && change.detached_of(kind).next().is_some());
             let nothing = change.attached().next().is_none() && change.detached().next().is_none();
             if (takes && (!in_scope || change.needed_by.is_empty())) || both || nothing {
                 violations.insert(Violation::OutsideScope { target: store.arn.to_string() });
@@ -637,6 +624,7 @@ impl<'plan> Checker<'plan> {
                 !held && here && certain && tags.is_some_and(|(mine, theirs)| both(mine, theirs))
             }
             DetachReason::Uninstalling => !held && self.seen.is_uninstalling(),
+            DetachReason::CidrNotAskedFor => false,
         };
         if !holds {
             violations.insert(Violation::ReasonDoesNotHold { group: group.clone(), target, reason: detachment.reason });
@@ -675,7 +663,10 @@ impl<'plan> Checker<'plan> {
             }
             // Who keeps an instance side because it is the last of its list loses the connection here.
             DetachReason::Uninstalling => self.seen.is_uninstalling() && !store.settings.held,
-            DetachReason::StoreGone | DetachReason::NotAskedFor | DetachReason::NamesNotShared => false,
+            DetachReason::StoreGone
+            | DetachReason::NotAskedFor
+            | DetachReason::NamesNotShared
+            | DetachReason::CidrNotAskedFor => false,
         };
         if !holds {
             violations.insert(Violation::ReasonDoesNotHold {
@@ -707,7 +698,7 @@ impl<'plan> Checker<'plan> {
         let mut of_store = self
             .ours
             .iter()
-            .filter(|(_, group)| group.store == owned.store && group.name != Role::Side(Side::Instance));
+            .filter(|(_, group)| group.store == owned.store && group.role() != Side::Instance);
         let carried = of_store.any(|(id, _)| {
             self.seen.other_attached(id).is_none_or(|mut others| others.next().is_some())
                 || self.stores.values().any(|store| store.groups.contains_key(*id))
@@ -728,7 +719,7 @@ impl<'plan> Checker<'plan> {
             .plan
             .stores
             .values()
-            .any(|change| change.detach.values().any(|reason| reason.is_counted()) || counted_cidr(change) > 0);
+            .any(|change| change.detach.values().any(|reason| reason.is_counted()));
         let Some(state) = self.seen.state.as_ref().ok() else {
             if removed > 0 || off_store {
                 violations.insert(Violation::BreaksWindow { removed, counted: 0, left: 0 });
@@ -746,19 +737,19 @@ impl<'plan> Checker<'plan> {
 
     /// A group is deleted only when it is owned, nothing has or names it, and its store needs it no
     /// more or nobody has used it for long.
-    fn teardown(
+    fn deletion(
         &self,
         id: &StoreId,
-        teardown: &Teardown,
-        of: Of,
+        deletion: &Deletion,
+        kind: GroupKind,
         named: &BTreeSet<&SecurityGroupId>,
         violations: &mut BTreeSet<Violation>,
     ) {
-        let of_cidr = of == Of::Cidr;
+        let of_cidr = kind == GroupKind::Cidr;
         let store = self.stores.get(id).copied();
-        for group in &teardown.delete {
+        for group in &deletion.delete {
             let owned = self.ours.get(group.id());
-            let Some(owned) = owned.filter(|owned| owned.store == *id && of_cidr == (owned.name == Role::Cidr)) else {
+            let Some(owned) = owned.filter(|owned| owned.store == *id && owned.role().kind() == kind) else {
                 violations.insert(Violation::NotOwned { group: group.id().clone(), store: id.clone() });
                 continue;
             };
@@ -769,7 +760,7 @@ impl<'plan> Checker<'plan> {
                 refuse("not all groups were read");
             }
             let is_stores = |owner: &InterfaceOwner| {
-                owned.name != Role::Side(Side::Instance)
+                owned.role() != Side::Instance
                     && matches!(owner, InterfaceOwner::Other { .. })
                     && store.is_some_and(|store| store.groups.contains_key(group.id()))
             };
@@ -788,10 +779,7 @@ impl<'plan> Checker<'plan> {
                 let change = self.plan.stores.get(&holder.id).filter(|change| change.store == holder.arn);
                 holder.has_group(group.id()) && !change.is_some_and(|change| change.detaches(group.id()))
             });
-            let takes = |change: &StoreChange| {
-                if of_cidr { matches!(change.cidr, Some(CidrChange::Attach(_))) } else { change.attach.is_some() }
-            };
-            let attached = self.plan.stores.get(id).is_some_and(takes);
+            let attached = self.plan.stores.get(id).is_some_and(|change| change.attach.contains_key(&kind));
             let worked_at = if of_cidr { self.plan.cidrs.contains_key(id) } else { self.plan.pairs.contains_key(id) };
             if listed || attached || worked_at {
                 refuse("a data store uses it");
@@ -805,7 +793,7 @@ impl<'plan> Checker<'plan> {
             }
             let certain = store.is_none_or(|store| !of_cidr || store.tags_are_certain());
             let held = store.is_some_and(|store| store.settings.held);
-            let holds = match teardown.reason {
+            let holds = match deletion.reason {
                 DeleteReason::Uninstalling => self.seen.is_uninstalling() && !held,
                 _ if !certain => false,
                 DeleteReason::StoreGone => self.is_gone(owned),
@@ -841,9 +829,9 @@ impl<'plan> Checker<'plan> {
                 refuse("it may still be needed");
             }
         }
-        for (group, rule) in &teardown.revoke {
+        for (group, rule) in &deletion.revoke {
             let crosses = matches!(&rule.peer, Peer::Group(peer) if self.ours.contains_key(peer));
-            if !crosses || !teardown.delete.contains(group) {
+            if !crosses || !deletion.delete.contains(group) {
                 violations.insert(Violation::BadRule { rule: format!("{rule} in {group}"), store: id.clone() });
             }
         }
@@ -851,8 +839,8 @@ impl<'plan> Checker<'plan> {
 
     /// The groups that rules name which are there once the plan is carried out.
     fn named_afterwards(&self) -> BTreeSet<&'plan SecurityGroupId> {
-        let teardowns = self.plan.teardowns.values().chain(self.plan.cidr_teardowns.values());
-        let deleted: BTreeSet<_> = teardowns.flat_map(|teardown| teardown.delete.iter().map(OwnedGroup::id)).collect();
+        let deleted: BTreeSet<_> =
+            self.plan.deletions.values().flat_map(|deletion| &deletion.delete).map(OwnedGroup::id).collect();
         let of_pairs = self.plan.pairs.values().flat_map(|work| &work.revoke);
         let works = of_pairs.chain(self.plan.cidrs.values().flat_map(|work| &work.revoke));
         let revoked: BTreeSet<_> = works.map(|(group, rule)| (group.id(), rule)).collect();
@@ -899,11 +887,7 @@ impl<'plan> Checker<'plan> {
 
 /// As how many connections the removal of a group for clients that are not instances counts.
 fn counted_cidr(change: &StoreChange) -> usize {
-    let reason = match &change.cidr {
-        Some(CidrChange::Detach { reason, .. }) => Some(reason),
-        Some(CidrChange::Attach(_)) | None => None,
-    };
-    usize::from(reason.is_some_and(|reason| reason.is_counted()))
+    usize::from(change.detached_of(GroupKind::Cidr).any(|(_, reason)| reason.is_counted()))
 }
 
 fn is_readable(connect: &ConnectTag) -> bool {

@@ -5,40 +5,16 @@ use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::observation::Subject;
 use crate::{
     cidr::{Block, CidrPeer, Family, InvalidCidr, MOST_RULES},
     group::Forgery,
-    id::{InstanceId, InterfaceId, PrefixListId, SecurityGroupId, StoreArn, StoreId, VpcId, ZoneName},
+    id::{InterfaceId, PrefixListId, SecurityGroupId, StoreArn, StoreId, VpcId, ZoneName},
     observation::Gap,
     rule::Rule,
     state::MOST_TIMES_AGAIN,
     tag::{ConnectionName, InvalidTag},
 };
-
-/// What a finding is about.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Subject {
-    /// A VPC.
-    Vpc(VpcId),
-    /// An instance.
-    Instance(InstanceId),
-    /// A data store.
-    Store(StoreArn),
-    /// A security group.
-    Group(SecurityGroupId),
-}
-
-impl fmt::Display for Subject {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Vpc(id) => id.fmt(out),
-            Self::Instance(id) => id.fmt(out),
-            Self::Store(arn) => arn.fmt(out),
-            Self::Group(id) => id.fmt(out),
-        }
-    }
-}
 
 /// A reason about a subject.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -268,6 +268,15 @@ impl Owned {
     pub fn role(&self) -> Role {
         self.name.role
     }
+
+    /// The side of a pair that it is; `None` for a group that is no side.
+    #[must_use]
+    pub fn side(&self) -> Option<Side> {
+        match self.name.role {
+            Role::Side(side) => Some(side),
+            Role::Cidr => None,
+        }
+    }
 }
 
 /// What gives a forged group away.

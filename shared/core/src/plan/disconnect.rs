@@ -7,12 +7,12 @@ use jiff::Timestamp;
 use super::{Decision, DetachReason, Detachment, InterfaceChange, Plan, Verdict, index::Index, obstacles};
 use crate::{
     finding::{Finding, Reason, Subject},
-    group::{GroupList, Owned, OwnedGroup, Role},
+    group::{GroupKind, GroupList, Owned, OwnedGroup, Role},
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId},
     model::{DataStore, Instance},
     observation::{InterfaceOwner, Observation, Scope, StoreLookup},
     service::Side,
-    state::{Connection, Note, VpcState},
+    state::{Connection, Note, Removal, VpcState, Wanted},
     tag::{ConnectTag, InvalidTag},
 };
 
@@ -130,18 +130,19 @@ impl<'index> Disconnects<'index> {
         let mut queue: BTreeMap<Connection, Timestamp> = BTreeMap::new();
         for leaving in &counted {
             let connection = leaving.connection();
-            let since = state.wanted.get(&connection).copied().unwrap_or(self.seen.at);
-            queue.insert(connection, since);
+            let wanted = state.wanted.get(&Removal::Connection(connection.clone()));
+            queue.insert(connection, wanted.map_or(self.seen.at, Wanted::turn));
         }
-        for (connection, since) in &state.wanted {
+        for (removal, wanted) in &state.wanted {
+            let Removal::Connection(connection) = removal else { continue };
             if queue.contains_key(connection) {
                 continue;
             }
             if self.is_settled(connection) {
-                self.notes.push(Note::Wanted(connection.clone(), None));
+                self.notes.push(Note::Wanted(removal.clone(), None));
             } else if self.seen.scope != Scope::Vpc {
                 // Another run's turn. A look at everything is every turn, also of what it could not see.
-                queue.insert(connection.clone(), *since);
+                queue.insert(connection.clone(), wanted.turn());
             }
         }
         let mut order: Vec<(Timestamp, Connection)> =
@@ -157,8 +158,9 @@ impl<'index> Disconnects<'index> {
         self.used = taken.len();
         let waiting: BTreeSet<Connection> = held_back.iter().map(Leaving::connection).collect();
         for (since, connection) in later {
-            if waiting.contains(connection) && !state.wanted.contains_key(connection) {
-                self.notes.push(Note::Wanted(connection.clone(), Some(*since)));
+            let removal = Removal::Connection(connection.clone());
+            if waiting.contains(connection) && !state.wanted.contains_key(&removal) {
+                self.notes.push(Note::Wanted(removal, Some(Wanted::since(*since))));
             }
         }
         self.leaving.extend(leaving);
@@ -287,7 +289,7 @@ impl<'index> Disconnects<'index> {
         self.used += cuts;
         self.cut(plan, store, &attached_ids, reason);
         let change = plan.change_of(store);
-        change.detach = attached.into_iter().map(|owned| (owned.group.clone(), reason)).collect();
+        change.detach.extend(attached.into_iter().map(|owned| ((GroupKind::Pair, owned.group.clone()), reason)));
         change.cuts += cuts;
     }
 

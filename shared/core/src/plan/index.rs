@@ -45,7 +45,7 @@ impl TakenNames {
     /// free for both sides. That it must be free for both keeps the number of another store's
     /// half-made pair for that store. The names are taken from then on.
     pub(super) fn take(&mut self, service: Service, missing: &[Side], preferred: Option<u32>) -> Option<u32> {
-        let is_free = |side, number| !self.0.contains(&GroupName { service, role: side.into(), number }.folded());
+        let is_free = |side: Side, number| !self.0.contains(&GroupName { service, role: side.into(), number }.folded());
         let number = preferred
             .filter(|&number| missing.iter().all(|&side| is_free(side, number)))
             .or_else(|| (1..=u32::MAX).find(|&number| Side::BOTH.into_iter().all(|side| is_free(side, number))))?;

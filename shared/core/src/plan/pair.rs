@@ -166,7 +166,7 @@ fn partner<'seen>(index: &Index<'seen>, store: &DataStore, owned: &Owned) -> Opt
         Peer::Group(peer) => index.group(peer),
         Peer::GroupOfAccount { .. } | Peer::Ipv4(_) | Peer::Ipv6(_) | Peer::PrefixList(_) => None,
     })?;
-    let (store_side, instance_side) = match owned.name.role {
+    let (store_side, instance_side) = match owned.side()? {
         Side::Store => (group, other),
         Side::Instance => (other, group),
     };
@@ -191,7 +191,7 @@ fn lowest_pair<'index>(
     let lets = |one: &Owned, other: &Owned| {
         let peer = GroupRef::Existing(other.group.id().clone());
         let rule =
-            store.ports.map(|ports| PairRule { side: one.name.role, ports, peer }.with_peer(other.group.id().clone()));
+            store.ports.zip(one.side()).map(|(ports, side)| PairRule { side, ports, peer }.with_peer(other.group.id().clone()));
         rule.zip(index.group(one.group.id())).is_some_and(|(rule, group)| group.rules.contains(&rule))
     };
     let is_used = |first: &Owned, second: &Owned| {
@@ -199,7 +199,7 @@ fn lowest_pair<'index>(
         (lets(first, second) && lets(second, first)) || index.is_used_by_entitled(store, instance_side.group.id())
     };
     let partner = |first: &Owned| {
-        of(first.name.side.opposite())
+        of(first.side()?.opposite())
             .filter(|second| names(first, second) && names(second, first) && is_used(first, second))
             .min_by_key(|second| (second.name.number != number, second.name.number))
     };

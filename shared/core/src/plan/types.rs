@@ -16,7 +16,7 @@ use crate::{
     model::DataStore,
     rule::{Direction, Peer, PortRange, Rule, Traffic},
     service::Side,
-    state::{Note, Window},
+    state::{Note, Removal, Window},
     tag::ConnectionName,
 };
 
@@ -261,6 +261,11 @@ impl StoreChange {
         }
     }
 
+    /// The groups that are added.
+    pub fn attached(&self) -> impl Iterator<Item = &GroupRef> {
+        self.attach.values()
+    }
+
     /// The groups that are taken away.
     pub fn detached(&self) -> impl Iterator<Item = &OwnedGroup> {
         self.detach.keys().map(|(_, group)| group)
@@ -270,6 +275,15 @@ impl StoreChange {
     pub fn detached_of(&self, kind: GroupKind) -> impl Iterator<Item = (&OwnedGroup, DetachReason)> {
         let of_kind = self.detach.iter().filter(move |((of, _), _)| *of == kind);
         of_kind.map(|((_, group), reason)| (group, *reason))
+    }
+
+    /// The removals, as they stand in the queue.
+    pub fn removals(&self, store: &StoreId) -> impl Iterator<Item = Removal> {
+        let kinds = GroupKind::ALL.into_iter().filter(|kind| self.detached_of(*kind).next().is_some());
+        kinds.map(|kind| match kind {
+            GroupKind::Pair => Removal::StoreSide(store.clone()),
+            GroupKind::Cidr => Removal::CidrGroup(store.clone()),
+        })
     }
 
     /// Whether a group is taken away.

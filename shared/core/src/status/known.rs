@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{SideGroup, link};
 use crate::{
     finding::{Finding, Reason},
-    group::{Owned, Ownership, SecurityGroup},
+    group::{Owned, Ownership, Role, SecurityGroup},
     id::{InstanceId, SecurityGroupId, StoreArn, StoreId, StoreKind, VpcId},
     model::{DataStore, Instance},
     observation::Observation,
@@ -167,7 +167,9 @@ impl<'known> Known<'known> {
     /// The groups of tagwire's for the CIDR clients of a data store that are on it.
     pub(super) fn cidr_groups(&self, store: &DataStore) -> Vec<(&Owned, &'known SecurityGroup)> {
         let all = self.ownership.iter().filter_map(|(id, ownership)| match ownership {
-            Ownership::OwnedCidr(owned) if owned.store == store.id => Some((owned, self.group(id)?)),
+            Ownership::Owned(owned) if owned.role() == Role::Cidr && owned.store == store.id => {
+                Some((owned, self.group(id)?))
+            }
             Ownership::Owned(_) | Ownership::Foreign | Ownership::Forged(_) => None,
         });
         all.filter(|(owned, _)| store.has_group(owned.group.id())).collect()

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     finding::{Reason, Subject},
-    group::Owned,
+    group::{GroupKind, Owned},
     id::{InstanceId, StoreArn},
     model::{DataStore, Instance},
     observation::StoreLookup,
@@ -151,7 +151,7 @@ impl Explainer<'_> {
         if let Some(Verdict::Disconnecting(DetachReason::StoreOptedOut | DetachReason::Blocked)) = verdict
             && let Some(change) = store.and_then(|store| self.settled.plan.stores.get(&store.id))
         {
-            facts.extend(change.detach.keys().map(|group| format!("{group} leaves the data store as well")));
+            facts.extend(change.detached_of(GroupKind::Pair).map(|(group, _)| format!("{group} leaves the data store as well")));
         }
         facts
     }

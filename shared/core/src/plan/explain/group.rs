@@ -17,7 +17,7 @@ use crate::{
     model::{DataStore, Instance, Membership},
     observation::{Gap, InterfaceOwner, Scope},
     plan::{
-        DeleteReason, Plan, Teardown, Verdict,
+        DeleteReason, Deletion, Plan, Verdict,
         conditions::Candidate,
         disconnect::{self, StoreExistence, store_existence},
         teardown,
@@ -129,13 +129,11 @@ impl Explainer<'_> {
         let mut facts = group.map(|group| self.group_facts(group)).unwrap_or_default();
         match ownership {
             Some(Ownership::Owned(owned)) => self.ending(&mut steps, owned, &mut facts),
-            Some(Ownership::OwnedCidr(owned)) => self.ending(&mut steps, owned, &mut facts),
             Some(Ownership::Foreign | Ownership::Forged(_)) | None => self.not_ours(&mut steps, id, group, ownership),
         }
         let plan = &self.settled.plan;
-        let teardowns = plan.teardowns.values().chain(plan.cidr_teardowns.values());
-        let deleted = |teardown: &&Teardown| teardown.delete.iter().any(|owned| owned.id() == id);
-        let because = teardowns.into_iter().find(deleted).map(|teardown| teardown.reason);
+        let deleted = |deletion: &&Deletion| deletion.delete.iter().any(|owned| owned.id() == id);
+        let because = plan.deletions.values().find(deleted).map(|deletion| deletion.reason);
         let findings: Vec<Finding> = self.findings(&subject).cloned().collect();
         let about = About { look: self, instance: None, store: None };
         for finding in &findings {
@@ -212,7 +210,7 @@ impl Explainer<'_> {
             facts.extend(group.rules.iter().map(|rule| format!("rule {rule}")));
             return facts;
         };
-        facts.push(match owned.name {
+        facts.push(match owned.role() {
             Role::Side(Side::Store) => format!("the store side of a pair of {}", owned.store),
             Role::Side(Side::Instance) => format!("the instance side of a pair of {}", owned.store),
             Role::Cidr => format!("lets in the clients of {} that are not EC2 instances", owned.store),
@@ -222,7 +220,7 @@ impl Explainer<'_> {
             facts.extend(group.rules.iter().map(|rule| format!("rule {rule}")));
             return facts;
         };
-        match owned.name {
+        match owned.role() {
             Role::Side(side) => facts.extend(self.side_facts(group, store, side)),
             Role::Cidr => {
                 let peers = match &store.settings.allow_cidr {
@@ -327,7 +325,7 @@ impl Explainer<'_> {
             };
         }
         let names = asked.store.map(|store| Candidate::of(store, instance).names).unwrap_or_default();
-        let kept = self.index.owned(id).and_then(|owned| disconnect::kept_because(self.index, instance, owned));
+        let kept = self.index.owned(id).filter(|owned| owned.role() != Role::Cidr).and_then(|owned| disconnect::kept_because(self.index, instance, owned));
         match (names.is_empty(), kept) {
             (false, _) => format!(", whose tags ask for it: {}", words(names)),
             (true, Some(reason)) => format!(", and keeps it: {reason} ({})", reason.code()),
@@ -359,7 +357,7 @@ impl Explainer<'_> {
         }
     }
 
-    fn asked<'look, Name: Copy + Into<Role>>(
+    fn asked<'look>(
         &'look self,
         store: &'look StoreId,
         unasked: bool,
@@ -432,8 +430,7 @@ impl Explainer<'_> {
             DeleteCondition::NotInTemplate => self.in_template(asked, unread),
             DeleteCondition::NotInRule => {
                 let plan = &self.settled.plan;
-                let ends = plan.teardowns.values().chain(plan.cidr_teardowns.values());
-                let going: BTreeSet<_> = ends.flat_map(|end| &end.delete).map(OwnedGroup::id).collect();
+                let going: BTreeSet<_> = plan.deletions.values().flat_map(|end| &end.delete).map(OwnedGroup::id).collect();
                 let namers = teardown::namers(plan, index, |id| asked.ids.contains(id) || going.contains(id));
                 let namers: Vec<_> = namers.into_iter().filter(|(_, named)| asked.ids.contains(named)).collect();
                 let facts =

@@ -129,6 +129,7 @@ impl<'look> About<'look> {
             DetachReason::NamesNotShared => self.share_a_name(Premise::SharedName),
             DetachReason::NotAskedFor => self.share_a_name(Premise::InstanceTag),
             DetachReason::StoreOptedOut => self.share_a_name(Premise::StoreTag),
+            DetachReason::CidrNotAskedFor => one(format!("put the clients into {ALLOW_CIDR_KEY} of the data store")),
             DetachReason::Uninstalling => not_uninstall(),
             DetachReason::StoreGone => one("nothing: there is no data store to connect to any more"),
             DetachReason::Blocked => {
@@ -270,7 +271,7 @@ impl<'look> About<'look> {
             Reason::CidrRuleLimit { .. } => one("name wider blocks, or lower the most entries of a prefix list"),
             Reason::Uninstalling => not_uninstall(),
             Reason::Unread { gap } if gap.passing => one("nothing: it is read again"),
-            Reason::Unread { gap } => one(format!("see that what looks may call {}", gap.reading)),
+            Reason::Unread { gap } => one(format!("see that what looks may call {}", gap.reading())),
         }
     }
 }
