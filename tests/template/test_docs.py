@@ -23,13 +23,11 @@ def test_every_parameter_is_explained_with_its_default(written):
         assert default == (str(parameter["Default"]) or "empty")
 
 
-def test_what_rings_because_of_a_code_is_in_the_table_of_alarms_and_in_a_table_of_codes():
-    rings = {alarm.removeprefix("tagwire-") for alarm in rows("deploy.md", "When an alarm rings")}
+def test_codes_that_raise_an_alarm_are_in_the_table_of_alarms_and_in_a_table_of_codes():
+    alarms = {alarm.removeprefix("tagwire-") for alarm in rows("deploy.md", "When an alarm is raised")}
     explained = rows("operating.md", "Outcome codes") | rows("operating.md", "Codes of decisions and findings")
-    for code in RECORDS_OF:
-        assert code in rings
-        assert "rings" in explained[code]
-    assert {code for code, rest in explained.items() if re.search(r"\brings\b", rest)} == set(RECORDS_OF)
+    assert set(RECORDS_OF) <= alarms
+    assert {code for code, rest in explained.items() if "raises an alarm" in rest} == set(RECORDS_OF)
 
 
 def test_the_alarms_and_metrics_are_counted_right(stack):
@@ -42,14 +40,15 @@ def test_the_alarms_and_metrics_are_counted_right(stack):
 
 
 def anchors(path):
-    """What GitHub makes of the headings of a document."""
+    """The anchors that GitHub gives to the headings of a document."""
     titles = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
     return {re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def test_links_in_documents_lead_to_a_file_and_to_a_heading_of_it():
     followed = set()
-    for path in [TOP / "README.md", *(TOP / "docs").rglob("*.md")]:
+    others = [TOP / "README.md", TOP / "events" / "README.md", TOP / "tests" / "local-aws" / "README.md"]
+    for path in [*others, *(TOP / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
             if target.startswith("https://"):
                 continue
@@ -61,17 +60,23 @@ def test_links_in_documents_lead_to_a_file_and_to_a_heading_of_it():
     assert len(followed) > 40
 
 
+def sources(*folders):
+    """The texts of the production code below some folders."""
+    paths = [path for folder in folders for path in (TOP / folder).rglob("*.rs")]
+    return [path.read_text(encoding="utf-8") for path in paths if "tests" not in path.parts and path.stem != "tests"]
+
+
 def as_aws_names_it(method):
     return "".join(word.capitalize() for word in method.split("_"))
 
 
 def test_the_policy_for_whoever_applies_allows_what_apply_and_uninstall_call_beside_looking_and_nothing_else(stack):
-    """What they ask of the cloud is in one file, and each method of the cloud names its calls in the service's file."""
-    carried_out = (TOP / "cli" / "src" / "carry_out.rs").read_text(encoding="utf-8")
+    """Requests are sent from one file, and each method of the cloud names its calls in the service's file."""
+    [carried_out] = [text for text in sources("cli/src") if "send_work(" in text]
     methods = set(re.findall(r"session\s*\.(?:aws|cloud\(\)\?)\s*\.(\w+)\(", carried_out))
     assert methods == {"send_work", "answer"}
     called = set()
-    for path in (TOP / "shared" / "aws" / "src").glob("*.rs"):
+    for path in (TOP / "shared" / "aws" / "src").rglob("*.rs"):
         if path.stem in ("lib", "tests"):
             continue
         method = rf"async fn (?:{'|'.join(methods)})\((.+?)\n    }}\n"
@@ -90,10 +95,8 @@ def test_the_policy_for_whoever_applies_allows_what_apply_and_uninstall_call_bes
 
 
 def explained_codes():
-    """The codes that explanations have of their own: those that no finding says the same with."""
-    folder = TOP / "shared" / "core" / "src" / "plan"
-    sources = [*(folder / "explain").glob("*.rs"), folder / "conditions.rs"]
-    code = "".join(path.read_text(encoding="utf-8") for path in sources)
+    """The codes that only explanations have; all others are those of findings."""
+    code = "".join(text for text in sources("shared/core/src") if "Failure::new(" in text or "impl Unmet" in text)
     failures = re.findall(r'Failure::new\(\s*"([a-z-]+)"', code)
     chosen = re.findall(r'(?<!= )\("([a-z-]+)", (?:format!\()?"', code)
     unmet = re.findall(r'Self::\w+(?:\(_\))? => "([a-z-]+)",', code.split("impl Unmet")[1].split("\n}\n")[0])
@@ -106,7 +109,44 @@ def test_every_code_of_an_explanation_is_in_a_table():
     assert explained_codes() - set(findings) <= set(own) <= explained_codes()
 
 
-def test_every_ground_and_finding_of_the_tables_made_from_the_code_is_explained_to_the_operator():
-    made = rows("decision-tables.md", "Grounds for taking a connection away")
-    assert set(made) == set(rows("operating.md", "How a connection is taken away"))
+def test_every_reason_and_finding_of_the_tables_made_from_the_code_is_explained_to_the_operator():
+    made = rows("decision-tables.md", "Reasons for taking a connection away")
+    assert set(made) == set(rows("operating.md", "How a connection is removed"))
     assert set(rows("decision-tables.md", "Findings")) == set(rows("operating.md", "Codes of decisions and findings"))
+
+
+def facts():
+    """The numbers of the facts about AWS that code has to cite, and of those that are background."""
+    text = (TOP / "docs" / "aws-facts.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^### (\d+\.\d+) (.+)$", text, flags=re.MULTILINE)
+    background = {number for number, title in headings if title.endswith("(background)")}
+    assert len(headings) == len({number for number, _ in headings})
+    return {number for number, _ in headings} - background, background
+
+
+def test_every_fact_that_code_cites_is_listed():
+    template = (TOP / "template.yaml").read_text(encoding="utf-8")
+    code = "".join([template, *sources("shared", "cli/src", "functions")])
+    cited = {number for list_ in re.findall(r"\bFacts? (\d+\.\d+(?:(?:, | and )\d+\.\d+)*)", code)
+             for number in re.findall(r"\d+\.\d+", list_)}
+    required, background = facts()
+    assert cited <= required | background
+
+
+def test_every_fact_that_a_document_cites_is_listed():
+    listed = set.union(*facts())
+    for path in (TOP / "docs").rglob("*.md"):
+        for list_ in re.findall(r"\bfacts? ((?:\[?\d+\.\d+[^ ,]*(?:, | and )?)+)", path.read_text(encoding="utf-8")):
+            assert {number for number in re.findall(r"(?<![\w.#/-])\d+\.\d+", list_)} <= listed, f"{path.name}: {list_}"
+
+
+def test_every_decision_is_linked_from_the_design_under_its_number():
+    design = (TOP / "docs" / "design.md").read_text(encoding="utf-8")
+    decisions = sorted((TOP / "docs" / "decisions").glob("*.md"))
+    assert [path.name[:3] for path in decisions] == [f"{number:03}" for number in range(1, len(decisions) + 1)]
+    for number, path in enumerate(decisions, start=1):
+        text = path.read_text(encoding="utf-8")
+        assert f"| [{number}](decisions/{path.name}) |" in design
+        assert text.startswith(f"# {number}. ")
+        headings = re.findall(r"^## (.+)$", text, flags=re.MULTILINE)
+        assert headings == ["Context", "Decision", "Consequences", "Rejected"], path.name

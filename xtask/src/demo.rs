@@ -1,5 +1,5 @@
 //! The main job, end to end: the stack is deployed from `template.yaml` into a local AWS, an application
-//! with databases, a warehouse and caches appears, and what AWS says afterwards is read back and judged.
+//! with databases, a Redshift cluster and caches appears, and what AWS says afterwards is read back and judged.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -66,11 +66,11 @@ async fn show(aws: &LocalAws) -> Result<usize> {
     say(&format!("Deployed template.yaml: {} functions.", functions.count()));
     let installation = Installation::create(aws, 1).await?;
     let before = foreign(aws).await?;
-    let warehouse = installation.store(Kind::RedshiftCluster, "orders-warehouse", "orders").await?;
+    let redshift = installation.store(Kind::RedshiftCluster, "orders-warehouse", "orders").await?;
     let stores = [
         installation.aurora("orders", "orders").await?,
         installation.postgres("orders-archive", "orders").await?,
-        warehouse.clone(),
+        redshift.clone(),
         installation.store(Kind::ReplicationGroup, "orders-valkey", "orders-cache").await?,
         installation.store(Kind::CacheCluster, "orders-memcached", "orders-cache").await?,
         installation.store(Kind::ServerlessCache, "orders-serverless", "orders-cache").await?,
@@ -133,9 +133,9 @@ async fn show(aws: &LocalAws) -> Result<usize> {
     again(aws, &installation).await?;
     say("A sweep over the whole VPC changed nothing.");
 
-    let group = let_laptop_in(aws, &warehouse).await?;
+    let group = let_laptop_in(aws, &redshift).await?;
     say(&format!(
-        "Tagged the warehouse tagwire:allow-cidr={LAPTOP}: the group {group} lets the laptop in, and nobody else."
+        "Tagged the Redshift cluster tagwire:allow-cidr={LAPTOP}: the group {group} lets the laptop in, and nobody else."
     ));
     take_away(aws, &installation, &web, &before).await?;
     say(&format!("Took the tag off {}: it reaches no cache any more, and nothing else changed.", web.instance.id));
@@ -147,7 +147,7 @@ async fn show(aws: &LocalAws) -> Result<usize> {
     Ok(connected)
 }
 
-/// What the command line says of it all.
+/// The output of the command line for all of it.
 async fn look(aws: &LocalAws, connected: usize, asking: &Launched, refused: &Store) -> Result<()> {
     say("");
     say("$ tagwire status");

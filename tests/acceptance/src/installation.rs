@@ -99,7 +99,7 @@ pub enum Kind {
 
 impl Kind {
     /// The kinds that come without events of RDS.
-    pub const CACHES_AND_WAREHOUSES: [Self; 4] =
+    pub const CACHES_AND_REDSHIFT: [Self; 4] =
         [Self::ReplicationGroup, Self::CacheCluster, Self::ServerlessCache, Self::RedshiftCluster];
 
     /// The first and the last port that a store is made with.
@@ -481,7 +481,7 @@ impl<'aws> Installation<'aws> {
                 request.set_vpc_security_group_ids(Some(groups)).send().await?;
             }
             Kind::ReplicationGroup | Kind::CacheCluster | Kind::ServerlessCache | Kind::RedshiftCluster => {
-                bail!("the list of a cache or a warehouse is left to tagwire")
+                bail!("the list of a cache or a Redshift cluster is left to tagwire")
             }
         }
         Ok(())

@@ -252,7 +252,7 @@ pub fn is_write(call: &Call) -> bool {
     !reads(call) && ["ec2", "rds", "elasticache", "redshift", "tagging"].contains(&call.service.as_str())
 }
 
-/// Whether a call changes what is remembered.
+/// Whether a call changes the state table.
 #[must_use]
 pub fn is_note(call: &Call) -> bool {
     !reads(call) && call.service == "dynamodb"

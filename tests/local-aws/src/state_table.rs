@@ -59,7 +59,7 @@ impl LocalAws {
         Ok(())
     }
 
-    /// Empties the state table, as if all that was remembered had been lost.
+    /// Empties the state table, as if its contents had been lost.
     ///
     /// # Errors
     ///

@@ -42,7 +42,7 @@ async fn a_connection_costs_these_calls_and_no_more() {
     assert_eq!(
         first_of_the_store,
         counts(&[
-            // What is remembered is read in two calls, and each of the two attachments is noted.
+            // The VPC state is read in two calls, and each of the two attachments is noted.
             ("dynamodb:BatchGetItem", 1),
             ("dynamodb:Query", 1),
             ("dynamodb:UpdateItem", 2),

@@ -6,7 +6,7 @@ use tagwire_local_aws::{Effect, Fault, LocalAws};
 
 use crate::support::{Joined, actions, findings, lease, let_pass, messages, sweep, writes};
 
-/// How many groups are remembered as unused.
+/// How many groups are recorded as unused.
 async fn seen_unused(aws: &LocalAws) -> usize {
     let items = aws.state_items().await.unwrap();
     items.iter().filter(|item| item["entry"].as_str().unwrap().starts_with("unused ")).count()

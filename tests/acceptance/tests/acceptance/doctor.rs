@@ -1,4 +1,4 @@
-//! `tagwire doctor` finds an account ready, and says of each thing that is not what it is and what mends it. It only
+//! `tagwire doctor` finds an account ready, and says of each thing that is not what it is and how to fix it. It only
 //! reads.
 
 use std::process::Output;

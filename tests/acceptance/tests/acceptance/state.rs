@@ -89,7 +89,7 @@ async fn a_removal_is_counted_before_it_is_made_or_is_not_made() {
     let counted = calls.iter().position(|call| call.action == "PutItem").unwrap();
     assert!(counted < calls.iter().position(is_write).unwrap(), "counted first");
 
-    // A window is full; then all that is remembered is lost, which costs one window, no more.
+    // A window is full; then the whole state table is lost, which costs one window, no more.
     aws.untag(&second.arn(), CONNECT).await.unwrap();
     aws.settle().await.unwrap();
     sweep(&aws).await;

@@ -23,7 +23,7 @@ async fn connections_outlive_the_stack_and_the_next_one_takes_them_over() {
     }
     assert_eq!(owned_groups(&aws).await.unwrap(), owned);
     let kept = aws.dynamodb().describe_table().table_name(table).send().await.unwrap();
-    assert!(kept.table().is_some_and(|table| table.item_count() > Some(0)), "what is remembered is kept: {kept:?}");
+    assert!(kept.table().is_some_and(|table| table.item_count() > Some(0)), "the state table is kept: {kept:?}");
 
     // Nobody is there to hear of this.
     aws.untag(&untagged.arn(), CONNECT).await.unwrap();

@@ -86,7 +86,7 @@ pub(crate) async fn sweep(aws: &LocalAws) {
     aws.settle().await.unwrap();
 }
 
-/// Makes everything that is remembered older, as if that time had passed.
+/// Makes every entry of the state table older, as if that time had passed.
 pub(crate) async fn let_pass(aws: &LocalAws, minutes: i64) {
     let older = |at: &Value| {
         let at: Timestamp = at.as_str().unwrap().parse().unwrap();

@@ -1,7 +1,7 @@
-"""moto's server, mended where it differs from AWS in ways that tagwire depends on.
+"""moto's server, patched where it differs from AWS in ways that tagwire depends on.
 
-Each module mends one area and has an ``install`` function; none of moto's files is edited. What is
-replaced is checked when the server starts (see `mending.mend`), so a moto release that moves
+Each module patches one area and has an ``install`` function; none of moto's files is edited. What is
+replaced is checked when the server starts (see `patching.patch`), so a moto release that moves
 something fails at once instead of quietly going back to the wrong behaviour.
 
 IAM conditions are still moto's own; their place is a module ``access`` beside these, and a line in

@@ -1,4 +1,4 @@
-"""Starts the mended server: ``python -m tagwire_moto [--events-endpoint URL | --events-endpoint -]``.
+"""Starts the patched server: ``python -m tagwire_moto [--events-endpoint URL | --events-endpoint -]``.
 
 It takes a port that the system chooses, on the loopback interface only, and says which in one JSON
 line on its standard output. It ends when its standard input closes. See `hosted`.

@@ -17,14 +17,14 @@ from moto.servicequotas.models import ServiceQuotasBackend
 from moto.servicequotas.responses import ServiceQuotasResponse
 
 from .errors import AwsError
-from .mending import add, mend
+from .patching import add, patch
 
 
 def install() -> None:
     """Mends all of them."""
     applied: dict[tuple[str, str], float] = {}
 
-    @mend(BaseResponse)
+    @patch(BaseResponse)
     def call_action(original: Callable[..., Any], self: Any) -> Any:
         if not (isinstance(self, EC2BaseResponse) and self._get_bool_param("DryRun", False)):
             return original(self)
@@ -33,20 +33,20 @@ def install() -> None:
         headers["status"] = "412"
         return 412, headers, body
 
-    @mend(AccountAttributes)
+    @patch(AccountAttributes)
     def describe_account_attributes(original: Callable[..., Any], self: Any) -> ActionResult:
         wanted = self._get_param("AttributeNames", [])
         defaults = [vpc.id for vpc in self.ec2_backend.vpcs.values() if str(vpc.is_default).lower() == "true"]
         default = next(iter(defaults), "none")
-        mended = {"supported-platforms": ["VPC"], "default-vpc": [default]}
+        patched = {"supported-platforms": ["VPC"], "default-vpc": [default]}
         attributes = original(self).result["AccountAttributes"]
         for attribute in attributes:
-            if values := mended.get(attribute["AttributeName"]):
+            if values := patched.get(attribute["AttributeName"]):
                 attribute["AttributeValues"] = [{"AttributeValue": value} for value in values]
         told = [of for of in attributes if not wanted or of["AttributeName"] in wanted]
         return ActionResult({"AccountAttributes": told})
 
-    @mend(ServiceQuotasBackend)
+    @patch(ServiceQuotasBackend)
     def get_service_quota(original: Callable[..., Any], self: Any, service_code: str, quota_code: str) -> Any:
         if (service_code, quota_code) not in applied:
             # AWS has no value of the account's own for a quota that it has never changed.

@@ -20,7 +20,7 @@ from moto.core.responses import BaseResponse
 from moto.core.utils import get_service_model
 
 from . import native_events
-from .mending import mend
+from .patching import patch
 
 SERVICES = frozenset({"elasticache", "redshift"})
 
@@ -31,7 +31,7 @@ _SECRETS = frozenset({"masterUserPassword", "authToken"})
 def install() -> None:
     """Tells EventBridge of every call that changes something in one of the services."""
 
-    @mend(BaseResponse)
+    @patch(BaseResponse)
     def call_action(original: Callable[..., Any], self: Any) -> Any:
         answer = original(self)
         action = self._get_action()

@@ -27,7 +27,7 @@ from moto.elasticache.responses import ElastiCacheResponse
 
 from . import lifecycle, native_events, stores, tagging
 from .errors import AwsError, invalid_parameter
-from .mending import add, mend
+from .patching import add, patch
 from .networks import Words, default_subnets, ec2_of, groups_for
 from .paging import page, rds_page
 
@@ -290,7 +290,7 @@ def _by_arn(account_id: str, region: str) -> Iterator[tuple[str, Any]]:
 
 def _wearers(account_id: str, region: str) -> Iterator[stores.Wearer]:
     for cache in _all(elasticache_backends[account_id][region]):
-        group_ids = lifecycle.worn(cache, cache.group_ids)
+        group_ids = lifecycle.attached(cache, cache.group_ids)
         for name in cache.wearers:
             yield stores.Wearer(
                 f"{cache.arn}#{name}#{cache.token}",
@@ -366,7 +366,7 @@ def _shown_cluster(
 
 
 def _install_replication_groups() -> None:
-    @mend(ElastiCacheResponse)
+    @patch(ElastiCacheResponse)
     def create_replication_group(original: Callable[..., Any], self: Any) -> ActionResult:
         backend, name = self.elasticache_backend, self._get_param("ReplicationGroupId").lower()
         if name in backend.replication_groups:
@@ -375,14 +375,14 @@ def _install_replication_groups() -> None:
         _made(backend, group, self)
         return ActionResult({"ReplicationGroup": group.shown()})
 
-    @mend(ElastiCacheResponse)
+    @patch(ElastiCacheResponse)
     def describe_replication_groups(original: Callable[..., Any], self: Any) -> ActionResult:
         name = self._get_param("ReplicationGroupId")
         groups = [_replication_group(self)] if name else list(self.elasticache_backend.replication_groups.values())
         found, marker = rds_page(self, groups)
         return ActionResult({"ReplicationGroups": [group.shown() for group in found], "Marker": marker})
 
-    @mend(ElastiCacheResponse)
+    @patch(ElastiCacheResponse)
     def modify_replication_group(original: Callable[..., Any], self: Any) -> ActionResult:
         group = _replication_group(self)
         group.require_available("Replication group must be in available state to modify.")
@@ -390,7 +390,7 @@ def _install_replication_groups() -> None:
         group.description = self._get_param("ReplicationGroupDescription") or group.description
         return ActionResult({"ReplicationGroup": group.shown()})
 
-    @mend(ElastiCacheResponse)
+    @patch(ElastiCacheResponse)
     def delete_replication_group(original: Callable[..., Any], self: Any) -> ActionResult:
         group = _replication_group(self)
         group.require_available("Replication group must be in available state to delete.")
@@ -408,7 +408,7 @@ def _replication_group(response: Any) -> _ReplicationGroup:
 
 
 def _install_cache_clusters() -> None:
-    @mend(ElastiCacheResponse)
+    @patch(ElastiCacheResponse)
     def create_cache_cluster(original: Callable[..., Any], self: Any) -> ActionResult:
         backend, name = self.elasticache_backend, self._get_param("CacheClusterId").lower()
         if name in backend.cache_clusters or name in _members(backend):
@@ -419,7 +419,7 @@ def _install_cache_clusters() -> None:
         _made(backend, cluster, self)
         return ActionResult({"CacheCluster": cluster.shown(with_nodes=False)})
 
-    @mend(ElastiCacheResponse)
+    @patch(ElastiCacheResponse)
     def describe_cache_clusters(original: Callable[..., Any], self: Any) -> ActionResult:
         backend, name = self.elasticache_backend, self._get_param("CacheClusterId")
         with_nodes = bool(self._get_bool_param("ShowCacheNodeInfo"))
@@ -443,7 +443,7 @@ def _install_cache_clusters() -> None:
         cluster.modify(self)
         return ActionResult({"CacheCluster": cluster.shown(with_nodes=False)})
 
-    @mend(ElastiCacheResponse)
+    @patch(ElastiCacheResponse)
     def delete_cache_cluster(original: Callable[..., Any], self: Any) -> ActionResult:
         cluster = _cache_cluster(self)
         cluster.require_available("Cache cluster is not in available state.")
@@ -522,7 +522,7 @@ def _serverless_cache(response: Any) -> _ServerlessCache:
 
 
 def _install_tags() -> None:
-    @mend(ElastiCacheResponse)
+    @patch(ElastiCacheResponse)
     def list_tags_for_resource(original: Callable[..., Any], self: Any) -> ActionResult:
         backend, arn, cache = _to_tag(self)
         if cache is None:
@@ -548,10 +548,10 @@ def _install_tags() -> None:
         changed.__name__ = name
         return changed
 
-    mend(ElastiCacheResponse)(change("add_tags_to_resource"))
-    mend(ElastiCacheResponse)(change("remove_tags_from_resource"))
+    patch(ElastiCacheResponse)(change("add_tags_to_resource"))
+    patch(ElastiCacheResponse)(change("remove_tags_from_resource"))
 
-    @mend(ElastiCacheBackend)
+    @patch(ElastiCacheBackend)
     def iter_tagged_resources(original: Callable[..., Any], self: Any) -> Iterator[TaggedResource]:
         arns = [arn for cache in _all(self) for arn in cache.arns]
         others = [*self.cache_subnet_groups.values(), *self.snapshots.values(), *islice(self.users.values(), 1, None)]

@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape
 from moto.core.responses import ActionResult, BaseResponse
 
 from .errors import AwsError
-from .mending import mend
+from .patching import patch
 
 # AWS carries out each call on one resource as a whole. moto's threads would interleave inside a
 # call: two authorizations of one rule could both pass the check for duplicates.
@@ -28,7 +28,7 @@ BROKEN = "LocalAwsBroken"
 def install() -> None:
     """Serializes calls and answers what moto lacks with HTTP 400."""
 
-    @mend(BaseResponse)
+    @patch(BaseResponse)
     def call_action(original: Callable[..., Any], self: Any) -> Any:
         with _one_call_at_a_time:
             try:

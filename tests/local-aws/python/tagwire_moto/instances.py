@@ -11,7 +11,7 @@ from moto.ec2.responses.instances import InstanceResponse
 
 from . import native_events
 from .errors import AwsError
-from .mending import mend
+from .patching import patch
 from .paging import ec2_page
 from .security_groups import resolve
 
@@ -25,7 +25,7 @@ def install() -> None:
 
 
 def _install_launch() -> None:
-    @mend(InstanceBackend)
+    @patch(InstanceBackend)
     def run_instances(original: Callable[..., Any], self: Any, *arguments: Any, **named: Any) -> Any:
         specified = named.get("nics") or []
         subnet_id = named.get("subnet_id") or next((nic["SubnetId"] for nic in specified if "SubnetId" in nic), None)
@@ -68,11 +68,11 @@ def _install_states() -> None:
     ):
         replacement = change(passing, final)
         replacement.__name__ = name
-        mend(InstanceBackend)(replacement)
+        patch(InstanceBackend)(replacement)
 
 
 def _install_terminated() -> None:
-    @mend(Instance)
+    @patch(Instance)
     def terminate(original: Callable[..., Any], self: Any) -> Any:
         interfaces = list(self.nics.values())
         previous_state = original(self)
@@ -100,7 +100,7 @@ def _install_terminated() -> None:
 
 def _install_describe() -> None:
     # moto's pages are of reservations, a hundred when nothing is said; AWS's are of instances.
-    @mend(InstanceResponse)
+    @patch(InstanceResponse)
     def describe_instances(original: Callable[..., Any], self: Any) -> ActionResult:
         self.error_on_dryrun()
         instance_ids = self._get_param("InstanceIds", [])

@@ -13,12 +13,12 @@ from moto.ec2.responses.elastic_network_interfaces import ElasticNetworkInterfac
 from moto.ec2.utils import filter_dict_attribute_mapping
 
 from .errors import AwsError, invalid_parameter, missing_parameter
-from .mending import mend
+from .patching import patch
 from .paging import ec2_page
 from .security_groups import resolve
 from .stores import Wearer, wearers
 
-# The interfaces of data stores, by backend and by what wears them.
+# The interfaces of data stores, by backend and by what has them.
 _store_interfaces: WeakKeyDictionary[Any, dict[str, NetworkInterface]] = WeakKeyDictionary()
 
 
@@ -67,13 +67,13 @@ def _install_groups() -> None:
     )
     filter_dict_attribute_mapping["network-interface.group-id"] = "interface_group_ids"
 
-    @mend(NetworkInterfaceBackend)
+    @patch(NetworkInterfaceBackend)
     def get_network_interface(original: Callable[..., Any], self: Any, eni_id: str) -> NetworkInterface:
         if eni_id not in self.enis:
             raise InvalidNetworkInterfaceIdError(eni_id)
         return self.enis[eni_id]
 
-    @mend(NetworkInterfaceBackend)
+    @patch(NetworkInterfaceBackend)
     def create_network_interface(
         original: Callable[..., Any],
         self: Any,
@@ -89,7 +89,7 @@ def _install_groups() -> None:
             group_ids = [group.id for group in resolve(self, group_ids, vpc_id)]
         return original(self, subnet, private_ip_address, private_ip_addresses, group_ids, *arguments, **named)
 
-    @mend(NetworkInterfaceBackend)
+    @patch(NetworkInterfaceBackend)
     def modify_network_interface_attribute(
         original: Callable[..., Any],
         self: Any,
@@ -104,7 +104,7 @@ def _install_groups() -> None:
             interface._group_set = resolve(self, group_ids, interface.subnet.vpc_id)
         original(self, eni_id, [], source_dest_check, description)
 
-    @mend(ElasticNetworkInterfaces)
+    @patch(ElasticNetworkInterfaces)
     def modify_network_interface_attribute(original: Callable[..., Any], self: Any) -> Any:  # noqa: F811
         named = ("Groups", "SourceDestCheck.Value", "Description.Value", "Attachment.AttachmentId")
         # An empty list does not reach the wire, so it is seen here as no attribute at all.
@@ -113,7 +113,7 @@ def _install_groups() -> None:
         original(self)
         return EmptyResult()
 
-    @mend(InstanceBackend)
+    @patch(InstanceBackend)
     def modify_instance_security_groups(
         original: Callable[..., Any], self: Any, instance_id: str, new_group_id_list: list[str]
     ) -> Instance:
@@ -134,7 +134,7 @@ def _install_groups() -> None:
 
 
 def _install_describe() -> None:
-    @mend(NetworkInterface)
+    @patch(NetworkInterface)
     def get_filter_value(
         original: Callable[..., Any], self: Any, filter_name: str, method_name: str | None = None
     ) -> Any:
@@ -148,7 +148,7 @@ def _install_describe() -> None:
         }
         return shown[filter_name] if filter_name in shown else original(self, filter_name, method_name)
 
-    @mend(ElasticNetworkInterfaces)
+    @patch(ElasticNetworkInterfaces)
     def describe_network_interfaces(original: Callable[..., Any], self: Any) -> Any:
         if self._get_param("NetworkInterfaceIds") and self._get_param("MaxResults"):
             raise AwsError(
@@ -162,7 +162,7 @@ def _install_describe() -> None:
 
 
 def _install_managed() -> None:
-    @mend(NetworkInterfaceBackend)
+    @patch(NetworkInterfaceBackend)
     def get_all_network_interfaces(
         original: Callable[..., Any], self: Any, eni_ids: list[str] | None = None, filters: Any = None
     ) -> list[NetworkInterface]:
@@ -175,7 +175,7 @@ def _install_managed() -> None:
         wanted = set(filters["group-id"])
         return [interface for interface in found if wanted & {group.id for group in interface.group_set}]
 
-    @mend(ElasticNetworkInterfaces)
+    @patch(ElasticNetworkInterfaces)
     def delete_network_interface(original: Callable[..., Any], self: Any) -> Any:
         interface = self.ec2_backend.get_network_interface(self._get_param("NetworkInterfaceId"))
         _refuse_managed(interface)

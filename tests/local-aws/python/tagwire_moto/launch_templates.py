@@ -7,7 +7,7 @@ from moto.core.responses import ActionResult
 from moto.ec2.responses.launch_templates import LaunchTemplates
 
 from .errors import AwsError
-from .mending import mend
+from .patching import patch
 from .paging import page
 
 VERSIONS_PER_PAGE = 200
@@ -17,7 +17,7 @@ def install() -> None:
     """Makes a look at the versions of every launch template whole."""
 
     # moto cuts the answer after fifteen versions and has no next page.
-    @mend(LaunchTemplates)
+    @patch(LaunchTemplates)
     def describe_launch_template_versions(original: Callable[..., Any], self: Any) -> ActionResult:
         size = self._get_int_param("MaxResults", VERSIONS_PER_PAGE)
         if not 1 <= size <= VERSIONS_PER_PAGE:

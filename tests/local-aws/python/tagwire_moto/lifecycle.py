@@ -61,7 +61,7 @@ def memberships(store: Any, group_ids: Iterable[str]) -> list[tuple[str, str]]:
     return staying + [(group_id, "removing") for group_id in sorted(removing)]
 
 
-def worn(store: Any, group_ids: Iterable[str]) -> list[str]:
+def attached(store: Any, group_ids: Iterable[str]) -> list[str]:
     """The groups on a store's interfaces: what is on its way out is there until it is gone."""
     return [group_id for group_id, _ in memberships(store, group_ids)]
 

@@ -6,13 +6,13 @@ from typing import Any
 from moto.ec2.models.managed_prefixes import ManagedPrefixList, ManagedPrefixListBackend
 
 from .errors import AwsError
-from .mending import mend
+from .patching import patch
 
 
 def install() -> None:
     """Makes an unknown list an error."""
 
-    @mend(ManagedPrefixListBackend)
+    @patch(ManagedPrefixListBackend)
     def describe_managed_prefix_lists(
         original: Callable[..., Any], self: Any, prefix_list_ids: list[str] | None = None, filters: Any = None
     ) -> list[ManagedPrefixList]:
@@ -20,7 +20,7 @@ def install() -> None:
             find(self, prefix_list_id)
         return original(self, prefix_list_ids, filters)
 
-    @mend(ManagedPrefixListBackend)
+    @patch(ManagedPrefixListBackend)
     def get_managed_prefix_list_entries(
         original: Callable[..., Any], self: Any, prefix_list_id: str
     ) -> ManagedPrefixList:

@@ -12,7 +12,7 @@ from moto.rds.utils import ClusterEngine, DbInstanceEngine, FilterDef
 
 from . import lifecycle, stores
 from .errors import AwsError
-from .mending import mend
+from .patching import patch
 from .networks import Words, default_subnets, groups_for
 from .paging import rds_page
 
@@ -62,7 +62,7 @@ def _by_arn(account_id: str, region: str) -> Iterator[tuple[str, Any]]:
 
 
 def _wearer(identity: str, holder: Any, subnet_group: DBSubnetGroup) -> stores.Wearer:
-    group_ids = lifecycle.worn(holder, holder.vpc_security_group_ids)
+    group_ids = lifecycle.attached(holder, holder.vpc_security_group_ids)
     return stores.Wearer(identity, "amazon-rds", "RDSNetworkInterface", subnet_group._subnets[0].id, group_ids)
 
 
@@ -118,7 +118,7 @@ def _install_states() -> None:
 
 
 def _install_create() -> None:
-    @mend(RDSBackend)
+    @patch(RDSBackend)
     def create_db_cluster(original: Callable[..., Any], self: Any, kwargs: Any) -> DBCluster:
         if kwargs["db_cluster_identifier"] in self.clusters:
             raise AwsError("DBClusterAlreadyExistsFault", "DB Cluster already exists")
@@ -132,7 +132,7 @@ def _install_create() -> None:
         lifecycle.created(cluster)
         return cluster
 
-    @mend(RDSBackend)
+    @patch(RDSBackend)
     def create_db_instance(original: Callable[..., Any], self: Any, db_kwargs: Any) -> DBInstance:
         cluster_id = db_kwargs.get("db_cluster_identifier")
         if cluster_id is None:
@@ -182,7 +182,7 @@ def _managed_by_cluster() -> AwsError:
 
 
 def _install_modify() -> None:
-    @mend(RDSBackend)
+    @patch(RDSBackend)
     def modify_db_cluster(original: Callable[..., Any], self: Any, kwargs: Any) -> DBCluster:
         cluster_id = kwargs["db_cluster_identifier"]
         if cluster_id not in self.clusters:
@@ -205,7 +205,7 @@ def _install_modify() -> None:
         lifecycle.changed(cluster, before, cluster.vpc_security_group_ids)
         return answer
 
-    @mend(RDSBackend)
+    @patch(RDSBackend)
     def modify_db_instance(
         original: Callable[..., Any], self: Any, db_instance_identifier: str, db_kwargs: Any
     ) -> DBInstance:
@@ -231,14 +231,14 @@ def _install_describe() -> None:
         ["db_cluster_resource_id"], "DB Cluster Resource Ids"
     )
 
-    @mend(RDSResponse)
+    @patch(RDSResponse)
     def describe_db_clusters(original: Callable[..., Any], self: Any) -> Any:
         answer = original(self)
         found, marker = rds_page(self, answer.result["DBClusters"])
         answer.result.update(DBClusters=found, Marker=marker)
         return answer
 
-    @mend(RDSBackend)
+    @patch(RDSBackend)
     def describe_db_subnet_groups(original: Callable[..., Any], self: Any, subnet_group_name: str) -> Any:
         if subnet_group_name is not None and subnet_group_name.lower() == _DEFAULT_SUBNET_GROUP:
             return [_subnet_group(self, _DEFAULT_SUBNET_GROUP)]

@@ -12,7 +12,7 @@ from moto.redshift.responses import RedshiftResponse
 
 from . import lifecycle, stores, tagging
 from .errors import AwsError
-from .mending import mend
+from .patching import patch
 from .networks import Words, default_subnets, groups_for
 from .paging import rds_page
 
@@ -46,7 +46,7 @@ def _wearers(account_id: str, region: str) -> Iterator[stores.Wearer]:
     backend = redshift_backends[account_id][region]
     for cluster in backend.clusters.values():
         subnet_group = _subnet_group(backend, cluster.cluster_subnet_group_name)
-        group_ids = lifecycle.worn(cluster, cluster.vpc_security_group_ids)
+        group_ids = lifecycle.attached(cluster, cluster.vpc_security_group_ids)
         namespace = cluster.cluster_namespace_arn
         yield stores.Wearer(
             namespace, "amazon-redshift", "RedshiftNetworkInterface", subnet_group.subnet_ids[0], group_ids
@@ -88,7 +88,7 @@ def _install_shape() -> None:
 
 
 def _install_life() -> None:
-    @mend(RedshiftBackend)
+    @patch(RedshiftBackend)
     def create_cluster(original: Callable[..., Any], self: Any, **cluster_kwargs: Any) -> Cluster:
         name = cluster_kwargs["cluster_identifier"]
         subnet_group = _subnet_group(self, cluster_kwargs.get("cluster_subnet_group_name"))
@@ -109,7 +109,7 @@ def _install_life() -> None:
         lifecycle.created(cluster)
         return cluster
 
-    @mend(RedshiftBackend)
+    @patch(RedshiftBackend)
     def modify_cluster(original: Callable[..., Any], self: Any, **cluster_kwargs: Any) -> Cluster:
         cluster = self.describe_clusters(cluster_kwargs["cluster_identifier"])[0]
         new_name = cluster_kwargs.get("new_cluster_identifier")
@@ -125,12 +125,12 @@ def _install_life() -> None:
         lifecycle.changed(cluster, before, cluster.vpc_security_group_ids)
         return answer
 
-    @mend(RedshiftResponse)
+    @patch(RedshiftResponse)
     def delete_cluster(original: Callable[..., Any], self: Any) -> ActionResult:
         _require_available(self.redshift_backend.describe_clusters(self._get_param("ClusterIdentifier"))[0])
         return original(self)
 
-    @mend(RedshiftBackend)
+    @patch(RedshiftBackend)
     def delete_tags(original: Callable[..., Any], self: Any, resource_name: str, tag_keys: list[str]) -> None:
         tagging.untagged(resource_name, self._get_resource_from_arn(resource_name).tags)
         original(self, resource_name, tag_keys)
@@ -146,7 +146,7 @@ def _require_available(cluster: Any) -> None:
 
 def _install_describe() -> None:
     # moto knows no tag values and no pages.
-    @mend(RedshiftResponse)
+    @patch(RedshiftResponse)
     def describe_clusters(original: Callable[..., Any], self: Any) -> ActionResult:
         name = self._get_param("ClusterIdentifier")
         keys, values = self._get_param("TagKeys", []), self._get_param("TagValues", [])

@@ -15,7 +15,7 @@ from moto.ec2.responses.security_groups import SecurityGroups
 
 from . import prefix_lists
 from .errors import AwsError, group_not_found, invalid_parameter
-from .mending import mend
+from .patching import patch
 from .paging import ec2_page
 
 GROUPS_PER_INTERFACE = 5
@@ -56,11 +56,11 @@ def install() -> None:
 
 
 def _install_look_up() -> None:
-    @mend(SecurityGroupBackend)
+    @patch(SecurityGroupBackend)
     def get_security_group_from_id(original: Callable[..., Any], self: Any, group_id: str) -> SecurityGroup | None:
         return next((groups[group_id] for groups in self.groups.values() if group_id in groups), None)
 
-    @mend(SecurityGroupBackend)
+    @patch(SecurityGroupBackend)
     def describe_security_groups(
         original: Callable[..., Any],
         self: Any,
@@ -73,13 +73,13 @@ def _install_look_up() -> None:
                 raise group_not_found(group_id)
         return original(self, group_ids, groupnames, filters)
 
-    @mend(SecurityGroup)
+    @patch(SecurityGroup)
     def matches_filter(original: Callable[..., Any], self: Any, key: str, filter_value: Any) -> bool:
         if not key.startswith("tag") and key not in self.filters:
             raise invalid_parameter(f"The filter '{key}' is invalid")
         return original(self, key, filter_value)
 
-    @mend(SecurityGroups)
+    @patch(SecurityGroups)
     def describe_security_groups(original: Callable[..., Any], self: Any) -> Any:  # noqa: F811
         answer = original(self)
         found, token = ec2_page(self, answer.result["SecurityGroups"])
@@ -102,7 +102,7 @@ def _meaning(rule: SecurityGroupRule) -> tuple[Any, ...]:
 
 
 def _install_rules() -> None:
-    @mend(SecurityGroupRule)
+    @patch(SecurityGroupRule)
     def __eq__(original: Callable[..., Any], self: Any, other: Any) -> bool:
         return isinstance(other, SecurityGroupRule) and _meaning(self) == _meaning(other)
 
@@ -115,7 +115,7 @@ def _install_rules() -> None:
 
     # moto counts a prefix list as nothing, and the rules of both address families together; what
     # they come to is counted once they are there.
-    @mend(SecurityGroupBackend)
+    @patch(SecurityGroupBackend)
     def _verify_group_will_respect_rule_count_limit(original: Callable[..., Any], self: Any, *_: Any, **__: Any) -> None:
         pass
 
@@ -152,7 +152,7 @@ def _install_rules() -> None:
 
     for direction in ("ingress", "egress"):
         for change in ("authorize", "revoke"):
-            mend(SecurityGroups)(change_rules(direction, change))
+            patch(SecurityGroups)(change_rules(direction, change))
 
 
 def _check_room(backend: Any, rules: list[SecurityGroupRule]) -> None:
@@ -192,7 +192,7 @@ def _check_peers_and_texts(backend: Any, group: SecurityGroup, requests: list[di
 
 
 def _install_life() -> None:
-    @mend(SecurityGroupBackend)
+    @patch(SecurityGroupBackend)
     def create_security_group(
         original: Callable[..., Any],
         self: Any,
@@ -213,14 +213,14 @@ def _install_life() -> None:
                 raise InvalidSecurityGroupDuplicateError(name)
         return original(self, name, description, vpc_id, tags, force, is_default)
 
-    @mend(SecurityGroups)
+    @patch(SecurityGroups)
     def create_security_group(original: Callable[..., Any], self: Any) -> Any:  # noqa: F811
         answer = original(self)
         tags = self._parse_tag_specification().get("security-group", {})
         answer.result["Tags"] = [{"Key": key, "Value": value} for key, value in tags.items()]
         return answer
 
-    @mend(SecurityGroupBackend)
+    @patch(SecurityGroupBackend)
     def _delete_security_group(original: Callable[..., Any], self: Any, vpc_id: str | None, group_id: str) -> None:
         group = self.groups[vpc_id or self.default_vpc.id][group_id]
         if group.is_default or group.name == "default":

@@ -16,7 +16,7 @@ from moto.rds.models import RDSBackend
 from moto.resourcegroupstaggingapi.models import ResourceGroupsTaggingAPIBackend
 
 from .errors import AwsError
-from .mending import mend
+from .patching import patch
 
 
 # What has had a tag taken away: the tagging API goes on listing it when it has none left. EC2's
@@ -38,7 +38,7 @@ def install() -> None:
 
     # moto finds the tags of a resource by matching its id, as a pattern, against every tag of the
     # account: a tag filter over thousands of instances took the better part of a minute.
-    @mend(TaggedEC2Resource)
+    @patch(TaggedEC2Resource)
     def get_tags(original: Callable[..., Any], self: Any) -> list[dict[str, str]]:
         tags = self.ec2_backend.tags.get(self.id) if self.id else None
         if not tags:
@@ -51,7 +51,7 @@ def install() -> None:
 
     # moto's pages are cut from a live iteration, which breaks when a resource comes or goes
     # between two of them. Which untagged resources it lists hangs on the service.
-    @mend(ResourceGroupsTaggingAPIBackend)
+    @patch(ResourceGroupsTaggingAPIBackend)
     def _get_resources_generator(
         original: Callable[..., Any],
         self: Any,
@@ -83,15 +83,15 @@ def install() -> None:
             return original(self, resource_ids, tags)
 
         untag.__name__ = name
-        mend(TagBackend)(untag)
+        patch(TagBackend)(untag)
 
-    @mend(RDSBackend)
+    @patch(RDSBackend)
     def remove_tags_from_resource(original: Callable[..., Any], self: Any, arn: str, tag_keys: list[str]) -> None:
         resource = self._get_resource_for_tagging(arn)
         untagged(arn, resource.get_tags() if resource else None)
         original(self, arn, tag_keys)
 
-    @mend(ResourceGroupsTaggingAPIBackend)
+    @patch(ResourceGroupsTaggingAPIBackend)
     def get_resources(
         original: Callable[..., Any],
         self: Any,

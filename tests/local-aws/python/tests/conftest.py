@@ -1,4 +1,4 @@
-"""One mended server for the session, and a VPC of its own for each test."""
+"""One patched server for the session, and a VPC of its own for each test."""
 
 import json
 import subprocess
@@ -51,7 +51,7 @@ class EventBus:
 
 @pytest.fixture(scope="session")
 def event_bus() -> Iterator[EventBus]:
-    """An EventBridge that answers PutEvents and remembers."""
+    """An EventBridge that answers PutEvents and keeps them."""
     bus = EventBus()
 
     class Handler(BaseHTTPRequestHandler):
@@ -78,7 +78,7 @@ def event_bus() -> Iterator[EventBus]:
 
 @pytest.fixture(scope="session")
 def endpoint(event_bus: EventBus, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the mended server listens."""
+    """Where the patched server listens."""
     log = tmp_path_factory.mktemp("server") / "moto.log"
     with (
         log.open("w") as errors,
@@ -230,8 +230,8 @@ class Network:
             ImageId="ami-12345678", MinCount=1, MaxCount=1, SubnetId=self.subnet, **more
         )["Instances"][0]
 
-    def wearing(self, *groups: str) -> list[dict[str, Any]]:
-        """The network interfaces that wear one of the groups."""
+    def interfaces_with(self, *groups: str) -> list[dict[str, Any]]:
+        """The network interfaces that have one of the groups."""
         answer = self.ec2.describe_network_interfaces(Filters=[{"Name": "group-id", "Values": list(groups)}])
         return answer["NetworkInterfaces"]
 

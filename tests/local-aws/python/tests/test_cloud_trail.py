@@ -20,7 +20,7 @@ def redshift_of_role(endpoint):
     )
 
 
-def make_warehouse(redshift, name, **more):
+def make_redshift_cluster(redshift, name, **more):
     redshift.create_cluster(
         ClusterIdentifier=name,
         NodeType="ra3.xlplus",
@@ -32,7 +32,7 @@ def make_warehouse(redshift, name, **more):
 
 def test_call_of_a_user_is_told_of_in_the_words_of_cloudtrail(redshift, event_bus):
     tags = [{"Key": "tagwire:connect", "Value": "orders"}]
-    make_warehouse(redshift, "told-warehouse", Port=5500, Tags=tags)
+    make_redshift_cluster(redshift, "told-warehouse", Port=5500, Tags=tags)
     (record,) = event_bus.calls("redshift", "told-warehouse")
     assert (record["eventSource"], record["eventName"]) == ("redshift.amazonaws.com", "CreateCluster")
     assert (record["awsRegion"], record["recipientAccountId"]) == ("us-east-1", "123456789012")
@@ -49,7 +49,7 @@ def test_call_of_a_user_is_told_of_in_the_words_of_cloudtrail(redshift, event_bu
 
 
 def test_call_of_a_role_names_the_role(redshift, redshift_of_role, event_bus):
-    make_warehouse(redshift, "role-warehouse")
+    make_redshift_cluster(redshift, "role-warehouse")
     redshift_of_role.modify_cluster(ClusterIdentifier="role-warehouse", AllowVersionUpgrade=True)
     record = event_bus.calls("redshift", "role-warehouse")[-1]
     assert record["eventName"] == "ModifyCluster"
@@ -67,20 +67,20 @@ def test_call_that_failed_is_told_of_with_its_error(redshift, event_bus):
 
 
 def test_calls_that_only_read_are_not_told_of(redshift, elasticache, event_bus):
-    make_warehouse(redshift, "read-warehouse")
+    make_redshift_cluster(redshift, "read-warehouse")
     redshift.describe_clusters(ClusterIdentifier="read-warehouse")
     redshift.describe_tags(ResourceName="arn:aws:redshift:us-east-1:123456789012:cluster:read-warehouse")
     assert [record["eventName"] for record in event_bus.calls("redshift", "read-warehouse")] == ["CreateCluster"]
 
 
 def test_calls_about_tags_name_the_arn(redshift, elasticache, event_bus):
-    make_warehouse(redshift, "tag-warehouse")
-    warehouse = "arn:aws:redshift:us-east-1:123456789012:cluster:tag-warehouse"
-    redshift.create_tags(ResourceName=warehouse, Tags=[{"Key": "a", "Value": "b"}])
-    redshift.delete_tags(ResourceName=warehouse, TagKeys=["a"])
-    made, removed = event_bus.calls("redshift", warehouse)
+    make_redshift_cluster(redshift, "tag-warehouse")
+    redshift_cluster = "arn:aws:redshift:us-east-1:123456789012:cluster:tag-warehouse"
+    redshift.create_tags(ResourceName=redshift_cluster, Tags=[{"Key": "a", "Value": "b"}])
+    redshift.delete_tags(ResourceName=redshift_cluster, TagKeys=["a"])
+    made, removed = event_bus.calls("redshift", redshift_cluster)
     assert (made["eventName"], removed["eventName"]) == ("CreateTags", "DeleteTags")
-    assert made["requestParameters"] == {"resourceName": warehouse, "tags": [{"key": "a", "value": "b"}]}
+    assert made["requestParameters"] == {"resourceName": redshift_cluster, "tags": [{"key": "a", "value": "b"}]}
     assert removed["requestParameters"]["tagKeys"] == ["a"]
     assert made["responseElements"] is None
 

@@ -143,8 +143,8 @@ def test_groups_of_each_kind_are_replaced(caches):
     for member in ("change-g-001", "change-g-002", "change-c"):
         assert groups_of(caches.seen_cluster(member)) == {second}
     assert caches.seen_serverless("change-s")["SecurityGroupIds"] == [second]
-    assert caches.network.wearing(first) == []
-    described = sorted(interface["Description"] for interface in caches.network.wearing(second))
+    assert caches.network.interfaces_with(first) == []
+    described = sorted(interface["Description"] for interface in caches.network.interfaces_with(second))
     assert described == [f"ElastiCache {each}" for each in ("change-c", "change-g-001", "change-g-002", "change-s")]
     assert refusal(caches.network.ec2.delete_security_group, GroupId=second) == "DependencyViolation"
 
@@ -365,13 +365,13 @@ def test_deleted_caches_are_gone_and_free_their_groups_and_names(caches, tag_ind
     caches.group("gone", group, Tags=[TAG])
     caches.cluster("gone-c", group, Tags=[TAG])
     caches.serverless("gone-s", group, Tags=[TAG])
-    assert len(caches.network.wearing(group)) == 3
+    assert len(caches.network.interfaces_with(group)) == 3
     api = caches.api
     assert api.delete_replication_group(ReplicationGroupId="gone")["ReplicationGroup"]["Status"] == "deleting"
     assert api.delete_cache_cluster(CacheClusterId="gone-c")["CacheCluster"]["CacheClusterStatus"] == "deleting"
     assert api.delete_serverless_cache(ServerlessCacheName="gone-s")["ServerlessCache"]["Status"] == "deleting"
     assert refusal(api.describe_cache_clusters, CacheClusterId="gone-001") == "CacheClusterNotFound"
-    assert caches.network.wearing(group) == []
+    assert caches.network.interfaces_with(group) == []
     caches.network.ec2.delete_security_group(GroupId=group)
     caches.group("gone")
     assert caches.tags(f"{ARN}:replicationgroup:gone") == []

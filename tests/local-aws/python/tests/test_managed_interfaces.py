@@ -14,7 +14,7 @@ def test_every_interface_that_wears_a_group_is_listed(network, name):
     group, other, unworn = network.groups(3)
     instance = network.instance(group)
     network.database(name, other)
-    found = {interface["Description"]: interface for interface in network.wearing(group, other, unworn)}
+    found = {interface["Description"]: interface for interface in network.interfaces_with(group, other, unworn)}
     assert len(found) == 2
     of_store = found.pop("RDSNetworkInterface")
     assert of_store["RequesterManaged"]
@@ -31,21 +31,21 @@ def test_every_interface_that_wears_a_group_is_listed(network, name):
 def test_interface_of_a_store_follows_its_groups_and_goes_with_it(network, name):
     first, second = network.groups(2)
     network.database(name, first)
-    (before,) = network.wearing(first)
+    (before,) = network.interfaces_with(first)
     network.rds.modify_db_instance(DBInstanceIdentifier=name, VpcSecurityGroupIds=[first, second])
-    (after,) = network.wearing(second)
+    (after,) = network.interfaces_with(second)
     assert after["NetworkInterfaceId"] == before["NetworkInterfaceId"]
     assert ids(after) == {first, second}
     network.rds.modify_db_instance(DBInstanceIdentifier=name, NewDBInstanceIdentifier=f"{name}-new")
-    assert [each["NetworkInterfaceId"] for each in network.wearing(first)] == [before["NetworkInterfaceId"]]
+    assert [each["NetworkInterfaceId"] for each in network.interfaces_with(first)] == [before["NetworkInterfaceId"]]
     network.rds.delete_db_instance(DBInstanceIdentifier=f"{name}-new", SkipFinalSnapshot=True)
-    assert network.wearing(first, second) == []
+    assert network.interfaces_with(first, second) == []
 
 
 def test_members_of_a_cluster_have_its_interfaces(network, name):
     group = network.group()
     network.cluster(name, group)
-    assert len(network.wearing(group)) == 1
+    assert len(network.interfaces_with(group)) == 1
     for number in (1, 2):
         network.rds.create_db_instance(
             DBInstanceIdentifier=f"{name}-{number}",
@@ -53,9 +53,9 @@ def test_members_of_a_cluster_have_its_interfaces(network, name):
             Engine="aurora-postgresql",
             DBClusterIdentifier=name,
         )
-    assert len(network.wearing(group)) == 2
+    assert len(network.interfaces_with(group)) == 2
     network.rds.modify_db_cluster(DBClusterIdentifier=name, VpcSecurityGroupIds=[network.default_group])
-    assert network.wearing(group) == []
+    assert network.interfaces_with(group) == []
 
 
 def test_interface_of_a_function_is_listed_and_holds_its_group(network, control):
@@ -69,7 +69,7 @@ def test_interface_of_a_function_is_listed_and_holds_its_group(network, control)
         requester="AROAEXAMPLE:report",
         description=description,
     )["interface"]
-    (seen,) = network.wearing(group)
+    (seen,) = network.interfaces_with(group)
     assert (seen["NetworkInterfaceId"], seen["InterfaceType"], seen["Description"]) == (made, "lambda", description)
     assert seen["RequesterManaged"]
     assert refusal(network.ec2.delete_security_group, GroupId=group) == "DependencyViolation"
@@ -87,7 +87,7 @@ def test_only_interfaces_that_were_made_here_are_deleted_here(network, control):
 def test_managed_interface_is_nobody_elses_to_change(network, name):
     group = network.group()
     network.database(name, group)
-    interface = network.wearing(group)[0]["NetworkInterfaceId"]
+    interface = network.interfaces_with(group)[0]["NetworkInterfaceId"]
     call = network.ec2.modify_network_interface_attribute
     assert refusal(call, NetworkInterfaceId=interface, Groups=[network.default_group]) == "AuthFailure"
     assert refusal(network.ec2.delete_network_interface, NetworkInterfaceId=interface) == "AuthFailure"

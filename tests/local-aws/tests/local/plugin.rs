@@ -1,4 +1,4 @@
-//! The tests of what is mended in the state server are in Python, beside it.
+//! The tests of the patches to the state server are in Python, beside it.
 
 use std::path::Path;
 use std::process::Command;

@@ -46,11 +46,11 @@ async fn stores_lie_where_they_are_placed_and_carry_what_they_are_given() {
 #[tokio::test]
 async fn bus_hears_who_changed_a_store() {
     let aws = LocalAws::lease_with(small_stack()).await.unwrap();
-    let warehouse = aws.redshift_cluster("orders", Placement::default()).await.unwrap();
-    aws.tag(&warehouse, "tagwire:connect", "orders").await.unwrap();
-    aws.untag(&warehouse, "tagwire:connect").await.unwrap();
+    let redshift = aws.redshift_cluster("orders", Placement::default()).await.unwrap();
+    aws.tag(&redshift, "tagwire:connect", "orders").await.unwrap();
+    aws.untag(&redshift, "tagwire:connect").await.unwrap();
     let cache = aws.serverless_cache("orders", Placement { tags: &TAGS, ..Placement::default() }).await.unwrap();
-    send(&aws, &json!({"do": "modify", "warehouse": "orders"}), 0).await;
+    send(&aws, &json!({"do": "modify", "cluster": "orders"}), 0).await;
     aws.settle().await.unwrap();
 
     let records = aws.records().await.unwrap();
@@ -71,7 +71,7 @@ async fn bus_hears_who_changed_a_store() {
         assert_eq!((&body["source"], &body["resources"]), (&json!(source), &json!([])));
         assert_eq!(body["detail"]["userIdentity"]["type"], "IAMUser");
     }
-    assert_eq!(call("CreateTags")["detail"]["requestParameters"]["resourceName"], warehouse.as_str());
+    assert_eq!(call("CreateTags")["detail"]["requestParameters"]["resourceName"], redshift.as_str());
     let created = bodies.iter().find(|body| body["detail-type"] == "Cache Created").unwrap();
     assert_eq!(created["resources"], json!([cache]));
 

@@ -491,7 +491,7 @@ impl Explainer<'_> {
         let failure = match gap.filter(|_| !known) {
             Some(gap) => unread(gap),
             None if !known => {
-                let failure = Failure::new("attached_interfaces-not-read", "it was not asked who has it");
+                let failure = Failure::new("interfaces-not-read", "it was not read what the group is attached to");
                 (failure, vec!["look at the whole VPC".to_owned()])
             }
             None => {

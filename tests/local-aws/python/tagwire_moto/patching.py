@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 
-def mend(owner: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def patch(owner: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Replaces the method of ``owner`` that has the decorated function's name.
 
     The function gets moto's own method as its first argument, ``original``, and may call it.
-    A method that moto does not have is an error: a mend that hits nothing would let every test
+    A method that moto does not have is an error: a patch that hits nothing would let every test
     that relies on it pass or fail for the wrong reason.
     """
 
@@ -18,15 +18,15 @@ def mend(owner: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         original = owner.__dict__.get(name)
         if original is None:
             raise AttributeError(
-                f"{owner.__module__}.{owner.__name__} has no {name!r} to mend: "
-                "this moto is not the one the mends were written for"
+                f"{owner.__module__}.{owner.__name__} has no {name!r} to patch: "
+                "this moto is not the one the patches were written for"
             )
 
         @functools.wraps(original)
-        def mended(self: Any, *arguments: Any, **named: Any) -> Any:
+        def patched(self: Any, *arguments: Any, **named: Any) -> Any:
             return replacement(original, self, *arguments, **named)
 
-        setattr(owner, name, mended)
+        setattr(owner, name, patched)
         return replacement
 
     return decorate
