@@ -136,7 +136,7 @@ async fn tagged(session: &Session) -> Tagged {
 
 /// A reading that was not begun.
 fn unread<T>(error: &anyhow::Error) -> Reading<T> {
-    let gap = Gap { reading: "the clock".to_owned(), message: format!("{error:#}"), passing: false, soon: false };
+    let gap = Gap::of("the clock", "", format!("{error:#}"));
     Reading { found: Vec::new(), gaps: vec![gap] }
 }
 

@@ -498,7 +498,7 @@ mod tests {
         assert!(dry.level == Level::Ok && dry.message.contains("dry run"), "{dry:?}");
         let unread = of(Reading::complete(vec![(vpc("vpc-1"), denied())]), Some(Mode::Enforce));
         assert!(unread.level == Level::Warning && unread.message.starts_with("cannot tell when vpc-1"), "{unread:?}");
-        let gap = Gap { reading: "it".into(), message: "slow".into(), passing: true, soon: true };
+        let gap = Gap::of("it", "", "slow").that_passes(true, true);
         let half = of(Reading { found: Vec::new(), gaps: vec![gap] }, Some(Mode::Enforce));
         assert_eq!((half.level, half.fix.as_deref()), (Level::Warning, Some("tagwire doctor --region eu-west-1")));
     }

@@ -21,7 +21,7 @@ use tagwire_core::{
     group::GroupList,
     id::{SecurityGroupId, StoreArn, StoreId, StoreKind, VpcId},
     model::{DataStore, Form},
-    observation::{Gap, Reading, StoreLookup},
+    observation::{Gap, Reading, StoreLookup, Subject},
     service::{Readiness, Service},
     tag::{ConnectTag, TagSettings},
 };
@@ -527,14 +527,14 @@ fn first_member<'there>(
     if there.gone.contains(&member) {
         return Err(call.odd(Some(arn.as_str()), &Odd::later(format!("its member {} is gone", member.name()))));
     }
-    let gap = there.gaps.iter().find(|gap| gap.reading.ends_with(member.as_str())).or(there.gaps.first());
+    let gap = there.gaps.iter().find(|gap| gap.hides(&Subject::Store(member.clone())));
     let odd = Odd::later(format!("its member {} was not described", member.name()));
     Err(gap.map_or_else(|| call.odd(Some(arn.as_str()), &odd), |gap| for_store(gap, arn)))
 }
 
 /// A gap in something that a store was to be understood by.
 fn for_store(gap: &Gap, arn: &StoreArn) -> Gap {
-    Gap { reading: format!("{} for {arn}", gap.reading), ..gap.clone() }
+    Gap { resources: [Subject::Store(arn.clone())].into(), ..gap.clone() }
 }
 
 fn settings_of(arn: &StoreArn, settings: &BTreeMap<StoreArn, Result<TagSettings, Gap>>) -> Result<TagSettings, Gap> {

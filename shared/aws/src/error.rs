@@ -11,8 +11,8 @@ use aws_smithy_runtime_api::client::{
     result::{DispatchFailure, SdkError},
 };
 use tagwire_core::{
-    id::InvalidId,
-    observation::{Gap, Reading},
+    id::{InvalidId, StoreArn},
+    observation::{Gap, Reading, Subject},
 };
 use tagwire_engine::cloud::{CloudError, ErrorKind};
 
@@ -235,12 +235,9 @@ impl Call {
     /// The gap that a part of an answer leaves which cannot be understood.
     pub(crate) fn odd(&self, name: Option<&str>, odd: &Odd) -> Gap {
         let resource = name.map_or_else(|| format!("something without an id among {}", self.resource), str::to_owned);
-        Gap {
-            reading: format!("{} on {resource}", self.name),
-            message: format!("the answer cannot be used: {}", odd.what),
-            passing: odd.passing,
-            soon: odd.soon,
-        }
+        let about = name.and_then(|name| StoreArn::parse(name).ok()).map(Subject::Store);
+        let message = format!("the answer cannot be used: {}", odd.what);
+        Gap::of(self.name, resource, message).about(about).that_passes(odd.passing, odd.soon)
     }
 }
 

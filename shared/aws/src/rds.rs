@@ -12,7 +12,7 @@ use tagwire_core::{
     group::GroupList,
     id::{StoreArn, StoreId, VpcId},
     model::{DataStore, Form},
-    observation::{Gap, Reading, StoreLookup},
+    observation::{Gap, Reading, StoreLookup, Subject},
     service::Service,
     tag::{STATUS_KEY, TagSettings},
 };
@@ -154,7 +154,7 @@ impl Rds {
                 None => None,
                 Some(Ok(vpc)) => Some(vpc.clone()),
                 Some(Err(gap)) => {
-                    stores.gaps.push(Gap { reading: format!("{} for {arn}", gap.reading), ..gap.clone() });
+                    stores.gaps.push(Gap { resources: [Subject::Store(arn.clone())].into(), ..gap.clone() });
                     continue;
                 }
             };

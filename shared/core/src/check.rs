@@ -695,10 +695,8 @@ impl<'plan> Checker<'plan> {
                 StoreLookup::Found(store) => store.arn == *arn && store.id != owned.store,
             })
         });
-        let mut of_store = self
-            .ours
-            .iter()
-            .filter(|(_, group)| group.store == owned.store && group.role() != Side::Instance);
+        let mut of_store =
+            self.ours.iter().filter(|(_, group)| group.store == owned.store && group.role() != Side::Instance);
         let carried = of_store.any(|(id, _)| {
             self.seen.other_attached(id).is_none_or(|mut others| others.next().is_some())
                 || self.stores.values().any(|store| store.groups.contains_key(*id))
@@ -715,11 +713,8 @@ impl<'plan> Checker<'plan> {
         });
         let removed = of_interfaces.collect::<BTreeSet<_>>().len()
             + self.plan.stores.values().map(|change| change.cuts.max(counted_cidr(change))).sum::<usize>();
-        let off_store = self
-            .plan
-            .stores
-            .values()
-            .any(|change| change.detach.values().any(|reason| reason.is_counted()));
+        let off_store =
+            self.plan.stores.values().any(|change| change.detach.values().any(|reason| reason.is_counted()));
         let Some(state) = self.seen.state.as_ref().ok() else {
             if removed > 0 || off_store {
                 violations.insert(Violation::BreaksWindow { removed, counted: 0, left: 0 });

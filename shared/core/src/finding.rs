@@ -226,12 +226,18 @@ pub enum Reason {
     Uninstalling,
     /// Something needed for the decision could not be read.
     Unread {
-        /// What.
-        gap: Gap,
+        /// The gap.
+        gap: Box<Gap>,
     },
 }
 
 impl Reason {
+    /// That a decision rests on what a gap hides.
+    #[must_use]
+    pub fn unread(gap: &Gap) -> Self {
+        Self::Unread { gap: Box::new(gap.clone()) }
+    }
+
     /// The stable code.
     #[must_use]
     pub fn code(&self) -> &'static str {

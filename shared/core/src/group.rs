@@ -461,7 +461,10 @@ mod tests {
             group.tags.insert(SIDE_KEY.into(), "cidr".into());
         };
         let Ownership::Owned(owned) = verdict(cidr) else { panic!("not owned") };
-        assert_eq!((owned.store.as_str(), owned.name.to_string(), owned.role()), ("cluster-A", "rds-cidr-2".to_owned(), Role::Cidr));
+        assert_eq!(
+            (owned.store.as_str(), owned.name.to_string(), owned.role()),
+            ("cluster-A", "rds-cidr-2".to_owned(), Role::Cidr)
+        );
         let forged = |change: fn(&mut SecurityGroup)| {
             verdict(|group| {
                 cidr(group);

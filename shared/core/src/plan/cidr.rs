@@ -145,7 +145,7 @@ fn may_come_in(index: &Index<'_>, store: &DataStore, peer: &CidrPeer, limits: Ci
     };
     let list = match (prefix_list(index, id), index.seen.prefix_lists.gaps.iter().min()) {
         (Some(list), _) => list,
-        (None, Some(gap)) => return Err(Reason::Unread { gap: gap.clone() }),
+        (None, Some(gap)) => return Err(Reason::unread(gap)),
         (None, None) => return Err(Reason::PrefixListNotFound { list: id.clone() }),
     };
     if list.owner != store.arn.account() {
@@ -208,12 +208,7 @@ impl<'index> Clients<'index> {
 
     /// Takes the groups off the store, whatever service they are named after; the finding when no other
     /// would be left in its list.
-    fn leave(
-        &self,
-        plan: &mut Plan,
-        disconnects: &mut Disconnects<'_>,
-        reason: DetachReason,
-    ) -> Result<(), Finding> {
+    fn leave(&self, plan: &mut Plan, disconnects: &mut Disconnects<'_>, reason: DetachReason) -> Result<(), Finding> {
         let store = self.store;
         let attached: Vec<_> =
             self.index.cidr_groups(&store.id).filter(|owned| store.has_group(owned.group.id())).collect();

@@ -379,11 +379,7 @@ pub(super) fn last_group(subject: Subject, owned: &Owned) -> Finding {
 
 /// A store's own interfaces have its groups for as long as its list holds them, which is where they
 /// are looked at; they follow the list a little later.
-fn is_of_its_store(
-    index: &Index<'_>,
-    owned: &Owned,
-    interface_owner: &InterfaceOwner,
-) -> bool {
+fn is_of_its_store(index: &Index<'_>, owned: &Owned, interface_owner: &InterfaceOwner) -> bool {
     let listed = || index.store(&owned.store).is_some_and(|store| store.groups.contains_key(owned.group.id()));
     owned.role() != Role::Side(Side::Instance) && matches!(interface_owner, InterfaceOwner::Other { .. }) && listed()
 }

@@ -154,7 +154,7 @@ pub(super) fn findings(index: &Index<'_>) -> Vec<Finding> {
     let seen = index.seen;
     let mut findings: Vec<Finding> = seen
         .gaps()
-        .map(|gap| Finding { subject: Subject::Vpc(seen.vpc.clone()), reason: Reason::Unread { gap: gap.clone() } })
+        .map(|gap| Finding { subject: Subject::Vpc(seen.vpc.clone()), reason: Reason::unread(gap) })
         .collect();
 
     // In a whole VPC it is a stale entry of the tag index, which is nothing to speak of.

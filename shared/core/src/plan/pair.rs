@@ -53,7 +53,9 @@ impl<'index> PairState<'index> {
         let stuck = several
             && lowest.is_some_and(|number| {
                 let missing = Side::BOTH.into_iter().filter(|side| !serving.contains_key(side));
-                missing.into_iter().any(|side| !index.is_free(GroupName { service: store.service, role: side.into(), number }))
+                missing
+                    .into_iter()
+                    .any(|side| !index.is_free(GroupName { service: store.service, role: side.into(), number }))
             });
 
         let row = match (several, lowest, serving.get(&Side::Store), serving.get(&Side::Instance)) {
@@ -190,8 +192,10 @@ fn lowest_pair<'index>(
     };
     let lets = |one: &Owned, other: &Owned| {
         let peer = GroupRef::Existing(other.group.id().clone());
-        let rule =
-            store.ports.zip(one.side()).map(|(ports, side)| PairRule { side, ports, peer }.with_peer(other.group.id().clone()));
+        let rule = store
+            .ports
+            .zip(one.side())
+            .map(|(ports, side)| PairRule { side, ports, peer }.with_peer(other.group.id().clone()));
         rule.zip(index.group(one.group.id())).is_some_and(|(rule, group)| group.rules.contains(&rule))
     };
     let is_used = |first: &Owned, second: &Owned| {

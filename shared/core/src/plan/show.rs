@@ -6,8 +6,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::{
-    CidrWork, Deletion, GroupRef, InterfaceChange, PairWork, Plan, StatusChange, StatusOf, StoreChange,
-    Verdict,
+    CidrWork, Deletion, GroupRef, InterfaceChange, PairWork, Plan, StatusChange, StatusOf, StoreChange, Verdict,
 };
 use crate::{
     group::Role,

@@ -249,7 +249,9 @@ fn is_of_console(group: &SecurityGroup) -> bool {
     let Some(name) = GroupName::read(&group.name).filter(|name| name.service == Service::Rds) else { return false };
     let Some(text) = group.description.strip_suffix(CONSOLE_END) else { return false };
     let database = match name.role {
-        Role::Side(Side::Store) => text.strip_prefix(CONSOLE_STORE.0).and_then(|text| text.strip_suffix(CONSOLE_STORE.1)),
+        Role::Side(Side::Store) => {
+            text.strip_prefix(CONSOLE_STORE.0).and_then(|text| text.strip_suffix(CONSOLE_STORE.1))
+        }
         Role::Side(Side::Instance) => CONSOLE_INSTANCE.iter().find_map(|start| text.strip_prefix(start)),
         Role::Cidr => None,
     };

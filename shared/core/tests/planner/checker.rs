@@ -309,7 +309,7 @@ fn the_rules_of_a_deletion_are_those_that_name_owned_groups_and_no_others() {
         let side = owned(world).into_iter().find(|owned| owned.name.role == Side::Store).unwrap();
         let rule = world.seen.groups.found.iter().flat_map(|group| &group.rules);
         let rule = rule.into_iter().find(|rule| matches!(rule.peer, Peer::Ipv4(_))).unwrap().clone();
-        plan.teardowns.values_mut().for_each(|teardown| teardown.revoke.push((side.group.clone(), rule.clone())));
+        plan.deletions.values_mut().for_each(|deletion| deletion.revoke.push((side.group.clone(), rule.clone())));
     });
     assert!(matches!(violations.as_slice(), [Violation::BadRule { .. }]), "{violations:?}");
 }
@@ -319,7 +319,7 @@ fn deleting_another_store_s_group_is_refused() {
     let world = format!("{GONE}\npair other 2");
     let violations = spoilt(&world, &world, |plan, world| {
         let other = owned(world).into_iter().find(|owned| owned.store.as_str() == "db-other").unwrap();
-        plan.teardowns.values_mut().for_each(|teardown| teardown.delete.push(other.group.clone()));
+        plan.deletions.values_mut().for_each(|deletion| deletion.delete.push(other.group.clone()));
     });
     assert!(violations.iter().any(|violation| matches!(violation, Violation::NotOwned { .. })), "{violations:?}");
 }

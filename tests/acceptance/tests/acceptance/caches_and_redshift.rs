@@ -17,8 +17,7 @@ fn service(kind: Kind) -> &'static str {
 /// A store of each kind, each with a name of its own.
 async fn one_of_each(installation: &Installation<'_>) -> Vec<Store> {
     let mut stores = Vec::new();
-    for (kind, name) in Kind::CACHES_AND_REDSHIFT.into_iter().zip(["valkey", "memcached", "serverless", "warehouse"])
-    {
+    for (kind, name) in Kind::CACHES_AND_REDSHIFT.into_iter().zip(["valkey", "memcached", "serverless", "warehouse"]) {
         stores.push(installation.store(kind, name, name).await.unwrap());
     }
     stores

@@ -124,7 +124,9 @@ impl Explainer<'_> {
                 let wanted = connection.and_then(|of| state.wanted.get(&Removal::Connection(of)));
                 facts.extend(wanted.map(|wanted| format!("it has waited since {}", wanted.since)));
                 let failed = wanted.and_then(|wanted| wanted.failed);
-                facts.extend(failed.map(|at| format!("it was tried at {at}, which failed, and goes to the end of the queue")));
+                facts.extend(
+                    failed.map(|at| format!("it was tried at {at}, which failed, and goes to the end of the queue")),
+                );
             }
             None => facts.push("what was removed lately could not be read, so nothing counted is removed".to_owned()),
         }

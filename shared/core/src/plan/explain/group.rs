@@ -180,7 +180,7 @@ impl Explainer<'_> {
                 Vec::new(),
             ),
             (_, None) => match self.index.seen.groups.gaps.iter().min() {
-                Some(gap) => about.because(Reason::Unread { gap: gap.clone() }, &subject),
+                Some(gap) => about.because(Reason::unread(gap), &subject),
                 None => (
                     Failure::new(
                         "group-not-read",
@@ -325,7 +325,11 @@ impl Explainer<'_> {
             };
         }
         let names = asked.store.map(|store| Candidate::of(store, instance).names).unwrap_or_default();
-        let kept = self.index.owned(id).filter(|owned| owned.role() != Role::Cidr).and_then(|owned| disconnect::kept_because(self.index, instance, owned));
+        let kept = self
+            .index
+            .owned(id)
+            .filter(|owned| owned.role() != Role::Cidr)
+            .and_then(|owned| disconnect::kept_because(self.index, instance, owned));
         match (names.is_empty(), kept) {
             (false, _) => format!(", whose tags ask for it: {}", words(names)),
             (true, Some(reason)) => format!(", and keeps it: {reason} ({})", reason.code()),
@@ -383,7 +387,7 @@ impl Explainer<'_> {
             Some(store) => Subject::Store(store.arn.clone()),
             None => Subject::Vpc(index.seen.vpc.clone()),
         };
-        let unread = |gap: &Gap| about.because(Reason::Unread { gap: gap.clone() }, &subject);
+        let unread = |gap: &Gap| about.because(Reason::unread(gap), &subject);
         let none = Vec::new();
         match ending {
             DeleteCondition::Owned => (Answer::Holds, vec!["its tags, name and description are tagwire's".to_owned()]),
@@ -430,7 +434,8 @@ impl Explainer<'_> {
             DeleteCondition::NotInTemplate => self.in_template(asked, unread),
             DeleteCondition::NotInRule => {
                 let plan = &self.settled.plan;
-                let going: BTreeSet<_> = plan.deletions.values().flat_map(|end| &end.delete).map(OwnedGroup::id).collect();
+                let going: BTreeSet<_> =
+                    plan.deletions.values().flat_map(|end| &end.delete).map(OwnedGroup::id).collect();
                 let namers = teardown::namers(plan, index, |id| asked.ids.contains(id) || going.contains(id));
                 let namers: Vec<_> = namers.into_iter().filter(|(_, named)| asked.ids.contains(named)).collect();
                 let facts =
@@ -575,10 +580,8 @@ impl Explainer<'_> {
 
     fn in_template(&self, asked: &Asked<'_>, unread: impl Fn(&Gap) -> Advised) -> (Answer, Vec<String>) {
         let mut sentence = Plan::default();
-        let may_go = match &asked.set {
-            GroupSet::Pair(groups) => teardown::may_be_deleted(&mut sentence, self.index, groups),
-            GroupSet::Cidr(groups) => teardown::may_be_deleted(&mut sentence, self.index, groups),
-        };
+        let (GroupSet::Pair(groups) | GroupSet::Cidr(groups)) = &asked.set;
+        let may_go = teardown::may_be_deleted(&mut sentence, self.index, groups);
         if may_go {
             return (Answer::Holds, Vec::new());
         }
