@@ -13,10 +13,10 @@ use clap::{
 };
 use jiff::Timestamp;
 use tagwire_core::{
+    connections::{ConnectionStatus, State, Survey, connections},
     id::{InstanceId, StoreArn, VpcId},
     observation::{Gap, Scope},
     service::{SERVICES, Service},
-    status::{ConnectionStatus, State, Survey, connections},
     tag::ConnectionName,
 };
 

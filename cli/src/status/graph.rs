@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use tagwire_core::{
+    connections::{Client, ConnectionStatus, State},
     id::{StoreArn, VpcId},
-    status::{Client, ConnectionStatus, State},
 };
 
 /// What stands in one VPC, in the order of the rows: what belongs together stands together.

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tagwire_core::{
+    connections::{ConnectionStatus, Maker, SideGroup, State},
     id::{InstanceId, StoreArn, VpcId, ZoneName},
-    status::{ConnectionStatus, Maker, SideGroup, State},
     tag::ConnectionName,
 };
 

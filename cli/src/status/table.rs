@@ -3,8 +3,8 @@
 use comfy_table::{ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use tagwire_core::{
+    connections::{ConnectionStatus, DISCONNECTING, SideGroup, State},
     id::ZoneName,
-    status::{ConnectionStatus, DISCONNECTING, SideGroup, State},
     tag::ConnectionName,
 };
 

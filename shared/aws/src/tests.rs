@@ -128,7 +128,7 @@ async fn a_page_that_fails_leaves_what_was_found_and_a_gap() {
     assert_eq!(reading.found.len(), 1);
     let gap = &reading.gaps[0];
     assert_eq!(gap.reading(), "ec2:DescribeInstances on tagged instances page 2");
-    assert_eq!((gap.message.as_str(), gap.passing), ("RequestLimitExceeded: m (request id r-1)", true));
+    assert_eq!((&*gap.message, gap.passing), ("RequestLimitExceeded: m (request id r-1)", true));
 }
 
 #[tokio::test]

@@ -124,17 +124,17 @@ impl fmt::Display for Subject {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Gap {
     /// The service: `rds`.
-    pub service: String,
+    pub service: Box<str>,
     /// The operation: `DescribeDBClusters`.
-    pub operation: String,
+    pub operation: Box<str>,
     /// What the call was made for, for people: `page 2`. Nothing reads it back.
-    pub on: String,
+    pub on: Box<str>,
     /// The VPC, if all that was not read is known to be in one.
     pub vpc: Option<VpcId>,
     /// What was not read. Empty stands for everything that the reading was for.
     pub resources: BTreeSet<Subject>,
     /// The answer: code, message, request id.
-    pub message: String,
+    pub message: Box<str>,
     /// Whether the same call may succeed later.
     pub passing: bool,
     /// Whether that may be within seconds, so that it is worth to ask again at once. A resource
@@ -145,11 +145,11 @@ pub struct Gap {
 impl Gap {
     /// A gap that lasts, in everything that a call (`rds:DescribeDBClusters`) was made for.
     #[must_use]
-    pub fn of(call: &str, on: impl Into<String>, message: impl Into<String>) -> Self {
+    pub fn of(call: &str, on: impl Into<Box<str>>, message: impl Into<Box<str>>) -> Self {
         let (service, operation) = call.split_once(':').unwrap_or(("", call));
         Self {
-            service: service.to_owned(),
-            operation: operation.to_owned(),
+            service: service.into(),
+            operation: operation.into(),
             on: on.into(),
             vpc: None,
             resources: BTreeSet::new(),
@@ -182,12 +182,12 @@ impl Gap {
     #[must_use]
     pub fn reading(&self) -> String {
         let call = if self.service.is_empty() {
-            self.operation.clone()
+            self.operation.to_string()
         } else {
             format!("{}:{}", self.service, self.operation)
         };
         let others: Vec<String> =
-            self.resources.iter().map(ToString::to_string).filter(|resource| !self.on.contains(resource)).collect();
+            self.resources.iter().map(ToString::to_string).filter(|resource| !self.on.contains(resource.as_str())).collect();
         let on = if self.on.is_empty() { String::new() } else { format!(" on {}", self.on) };
         let others = if others.is_empty() { String::new() } else { format!(" for {}", others.join(" ")) };
         format!("{call}{on}{others}")

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use tagwire_core::{
+    connections::{Client, ConnectionStatus, Maker, SideGroup, State, Survey, connections},
     finding::Reason,
     group::SecurityGroup,
     id::{InstanceId, SecurityGroupId, StoreArn, VpcId},
@@ -12,7 +13,6 @@ use tagwire_core::{
     observation::{Observation, Reading},
     plan::{DetachReason, Plan, Verdict, plan},
     rule::{Direction, Peer},
-    status::{Client, ConnectionStatus, Maker, SideGroup, State, Survey, connections},
 };
 use tagwire_world::{Unread, World, reaches, worlds};
 

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use futures_util::{future::join_all, join};
-use tagwire_core::{id::VpcId, model::Instance, observation::Reading, status::Survey};
+use tagwire_core::{connections::Survey, id::VpcId, model::Instance, observation::Reading};
 
 use crate::cloud::{Groups, Instances, Observe};
 

@@ -29,7 +29,7 @@ fn stores<'index>(index: &'index Index<'_>) -> impl Iterator<Item = &'index Data
 
 /// Takes the groups of CIDR clients that have to go off their stores, before pairs need the places.
 /// One that is the last of its list can go only when a pair comes.
-pub(super) fn leave<'index>(
+pub(crate) fn leave<'index>(
     plan: &mut Plan,
     index: &'index Index<'_>,
     disconnects: &mut Disconnects<'_>,
@@ -47,11 +47,11 @@ pub(super) fn leave<'index>(
 }
 
 /// The stores whose group of CIDR clients has to go and is the last one.
-pub(super) type Last<'index> = BTreeSet<&'index StoreId>;
+pub(crate) type Last<'index> = BTreeSet<&'index StoreId>;
 
 /// Decides about the CIDR clients of every store that the scope names. Their group comes after the
 /// store's pair, also to the last place in its list.
-pub(super) fn decide(plan: &mut Plan, index: &Index<'_>, disconnects: &mut Disconnects<'_>, last: &Last<'_>) {
+pub(crate) fn decide(plan: &mut Plan, index: &Index<'_>, disconnects: &mut Disconnects<'_>, last: &Last<'_>) {
     let mut names = index.taken_names();
     for store in stores(index) {
         let clients = Clients::of(index, store);

@@ -15,14 +15,14 @@ use crate::{
 
 /// An instance and a store, and the names that both hold.
 #[derive(Debug, Clone)]
-pub(super) struct Candidate<'seen> {
-    pub(super) store: &'seen DataStore,
-    pub(super) instance: &'seen Instance,
-    pub(super) names: BTreeSet<ConnectionName>,
+pub(crate) struct Candidate<'seen> {
+    pub(crate) store: &'seen DataStore,
+    pub(crate) instance: &'seen Instance,
+    pub(crate) names: BTreeSet<ConnectionName>,
 }
 
 impl<'seen> Candidate<'seen> {
-    pub(super) fn of(store: &'seen DataStore, instance: &'seen Instance) -> Self {
+    pub(crate) fn of(store: &'seen DataStore, instance: &'seen Instance) -> Self {
         Self { store, instance, names: store.settings.connect.shared_with(&instance.settings.connect) }
     }
 }
@@ -45,7 +45,7 @@ pub enum Premise {
 
 /// Why a premise does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Unmet {
+pub(crate) enum Unmet {
     /// The store is in another VPC.
     OtherVpc(VpcId),
     /// There is no connect tag.
@@ -60,7 +60,7 @@ pub(super) enum Unmet {
 
 impl Unmet {
     /// The stable code, which is that of the reason that says the same of one of the two alone.
-    pub(super) fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::OtherVpc(_) => "different-vpc",
             Self::NoTag => "not-opted-in",
@@ -111,7 +111,7 @@ impl Premise {
         }
     }
 
-    pub(super) fn check(self, index: &Index<'_>, candidate: &Candidate<'_>) -> Result<(), Unmet> {
+    pub(crate) fn check(self, index: &Index<'_>, candidate: &Candidate<'_>) -> Result<(), Unmet> {
         let Candidate { store, instance, names } = candidate;
         match self {
             Self::SameVpc => match &store.vpc {
@@ -132,7 +132,7 @@ impl Premise {
 }
 
 /// Whether a connect tag is there and can be read.
-pub(super) fn is_readable(connect: &ConnectTag) -> Result<(), Unmet> {
+pub(crate) fn is_readable(connect: &ConnectTag) -> Result<(), Unmet> {
     match connect {
         ConnectTag::Names(_) => Ok(()),
         ConnectTag::Absent => Err(Unmet::NoTag),
@@ -178,26 +178,26 @@ pub enum Condition {
 
 /// The circumstances of one instance and one store: what the conditions are asked of.
 #[derive(Clone, Copy)]
-pub(super) struct Situation<'index> {
-    pub(super) index: &'index Index<'index>,
-    pub(super) pair_state: &'index PairState<'index>,
-    pub(super) instance: &'index Instance,
-    pub(super) places: Places,
+pub(crate) struct Situation<'index> {
+    pub(crate) index: &'index Index<'index>,
+    pub(crate) pair_state: &'index PairState<'index>,
+    pub(crate) instance: &'index Instance,
+    pub(crate) places: Places,
 }
 
 /// How full the two lists are when it is the turn of one instance and one store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Places {
+pub(crate) struct Places {
     /// How many groups leave the store's list.
-    pub(super) leaving_store: usize,
+    pub(crate) leaving_store: usize,
     /// How many groups the interface has, those that are on their way off left out and those that others
     /// of the same plan put there counted.
-    pub(super) on_interface: usize,
+    pub(crate) on_interface: usize,
 }
 
 impl Situation<'_> {
     /// The first condition that does not hold, and why.
-    pub(super) fn first_unmet(&self) -> Option<(Condition, Reason)> {
+    pub(crate) fn first_unmet(&self) -> Option<(Condition, Reason)> {
         Condition::ALL.into_iter().find_map(|condition| Some((condition, condition.check(self).err()?)))
     }
 }
@@ -277,7 +277,7 @@ impl Condition {
     ///
     /// # Errors
     /// The reason why not.
-    pub(super) fn check(self, situation: &Situation<'_>) -> Result<(), Reason> {
+    pub(crate) fn check(self, situation: &Situation<'_>) -> Result<(), Reason> {
         let Situation { index, pair_state, instance, places } = situation;
         let store = pair_state.store;
         let reason = match self {

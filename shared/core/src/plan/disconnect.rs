@@ -39,7 +39,7 @@ enum Fate {
 }
 
 /// Everything that is to leave an interface: what does so in this plan, and what is held back.
-pub(super) struct Disconnects<'index> {
+pub(crate) struct Disconnects<'index> {
     seen: &'index Observation,
     leaving: Vec<Leaving<'index>>,
     held_back: Vec<Leaving<'index>>,
@@ -61,7 +61,7 @@ pub(super) struct Disconnects<'index> {
 }
 
 impl<'index> Disconnects<'index> {
-    pub(super) fn of(index: &'index Index<'index>, gaining: BTreeSet<InterfaceId>) -> Self {
+    pub(crate) fn of(index: &'index Index<'index>, gaining: BTreeSet<InterfaceId>) -> Self {
         let mut disconnects = Self {
             seen: index.seen,
             leaving: Vec::new(),
@@ -182,7 +182,7 @@ impl<'index> Disconnects<'index> {
     }
 
     /// Puts the disconnects into the plan.
-    pub(super) fn leave(&self, plan: &mut Plan) {
+    pub(crate) fn leave(&self, plan: &mut Plan) {
         plan.findings.extend(self.findings.iter().cloned());
         for leaving in &self.leaving {
             let change = plan.interfaces.entry(leaving.interface.clone());
@@ -211,18 +211,18 @@ impl<'index> Disconnects<'index> {
     }
 
     /// What is decided about one, if it is to be removed.
-    pub(super) fn verdict(&self, instance: &InstanceId, store: &StoreId) -> Option<Verdict> {
+    pub(crate) fn verdict(&self, instance: &InstanceId, store: &StoreId) -> Option<Verdict> {
         let concerns = |leaving: &Leaving<'_>| leaving.instance.id == *instance && leaving.owned.store == *store;
         self.verdicts().find(|(leaving, _)| concerns(leaving)).map(|(_, verdict)| verdict)
     }
 
     /// Whether a connection is about to be removed, or held back from it.
-    pub(super) fn contains(&self, instance: &InstanceId, store: &StoreId) -> bool {
+    pub(crate) fn contains(&self, instance: &InstanceId, store: &StoreId) -> bool {
         self.concerned.contains(&Connection { instance: instance.clone(), store: store.clone() })
     }
 
     /// How many groups leave an interface.
-    pub(super) fn of_interface(&self, interface: &InterfaceId) -> usize {
+    pub(crate) fn of_interface(&self, interface: &InterfaceId) -> usize {
         self.off.get(interface).map_or(0, BTreeSet::len)
     }
 
@@ -234,14 +234,14 @@ impl<'index> Disconnects<'index> {
 
     /// Whether nobody has a group once this plan is carried out, as far as interfaces go; none when
     /// that is not known.
-    pub(super) fn is_off_interfaces(&self, owned: &Owned) -> Option<bool> {
+    pub(crate) fn is_off_interfaces(&self, owned: &Owned) -> Option<bool> {
         let id = owned.group.id();
         let others = self.seen.other_attached(id)?.any(|attached| !is_of_its_store(self.index, owned, &attached.owner));
         Some(!others && self.index.with_group(id).all(|instance| self.leaves(instance, owned)))
     }
 
     /// Takes the store sides off a store that takes no part any more or is blocked.
-    pub(super) fn leave_store(&mut self, plan: &mut Plan, index: &Index<'_>, store: &DataStore) {
+    pub(crate) fn leave_store(&mut self, plan: &mut Plan, index: &Index<'_>, store: &DataStore) {
         let reason = if store.settings.blocked {
             DetachReason::Blocked
         } else if store.settings.held {
@@ -295,7 +295,7 @@ impl<'index> Disconnects<'index> {
 
     /// Counts the removal of a group from a store as that of one connection, for nobody knows how many
     /// clients it carries; whether the window lets it.
-    pub(super) fn spend_on_store(&mut self) -> bool {
+    pub(crate) fn spend_on_store(&mut self) -> bool {
         let lets = self.left > 0;
         if lets {
             self.left -= 1;
@@ -353,7 +353,7 @@ impl<'index> Disconnects<'index> {
     }
 
     /// What is left to be said and remembered when everything is decided.
-    pub(super) fn conclude(&mut self, plan: &mut Plan) {
+    pub(crate) fn conclude(&mut self, plan: &mut Plan) {
         let held_back: BTreeSet<Connection> = self.held_back.iter().map(Leaving::connection).collect();
         let waiting = held_back.len() + self.waiting_at_stores;
         if waiting > 0 {
@@ -373,7 +373,7 @@ impl<'index> Disconnects<'index> {
     }
 }
 
-pub(super) fn last_group(subject: Subject, owned: &Owned) -> Finding {
+pub(crate) fn last_group(subject: Subject, owned: &Owned) -> Finding {
     Finding { subject, reason: Reason::LastGroup { group: owned.group.id().clone() } }
 }
 
@@ -441,7 +441,7 @@ fn fate(index: &Index<'_>, instance: &Instance, owned: &Owned) -> Fate {
 }
 
 /// What is to be said of an instance side that stays on an instance although its tags may not ask for it.
-pub(super) fn kept_because(index: &Index<'_>, instance: &Instance, owned: &Owned) -> Option<Reason> {
+pub(crate) fn kept_because(index: &Index<'_>, instance: &Instance, owned: &Owned) -> Option<Reason> {
     match fate(index, instance, owned) {
         Fate::Stays(finding) => finding.map(|finding| finding.reason),
         Fate::Leaves(_) => None,
@@ -457,7 +457,7 @@ fn unreadable(subject: Subject, problem: &InvalidTag) -> Fate {
 }
 
 /// Where a store is that has no lookup under its identity.
-pub(super) enum StoreExistence {
+pub(crate) enum StoreExistence {
     /// It is gone.
     Gone,
     /// There is none, but something carries its group: it was replaced by another that took the group
@@ -469,7 +469,7 @@ pub(super) enum StoreExistence {
 
 /// A store is gone only when its service says so of its name, lists nothing with its identity, and no
 /// interface or other store carries its store side or its group for clients that are not instances.
-pub(super) fn store_existence(index: &Index<'_>, owned: &Owned) -> StoreExistence {
+pub(crate) fn store_existence(index: &Index<'_>, owned: &Owned) -> StoreExistence {
     let unknown = || {
         let reason = Reason::StoreUnknown { store: owned.store.clone() };
         // A gap says for itself what could not be read.

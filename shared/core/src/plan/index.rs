@@ -18,9 +18,9 @@ use crate::{
     tag::ConnectionName,
 };
 
-pub(super) struct Index<'seen> {
-    pub(super) seen: &'seen Observation,
-    pub(super) policy: &'seen Policy,
+pub(crate) struct Index<'seen> {
+    pub(crate) seen: &'seen Observation,
+    pub(crate) policy: &'seen Policy,
     groups: BTreeMap<&'seen SecurityGroupId, &'seen SecurityGroup>,
     ownership: BTreeMap<&'seen SecurityGroupId, Ownership>,
     /// The owned groups of an identity, by what they are for.
@@ -38,13 +38,13 @@ pub(super) struct Index<'seen> {
 }
 
 /// The group names of the VPC that are taken, by somebody or by this very plan.
-pub(super) struct TakenNames(BTreeSet<String>);
+pub(crate) struct TakenNames(BTreeSet<String>);
 
 impl TakenNames {
     /// `preferred` if its names of the `missing` sides are free, else the smallest number that is
     /// free for both sides. That it must be free for both keeps the number of another store's
     /// half-made pair for that store. The names are taken from then on.
-    pub(super) fn take(&mut self, service: Service, missing: &[Side], preferred: Option<u32>) -> Option<u32> {
+    pub(crate) fn take(&mut self, service: Service, missing: &[Side], preferred: Option<u32>) -> Option<u32> {
         let is_free = |side: Side, number| !self.0.contains(&GroupName { service, role: side.into(), number }.folded());
         let number = preferred
             .filter(|&number| missing.iter().all(|&side| is_free(side, number)))
@@ -54,14 +54,14 @@ impl TakenNames {
     }
 
     /// The smallest free number of a group for clients that are not instances, taken from then on.
-    pub(super) fn take_cidr(&mut self, service: Service) -> Option<GroupName> {
+    pub(crate) fn take_cidr(&mut self, service: Service) -> Option<GroupName> {
         let names = (1..=u32::MAX).map(|number| GroupName { service, role: Role::Cidr, number });
         names.into_iter().find(|name| self.0.insert(name.folded()))
     }
 }
 
 impl<'seen> Index<'seen> {
-    pub(super) fn of(seen: &'seen Observation, policy: &'seen Policy) -> Self {
+    pub(crate) fn of(seen: &'seen Observation, policy: &'seen Policy) -> Self {
         let groups: BTreeMap<_, _> = seen.groups.found.iter().map(|group| (&group.id, group)).collect();
         let mut by_name = BTreeMap::<_, BTreeSet<_>>::new();
         let mut by_group = BTreeMap::<_, BTreeSet<_>>::new();
@@ -109,7 +109,7 @@ impl<'seen> Index<'seen> {
     }
 
     /// The stores of this VPC, by identity.
-    pub(super) fn stores_here(&self) -> impl Iterator<Item = (&'seen StoreId, &'seen DataStore)> {
+    pub(crate) fn stores_here(&self) -> impl Iterator<Item = (&'seen StoreId, &'seen DataStore)> {
         self.stores
             .iter()
             .filter(|(_, store)| store.vpc.as_ref() == Some(&self.seen.vpc))
@@ -117,56 +117,56 @@ impl<'seen> Index<'seen> {
     }
 
     /// Every store that was seen, here or elsewhere.
-    pub(super) fn stores(&self) -> impl Iterator<Item = &'seen DataStore> {
+    pub(crate) fn stores(&self) -> impl Iterator<Item = &'seen DataStore> {
         self.stores.values().copied()
     }
 
     /// The stores that hold a name, here or elsewhere.
-    pub(super) fn stores_named(&self, name: &ConnectionName) -> &[&'seen DataStore] {
+    pub(crate) fn stores_named(&self, name: &ConnectionName) -> &[&'seen DataStore] {
         self.stores_by_name.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// The stores whose lists hold a group, on its way in or out as well.
-    pub(super) fn stores_with(&self, group: &SecurityGroupId) -> &[&'seen DataStore] {
+    pub(crate) fn stores_with(&self, group: &SecurityGroupId) -> &[&'seen DataStore] {
         self.stores_by_group.get(group).map_or(&[], Vec::as_slice)
     }
 
     /// Every instance that was seen.
-    pub(super) fn instances(&self) -> impl Iterator<Item = &'seen Instance> {
+    pub(crate) fn instances(&self) -> impl Iterator<Item = &'seen Instance> {
         self.instances.values().copied()
     }
 
-    pub(super) fn instance(&self, id: &InstanceId) -> Option<&'seen Instance> {
+    pub(crate) fn instance(&self, id: &InstanceId) -> Option<&'seen Instance> {
         self.instances.get(id).copied()
     }
 
     /// The store with an identity, wherever it is.
-    pub(super) fn store(&self, id: &StoreId) -> Option<&'seen DataStore> {
+    pub(crate) fn store(&self, id: &StoreId) -> Option<&'seen DataStore> {
         self.stores.get(id).copied()
     }
 
     /// Whether an instance gets no connection and keeps none: by its tag, or by a group of isolation on
     /// its interface.
-    pub(super) fn is_blocked(&self, instance: &Instance) -> bool {
+    pub(crate) fn is_blocked(&self, instance: &Instance) -> bool {
         let isolated = || self.policy.isolation_groups.iter().any(|group| instance.has_group(group));
         instance.settings.blocked || isolated()
     }
 
     /// The instances that share a name with a store, in the order of their ids.
-    pub(super) fn sharing(&self, store: &DataStore) -> Vec<&'seen Instance> {
+    pub(crate) fn sharing(&self, store: &DataStore) -> Vec<&'seen Instance> {
         let ids: BTreeSet<&InstanceId> =
             store.settings.connect.names().filter_map(|name| self.by_name.get(name)).flatten().copied().collect();
         ids.into_iter().filter_map(|id| self.instance(id)).collect()
     }
 
     /// The instances that have a group on their primary interface.
-    pub(super) fn with_group(&self, group: &SecurityGroupId) -> impl Iterator<Item = &'seen Instance> {
+    pub(crate) fn with_group(&self, group: &SecurityGroupId) -> impl Iterator<Item = &'seen Instance> {
         self.by_group.get(group).into_iter().flatten().filter_map(|id| self.instance(id))
     }
 
     /// What is to be decided: instances and stores for which every premise holds, in the order of the
     /// stores' ids and the instances'.
-    pub(super) fn candidates(&self) -> impl Iterator<Item = Candidate<'seen>> {
+    pub(crate) fn candidates(&self) -> impl Iterator<Item = Candidate<'seen>> {
         let all = self
             .stores()
             .flat_map(|store| self.sharing(store).into_iter().map(move |instance| Candidate::of(store, instance)));
@@ -175,7 +175,7 @@ impl<'seen> Index<'seen> {
 
     /// Whether the scope takes a store in: by name, or through an instance in it that shares a name
     /// with the store or has a group of it.
-    pub(super) fn takes_in(&self, pair_state: &PairState<'_>) -> bool {
+    pub(crate) fn takes_in(&self, pair_state: &PairState<'_>) -> bool {
         let scope = &self.seen.scope;
         let sharing = || self.sharing(pair_state.store).into_iter();
         let with = || pair_state.all.iter().flat_map(|group| self.with_group(group));
@@ -184,44 +184,44 @@ impl<'seen> Index<'seen> {
     }
 
     /// Whether the scope takes in what an instance has to do with an owned group's store.
-    pub(super) fn in_scope(&self, instance: &Instance, owned: &Owned) -> bool {
+    pub(crate) fn in_scope(&self, instance: &Instance, owned: &Owned) -> bool {
         self.seen.scope.has_instance(&instance.id) || self.names_store(owned)
     }
 
     /// Whether the scope names an owned group's store, by the name it has or by the one it had.
-    pub(super) fn names_store(&self, owned: &Owned) -> bool {
+    pub(crate) fn names_store(&self, owned: &Owned) -> bool {
         let now = self.store(&owned.store).map(|store| &store.arn);
         owned.arn.iter().chain(now).any(|arn| self.seen.scope.has_store(arn)) || self.seen.scope == Scope::Vpc
     }
 
     /// The ARN of an owned group's store: the one it has, or else the one it had.
-    pub(super) fn arn_of(&self, owned: &Owned) -> Option<StoreArn> {
+    pub(crate) fn arn_of(&self, owned: &Owned) -> Option<StoreArn> {
         self.store(&owned.store).map(|store| store.arn.clone()).or_else(|| owned.arn.clone())
     }
 
     /// The identities that have owned groups of a kind.
-    pub(super) fn owners(&self, kind: GroupKind) -> impl Iterator<Item = &StoreId> {
+    pub(crate) fn owners(&self, kind: GroupKind) -> impl Iterator<Item = &StoreId> {
         self.by_store.get(&kind).into_iter().flat_map(BTreeMap::keys)
     }
 
     /// All owned groups of an identity that are of a kind.
-    pub(super) fn groups_of(&self, store: &StoreId, kind: GroupKind) -> impl Iterator<Item = &Owned> {
+    pub(crate) fn groups_of(&self, store: &StoreId, kind: GroupKind) -> impl Iterator<Item = &Owned> {
         let groups = self.by_store.get(&kind).and_then(|of_kind| of_kind.get(store));
         groups.into_iter().flatten().filter_map(|id| self.owned(id))
     }
 
     /// The owned groups of a store's pairs.
-    pub(super) fn owned_groups(&self, store: &StoreId) -> impl Iterator<Item = &Owned> {
+    pub(crate) fn owned_groups(&self, store: &StoreId) -> impl Iterator<Item = &Owned> {
         self.groups_of(store, GroupKind::Pair)
     }
 
     /// The owned groups of a store for clients that are not instances.
-    pub(super) fn cidr_groups(&self, store: &StoreId) -> impl Iterator<Item = &Owned> {
+    pub(crate) fn cidr_groups(&self, store: &StoreId) -> impl Iterator<Item = &Owned> {
         self.groups_of(store, GroupKind::Cidr)
     }
 
     /// A group, if it is owned.
-    pub(super) fn owned(&self, id: &SecurityGroupId) -> Option<&Owned> {
+    pub(crate) fn owned(&self, id: &SecurityGroupId) -> Option<&Owned> {
         match self.ownership.get(id)? {
             Ownership::Owned(owned) => Some(owned),
             Ownership::Foreign | Ownership::Forged(_) => None,
@@ -229,12 +229,12 @@ impl<'seen> Index<'seen> {
     }
 
     /// The store that an owned group was made for.
-    pub(super) fn store_of(&self, id: &SecurityGroupId) -> Option<&StoreId> {
+    pub(crate) fn store_of(&self, id: &SecurityGroupId) -> Option<&StoreId> {
         self.owned(id).map(|owned| &owned.store)
     }
 
     /// The owned instance sides that an interface has.
-    pub(super) fn attached_instance_sides<'this>(
+    pub(crate) fn attached_instance_sides<'this>(
         &'this self,
         interface: &'this Interface,
     ) -> impl Iterator<Item = &'this Owned> {
@@ -242,7 +242,7 @@ impl<'seen> Index<'seen> {
     }
 
     /// Whether an instance has a store's instance side that may reach it as far as the tags go.
-    pub(super) fn is_used_by_entitled(&self, store: &DataStore, instance_side: &SecurityGroupId) -> bool {
+    pub(crate) fn is_used_by_entitled(&self, store: &DataStore, instance_side: &SecurityGroupId) -> bool {
         !self.seen.is_uninstalling()
             && !store.settings.blocked
             && self
@@ -251,39 +251,39 @@ impl<'seen> Index<'seen> {
                 .any(|instance| !self.is_blocked(instance) && instance.has_group(instance_side))
     }
 
-    pub(super) fn group(&self, id: &SecurityGroupId) -> Option<&'seen SecurityGroup> {
+    pub(crate) fn group(&self, id: &SecurityGroupId) -> Option<&'seen SecurityGroup> {
         self.groups.get(id).copied()
     }
 
     /// The store that has an ARN now.
-    pub(super) fn store_called(&self, arn: &StoreArn) -> Option<&'seen DataStore> {
+    pub(crate) fn store_called(&self, arn: &StoreArn) -> Option<&'seen DataStore> {
         self.stores().find(|store| store.arn == *arn)
     }
 
-    pub(super) fn ownership(&self) -> impl Iterator<Item = (&'seen SecurityGroupId, &Ownership)> {
+    pub(crate) fn ownership(&self) -> impl Iterator<Item = (&'seen SecurityGroupId, &Ownership)> {
         self.ownership.iter().map(|(id, ownership)| (*id, ownership))
     }
 
     /// The owned groups that carry a store's identity and are named after its service, of one side,
     /// by number. A group of another service's name could never be a part of a usable pair.
-    pub(super) fn owned_by(&self, store: &DataStore, side: Side) -> BTreeMap<u32, &Owned> {
+    pub(crate) fn owned_by(&self, store: &DataStore, side: Side) -> BTreeMap<u32, &Owned> {
         self.owned_groups(&store.id)
             .filter(|owned| owned.name.service == store.service && owned.name.role == side)
             .map(|owned| (owned.name.number, owned))
             .collect()
     }
 
-    pub(super) fn taken_names(&self) -> TakenNames {
+    pub(crate) fn taken_names(&self) -> TakenNames {
         let names = self.seen.taken_names.iter().chain(self.groups.values().map(|group| &group.name));
         TakenNames(names.map(|name| name.to_ascii_lowercase()).collect())
     }
 
-    pub(super) fn is_free(&self, name: GroupName) -> bool {
+    pub(crate) fn is_free(&self, name: GroupName) -> bool {
         !self.taken_names().0.contains(&name.folded())
     }
 
     /// How `instance` reaches a store through a usable pair that is attached on both sides.
-    pub(super) fn connection(&self, pair_state: &PairState<'_>, instance: &Instance) -> Option<Via> {
+    pub(crate) fn connection(&self, pair_state: &PairState<'_>, instance: &Instance) -> Option<Via> {
         let store = pair_state.store;
         let ports = store.ports?;
         let groups_of_instance = || instance.interface.iter().flat_map(|interface| &interface.groups);
@@ -325,7 +325,7 @@ pub(crate) fn is_usable(
 
 /// Why a group is no side of a usable pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Flaw {
+pub(crate) enum Flaw {
     /// Its name does not match the service's pattern of that side.
     Name,
     /// It does not hold exactly the pair's rule.
@@ -333,7 +333,7 @@ pub(super) enum Flaw {
 }
 
 /// What keeps a group from being one side of a usable pair for a store, with `peer` as the other one.
-pub(super) fn flaw(
+pub(crate) fn flaw(
     store: &DataStore,
     ports: PortRange,
     side: Side,

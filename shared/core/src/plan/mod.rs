@@ -4,17 +4,16 @@
 //! ([`StoreRow`], [`PairRow`]). Nothing is left to choose when a plan is carried out.
 
 mod cidr;
-mod conditions;
-mod disconnect;
-pub mod explain;
-mod index;
-mod obstacles;
-mod pair;
-mod places;
+pub(crate) mod conditions;
+pub(crate) mod disconnect;
+pub(crate) mod index;
+pub(crate) mod obstacles;
+pub(crate) mod pair;
+pub(crate) mod places;
 mod rows;
 mod show;
 mod status;
-mod teardown;
+pub(crate) mod teardown;
 mod types;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,17 +60,17 @@ pub fn plan(seen: &Observation, policy: &Policy) -> Plan {
 }
 
 /// A plan, and what it was decided by.
-struct Settled<'index> {
-    plan: Plan,
-    pair_states: PairStates<'index>,
-    disconnects: Disconnects<'index>,
+pub(crate) struct Settled<'index> {
+    pub(crate) plan: Plan,
+    pub(crate) pair_states: PairStates<'index>,
+    pub(crate) disconnects: Disconnects<'index>,
     /// How full the lists were at the turn of each instance and store that were decided about.
-    places: BTreeMap<(&'index InstanceId, &'index StoreId), Places>,
+    pub(crate) places: BTreeMap<(&'index InstanceId, &'index StoreId), Places>,
     /// How many of the plan's first decisions are about instance sides that leave an interface.
-    departed: usize,
+    pub(crate) departed: usize,
 }
 
-fn settle<'index>(index: &'index Index<'index>) -> Settled<'index> {
+pub(crate) fn settle<'index>(index: &'index Index<'index>) -> Settled<'index> {
     let pair_states: PairStates<'_> = index.stores().map(|store| (&store.id, PairState::of(index, store))).collect();
     let settled = decide(index, pair_states, BTreeSet::new());
     let plan = &settled.plan;
@@ -120,8 +119,8 @@ fn decide<'index>(
     Settled { plan, pair_states, disconnects, places, departed }
 }
 
-type PairStates<'index> = BTreeMap<&'index StoreId, PairState<'index>>;
-type Needs<'index> = BTreeMap<&'index StoreId, Vec<Candidate<'index>>>;
+pub(crate) type PairStates<'index> = BTreeMap<&'index StoreId, PairState<'index>>;
+pub(crate) type Needs<'index> = BTreeMap<&'index StoreId, Vec<Candidate<'index>>>;
 
 /// Decides about every instance and store that share a name; those that are to be connected, by store,
 /// and how full the lists were at the turn of each.

@@ -16,15 +16,15 @@ use crate::{
 };
 
 /// Something that would have to be attached to a list, and that others took off it too often.
-pub(super) struct Contest<'index> {
-    pub(super) subject: Subject,
+pub(crate) struct Contest<'index> {
+    pub(crate) subject: Subject,
     target: Target,
-    pub(super) group: SecurityGroupId,
-    pub(super) attached: &'index Attached,
+    pub(crate) group: SecurityGroupId,
+    pub(crate) attached: &'index Attached,
 }
 
 impl Contest<'_> {
-    pub(super) fn reason(&self) -> Reason {
+    pub(crate) fn reason(&self) -> Reason {
         Reason::Contested { group: self.group.clone() }
     }
 
@@ -42,7 +42,7 @@ impl Contest<'_> {
 }
 
 /// What would have to be attached for a connection and was taken off too often.
-pub(super) fn contest<'index>(
+pub(crate) fn contest<'index>(
     index: &Index<'index>,
     pair_state: &PairState<'_>,
     instance: &Instance,
@@ -64,7 +64,7 @@ pub(super) fn contest<'index>(
 }
 
 /// Remembers what is contested, and says so of the list's owner.
-pub(super) fn leave_contested(plan: &mut Plan, index: &Index<'_>, pair_state: &PairState<'_>, instance: &Instance) {
+pub(crate) fn leave_contested(plan: &mut Plan, index: &Index<'_>, pair_state: &PairState<'_>, instance: &Instance) {
     if let Some(contest) = contest(index, pair_state, instance) {
         contest.write_notes(plan);
         plan.findings.push(Finding { reason: contest.reason(), subject: contest.subject });
@@ -72,7 +72,7 @@ pub(super) fn leave_contested(plan: &mut Plan, index: &Index<'_>, pair_state: &P
 }
 
 /// Whether a group was taken off a store's list too often; that is remembered.
-pub(super) fn contested_at_store(
+pub(crate) fn contested_at_store(
     plan: &mut Plan,
     index: &Index<'_>,
     group: &SecurityGroupId,
@@ -99,11 +99,11 @@ fn contest_of_list<'index>(
 }
 
 /// Why nothing new is let into a store, whatever its tags say.
-pub(super) fn by_nature(store: &DataStore) -> Option<Reason> {
+pub(crate) fn by_nature(store: &DataStore) -> Option<Reason> {
     by_form(store).or_else(|| by_state(store))
 }
 
-pub(super) fn by_form(store: &DataStore) -> Option<Reason> {
+pub(crate) fn by_form(store: &DataStore) -> Option<Reason> {
     match &store.form {
         Form::Plain => None,
         Form::ServerlessV1 => Some(Reason::ServerlessV1),
@@ -113,7 +113,7 @@ pub(super) fn by_form(store: &DataStore) -> Option<Reason> {
 }
 
 /// A store without a port is still coming up, whatever its state says.
-pub(super) fn by_state(store: &DataStore) -> Option<Reason> {
+pub(crate) fn by_state(store: &DataStore) -> Option<Reason> {
     (store.readiness() == Readiness::Never || store.ports.is_none()).then(|| not_available(store))
 }
 
@@ -122,12 +122,12 @@ fn not_available(store: &DataStore) -> Reason {
 }
 
 /// Why the store side cannot be attached right now; none when it can, or is attached already.
-pub(super) fn store_attachment_waits(pair_state: &PairState<'_>) -> Option<Reason> {
+pub(crate) fn store_attachment_waits(pair_state: &PairState<'_>) -> Option<Reason> {
     if pair_state.store_has_group() { None } else { list_waits(pair_state.store) }
 }
 
 /// Why a store's list of groups cannot be changed right now; none when it can.
-pub(super) fn list_waits(store: &DataStore) -> Option<Reason> {
+pub(crate) fn list_waits(store: &DataStore) -> Option<Reason> {
     if store.list_is_changing() {
         let adding = store.groups.iter().filter(|(_, membership)| **membership == Membership::Adding);
         Some(Reason::ListChanging { groups: adding.map(|(group, _)| group.clone()).collect() })
@@ -139,7 +139,7 @@ pub(super) fn list_waits(store: &DataStore) -> Option<Reason> {
 }
 
 /// The finding for an instance in another zone than its store.
-pub(super) fn cross_zone(candidate: &Candidate<'_>) -> Option<Finding> {
+pub(crate) fn cross_zone(candidate: &Candidate<'_>) -> Option<Finding> {
     let zone = candidate.instance.zone.as_ref()?;
     let store_zones = &candidate.store.zones;
     (!store_zones.is_empty() && !store_zones.contains(zone)).then(|| Finding {
@@ -150,7 +150,7 @@ pub(super) fn cross_zone(candidate: &Candidate<'_>) -> Option<Finding> {
 
 /// What is to be said of the resources themselves: tags that cannot be read, names that nothing
 /// shares, forged groups, gaps.
-pub(super) fn findings(index: &Index<'_>) -> Vec<Finding> {
+pub(crate) fn findings(index: &Index<'_>) -> Vec<Finding> {
     let seen = index.seen;
     let mut findings: Vec<Finding> = seen
         .gaps()

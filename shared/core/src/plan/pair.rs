@@ -16,12 +16,12 @@ use crate::{
 };
 
 /// How the owned groups of one store stand: the table's row, and the groups that serve.
-pub(super) struct PairState<'index> {
-    pub(super) store: &'index DataStore,
-    pub(super) row: StoreRow,
+pub(crate) struct PairState<'index> {
+    pub(crate) store: &'index DataStore,
+    pub(crate) row: StoreRow,
     serving: BTreeMap<Side, &'index Owned>,
     /// Every owned group of the store.
-    pub(super) all: BTreeSet<SecurityGroupId>,
+    pub(crate) all: BTreeSet<SecurityGroupId>,
     /// The number of the pair that serves.
     lowest: Option<u32>,
     /// The pair cannot be finished without leaving yet another number behind.
@@ -31,7 +31,7 @@ pub(super) struct PairState<'index> {
 impl<'index> PairState<'index> {
     /// A group that lost its other half to somebody else (its tags were taken off, say) and still
     /// makes a usable pair with it is left to those who use that: it is none of the store's pairs.
-    pub(super) fn of(index: &'index Index<'_>, store: &'index DataStore) -> Self {
+    pub(crate) fn of(index: &'index Index<'_>, store: &'index DataStore) -> Self {
         let tagged = Side::BOTH.map(|side| (side, index.owned_by(store, side)));
         let all: BTreeSet<SecurityGroupId> =
             tagged.iter().flat_map(|(_, by_number)| by_number.values().map(|owned| owned.group.id().clone())).collect();
@@ -74,7 +74,7 @@ impl<'index> PairState<'index> {
     }
 
     /// The group of one side, there or to be made.
-    pub(super) fn group_ref(&self, side: Side) -> GroupRef {
+    pub(crate) fn group_ref(&self, side: Side) -> GroupRef {
         self.serving.get(&side).map_or_else(
             || GroupRef::Planned(self.store.id.clone(), side.into()),
             |owned| GroupRef::Existing(owned.group.id().clone()),
@@ -82,12 +82,12 @@ impl<'index> PairState<'index> {
     }
 
     /// The group that serves as one side, if it is there.
-    pub(super) fn serving(&self, side: Side) -> Option<&'index Owned> {
+    pub(crate) fn serving(&self, side: Side) -> Option<&'index Owned> {
         self.serving.get(&side).copied()
     }
 
     /// The one rule that a side is to hold; none while the other side has no id, or the store no port.
-    pub(super) fn wanted(&self, side: Side) -> Option<Rule> {
+    pub(crate) fn wanted(&self, side: Side) -> Option<Rule> {
         let rule = PairRule { side, ports: self.store.ports?, peer: self.group_ref(side.opposite()) };
         match &rule.peer {
             GroupRef::Existing(peer) => Some(rule.with_peer(peer.clone())),
@@ -97,26 +97,26 @@ impl<'index> PairState<'index> {
 
     /// Whether a connection outlives the repair of the store's pair. One through a single group of
     /// it rests on a rule that was put in by hand and is about to be taken out.
-    pub(super) fn lets_stand(&self, via: &Via) -> bool {
+    pub(crate) fn lets_stand(&self, via: &Via) -> bool {
         let serves = |group: &SecurityGroupId| self.serving.values().any(|owned| owned.group.id() == group);
         serves(&via.store_side) == serves(&via.instance_side)
     }
 
     /// Why no pair of this store can serve; none when one does or can be made.
-    pub(super) fn obstacle(&self) -> Option<Reason> {
+    pub(crate) fn obstacle(&self) -> Option<Reason> {
         self.stuck.then(|| self.ambiguity())
     }
 
-    pub(super) fn store_has_group(&self) -> bool {
+    pub(crate) fn store_has_group(&self) -> bool {
         self.serving.get(&Side::Store).is_some_and(|owned| self.store.has_group(owned.group.id()))
     }
 
     /// The id of the instance side that serves.
-    pub(super) fn instance_side(&self) -> Option<&SecurityGroupId> {
+    pub(crate) fn instance_side(&self) -> Option<&SecurityGroupId> {
         self.serving.get(&Side::Instance).map(|owned| owned.group.id())
     }
 
-    pub(super) fn instance_has_group(&self, instance: &Instance) -> bool {
+    pub(crate) fn instance_has_group(&self, instance: &Instance) -> bool {
         self.instance_side().is_some_and(|group| instance.has_group(group))
     }
 
@@ -124,7 +124,7 @@ impl<'index> PairState<'index> {
         Reason::AmbiguousPair { groups: self.all.clone() }
     }
 
-    pub(super) fn ambiguity_finding(&self) -> Option<Finding> {
+    pub(crate) fn ambiguity_finding(&self) -> Option<Finding> {
         (self.row == StoreRow::Several)
             .then(|| Finding { subject: Subject::Store(self.store.arn.clone()), reason: self.ambiguity() })
     }
@@ -132,7 +132,7 @@ impl<'index> PairState<'index> {
     /// What was found at groups that are about to be put back. A group is attached only when its
     /// rules are in, so one that nobody has and that lacks its rule, or still lets out
     /// everything as a new group does, was never finished, and nobody modified it.
-    pub(super) fn drift(&self, index: &Index<'_>, work: &PairWork) -> Vec<Finding> {
+    pub(crate) fn drift(&self, index: &Index<'_>, work: &PairWork) -> Vec<Finding> {
         let modified = |owned: &Owned| {
             let id = owned.group.id();
             let extra: BTreeSet<_> =
@@ -152,7 +152,7 @@ impl<'index> PairState<'index> {
 }
 
 /// Whether it is a rule that AWS gives to every new group: everything out to everywhere.
-pub(super) fn is_default_egress(rule: &Rule) -> bool {
+pub(crate) fn is_default_egress(rule: &Rule) -> bool {
     let everywhere = match &rule.peer {
         Peer::Ipv4(block) => block == "0.0.0.0/0",
         Peer::Ipv6(block) => block == "::/0",
@@ -217,7 +217,7 @@ fn lowest_pair<'index>(
 
 /// What a store's pair is wanted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Use {
+pub(crate) enum Use {
     /// An instance is to be attached to it.
     Needed,
     /// An instance that may reach the store has it.
@@ -229,7 +229,7 @@ pub(super) enum Use {
 /// What has to be done at a store's pair; none when that is nothing. What is missing is made when
 /// the pair is needed. A rule too many is a hole and goes whether it is needed or not; a rule that
 /// is missing shuts out, and is put back only for somebody who may come in.
-pub(super) fn work(
+pub(crate) fn work(
     index: &Index<'_>,
     pair_state: &PairState<'_>,
     used: Use,

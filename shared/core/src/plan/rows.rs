@@ -65,7 +65,7 @@ impl PairRow {
         ("not", "attach the store's pair, whichever side is not attached"),
     ];
 
-    pub(super) fn of(connection: Option<Via>) -> Self {
+    pub(crate) fn of(connection: Option<Via>) -> Self {
         connection.map_or(Self::NotConnected, Self::Connected)
     }
 }

@@ -40,7 +40,7 @@ const MOST_NAMED: usize = 8;
 
 /// The status tags of everything that the scope names: of the rest, only a part was seen. What they say
 /// is what is decided once the plan has been carried out.
-pub(super) fn changes(plan: &Plan, then: &Plan, index: &Index<'_>) -> Vec<StatusChange> {
+pub(crate) fn changes(plan: &Plan, then: &Plan, index: &Index<'_>) -> Vec<StatusChange> {
     let seen = index.seen;
     let mut awaited_by_instances = BTreeMap::<_, BTreeSet<_>>::new();
     let mut awaited_by_stores = BTreeMap::<_, BTreeSet<_>>::new();

@@ -41,7 +41,7 @@ impl<'index> End<'index> {
 
 /// Adds the deletions to the plan, and what is to be remembered and said of groups that nobody uses
 /// or that something else uses. What is deleted is not repaired before.
-pub(super) fn tear_down(plan: &mut Plan, index: &Index<'_>, disconnects: &Disconnects<'_>) {
+pub(crate) fn tear_down(plan: &mut Plan, index: &Index<'_>, disconnects: &Disconnects<'_>) {
     if !index.seen.groups.is_complete() {
         return;
     }
@@ -99,14 +99,14 @@ fn ambiguity(index: &Index<'_>, groups: &[&Owned]) -> Option<Finding> {
 }
 
 /// Whether there is at most one group of each side, if that matters.
-pub(super) fn is_one_pair(ended: Option<DeleteReason>, groups: &[&Owned]) -> bool {
+pub(crate) fn is_one_pair(ended: Option<DeleteReason>, groups: &[&Owned]) -> bool {
     ended == Some(DeleteReason::Uninstalling)
         || Side::BOTH.iter().all(|side| groups.iter().filter(|owned| owned.name.role == *side).count() < 2)
 }
 
 /// Whether no tags ask for a store's pair. One that is asked for and cannot be attached at present is
 /// kept: another one in its place would fare no better.
-pub(super) fn is_unasked(index: &Index<'_>, store: &StoreId) -> bool {
+pub(crate) fn is_unasked(index: &Index<'_>, store: &StoreId) -> bool {
     let here = index.store(store).filter(|store| store.vpc.as_ref() == Some(&index.seen.vpc));
     here.is_none_or(|store| !store.settings.held && index.sharing(store).is_empty())
 }
@@ -128,7 +128,7 @@ fn named_elsewhere(plan: &Plan, index: &Index<'_>, ends: &Ends<'_>) -> BTreeMap<
 }
 
 /// The groups whose rules outlive the plan and name one that goes, each with that one.
-pub(super) fn namers<'seen>(
+pub(crate) fn namers<'seen>(
     plan: &Plan,
     index: &Index<'seen>,
     goes: impl Fn(&SecurityGroupId) -> bool,
@@ -174,17 +174,17 @@ fn end_cidr_groups<'index>(
 }
 
 /// Whether it is certain what a store's tags are, if that matters.
-pub(super) fn cidr_certain(index: &Index<'_>, store: &StoreId) -> bool {
+pub(crate) fn cidr_certain(index: &Index<'_>, store: &StoreId) -> bool {
     index.seen.is_uninstalling() || index.store(store).is_none_or(DataStore::tags_are_certain)
 }
 
 /// Whether there is one group for clients that are not instances, if that matters.
-pub(super) fn is_one_cidr_group(index: &Index<'_>, groups: &[&Owned]) -> bool {
+pub(crate) fn is_one_cidr_group(index: &Index<'_>, groups: &[&Owned]) -> bool {
     index.seen.is_uninstalling() || groups.len() == 1
 }
 
 /// Whether a store that takes part asks for no clients but instances, and that decides.
-pub(super) fn cidr_unasked(index: &Index<'_>, store: &StoreId) -> bool {
+pub(crate) fn cidr_unasked(index: &Index<'_>, store: &StoreId) -> bool {
     let here = index.store(store).filter(|store| store.vpc.as_ref() == Some(&index.seen.vpc));
     let here = here.filter(|_| !index.seen.is_uninstalling());
     here.is_some_and(|store| {
@@ -215,12 +215,12 @@ fn carried_elsewhere(index: &Index<'_>, owned: &Owned) -> Vec<Finding> {
     index.stores_with(id).iter().filter(elsewhere).map(finding).collect()
 }
 
-pub(super) fn is_attached_in_scope(index: &Index<'_>, owned: &Owned) -> bool {
+pub(crate) fn is_attached_in_scope(index: &Index<'_>, owned: &Owned) -> bool {
     index.with_group(owned.group.id()).any(|instance| index.seen.scope.has_instance(&instance.id))
 }
 
 /// Whether the store takes no part any more, for certain.
-pub(super) fn ended(index: &Index<'_>, store: &StoreId, groups: &[&Owned]) -> Option<DeleteReason> {
+pub(crate) fn ended(index: &Index<'_>, store: &StoreId, groups: &[&Owned]) -> Option<DeleteReason> {
     if index.seen.is_uninstalling() {
         let held = index.store(store).is_some_and(|store| store.settings.held);
         return (!held).then_some(DeleteReason::Uninstalling);
@@ -235,7 +235,7 @@ pub(super) fn ended(index: &Index<'_>, store: &StoreId, groups: &[&Owned]) -> Op
 }
 
 /// Whether nothing has any of the groups once the plan is carried out, for certain.
-pub(super) fn is_off(
+pub(crate) fn is_off(
     plan: &Plan,
     index: &Index<'_>,
     disconnects: &Disconnects<'_>,
@@ -255,7 +255,7 @@ pub(super) fn is_off(
 
 /// Remembers since when the groups are unused; whether that is long enough. Only a look at everything
 /// can tell either.
-pub(super) fn write_notes(plan: &mut Plan, index: &Index<'_>, groups: &[&Owned], unused: bool) -> bool {
+pub(crate) fn write_notes(plan: &mut Plan, index: &Index<'_>, groups: &[&Owned], unused: bool) -> bool {
     let seen = index.seen;
     let all_read = seen.instances.is_complete() && seen.stores.is_complete() && seen.attachments.by.is_complete();
     let Some(state) = seen.state.as_ref().ok().filter(|_| all_read && seen.scope == Scope::Vpc) else { return false };
@@ -278,7 +278,7 @@ pub(super) fn write_notes(plan: &mut Plan, index: &Index<'_>, groups: &[&Owned],
 }
 
 /// Whether no launch template would fail without the groups.
-pub(super) fn may_be_deleted(plan: &mut Plan, index: &Index<'_>, groups: &[&Owned]) -> bool {
+pub(crate) fn may_be_deleted(plan: &mut Plan, index: &Index<'_>, groups: &[&Owned]) -> bool {
     let Some(templates) = index.seen.launch_templates.as_ref().filter(|reading| reading.is_complete()) else {
         return false;
     };

@@ -241,7 +241,7 @@ fn each_kind_of_removal_is_seen_and_each_gap_it_rests_on_keeps_it() {
         kinds,
         [
             "clients: Blocked",
-            "clients: NotAskedFor",
+            "clients: CidrNotAskedFor",
             "deletion: CidrNotAskedFor",
             "deletion: StoreGone",
             "deletion: StoreOptedOut",

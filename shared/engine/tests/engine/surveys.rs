@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use tagwire_core::{
+    connections::Survey,
     id::VpcId,
     observation::Gap,
     rule::{Direction, Peer, PortRange, Rule, Traffic},
-    status::Survey,
 };
 use tagwire_engine::{cloud::ErrorKind, paced::Paced, survey::survey};
 

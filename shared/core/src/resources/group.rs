@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::{
     id::{SecurityGroupId, StoreArn, StoreId, VpcId},
-    rule::{Direction, Rule},
+    rule::{Direction, Peer, Rule},
     service::{SERVICES, Service, Side},
 };
 
@@ -46,6 +46,20 @@ impl SecurityGroup {
     /// The rules of one direction.
     pub fn rules(&self, direction: Direction) -> impl Iterator<Item = &Rule> {
         self.rules.iter().filter(move |rule| rule.direction == direction)
+    }
+
+    /// The groups that the inbound rules name.
+    pub fn let_in(&self) -> impl Iterator<Item = &SecurityGroupId> {
+        self.rules(Direction::Inbound).filter_map(|rule| match &rule.peer {
+            Peer::Group(group) => Some(group),
+            Peer::GroupOfAccount { .. } | Peer::Ipv4(_) | Peer::Ipv6(_) | Peer::PrefixList(_) => None,
+        })
+    }
+
+    /// Whether it is the group that every VPC has. AWS gives the name to no other.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        self.name == "default"
     }
 }
 

@@ -14,14 +14,15 @@ use std::fmt;
 use serde::Serialize;
 
 pub use self::group::DeleteCondition;
-use super::{
-    Condition, Decision, DeleteReason, DetachReason, Premise, Settled, Verdict, conditions::Unmet, index::Index, settle,
-};
 use crate::{
     finding::{Finding, Reason},
     id::{InstanceId, SecurityGroupId, StoreArn},
     model::DataStore,
     observation::Observation,
+    plan::{
+        Condition, Decision, DeleteReason, DetachReason, Premise, Settled, Verdict, conditions::Unmet, index::Index,
+        settle,
+    },
     policy::Policy,
 };
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{SideGroup, link};
+use super::{row::SideGroup, survey::Survey};
 use crate::{
     finding::{Finding, Reason},
     group::{Owned, Ownership, Role, SecurityGroup},
@@ -15,7 +15,6 @@ use crate::{
     plan::Plan,
     service::{Service, Side},
     state::Target,
-    status::Survey,
 };
 
 pub(super) struct Known<'known> {
@@ -94,7 +93,7 @@ impl<'known> Known<'known> {
     /// The instances that have a group which some group on a data store lets in, each once.
     pub(super) fn let_in(&self, store: &DataStore) -> impl Iterator<Item = &'known Instance> {
         let on_store = store.groups.keys().filter(|group| store.has_group(group));
-        let named = on_store.filter_map(|group| self.group(group)).flat_map(link::let_in);
+        let named = on_store.filter_map(|group| self.group(group)).flat_map(SecurityGroup::let_in);
         let with = named.filter_map(|group| self.with_group.get(group)).flatten();
         let instances: BTreeMap<&InstanceId, &Instance> = with.map(|instance| (&instance.id, *instance)).collect();
         instances.into_values()

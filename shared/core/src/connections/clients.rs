@@ -3,7 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{CONNECTING, Client, ConnectionStatus, DISCONNECTING, Maker, SideGroup, State, known::Known, link::covers};
+use super::{
+    known::Known,
+    link::covers,
+    row::{CONNECTING, Client, ConnectionStatus, DISCONNECTING, Maker, SideGroup, State},
+};
 use crate::{
     cidr::CidrPeer,
     finding::{Reason, Subject},

@@ -1,6 +1,6 @@
 //! Through which groups an instance and a data store are joined.
 
-use super::{Maker, known::Known};
+use super::{known::Known, row::Maker};
 use crate::{
     group::{GroupName, Ownership, Role, SecurityGroup},
     id::SecurityGroupId,
@@ -9,9 +9,6 @@ use crate::{
     rule::{Direction, Peer, PortRange, Rule, Traffic},
     service::{Service, Side},
 };
-
-/// The name that AWS gives to the group that every VPC has, and to no other.
-const DEFAULT: &str = "default";
 
 /// How an instance reaches a data store.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,11 +110,11 @@ pub(super) fn find<'known>(
     if !lets_out {
         return None;
     }
-    let by_hand = on_store.iter().filter(|inside| !is_default(inside)).flat_map(|inside| {
+    let by_hand = on_store.iter().filter(|inside| !inside.is_default()).flat_map(|inside| {
         let let_in = interface.groups.iter().filter(|outside| lets_in(inside, ports, outside));
         let_in.map(|outside| (*inside, outside, known.group(outside)))
     });
-    let by_hand = by_hand.filter(|(_, _, outside)| !outside.is_some_and(is_default));
+    let by_hand = by_hand.filter(|(_, _, outside)| !outside.is_some_and(SecurityGroup::is_default));
     let by_hand = by_hand.map(|(store_side, instance_side, outside)| Link {
         store_side,
         instance_side,
@@ -190,24 +187,6 @@ fn lets_out(outside: &SecurityGroup, ports: PortRange, on_store: &[&SecurityGrou
         Peer::GroupOfAccount { .. } | Peer::PrefixList(_) => false,
     };
     outside.rules(Direction::Outbound).any(|rule| covers(&rule.traffic, ports) && leads_there(&rule.peer))
-}
-
-/// The groups that a group's inbound rules name.
-pub(super) fn let_in(group: &SecurityGroup) -> impl Iterator<Item = &SecurityGroupId> {
-    group.rules(Direction::Inbound).filter_map(|rule| match &rule.peer {
-        Peer::Group(group) => Some(group),
-        Peer::GroupOfAccount { .. } | Peer::Ipv4(_) | Peer::Ipv6(_) | Peer::PrefixList(_) => None,
-    })
-}
-
-/// Whether it is the default group of its VPC.
-pub(super) fn is_default(group: &SecurityGroup) -> bool {
-    group.name == DEFAULT
-}
-
-/// Whether it is named as an instance side is, of whatever service.
-pub(super) fn is_instance_side(group: &SecurityGroup) -> bool {
-    GroupName::read(&group.name).is_some_and(|name| name.role == Side::Instance)
 }
 
 /// In what a pair does not hold exactly what it should; none when it does.

@@ -1,0 +1,9 @@
+//! The nouns that all stages share: ids, tags, rules, groups, services, instances and data stores.
+
+pub mod cidr;
+pub mod group;
+pub mod id;
+pub mod model;
+pub mod rule;
+pub mod service;
+pub mod tag;
