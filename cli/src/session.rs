@@ -5,7 +5,9 @@ use std::{collections::BTreeSet, time::Duration};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use jiff::Timestamp;
-use tagwire_aws::{Aws, Caller, Identity, QueueUrls, SdkConfig, Settings, Stack, Stacks, SystemClock, load_config_for};
+use tagwire_aws::{
+    Aws, AwsSettings, ConfigOverrides, Identity, QueueUrls, SdkConfig, Stack, Stacks, SystemClock, load_config_with,
+};
 use tagwire_core::{
     check::{CheckedPlan, check},
     id::{InstanceId, StoreArn, StoreKind, VpcId},
@@ -50,12 +52,12 @@ pub(crate) struct Global {
 impl Global {
     /// What clients of the caller's AWS are made from.
     pub(crate) async fn config(&self) -> SdkConfig {
-        let caller = Caller {
+        let overrides = ConfigOverrides {
             profile: self.profile.clone(),
             region: self.region.clone(),
             endpoint_url: self.endpoint_url.clone(),
         };
-        load_config_for(&caller).await
+        load_config_with(&overrides).await
     }
 }
 
@@ -111,7 +113,7 @@ impl Session {
     /// The same, of what was found out already.
     pub(crate) fn of(config: SdkConfig, stack: Option<Stack>, installation: Installation) -> Self {
         let connect = stack.as_ref().and_then(|stack| stack.outputs.get("ConnectQueueUrl")).cloned();
-        let settings = Settings {
+        let settings = AwsSettings {
             connect_key: installation.tag_key.clone(),
             state_table: installation.state_table.clone(),
             queues: QueueUrls { connect, ..QueueUrls::default() },

@@ -6,7 +6,7 @@ use aws_config::SdkConfig;
 use aws_sdk_cloudformation::{Client, error::ProvideErrorMetadata, types as cloudformation};
 use tagwire_engine::cloud::{CloudError, ErrorKind};
 
-use crate::error::Call;
+use crate::call::Call;
 
 /// The resource of fixed name by which CloudFormation refuses a second installation, and by which the
 /// first is found.

@@ -7,7 +7,7 @@ use aws_sdk_cloudtrail::{
 };
 use tagwire_engine::cloud::CloudError;
 
-use crate::{error::Call, reading::at_once};
+use crate::{call::Call, reading::at_once};
 
 /// A trail that this Region can see.
 #[derive(Debug, Clone, PartialEq, Eq)]

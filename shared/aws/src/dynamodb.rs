@@ -32,7 +32,7 @@ use tagwire_engine::cloud::{CloudError, ErrorKind};
 
 #[cfg(feature = "account")]
 use crate::probe::Probe;
-use crate::{error::Call, reading::at_once};
+use crate::{call::Call, reading::at_once};
 
 #[cfg(test)]
 mod tests;
@@ -129,24 +129,16 @@ impl StateTable {
 
     async fn query(&self, table: &str, key: &str) -> Result<Vec<Item>, CloudError> {
         let call = Call::reading("dynamodb:Query", format!("{key} in {table}"));
-        let (mut items, mut start) = (Vec::new(), None);
-        loop {
-            let request = self
-                .client
-                .query()
-                .table_name(table)
-                .consistent_read(true)
-                .key_condition_expression("#vpc = :vpc")
-                .expression_attribute_names("#vpc", VPC)
-                .expression_attribute_values(":vpc", AttributeValue::S(key.to_owned()))
-                .set_exclusive_start_key(start);
-            let page = request.send().await.map_err(|error| call.failed(&error))?;
-            items.extend(page.items.unwrap_or_default());
-            start = page.last_evaluated_key.filter(|key| !key.is_empty());
-            if start.is_none() {
-                return Ok(items);
-            }
-        }
+        let request = self
+            .client
+            .query()
+            .table_name(table)
+            .consistent_read(true)
+            .key_condition_expression("#vpc = :vpc")
+            .expression_attribute_names("#vpc", VPC)
+            .expression_attribute_values(":vpc", AttributeValue::S(key.to_owned()));
+        let items = request.into_paginator().items().send().try_collect().await;
+        items.map_err(|error| call.failed(&error))
     }
 
     async fn lists(&self, table: &str, key: &str, lists: &BTreeSet<Target>) -> Result<Vec<Item>, CloudError> {

@@ -1,280 +1,194 @@
-//! What an error of AWS means: the one table of error codes, and what becomes of a call that got
-//! no answer at all.
+//! The meaning of an error of AWS: the one table of error codes, and the calls that got no answer.
 
 use std::{error::Error, io};
 
 use aws_credential_types::provider::error::CredentialsError;
-use aws_sdk_ec2::{error::ProvideErrorMetadata, operation::RequestId};
+use aws_sdk_ec2::error::ProvideErrorMetadata;
 use aws_smithy_runtime_api::client::{
     dns::ResolveDnsError,
     orchestrator::HttpResponse,
     result::{DispatchFailure, SdkError},
 };
-use tagwire_core::{
-    id::{InvalidId, StoreArn},
-    observation::{Gap, Reading, Subject},
-};
-use tagwire_engine::cloud::{CloudError, ErrorKind};
+use tagwire_engine::cloud::ErrorKind;
 
-/// One line of the table.
-struct Row {
-    /// The error code; none for a text that comes under several.
-    code: Option<&'static str>,
-    /// What the message has to hold besides, in lower case; empty for anything.
-    says: &'static str,
-    /// What it means.
-    kind: ErrorKind,
+/// The error codes that a row of the table covers.
+enum Codes {
+    Any,
+    Are(&'static [&'static str]),
+    /// Codes with one of these ends.
+    End(&'static [&'static str]),
+    /// Codes with this beginning and one of these ends.
+    Between(&'static str, &'static [&'static str]),
 }
 
-const fn row(code: &'static str, kind: ErrorKind) -> Row {
-    Row { code: Some(code), says: "", kind }
-}
-
-/// The table; the first line that fits has the word. A code that is not in it is judged by the
-/// HTTP status, see [`by_status`].
-const TABLE: &[Row] = &[
-    // AWS names no code for the limit of five groups on an RDS store, only this text.
-    Row { code: None, says: "violates your limit on number of ec2 vpc securitygroups", kind: ErrorKind::Limit },
-    // RDS says this of a group that EC2 has made a moment ago and RDS does not know yet.
-    Row { code: Some("InvalidParameterValue"), says: "invalid security group", kind: ErrorKind::NotReady },
-    row("InvalidGroup.Duplicate", ErrorKind::AlreadyThere),
-    row("InvalidPermission.Duplicate", ErrorKind::AlreadyThere),
-    row("ConditionalCheckFailedException", ErrorKind::AlreadyThere),
-    row("InvalidGroup.NotFound", ErrorKind::NotFound),
-    row("InvalidSecurityGroupID.NotFound", ErrorKind::NotFound),
-    row("InvalidPermission.NotFound", ErrorKind::NotFound),
-    row("InvalidNetworkInterfaceID.NotFound", ErrorKind::NotFound),
-    row("InvalidInstanceID.NotFound", ErrorKind::NotFound),
-    row("InvalidVpcID.NotFound", ErrorKind::NotFound),
-    row("DBClusterNotFoundFault", ErrorKind::NotFound),
-    row("DBInstanceNotFound", ErrorKind::NotFound),
-    row("ResourceNotFoundException", ErrorKind::NotFound),
-    row("DBInstanceNotFoundFault", ErrorKind::NotFound),
-    row("DBSubnetGroupNotFoundFault", ErrorKind::NotFound),
-    row("ReplicationGroupNotFoundFault", ErrorKind::NotFound),
-    row("CacheClusterNotFound", ErrorKind::NotFound),
-    row("CacheClusterNotFoundFault", ErrorKind::NotFound),
-    row("ServerlessCacheNotFoundFault", ErrorKind::NotFound),
-    row("CacheSubnetGroupNotFoundFault", ErrorKind::NotFound),
-    row("ClusterNotFound", ErrorKind::NotFound),
-    row("ClusterNotFoundFault", ErrorKind::NotFound),
-    row("AWS.SimpleQueueService.NonExistentQueue", ErrorKind::NotFound),
-    row("QueueDoesNotExist", ErrorKind::NotFound),
-    row("IncorrectInstanceState", ErrorKind::NotReady),
-    row("IncorrectState", ErrorKind::NotReady),
-    row("InvalidDBInstanceState", ErrorKind::NotReady),
-    row("InvalidDBInstanceStateFault", ErrorKind::NotReady),
-    row("InvalidDBClusterStateFault", ErrorKind::NotReady),
-    row("InvalidReplicationGroupState", ErrorKind::NotReady),
-    row("InvalidReplicationGroupStateFault", ErrorKind::NotReady),
-    row("InvalidCacheClusterState", ErrorKind::NotReady),
-    row("InvalidCacheClusterStateFault", ErrorKind::NotReady),
-    row("InvalidServerlessCacheStateFault", ErrorKind::NotReady),
-    row("InvalidCacheSecurityGroupState", ErrorKind::NotReady),
-    row("InvalidUserGroupState", ErrorKind::NotReady),
-    row("InvalidClusterState", ErrorKind::NotReady),
-    row("InvalidClusterStateFault", ErrorKind::NotReady),
-    row("DependencyViolation", ErrorKind::InUse),
-    row("InvalidGroup.InUse", ErrorKind::InUse),
-    row("SecurityGroupsPerInterfaceLimitExceeded", ErrorKind::Limit),
-    row("SecurityGroupsPerInstanceLimitExceeded", ErrorKind::Limit),
-    row("RulesPerSecurityGroupLimitExceeded", ErrorKind::Limit),
-    row("SecurityGroupLimitExceeded", ErrorKind::Limit),
-    row("TagLimitExceeded", ErrorKind::Limit),
-    row("LimitExceededFault", ErrorKind::Limit),
-    row("UnauthorizedOperation", ErrorKind::Denied),
-    row("AccessDenied", ErrorKind::Denied),
-    row("AccessDeniedException", ErrorKind::Denied),
-    row("DependentServiceAccessDeniedFault", ErrorKind::Denied),
-    row("KMS.AccessDeniedException", ErrorKind::Denied),
-    row("AuthFailure", ErrorKind::Denied),
-    row("ExpiredToken", ErrorKind::Denied),
-    row("ExpiredTokenException", ErrorKind::Denied),
-    row("RequestExpired", ErrorKind::Denied),
-    row("InvalidClientTokenId", ErrorKind::Denied),
-    row("UnrecognizedClientException", ErrorKind::Denied),
-    row("SignatureDoesNotMatch", ErrorKind::Denied),
-    row("OptInRequired", ErrorKind::Denied),
-    // EC2 sends this one with status 503, which alone would mean that the effect is not known.
-    row("RequestLimitExceeded", ErrorKind::Throttled),
-    row("Throttling", ErrorKind::Throttled),
-    row("ThrottlingException", ErrorKind::Throttled),
-    row("ThrottledException", ErrorKind::Throttled),
-    row("RequestThrottled", ErrorKind::Throttled),
-    row("ProvisionedThroughputExceededException", ErrorKind::Throttled),
-    row("KMS.ThrottlingException", ErrorKind::Throttled),
-    row("DependentServiceRequestThrottlingFault", ErrorKind::Throttled),
-    row("TooManyRequestsException", ErrorKind::Throttled),
-    // The next reading begins with a fresh token.
-    row("PaginationTokenExpiredException", ErrorKind::Unavailable),
-];
-
-/// Whether a call changes something. It decides what a lost answer means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Effect {
-    Reads,
-    Writes,
-}
-
-impl Effect {
-    /// A call that was sent, and whose effect nobody can tell.
-    fn lost(self) -> ErrorKind {
+impl Codes {
+    fn cover(&self, code: &str) -> bool {
+        let ends = |ends: &[&str]| ends.iter().any(|end| code.ends_with(end));
         match self {
-            Self::Reads => ErrorKind::Unavailable,
-            Self::Writes => ErrorKind::EffectUnknown,
+            Self::Any => true,
+            Self::Are(codes) => codes.contains(&code),
+            Self::End(with) => ends(with),
+            Self::Between(start, with) => code.starts_with(start) && ends(with),
         }
     }
 }
 
-fn classify(code: Option<&str>, message: &str, status: u16, effect: Effect) -> ErrorKind {
-    let message = message.to_ascii_lowercase();
-    let fits = |row: &&Row| row.code.is_none_or(|wanted| Some(wanted) == code) && message.contains(row.says);
-    TABLE.iter().find(fits).map_or_else(|| by_status(status, effect), |row| row.kind)
+/// A row of the table.
+struct CodeRow {
+    codes: Codes,
+    /// A part of the message in lower case; empty for any message.
+    message: &'static str,
+    kind: ErrorKind,
 }
 
-/// What a code of next year means. A service that fails inside may have done its work before, and
-/// an error that comes with a status of success is anybody's guess.
-fn by_status(status: u16, effect: Effect) -> ErrorKind {
+const fn row(codes: Codes, kind: ErrorKind) -> CodeRow {
+    CodeRow { codes, message: "", kind }
+}
+
+/// The table; the first row that covers an error decides. An error that no row covers is judged by
+/// its HTTP status, see [`by_status`].
+const TABLE: &[CodeRow] = &[
+    // AWS names no code for the limit of five groups on an RDS store, only this text. Fact 3.2
+    CodeRow {
+        codes: Codes::Any,
+        message: "violates your limit on number of ec2 vpc securitygroups",
+        kind: ErrorKind::Limit,
+    },
+    // RDS answers this for a group that EC2 made a moment ago and RDS does not know yet.
+    CodeRow {
+        codes: Codes::Are(&["InvalidParameterValue"]),
+        message: "invalid security group",
+        kind: ErrorKind::NotReady,
+    },
+    row(
+        Codes::Are(&["InvalidGroup.Duplicate", "InvalidPermission.Duplicate", "ConditionalCheckFailedException"]),
+        ErrorKind::AlreadyThere,
+    ),
+    // Every service has a code of its own for each kind of resource, in one of these two forms.
+    row(Codes::End(&["NotFound", "NotFoundFault"]), ErrorKind::NotFound),
+    row(
+        Codes::Are(&["ResourceNotFoundException", "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"]),
+        ErrorKind::NotFound,
+    ),
+    // A network that lacks a subnet does not get one by itself.
+    row(Codes::Are(&["InvalidVPCNetworkStateFault"]), ErrorKind::Rejected),
+    row(Codes::Between("Invalid", &["State", "StateFault"]), ErrorKind::NotReady),
+    row(Codes::Are(&["IncorrectInstanceState", "IncorrectState"]), ErrorKind::NotReady),
+    row(Codes::Are(&["DependencyViolation", "InvalidGroup.InUse"]), ErrorKind::InUse),
+    row(
+        Codes::Are(&[
+            "SecurityGroupsPerInterfaceLimitExceeded",
+            "SecurityGroupsPerInstanceLimitExceeded",
+            "RulesPerSecurityGroupLimitExceeded",
+            "SecurityGroupLimitExceeded",
+            "TagLimitExceeded",
+            "LimitExceededFault",
+        ]),
+        ErrorKind::Limit,
+    ),
+    row(
+        Codes::Are(&[
+            "UnauthorizedOperation",
+            "AccessDenied",
+            "AccessDeniedException",
+            "DependentServiceAccessDeniedFault",
+            "KMS.AccessDeniedException",
+            "AuthFailure",
+            "ExpiredToken",
+            "ExpiredTokenException",
+            "RequestExpired",
+            "InvalidClientTokenId",
+            "UnrecognizedClientException",
+            "SignatureDoesNotMatch",
+            "OptInRequired",
+        ]),
+        ErrorKind::Denied,
+    ),
+    row(
+        Codes::Are(&[
+            // EC2 sends this one with status 503, which alone would mean that the effect is not known. Fact 3.3
+            "RequestLimitExceeded",
+            "Throttling",
+            "ThrottlingException",
+            "ThrottledException",
+            "RequestThrottled",
+            "ProvisionedThroughputExceededException",
+            "KMS.ThrottlingException",
+            "DependentServiceRequestThrottlingFault",
+            "TooManyRequestsException",
+        ]),
+        ErrorKind::Throttled,
+    ),
+    // The next reading begins with a fresh token.
+    row(Codes::Are(&["PaginationTokenExpiredException"]), ErrorKind::Unavailable),
+];
+
+/// Whether a call changes something. It decides the meaning of a lost answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    Write,
+}
+
+impl Access {
+    /// The meaning of a call that was sent and whose effect nobody can tell.
+    fn lost(self) -> ErrorKind {
+        match self {
+            Self::Read => ErrorKind::Unavailable,
+            Self::Write => ErrorKind::EffectUnknown,
+        }
+    }
+}
+
+fn classify(code: Option<&str>, message: &str, status: u16, access: Access) -> ErrorKind {
+    let message = message.to_ascii_lowercase();
+    let covers = |row: &&CodeRow| row.codes.cover(code.unwrap_or_default()) && message.contains(row.message);
+    TABLE.iter().find(covers).map_or_else(|| by_status(status, access), |row| row.kind)
+}
+
+/// The meaning of a code that the table does not have. A service that fails inside may have done its
+/// work before, and an error that comes with a status of success is anybody's guess.
+fn by_status(status: u16, access: Access) -> ErrorKind {
     match status {
         401 | 403 => ErrorKind::Denied,
         429 => ErrorKind::Throttled,
         400..500 => ErrorKind::Rejected,
-        _ => effect.lost(),
+        _ => access.lost(),
     }
 }
 
-/// One call, for what is said when it fails.
-#[derive(Debug, Clone)]
-pub(crate) struct Call {
-    name: &'static str,
-    effect: Effect,
-    resource: String,
-}
-
-impl Call {
-    /// A call that changes nothing.
-    pub(crate) fn reading(name: &'static str, resource: impl Into<String>) -> Self {
-        Self { name, effect: Effect::Reads, resource: resource.into() }
-    }
-
-    /// A call that changes something.
-    pub(crate) fn writing(name: &'static str, resource: impl Into<String>) -> Self {
-        Self { name, effect: Effect::Writes, resource: resource.into() }
-    }
-
-    /// The error of a call that failed.
-    pub(crate) fn failed<E>(&self, error: &SdkError<E, HttpResponse>) -> CloudError
-    where
-        E: ProvideErrorMetadata + Error + 'static,
-    {
-        let request_id = error.request_id().map(str::to_owned);
-        let (kind, code, message) = match error {
-            SdkError::ServiceError(service) => {
-                let meta = service.err().meta();
-                let status = service.raw().status().as_u16();
-                // An answer that the SDK cannot read is a service error too, without code or message.
-                let message = meta.message().map_or_else(|| chain(error), str::to_owned);
-                let kind = classify(meta.code(), &message, status, self.effect);
-                (kind, meta.code().map_or_else(|| format!("http-{status}"), str::to_owned), message)
-            }
-            SdkError::DispatchFailure(failure) if failure.is_user() => {
-                (ErrorKind::Rejected, "request-not-valid".to_owned(), chain(error))
-            }
-            SdkError::DispatchFailure(_) if lacks_credentials(error) => {
-                (ErrorKind::Denied, "no-credentials".to_owned(), chain(error))
-            }
-            SdkError::DispatchFailure(failure) if was_never_sent(failure) => {
-                (ErrorKind::Unavailable, "not-connected".to_owned(), chain(error))
-            }
-            SdkError::DispatchFailure(_) => (self.effect.lost(), "connection-lost".to_owned(), chain(error)),
-            SdkError::TimeoutError(_) => (self.effect.lost(), "timeout".to_owned(), chain(error)),
-            SdkError::ResponseError(response) => {
-                let status = response.raw().status().as_u16();
-                (self.effect.lost(), format!("answer-unreadable-http-{status}"), chain(error))
-            }
-            // `SdkError` may grow; everything that is left is a request that was never built.
-            SdkError::ConstructionFailure(_) | _ => (ErrorKind::Rejected, "request-not-built".to_owned(), chain(error)),
-        };
-        CloudError { kind, call: self.name, resource: self.resource.clone(), code, message, request_id }
-    }
-
-    /// An error that AWS did not report as one.
-    pub(crate) fn error(&self, kind: ErrorKind, code: &str, message: impl Into<String>) -> CloudError {
-        CloudError {
-            kind,
-            call: self.name,
-            resource: self.resource.clone(),
-            code: code.to_owned(),
-            message: message.into(),
-            request_id: None,
+/// The kind, code and message of an SDK's error.
+pub(crate) fn meaning<E>(error: &SdkError<E, HttpResponse>, access: Access) -> (ErrorKind, String, String)
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    match error {
+        SdkError::ServiceError(service) => {
+            let meta = service.err().meta();
+            let status = service.raw().status().as_u16();
+            // An answer that the SDK cannot read is a service error too, without code or message.
+            let message = meta.message().map_or_else(|| chain(error), str::to_owned);
+            let kind = classify(meta.code(), &message, status, access);
+            (kind, meta.code().map_or_else(|| format!("http-{status}"), str::to_owned), message)
         }
-    }
-
-    /// The same call on something else: one page of many, or one resource in its answer.
-    pub(crate) fn on(&self, resource: impl Into<String>) -> Self {
-        Self { resource: resource.into(), ..self.clone() }
-    }
-
-    /// Takes an answer apart. What cannot be understood of it becomes a gap, and the rest stays.
-    pub(crate) fn understand<Raw, T>(
-        &self,
-        answer: Reading<Raw>,
-        name: impl Fn(&Raw) -> Option<&str>,
-        read: impl Fn(&Raw) -> Result<T, Odd>,
-    ) -> Reading<T> {
-        let mut reading = Reading { found: Vec::new(), gaps: answer.gaps };
-        for raw in &answer.found {
-            match read(raw) {
-                Ok(found) => reading.found.push(found),
-                Err(odd) => reading.gaps.push(self.odd(name(raw), &odd)),
-            }
+        SdkError::DispatchFailure(failure) if failure.is_user() => {
+            (ErrorKind::Rejected, "request-not-valid".to_owned(), chain(error))
         }
-        reading
+        SdkError::DispatchFailure(_) if lacks_credentials(error) => {
+            (ErrorKind::Denied, "no-credentials".to_owned(), chain(error))
+        }
+        SdkError::DispatchFailure(failure) if was_never_sent(failure) => {
+            (ErrorKind::Unavailable, "not-connected".to_owned(), chain(error))
+        }
+        SdkError::DispatchFailure(_) => (access.lost(), "connection-lost".to_owned(), chain(error)),
+        SdkError::TimeoutError(_) => (access.lost(), "timeout".to_owned(), chain(error)),
+        SdkError::ResponseError(response) => {
+            let status = response.raw().status().as_u16();
+            (access.lost(), format!("answer-unreadable-http-{status}"), chain(error))
+        }
+        // `SdkError` may grow; everything that is left is a request that was never built.
+        SdkError::ConstructionFailure(_) | _ => (ErrorKind::Rejected, "request-not-built".to_owned(), chain(error)),
     }
-
-    /// The gap that a part of an answer leaves which cannot be understood.
-    pub(crate) fn odd(&self, name: Option<&str>, odd: &Odd) -> Gap {
-        let resource = name.map_or_else(|| format!("something without an id among {}", self.resource), str::to_owned);
-        let about = name.and_then(|name| StoreArn::parse(name).ok()).map(Subject::Store);
-        let message = format!("the answer cannot be used: {}", odd.what);
-        Gap::of(self.name, resource, message).about(about).that_passes(odd.passing, odd.soon)
-    }
-}
-
-/// Something in an answer that cannot be understood.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Odd {
-    what: String,
-    passing: bool,
-    soon: bool,
-}
-
-impl Odd {
-    /// Something that will be no different next time.
-    pub(crate) fn lasting(what: impl Into<String>) -> Self {
-        Self { what: what.into(), passing: false, soon: false }
-    }
-
-    /// Something that AWS is expected to fill in by itself within seconds.
-    pub(crate) fn passing(what: impl Into<String>) -> Self {
-        Self { what: what.into(), passing: true, soon: true }
-    }
-
-    /// Something that AWS fills in when the resource is done with what it is doing.
-    pub(crate) fn later(what: impl Into<String>) -> Self {
-        Self { what: what.into(), passing: true, soon: false }
-    }
-}
-
-impl From<InvalidId> for Odd {
-    fn from(error: InvalidId) -> Self {
-        Self::lasting(error.to_string())
-    }
-}
-
-/// A field without which an answer means nothing.
-pub(crate) fn required<'answer>(field: Option<&'answer str>, name: &str) -> Result<&'answer str, Odd> {
-    field.filter(|text| !text.is_empty()).ok_or_else(|| Odd::lasting(format!("{name} is missing")))
 }
 
 /// Whether nothing was sent because there was nothing to sign it with. That does not pass by itself.
@@ -329,7 +243,10 @@ mod tests {
     };
     use aws_smithy_types::{body::SdkBody, error::ErrorMetadata};
 
+    use tagwire_engine::cloud::CloudError;
+
     use super::*;
+    use crate::call::Call;
 
     type SdkFailure = SdkError<CreateSecurityGroupError, HttpResponse>;
 

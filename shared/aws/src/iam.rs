@@ -8,7 +8,7 @@ use aws_sdk_iam::{
 };
 use tagwire_engine::cloud::{CloudError, ErrorKind};
 
-use crate::{error::Call, reading::at_once};
+use crate::{call::Call, reading::at_once};
 
 const SIMULATE: &str = "iam:SimulatePrincipalPolicy";
 

@@ -1,14 +1,16 @@
 //! The cloud's traits on the AWS SDKs: the only crate that names one.
 //!
-//! One file a service. Nothing here decides what is done; it reads what is there, writes what it
-//! is told, and says in [`ErrorKind`] what an error means. The
-//! SDKs' own retries are off, for the engine has one place that retries.
+//! There is one file a service. Nothing here decides: the crate reads, carries out single changes,
+//! and gives errors a meaning in [`ErrorKind`]. The SDKs' own retries are off, for the engine has
+//! one place that retries.
 
+mod call;
 mod clock;
 #[cfg(feature = "account")]
 mod cloudformation;
 #[cfg(feature = "account")]
 mod cloudtrail;
+mod config;
 mod dynamodb;
 mod ec2;
 mod elasticache;
@@ -39,8 +41,6 @@ use std::{
     time::Duration,
 };
 
-pub use aws_config::SdkConfig;
-use aws_config::{BehaviorVersion, retry::RetryConfig, timeout::TimeoutConfig};
 use tagwire_core::{
     cidr::PrefixList,
     group::{GroupList, OwnTags, OwnedGroup, SecurityGroup},
@@ -50,12 +50,28 @@ use tagwire_core::{
     plan::StatusOf,
     rule::Rule,
     state::{Note, Target, VpcState, Window},
-    tag::DEFAULT_CONNECT_KEY,
+    tag::{DEFAULT_CONNECT_KEY, TagSettings},
     work::{Again, Answer, WorkItem},
 };
 use tagwire_engine::cloud::{Change, CloudError, ErrorKind, Groups, Instances, Line, Observe, Queues, TaggedStore};
 
-pub use crate::clock::SystemClock;
+use crate::{
+    call::Call,
+    dynamodb::StateTable,
+    ec2::Ec2,
+    elasticache::{CacheClusters, ElastiCache, ReplicationGroups, ServerlessCaches},
+    rds::{DbClusters, DbInstances, Rds},
+    reading::together,
+    redshift::{Redshift, RedshiftClusters},
+    sqs::Sender,
+    stores::StoreService,
+    tagging::TagIndex,
+};
+pub use crate::{
+    clock::SystemClock,
+    config::{ConfigOverrides, SdkConfig, load_config, load_config_with},
+    sqs::QueueUrls,
+};
 #[cfg(feature = "account")]
 pub use crate::{
     cloudformation::{Stack, Stacks},
@@ -68,96 +84,28 @@ pub use crate::{
     sqs::{QueueDepth, queue_depth},
     sts::{Identity, identity},
 };
-use crate::{
-    dynamodb::StateTable, ec2::Ec2, elasticache::ElastiCache, error::Call, rds::Rds, redshift::Redshift, sqs::Sender,
-    tagging::TagIndex,
-};
 
-/// Until a connection is made. AWS's endpoints are near; one that does not answer by then is
-/// better tried again.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Until the first byte of an answer.
-const READ_TIMEOUT: Duration = Duration::from_secs(10);
-/// For one call as a whole. A function has 60 seconds, so a call that hangs leaves time to try it
-/// again and to report.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(12);
-/// For one call with everything around it, such as fetching credentials.
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// The URLs of the queues between the functions. Whoever sends nothing leaves them out; a send to
-/// a queue that is left out fails and says so.
-#[derive(Debug, Clone, Default)]
-pub struct QueueUrls {
-    /// The FIFO queue of `connect`.
-    pub connect: Option<String>,
-    /// The queue of `instance-events`.
-    pub instances: Option<String>,
-    /// The queue of `data-store-events`.
-    pub stores: Option<String>,
-}
-
-/// What the installation decides about reading and sending.
+/// The installation's choices about reading and sending.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct AwsSettings {
     /// The key of the tag that holds the connection names.
     pub connect_key: String,
-    /// Where work is sent.
+    /// The queues that work is sent to.
     pub queues: QueueUrls,
-    /// The table that holds what is remembered. Without one, nothing is, and nothing can be removed
-    /// that has to be counted.
+    /// The table that holds the state of each VPC. With `None` there is no state, and no connection
+    /// can be removed that has to be counted.
     pub state_table: Option<String>,
 }
 
-impl Default for Settings {
+impl Default for AwsSettings {
     /// The tag key of the template's default, and no queues.
     fn default() -> Self {
         Self { connect_key: DEFAULT_CONNECT_KEY.to_owned(), queues: QueueUrls::default(), state_table: None }
     }
 }
 
-/// The SDKs' configuration from the environment. The standard variables are honoured, among them
-/// `AWS_REGION`, `AWS_PROFILE`, `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_SQS`; those for retries
-/// are not, because a second layer of retries would multiply with the engine's.
-pub async fn load_config() -> SdkConfig {
-    load_config_for(&Caller::default()).await
-}
-
-/// What a person chooses in place of what the environment says.
-#[derive(Debug, Clone, Default)]
-pub struct Caller {
-    /// The profile of the shared configuration files.
-    pub profile: Option<String>,
-    /// The Region.
-    pub region: Option<String>,
-    /// One endpoint for all services; it wins over every variable of the environment.
-    pub endpoint_url: Option<String>,
-}
-
-/// As [`load_config`], with what a person chose.
-pub async fn load_config_for(caller: &Caller) -> SdkConfig {
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(READ_TIMEOUT)
-        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-        .operation_timeout(OPERATION_TIMEOUT)
-        .build();
-    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .retry_config(RetryConfig::disabled())
-        .timeout_config(timeouts);
-    if let Some(profile) = &caller.profile {
-        loader = loader.profile_name(profile);
-    }
-    if let Some(region) = &caller.region {
-        loader = loader.region(aws_config::Region::new(region.clone()));
-    }
-    if let Some(url) = &caller.endpoint_url {
-        loader = loader.endpoint_url(url);
-    }
-    loader.load().await
-}
-
-/// One account and Region of AWS. Made once for a process: connections and what never changes
-/// (the VPC of a DB cluster or a cache) are kept across the invocations of a function.
+/// One account and Region of AWS. Made once for a process: connections, and facts that never change
+/// (the VPC of a DB cluster or a cache), are kept across the invocations of a function.
 #[derive(Debug)]
 pub struct Aws {
     region: Option<String>,
@@ -174,15 +122,16 @@ pub struct Aws {
 impl Aws {
     /// The clients of all services. Nothing is called yet.
     #[must_use]
-    pub fn new(config: &SdkConfig, settings: Settings) -> Self {
-        let Settings { connect_key, queues, state_table } = settings;
+    pub fn new(config: &SdkConfig, settings: AwsSettings) -> Self {
+        let AwsSettings { connect_key, queues, state_table } = settings;
+        let tag_index = TagIndex::new(config);
         Self {
             region: config.region().map(|region| region.as_ref().to_owned()),
             ec2: Ec2::new(config, connect_key.clone()),
             rds: Rds::new(config, connect_key.clone()),
-            elasticache: ElastiCache::new(config, connect_key.clone()),
+            elasticache: ElastiCache::new(config, connect_key.clone(), tag_index.clone()),
             redshift: Redshift::new(config, connect_key.clone()),
-            tag_index: TagIndex::new(config),
+            tag_index,
             sender: Sender::new(config, queues),
             state: StateTable::new(config, state_table),
             connect_key,
@@ -194,12 +143,10 @@ impl Aws {
     #[cfg(feature = "account")]
     pub async fn probes(&self, account: &str) -> Vec<Probe> {
         let region = self.region.as_deref().unwrap_or_default();
-        let nothing = StoreArn::of(StoreKind::CacheCluster, region, account, "tagwire-doctor");
-        let nothing = nothing.map(|arn| arn.as_str().to_owned()).unwrap_or_default();
         let (ec2, rds, elasticache, redshift, tag_index, state) = futures_util::join!(
             self.ec2.probes(),
             self.rds.probes(),
-            self.elasticache.probes(&nothing),
+            self.elasticache.probes(region, account),
             self.redshift.probes(),
             self.tag_index.probes(),
             self.state.probes(),
@@ -207,31 +154,46 @@ impl Aws {
         [ec2, rds, elasticache, redshift, tag_index, state].concat()
     }
 
-    /// What is to be asked about stores, by the kind of store; those of another Region lie in gaps.
-    fn by_kind<'which, T>(
-        &self,
-        call: &'static str,
-        which: impl Iterator<Item = (&'which StoreArn, T)>,
-    ) -> (BTreeMap<StoreKind, Vec<T>>, Vec<Gap>) {
-        let (mut by_kind, mut gaps) = (BTreeMap::<StoreKind, Vec<T>>::new(), Vec::new());
-        for (arn, asked) in which {
-            match self.in_region(arn, &Call::reading(call, arn.as_str())) {
-                Ok(()) => by_kind.entry(arn.kind()).or_default().push(asked),
-                Err(error) => gaps.push(error.into()),
-            }
+    /// The service of one kind of store: the one place where the kind decides.
+    fn service(&self, kind: StoreKind) -> Box<dyn StoreService + '_> {
+        match kind {
+            StoreKind::DbCluster => Box::new(DbClusters(&self.rds)),
+            StoreKind::DbInstance => Box::new(DbInstances(&self.rds)),
+            StoreKind::ReplicationGroup => Box::new(ReplicationGroups(&self.elasticache)),
+            StoreKind::CacheCluster => Box::new(CacheClusters(&self.elasticache)),
+            StoreKind::ServerlessCache => Box::new(ServerlessCaches { elasticache: &self.elasticache, ec2: &self.ec2 }),
+            StoreKind::RedshiftCluster => Box::new(RedshiftClusters(&self.redshift)),
         }
-        (by_kind, gaps)
     }
 
-    /// Refuses stores of another Region: their names may be somebody else's here, or nobody's,
-    /// and a `NotFound` of the wrong Region would pass for the end of a store.
-    fn in_region(&self, arn: &StoreArn, call: &Call) -> Result<(), CloudError> {
+    /// The service of a store in this Region.
+    ///
+    /// # Errors
+    /// For stores of another Region: their names may be somebody else's here, or nobody's, and a
+    /// `NotFound` of the wrong Region would pass for the end of a store.
+    fn service_of(&self, arn: &StoreArn, call: &Call) -> Result<Box<dyn StoreService + '_>, CloudError> {
         match self.region.as_deref() {
             Some(here) if here != arn.region() => {
                 Err(call.error(ErrorKind::Rejected, "other-region", format!("the store is not in {here}")))
             }
-            Some(_) | None => Ok(()),
+            Some(_) | None => Ok(self.service(arn.kind())),
         }
+    }
+
+    /// Questions about stores by the kind of store, with the gaps of those in another Region.
+    fn by_kind<T>(
+        &self,
+        call: &'static str,
+        questions: impl Iterator<Item = (StoreArn, T)>,
+    ) -> (BTreeMap<StoreKind, Vec<T>>, Vec<Gap>) {
+        let (mut by_kind, mut gaps) = (BTreeMap::<StoreKind, Vec<T>>::new(), Vec::new());
+        for (arn, question) in questions {
+            match self.service_of(&arn, &Call::reading(call, arn.as_str())) {
+                Ok(_) => by_kind.entry(arn.kind()).or_default().push(question),
+                Err(error) => gaps.push(error.into()),
+            }
+        }
+        (by_kind, gaps)
     }
 }
 
@@ -253,52 +215,34 @@ impl Observe for Aws {
     }
 
     async fn stores(&self, which: &BTreeSet<StoreArn>) -> Reading<StoreLookup> {
-        let (by_kind, gaps) = self.by_kind("tagwire:DescribeStore", which.iter().map(|arn| (arn, arn)));
-        let mut reading = reading::together(by_kind.into_iter().map(|(kind, arns)| async move {
-            match kind {
-                StoreKind::DbCluster => self.rds.clusters(&arns).await,
-                StoreKind::DbInstance => self.rds.instances(&arns).await,
-                StoreKind::ReplicationGroup => self.elasticache.replication_groups(&self.tag_index, &arns).await,
-                StoreKind::CacheCluster => self.elasticache.cache_clusters(&self.tag_index, &arns).await,
-                StoreKind::ServerlessCache => {
-                    self.elasticache.serverless_caches(&self.ec2, &self.tag_index, &arns).await
-                }
-                StoreKind::RedshiftCluster => self.redshift.clusters(&arns).await,
-            }
-        }))
-        .await;
+        let (by_kind, gaps) = self.by_kind("tagwire:DescribeStore", which.iter().map(|arn| (arn.clone(), arn.clone())));
+        let mut reading =
+            together(by_kind.into_iter().map(async |(kind, arns)| self.service(kind).by_arn(arns).await)).await;
         reading.gaps.extend(gaps);
         reading
     }
 
     async fn all_stores(&self) -> Reading<DataStore> {
-        let (clusters, instances, caches, redshift_clusters) = futures_util::join!(
-            Box::pin(self.rds.all_clusters()),
-            Box::pin(self.rds.all_instances()),
-            Box::pin(self.elasticache.all(&self.ec2, &self.tag_index)),
-            Box::pin(self.redshift.all()),
-        );
-        let mut reading = clusters;
-        for more in [instances, caches, redshift_clusters] {
-            reading.extend(more);
+        let mut reading = together(StoreKind::ALL.into_iter().map(async |kind| self.service(kind).all().await)).await;
+        let untagged = |store: &DataStore| !self.service(store.arn.kind()).lists_tags();
+        let arns: Vec<&StoreArn> =
+            reading.found.iter().filter(|store| untagged(store)).map(|store| &store.arn).collect();
+        let tags = self.tag_index.settings(&arns, &self.connect_key).await;
+        let mut tags_of: BTreeMap<StoreArn, TagSettings> = tags.found.into_iter().collect();
+        for store in &mut reading.found {
+            if let Some(settings) = tags_of.remove(&store.arn) {
+                store.settings = settings;
+            }
         }
+        reading.gaps.extend(tags.gaps);
         reading
     }
 
     async fn stores_by_id(&self, which: &BTreeMap<StoreId, StoreArn>) -> Reading<DataStore> {
-        let (by_kind, gaps) = self.by_kind("tagwire:FindStore", which.iter().map(|(id, arn)| (arn, id)));
-        let mut reading = reading::together(by_kind.into_iter().map(|(kind, ids)| async move {
-            match kind {
-                StoreKind::DbCluster => self.rds.clusters_by_identity(&ids).await,
-                StoreKind::DbInstance => self.rds.instances_by_identity(&ids).await,
-                // Their ARN is their identity, so who asks for it has asked for all there can be.
-                StoreKind::ReplicationGroup | StoreKind::CacheCluster | StoreKind::ServerlessCache => {
-                    Reading::default()
-                }
-                StoreKind::RedshiftCluster => self.redshift.by_identity(&ids).await,
-            }
-        }))
-        .await;
+        let questions = which.iter().map(|(id, arn)| (arn.clone(), id.clone()));
+        let (by_kind, gaps) = self.by_kind("tagwire:FindStore", questions);
+        let mut reading =
+            together(by_kind.into_iter().map(async |(kind, ids)| self.service(kind).by_identity(ids).await)).await;
         reading.gaps.extend(gaps);
         reading
     }
@@ -346,15 +290,8 @@ impl Change for Aws {
     }
 
     async fn set_store_groups(&self, of: &StoreArn, to: &GroupList) -> Result<(), CloudError> {
-        self.in_region(of, &Call::writing("tagwire:SetStoreGroups", of.as_str()))?;
-        match of.kind() {
-            StoreKind::DbCluster => self.rds.set_cluster_groups(of, to).await,
-            StoreKind::DbInstance => self.rds.set_instance_groups(of, to).await,
-            StoreKind::ReplicationGroup => self.elasticache.set_replication_group_groups(of, to).await,
-            StoreKind::CacheCluster => self.elasticache.set_cache_cluster_groups(of, to).await,
-            StoreKind::ServerlessCache => self.elasticache.set_serverless_cache_groups(of, to).await,
-            StoreKind::RedshiftCluster => self.redshift.set_groups(of, to).await,
-        }
+        let service = self.service_of(of, &Call::writing("tagwire:SetStoreGroups", of.as_str()))?;
+        service.set_groups(of, to).await
     }
 
     async fn delete_group(&self, group: &OwnedGroup) -> Result<(), CloudError> {
@@ -365,16 +302,8 @@ impl Change for Aws {
         match of {
             StatusOf::Instance(instance) => self.ec2.set_status(instance, text).await,
             StatusOf::Store(store) => {
-                let call = Call::writing("tagwire:SetStatus", store.as_str());
-                self.in_region(store, &call)?;
-                match store.kind() {
-                    StoreKind::DbCluster | StoreKind::DbInstance => self.rds.set_status(store, text).await,
-                    StoreKind::RedshiftCluster => self.redshift.set_status(store, text).await,
-                    StoreKind::ReplicationGroup | StoreKind::CacheCluster | StoreKind::ServerlessCache => {
-                        let message = "a change of its tags would take it out of its available state";
-                        Err(call.error(ErrorKind::Rejected, "no-status", message))
-                    }
-                }
+                let service = self.service_of(store, &Call::writing("tagwire:SetStatus", store.as_str()))?;
+                service.set_status(store, text).await
             }
         }
     }

@@ -4,7 +4,7 @@ use aws_config::SdkConfig;
 use aws_sdk_organizations::{Client, types::EffectivePolicyType};
 use tagwire_engine::cloud::CloudError;
 
-use crate::error::Call;
+use crate::call::Call;
 
 /// What the organization asks of the tags of this account.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use aws_sdk_ec2::error::ProvideErrorMetadata;
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use tagwire_engine::cloud::{CloudError, ErrorKind};
 
-use crate::error::Call;
+use crate::call::Call;
 
 /// One call that was tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,15 +27,10 @@ impl Probe {
         let result = match answer {
             Ok(_) => Ok(()),
             Err(error) => match Call::reading(action, "a call to try").failed(&error) {
-                failed if failed.kind == ErrorKind::NotFound || is_absent(&failed.code) => Ok(()),
+                failed if failed.kind == ErrorKind::NotFound => Ok(()),
                 failed => Err(failed),
             },
         };
         Self { action, result }
     }
-}
-
-/// Codes that no reading of the engine's ever meets.
-fn is_absent(code: &str) -> bool {
-    code.ends_with(".NotFound") || code.ends_with("NotFoundFault")
 }

@@ -4,15 +4,14 @@
 use aws_config::SdkConfig;
 use aws_sdk_rds::{
     Client,
-    operation::{describe_db_clusters::DescribeDBClustersError, describe_db_instances::DescribeDBInstancesError},
     types::{DbCluster, DbInstance, DbSubnetGroup, Endpoint, Filter, Tag, VpcSecurityGroupMembership},
 };
-use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use futures_util::future::LocalBoxFuture;
 use tagwire_core::{
     group::GroupList,
     id::{StoreArn, StoreId, VpcId},
     model::{DataStore, Form},
-    observation::{Gap, Reading, StoreLookup, Subject},
+    observation::{Gap, Reading, StoreLookup},
     service::Service,
     tag::{STATUS_KEY, TagSettings},
 };
@@ -21,9 +20,15 @@ use tagwire_engine::cloud::CloudError;
 #[cfg(feature = "account")]
 use crate::probe::Probe;
 use crate::{
-    error::{Call, Odd, required},
-    reading::{Page, at_once, pages},
-    stores::{Answer, KnownVpcs, Shape, ask, find, group_ids, listed_vpcs, memberships, ports, zones},
+    call::{Call, Unusable, required},
+    reading::from_results,
+    stores::{
+        StoreService,
+        fields::{group_ids, memberships, ports, zones},
+        gap_of,
+        lookup::{Described, find, look_up},
+        subnets::{KnownVpcs, listed_vpcs, named_vpc, vpc_of_group},
+    },
 };
 
 /// Most records a page may hold, and therefore most identifiers that are asked for at once.
@@ -33,21 +38,167 @@ const AT_A_TIME: usize = 100;
 #[cfg(feature = "account")]
 const FEWEST: i32 = 20;
 
-const DESCRIBE_CLUSTERS: &str = "rds:DescribeDBClusters";
-const DESCRIBE_INSTANCES: &str = "rds:DescribeDBInstances";
 const DESCRIBE_SUBNET_GROUPS: &str = "rds:DescribeDBSubnetGroups";
 
-const CLUSTERS: Shape<DbCluster> =
-    Shape { call: DESCRIBE_CLUSTERS, arn: |raw| required(raw.db_cluster_arn(), "DBClusterArn").map(str::to_owned) };
-const INSTANCES: Shape<DbInstance> =
-    Shape { call: DESCRIBE_INSTANCES, arn: |raw| required(raw.db_instance_arn(), "DBInstanceArn").map(str::to_owned) };
+const CLUSTERS: Described<DbCluster> = Described {
+    call: "rds:DescribeDBClusters",
+    not_found: "DBClusterNotFoundFault",
+    singly: 0,
+    at_a_time: AT_A_TIME,
+    arn: |raw| required(raw.db_cluster_arn(), "DBClusterArn").map(str::to_owned),
+};
+const INSTANCES: Described<DbInstance> = Described {
+    call: "rds:DescribeDBInstances",
+    not_found: "DBInstanceNotFound",
+    singly: 0,
+    at_a_time: AT_A_TIME,
+    arn: |raw| required(raw.db_instance_arn(), "DBInstanceArn").map(str::to_owned),
+};
 
-/// RDS.
+/// The RDS API.
 #[derive(Debug)]
 pub(crate) struct Rds {
     client: Client,
     connect_key: String,
     vpcs: KnownVpcs,
+}
+
+/// DB clusters, of all engines.
+pub(crate) struct DbClusters<'aws>(pub(crate) &'aws Rds);
+
+/// DB instances. Members of clusters are among them, and their form says so.
+pub(crate) struct DbInstances<'aws>(pub(crate) &'aws Rds);
+
+impl StoreService for DbClusters<'_> {
+    fn by_arn(&self, which: Vec<StoreArn>) -> LocalBoxFuture<'_, Reading<StoreLookup>> {
+        let Self(rds) = self;
+        Box::pin(async move {
+            let list = async |call: &Call, names| rds.list_clusters(call, Some(filter("db-cluster-id", names))).await;
+            let single = async |name: &str| {
+                let answer = rds.client.describe_db_clusters().db_cluster_identifier(name).send().await?;
+                Ok(answer.db_clusters)
+            };
+            let mut lookups = look_up(&CLUSTERS, &which, list, single).await;
+            let found = std::mem::take(&mut lookups.found);
+            let stores = rds.decode_clusters(found, async |name: &str| rds.vpc_of(name).await).await;
+            lookups.into_reading(stores)
+        })
+    }
+
+    /// The subnet groups are listed as well, instead of being asked for one by one.
+    fn all(&self) -> LocalBoxFuture<'_, Reading<DataStore>> {
+        let Self(rds) = self;
+        Box::pin(async move {
+            let call = Call::reading(CLUSTERS.call, "every DB cluster");
+            let listed = rds.list_clusters(&call, None).await;
+            let named = CLUSTERS.with_arns(&call, listed, DbCluster::db_cluster_identifier);
+            if named.found.is_empty() {
+                return Reading { found: Vec::new(), gaps: named.gaps };
+            }
+            let vpcs = rds.all_subnet_groups().await;
+            let mut stores = rds.decode_clusters(named.found, listed_vpcs(&vpcs)).await;
+            stores.gaps.extend(named.gaps);
+            stores
+        })
+    }
+
+    fn by_identity(&self, which: Vec<StoreId>) -> LocalBoxFuture<'_, Reading<DataStore>> {
+        let Self(rds) = self;
+        Box::pin(async move {
+            let list =
+                async |call: &Call, ids| rds.list_clusters(call, Some(filter("db-cluster-resource-id", ids))).await;
+            let named = find(&CLUSTERS, &which, list).await;
+            let mut stores = rds.decode_clusters(named.found, async |name: &str| rds.vpc_of(name).await).await;
+            stores.gaps.extend(named.gaps);
+            stores
+        })
+    }
+
+    /// RDS applies the list at once whatever `ApplyImmediately` says, and that flag would also apply
+    /// the owner's own pending changes.
+    // Fact 4.1
+    fn set_groups<'call>(
+        &'call self,
+        of: &'call StoreArn,
+        to: &'call GroupList,
+    ) -> LocalBoxFuture<'call, Result<(), CloudError>> {
+        Box::pin(async move {
+            let call = Call::writing("rds:ModifyDBCluster", of.as_str());
+            let request = self.0.client.modify_db_cluster().db_cluster_identifier(of.name());
+            let answer = request.set_vpc_security_group_ids(Some(group_ids(to))).send().await;
+            answer.map(drop).map_err(|error| call.failed(&error))
+        })
+    }
+
+    fn set_status<'call>(
+        &'call self,
+        of: &'call StoreArn,
+        text: Option<&'call str>,
+    ) -> LocalBoxFuture<'call, Result<(), CloudError>> {
+        Box::pin(self.0.set_status(of, text))
+    }
+}
+
+impl StoreService for DbInstances<'_> {
+    fn by_arn(&self, which: Vec<StoreArn>) -> LocalBoxFuture<'_, Reading<StoreLookup>> {
+        let Self(rds) = self;
+        Box::pin(async move {
+            let list = async |call: &Call, names| rds.list_instances(call, Some(filter("db-instance-id", names))).await;
+            let single = async |name: &str| {
+                let answer = rds.client.describe_db_instances().db_instance_identifier(name).send().await?;
+                Ok(answer.db_instances)
+            };
+            let mut lookups = look_up(&INSTANCES, &which, list, single).await;
+            let stores = rds.decode_instances(std::mem::take(&mut lookups.found));
+            lookups.into_reading(stores)
+        })
+    }
+
+    fn all(&self) -> LocalBoxFuture<'_, Reading<DataStore>> {
+        let Self(rds) = self;
+        Box::pin(async move {
+            let call = Call::reading(INSTANCES.call, "every DB instance");
+            let listed = rds.list_instances(&call, None).await;
+            let named = INSTANCES.with_arns(&call, listed, DbInstance::db_instance_identifier);
+            let mut stores = rds.decode_instances(named.found);
+            stores.gaps.extend(named.gaps);
+            stores
+        })
+    }
+
+    fn by_identity(&self, which: Vec<StoreId>) -> LocalBoxFuture<'_, Reading<DataStore>> {
+        let Self(rds) = self;
+        Box::pin(async move {
+            let list = async |call: &Call, ids| rds.list_instances(call, Some(filter("dbi-resource-id", ids))).await;
+            let named = find(&INSTANCES, &which, list).await;
+            let mut stores = rds.decode_instances(named.found);
+            stores.gaps.extend(named.gaps);
+            stores
+        })
+    }
+
+    /// Applied at once, like the list of a DB cluster.
+    // Fact 4.1
+    fn set_groups<'call>(
+        &'call self,
+        of: &'call StoreArn,
+        to: &'call GroupList,
+    ) -> LocalBoxFuture<'call, Result<(), CloudError>> {
+        Box::pin(async move {
+            let call = Call::writing("rds:ModifyDBInstance", of.as_str());
+            let request = self.0.client.modify_db_instance().db_instance_identifier(of.name());
+            let answer = request.set_vpc_security_group_ids(Some(group_ids(to))).send().await;
+            answer.map(drop).map_err(|error| call.failed(&error))
+        })
+    }
+
+    fn set_status<'call>(
+        &'call self,
+        of: &'call StoreArn,
+        text: Option<&'call str>,
+    ) -> LocalBoxFuture<'call, Result<(), CloudError>> {
+        Box::pin(self.0.set_status(of, text))
+    }
 }
 
 impl Rds {
@@ -64,80 +215,43 @@ impl Rds {
             self.client.describe_db_subnet_groups().max_records(FEWEST).send(),
         );
         vec![
-            Probe::of(DESCRIBE_CLUSTERS, clusters),
-            Probe::of(DESCRIBE_INSTANCES, instances),
-            Probe::of("rds:DescribeDBSubnetGroups", subnet_groups),
+            Probe::of(CLUSTERS.call, clusters),
+            Probe::of(INSTANCES.call, instances),
+            Probe::of(DESCRIBE_SUBNET_GROUPS, subnet_groups),
         ]
     }
 
-    /// Asks for DB clusters, of all engines.
-    pub(crate) async fn clusters(&self, which: &[&StoreArn]) -> Reading<StoreLookup> {
-        let answers = at_once(which.chunks(AT_A_TIME).map(|chunk| {
-            let list = async |names, marker| self.list_clusters(Some(filter("db-cluster-id", names)), marker).await;
-            let single =
-                async |name: &str| match self.client.describe_db_clusters().db_cluster_identifier(name).send().await {
-                    Ok(answer) => Ok(Some(answer.db_clusters.unwrap_or_default())),
-                    Err(error)
-                        if error
-                            .as_service_error()
-                            .is_some_and(DescribeDBClustersError::is_db_cluster_not_found_fault) =>
-                    {
-                        Ok(None)
-                    }
-                    Err(error) => Err(error),
-                };
-            ask(&CLUSTERS, chunk, list, single)
-        }))
-        .await;
-        let mut answer = Answer::merged(answers);
-        let read = async |name: &str| self.vpc_of(name).await;
-        let stores = self.understand_clusters(std::mem::take(&mut answer.there), read).await;
-        answer.into_reading(stores)
+    async fn list_clusters(&self, call: &Call, only: Option<Filter>) -> Reading<DbCluster> {
+        let request = self.client.describe_db_clusters().set_filters(only.map(|filter| vec![filter]));
+        let pages = request.max_records(PAGE_SIZE).into_paginator().send().collect().await;
+        call.listed(pages, |page| (page.db_clusters, page.marker))
     }
 
-    /// Every DB cluster, of all engines. Their subnet groups are listed as well, instead of being asked
-    /// for one by one.
-    pub(crate) async fn all_clusters(&self) -> Reading<DataStore> {
-        let what = "every DB cluster";
-        let call = Call::reading(DESCRIBE_CLUSTERS, what);
-        let listed = pages(&call, what, async |marker| self.list_clusters(None, marker).await).await;
-        let named = call.understand(listed, DbCluster::db_cluster_identifier, CLUSTERS.with_arn());
-        if named.found.is_empty() {
-            return Reading { found: Vec::new(), gaps: named.gaps };
-        }
-        let vpcs = self.all_subnet_groups().await;
-        let mut stores = self.understand_clusters(named.found, listed_vpcs(&vpcs)).await;
-        stores.gaps.extend(named.gaps);
-        stores
-    }
-
-    /// Every DB instance, members of clusters among them, whose form says so.
-    pub(crate) async fn all_instances(&self) -> Reading<DataStore> {
-        let what = "every DB instance";
-        let call = Call::reading(DESCRIBE_INSTANCES, what);
-        let listed = pages(&call, what, async |marker| self.list_instances(None, marker).await).await;
-        let named = call.understand(listed, DbInstance::db_instance_identifier, INSTANCES.with_arn());
-        let mut stores = self.understand_instances(named.found);
-        stores.gaps.extend(named.gaps);
-        stores
+    async fn list_instances(&self, call: &Call, only: Option<Filter>) -> Reading<DbInstance> {
+        let request = self.client.describe_db_instances().set_filters(only.map(|filter| vec![filter]));
+        let pages = request.max_records(PAGE_SIZE).into_paginator().send().collect().await;
+        call.listed(pages, |page| (page.db_instances, page.marker))
     }
 
     async fn all_subnet_groups(&self) -> Reading<(String, VpcId)> {
-        let what = "every DB subnet group";
-        let call = Call::reading(DESCRIBE_SUBNET_GROUPS, what);
-        let listed = pages(&call, what, async |marker| {
-            let request = self.client.describe_db_subnet_groups().max_records(PAGE_SIZE);
-            let page = request.set_marker(marker).send().await?;
-            Ok((page.db_subnet_groups.unwrap_or_default(), page.marker))
-        })
-        .await;
-        call.understand(listed, DbSubnetGroup::db_subnet_group_name, |raw| {
-            let name = required(raw.db_subnet_group_name(), "DBSubnetGroupName")?;
-            Ok((name.to_owned(), VpcId::parse(required(raw.vpc_id(), "VpcId of the subnet group")?)?))
+        let call = Call::reading(DESCRIBE_SUBNET_GROUPS, "every DB subnet group");
+        let request = self.client.describe_db_subnet_groups().max_records(PAGE_SIZE);
+        let pages = request.into_paginator().send().collect().await;
+        let listed = call.listed(pages, |page| (page.db_subnet_groups, page.marker));
+        call.decode(listed, DbSubnetGroup::db_subnet_group_name, |raw| {
+            named_vpc("DBSubnetGroupName", raw.db_subnet_group_name(), raw.vpc_id())
         })
     }
 
-    async fn understand_clusters(
+    async fn vpc_of(&self, subnet_group: &str) -> Result<VpcId, Gap> {
+        let call = Call::reading(DESCRIBE_SUBNET_GROUPS, subnet_group);
+        let request = self.client.describe_db_subnet_groups().db_subnet_group_name(subnet_group);
+        let answer = request.send().await.map_err(|error| call.failed(&error))?;
+        let vpc = answer.db_subnet_groups().first().and_then(DbSubnetGroup::vpc_id);
+        vpc_of_group(&call, subnet_group, vpc)
+    }
+
+    async fn decode_clusters(
         &self,
         clusters: Vec<(StoreArn, DbCluster)>,
         vpc_of: impl AsyncFn(&str) -> Result<VpcId, Gap>,
@@ -147,106 +261,24 @@ impl Rds {
             .filter_map(|(_, raw)| Some((raw.db_cluster_resource_id().map(str::to_owned), subnet_group(raw)?)))
             .collect();
         let vpcs = self.vpcs.of(&named, vpc_of).await;
-        let mut stores = Reading::default();
-        for (arn, raw) in clusters {
-            let call = Call::reading(DESCRIBE_CLUSTERS, arn.as_str());
-            let vpc = match subnet_group(&raw).and_then(|name| vpcs.get(name)) {
-                None => None,
-                Some(Ok(vpc)) => Some(vpc.clone()),
-                Some(Err(gap)) => {
-                    stores.gaps.push(Gap { resources: [Subject::Store(arn.clone())].into(), ..gap.clone() });
-                    continue;
-                }
-            };
-            match cluster(&raw, arn, vpc, &self.connect_key) {
-                Ok(store) => stores.found.push(store),
-                Err(odd) => stores.gaps.push(call.odd(raw.db_cluster_arn(), &odd)),
-            }
-        }
-        stores
-    }
-
-    fn understand_instances(&self, instances: Vec<(StoreArn, DbInstance)>) -> Reading<DataStore> {
-        let mut stores = Reading::default();
-        for (arn, raw) in instances {
-            let call = Call::reading(DESCRIBE_INSTANCES, arn.as_str());
-            match instance(&raw, arn, &self.connect_key) {
-                Ok(store) => stores.found.push(store),
-                Err(odd) => stores.gaps.push(call.odd(raw.db_instance_arn(), &odd)),
-            }
-        }
-        stores
-    }
-
-    /// Asks for DB instances.
-    pub(crate) async fn instances(&self, which: &[&StoreArn]) -> Reading<StoreLookup> {
-        let answers = at_once(which.chunks(AT_A_TIME).map(|chunk| {
-            let list = async |names, marker| self.list_instances(Some(filter("db-instance-id", names)), marker).await;
-            let single = async |name: &str| match self
-                .client
-                .describe_db_instances()
-                .db_instance_identifier(name)
-                .send()
-                .await
-            {
-                Ok(answer) => Ok(Some(answer.db_instances.unwrap_or_default())),
-                Err(error)
-                    if error
-                        .as_service_error()
-                        .is_some_and(DescribeDBInstancesError::is_db_instance_not_found_fault) =>
-                {
-                    Ok(None)
-                }
-                Err(error) => Err(error),
-            };
-            ask(&INSTANCES, chunk, list, single)
+        from_results(clusters.iter().map(|(arn, raw)| {
+            let vpc = subnet_group(raw).and_then(|name| vpcs.get(name)).cloned().transpose();
+            let vpc = vpc.map_err(|gap| gap_of(&gap, arn))?;
+            let call = Call::reading(CLUSTERS.call, arn.as_str());
+            cluster(raw, arn.clone(), vpc, &self.connect_key)
+                .map_err(|unusable| call.unusable(Some(arn.as_str()), &unusable))
         }))
-        .await;
-        let mut answer = Answer::merged(answers);
-        let stores = self.understand_instances(std::mem::take(&mut answer.there));
-        answer.into_reading(stores)
     }
 
-    /// The DB clusters that have these identities, whatever they are called now.
-    pub(crate) async fn clusters_by_identity(&self, which: &[&StoreId]) -> Reading<DataStore> {
-        let list = async |ids, marker| self.list_clusters(Some(filter("db-cluster-resource-id", ids)), marker).await;
-        let named = find(&CLUSTERS, which, AT_A_TIME, list).await;
-        let mut stores = self.understand_clusters(named.found, async |name: &str| self.vpc_of(name).await).await;
-        stores.gaps.extend(named.gaps);
-        stores
+    fn decode_instances(&self, instances: Vec<(StoreArn, DbInstance)>) -> Reading<DataStore> {
+        from_results(instances.into_iter().map(|(arn, raw)| {
+            let call = Call::reading(INSTANCES.call, arn.as_str());
+            let unusable = |unusable| call.unusable(Some(arn.as_str()), &unusable);
+            instance(&raw, arn.clone(), &self.connect_key).map_err(unusable)
+        }))
     }
 
-    /// Likewise for DB instances.
-    pub(crate) async fn instances_by_identity(&self, which: &[&StoreId]) -> Reading<DataStore> {
-        let list = async |ids, marker| self.list_instances(Some(filter("dbi-resource-id", ids)), marker).await;
-        let named = find(&INSTANCES, which, AT_A_TIME, list).await;
-        let mut stores = self.understand_instances(named.found);
-        stores.gaps.extend(named.gaps);
-        stores
-    }
-
-    async fn list_clusters(
-        &self,
-        only: Option<Filter>,
-        marker: Option<String>,
-    ) -> Result<Page<DbCluster>, SdkError<DescribeDBClustersError, HttpResponse>> {
-        let request = self.client.describe_db_clusters().set_filters(only.map(|filter| vec![filter]));
-        let page = request.max_records(PAGE_SIZE).set_marker(marker).send().await?;
-        Ok((page.db_clusters.unwrap_or_default(), page.marker))
-    }
-
-    async fn list_instances(
-        &self,
-        only: Option<Filter>,
-        marker: Option<String>,
-    ) -> Result<Page<DbInstance>, SdkError<DescribeDBInstancesError, HttpResponse>> {
-        let request = self.client.describe_db_instances().set_filters(only.map(|filter| vec![filter]));
-        let page = request.max_records(PAGE_SIZE).set_marker(marker).send().await?;
-        Ok((page.db_instances.unwrap_or_default(), page.marker))
-    }
-
-    /// Writes a status tag, or takes it away.
-    pub(crate) async fn set_status(&self, of: &StoreArn, text: Option<&str>) -> Result<(), CloudError> {
+    async fn set_status(&self, of: &StoreArn, text: Option<&str>) -> Result<(), CloudError> {
         if let Some(text) = text {
             let call = Call::writing("rds:AddTagsToResource", of.as_str());
             let tag = Tag::builder().key(STATUS_KEY).value(text).build();
@@ -257,32 +289,6 @@ impl Rds {
             let request = self.client.remove_tags_from_resource().resource_name(of.as_str()).tag_keys(STATUS_KEY);
             request.send().await.map(drop).map_err(|error| call.failed(&error))
         }
-    }
-
-    /// Writes the list of groups and nothing else: RDS applies it at once whatever
-    /// `ApplyImmediately` says, and that flag would also apply the owner's own pending changes.
-    pub(crate) async fn set_cluster_groups(&self, of: &StoreArn, to: &GroupList) -> Result<(), CloudError> {
-        let call = Call::writing("rds:ModifyDBCluster", of.as_str());
-        let request = self.client.modify_db_cluster().db_cluster_identifier(of.name());
-        let answer = request.set_vpc_security_group_ids(Some(group_ids(to))).send().await;
-        answer.map(drop).map_err(|error| call.failed(&error))
-    }
-
-    /// Likewise for a DB instance.
-    pub(crate) async fn set_instance_groups(&self, of: &StoreArn, to: &GroupList) -> Result<(), CloudError> {
-        let call = Call::writing("rds:ModifyDBInstance", of.as_str());
-        let request = self.client.modify_db_instance().db_instance_identifier(of.name());
-        let answer = request.set_vpc_security_group_ids(Some(group_ids(to))).send().await;
-        answer.map(drop).map_err(|error| call.failed(&error))
-    }
-
-    async fn vpc_of(&self, subnet_group: &str) -> Result<VpcId, Gap> {
-        let call = Call::reading(DESCRIBE_SUBNET_GROUPS, subnet_group);
-        let request = self.client.describe_db_subnet_groups().db_subnet_group_name(subnet_group);
-        let answer = request.send().await.map_err(|error| call.failed(&error))?;
-        let vpc = answer.db_subnet_groups().first().and_then(|group| group.vpc_id());
-        let vpc = required(vpc, "VpcId of the subnet group").and_then(|vpc| Ok(VpcId::parse(vpc)?));
-        vpc.map_err(|odd| call.odd(Some(subnet_group), &odd))
     }
 }
 
@@ -295,7 +301,7 @@ fn subnet_group(raw: &DbCluster) -> Option<&str> {
     raw.db_subnet_group().filter(|name| !name.is_empty())
 }
 
-fn cluster(raw: &DbCluster, arn: StoreArn, vpc: Option<VpcId>, connect_key: &str) -> Result<DataStore, Odd> {
+fn cluster(raw: &DbCluster, arn: StoreArn, vpc: Option<VpcId>, connect_key: &str) -> Result<DataStore, Unusable> {
     Ok(DataStore {
         id: StoreId::parse(required(raw.db_cluster_resource_id(), "DbClusterResourceId")?)?,
         arn,
@@ -310,7 +316,7 @@ fn cluster(raw: &DbCluster, arn: StoreArn, vpc: Option<VpcId>, connect_key: &str
     })
 }
 
-fn instance(raw: &DbInstance, arn: StoreArn, connect_key: &str) -> Result<DataStore, Odd> {
+fn instance(raw: &DbInstance, arn: StoreArn, connect_key: &str) -> Result<DataStore, Unusable> {
     let vpc = raw.db_subnet_group().and_then(|group| group.vpc_id()).filter(|vpc| !vpc.is_empty());
     let port = raw.endpoint().and_then(Endpoint::port).filter(|port| *port != 0).or(raw.db_instance_port());
     let member_of = raw.db_cluster_identifier().filter(|cluster| !cluster.is_empty());
@@ -328,7 +334,7 @@ fn instance(raw: &DbInstance, arn: StoreArn, connect_key: &str) -> Result<DataSt
     })
 }
 
-fn service(engine: Option<&str>) -> Result<Service, Odd> {
+fn service(engine: Option<&str>) -> Result<Service, Unusable> {
     Ok(match required(engine, "Engine")? {
         "docdb" => Service::DocumentDb,
         "neptune" => Service::Neptune,
@@ -393,7 +399,7 @@ mod tests {
             .tag_list(Tag::builder().key(HOLD_KEY).build())
     }
 
-    fn read_cluster(raw: DbClusterBuilder) -> Result<DataStore, Odd> {
+    fn read_cluster(raw: DbClusterBuilder) -> Result<DataStore, Unusable> {
         cluster(&raw.build(), arn("cluster:a"), Some(VpcId::parse("vpc-1").unwrap()), "k")
     }
 
@@ -409,7 +415,7 @@ mod tests {
             .vpc_security_groups(member("sg-1", "active"))
     }
 
-    fn read_db(raw: DbInstanceBuilder) -> Result<DataStore, Odd> {
+    fn read_db(raw: DbInstanceBuilder) -> Result<DataStore, Unusable> {
         instance(&raw.build(), arn("db:a"), "k")
     }
 
@@ -473,12 +479,18 @@ mod tests {
 
     #[test]
     fn what_cannot_be_understood_is_said_and_not_guessed() {
-        let odd = |raw| read_cluster(raw).unwrap_err();
-        assert_eq!(odd(a_cluster().set_db_cluster_resource_id(None)), Odd::lasting("DbClusterResourceId is missing"));
-        assert_eq!(odd(a_cluster().set_status(None)), Odd::lasting("Status is missing"));
-        assert_eq!(odd(a_cluster().set_engine(None)), Odd::lasting("Engine is missing"));
-        assert_eq!(odd(a_cluster().port(70_000)), Odd::lasting("70000 is not a port"));
+        let unusable = |raw| read_cluster(raw).unwrap_err();
+        assert_eq!(
+            unusable(a_cluster().set_db_cluster_resource_id(None)),
+            Unusable::lasting("DbClusterResourceId is missing")
+        );
+        assert_eq!(unusable(a_cluster().set_status(None)), Unusable::lasting("Status is missing"));
+        assert_eq!(unusable(a_cluster().set_engine(None)), Unusable::lasting("Engine is missing"));
+        assert_eq!(unusable(a_cluster().port(70_000)), Unusable::lasting("70000 is not a port"));
         assert!(read_cluster(a_cluster().vpc_security_groups(member("default", "active"))).is_err());
-        assert_eq!(read_db(a_db().set_dbi_resource_id(None)).unwrap_err(), Odd::lasting("DbiResourceId is missing"));
+        assert_eq!(
+            read_db(a_db().set_dbi_resource_id(None)).unwrap_err(),
+            Unusable::lasting("DbiResourceId is missing")
+        );
     }
 }

@@ -7,9 +7,9 @@ mod tests;
 use aws_config::SdkConfig;
 use aws_sdk_redshift::{
     Client,
-    operation::describe_clusters::DescribeClustersError,
     types::{Cluster, Endpoint, SecondaryClusterInfo, Tag},
 };
+use futures_util::future::LocalBoxFuture;
 use tagwire_core::{
     group::GroupList,
     id::{StoreArn, StoreId, VpcId},
@@ -23,25 +23,103 @@ use tagwire_engine::cloud::CloudError;
 #[cfg(feature = "account")]
 use crate::probe::Probe;
 use crate::{
-    error::{Call, Odd, required},
-    reading::pages,
-    stores::{Shape, ask, ask_singly, group_ids, memberships, ports, zones},
+    call::{Call, Unusable, required},
+    reading::from_results,
+    stores::{
+        StoreService,
+        fields::{group_ids, memberships, ports, zones},
+        lookup::{Described, look_up},
+    },
 };
 
 /// Most records a page may hold.
 const PAGE_SIZE: i32 = 100;
-/// Most clusters that are asked for one by one; for more, all that carry the tag are listed.
-const MOST_SINGLY: usize = 20;
 
-const DESCRIBE: &str = "redshift:DescribeClusters";
+/// For more clusters than can be asked for one by one, all that carry the connect tag are listed.
+const CLUSTERS: Described<Cluster> = Described {
+    call: "redshift:DescribeClusters",
+    not_found: "ClusterNotFound",
+    singly: 20,
+    at_a_time: usize::MAX,
+    arn,
+};
 
-const CLUSTERS: Shape<Cluster> = Shape { call: DESCRIBE, arn };
-
-/// Redshift.
+/// The Redshift API.
 #[derive(Debug)]
 pub(crate) struct Redshift {
     client: Client,
     connect_key: String,
+}
+
+/// Provisioned clusters.
+pub(crate) struct RedshiftClusters<'aws>(pub(crate) &'aws Redshift);
+
+impl StoreService for RedshiftClusters<'_> {
+    fn by_arn(&self, which: Vec<StoreArn>) -> LocalBoxFuture<'_, Reading<StoreLookup>> {
+        let Self(redshift) = self;
+        Box::pin(async move {
+            let list = async |call: &Call, _| {
+                let request = redshift.client.describe_clusters().tag_keys(redshift.connect_key.as_str());
+                let pages = request.max_records(PAGE_SIZE).into_paginator().send().collect().await;
+                call.listed(pages, |page| (page.clusters, page.marker))
+            };
+            let single = async |name: &str| {
+                let answer = redshift.client.describe_clusters().cluster_identifier(name).send().await?;
+                Ok(answer.clusters)
+            };
+            let mut lookups = look_up(&CLUSTERS, &which, list, single).await;
+            let stores = redshift.decode(std::mem::take(&mut lookups.found));
+            lookups.into_reading(stores)
+        })
+    }
+
+    fn all(&self) -> LocalBoxFuture<'_, Reading<DataStore>> {
+        Box::pin(self.0.listed("every cluster", |_| true))
+    }
+
+    /// Redshift cannot be asked by namespace, so all clusters are listed.
+    fn by_identity(&self, which: Vec<StoreId>) -> LocalBoxFuture<'_, Reading<DataStore>> {
+        Box::pin(async move {
+            let what = format!("clusters of {} namespaces", which.len());
+            let wanted = |raw: &Cluster| which.iter().any(|id| raw.cluster_namespace_arn() == Some(id.as_str()));
+            // A cluster that shows no namespace yet may turn out to have any of these.
+            self.0.listed(&what, |raw| wanted(raw) || namespace(raw).is_err()).await
+        })
+    }
+
+    /// The list is applied as soon as possible.
+    fn set_groups<'call>(
+        &'call self,
+        of: &'call StoreArn,
+        to: &'call GroupList,
+    ) -> LocalBoxFuture<'call, Result<(), CloudError>> {
+        Box::pin(async move {
+            let call = Call::writing("redshift:ModifyCluster", of.as_str());
+            let request = self.0.client.modify_cluster().cluster_identifier(of.name());
+            let answer = request.set_vpc_security_group_ids(Some(group_ids(to))).send().await;
+            answer.map(drop).map_err(|error| call.failed(&error))
+        })
+    }
+
+    fn set_status<'call>(
+        &'call self,
+        of: &'call StoreArn,
+        text: Option<&'call str>,
+    ) -> LocalBoxFuture<'call, Result<(), CloudError>> {
+        Box::pin(async move {
+            let client = &self.0.client;
+            if let Some(text) = text {
+                let call = Call::writing("redshift:CreateTags", of.as_str());
+                let tag = Tag::builder().key(STATUS_KEY).value(text).build();
+                let answer = client.create_tags().resource_name(of.as_str()).tags(tag).send().await;
+                answer.map(drop).map_err(|error| call.failed(&error))
+            } else {
+                let call = Call::writing("redshift:DeleteTags", of.as_str());
+                let answer = client.delete_tags().resource_name(of.as_str()).tag_keys(STATUS_KEY).send().await;
+                answer.map(drop).map_err(|error| call.failed(&error))
+            }
+        })
+    }
 }
 
 impl Redshift {
@@ -53,111 +131,45 @@ impl Redshift {
     #[cfg(feature = "account")]
     pub(crate) async fn probes(&self) -> Vec<Probe> {
         // Fewest records that Redshift lets a page hold.
-        vec![Probe::of("redshift:DescribeClusters", self.client.describe_clusters().max_records(20).send().await)]
-    }
-
-    /// Asks for clusters.
-    pub(crate) async fn clusters(&self, which: &[&StoreArn]) -> Reading<StoreLookup> {
-        let single = async |name: &str| match self.client.describe_clusters().cluster_identifier(name).send().await {
-            Ok(answer) => Ok(Some(answer.clusters.unwrap_or_default())),
-            Err(error) if error.as_service_error().is_some_and(DescribeClustersError::is_cluster_not_found_fault) => {
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        };
-        let mut answer = if which.len() > MOST_SINGLY {
-            let list = async |_, token| {
-                let request = self.client.describe_clusters().tag_keys(self.connect_key.as_str());
-                let page = request.max_records(PAGE_SIZE).set_marker(token).send().await?;
-                Ok((page.clusters.unwrap_or_default(), page.marker))
-            };
-            ask(&CLUSTERS, which, list, single).await
-        } else {
-            ask_singly(&CLUSTERS, which, single).await
-        };
-        let stores = self.understand(std::mem::take(&mut answer.there));
-        answer.into_reading(stores)
-    }
-
-    fn understand(&self, clusters: Vec<(StoreArn, Cluster)>) -> Reading<DataStore> {
-        let mut stores = Reading::default();
-        for (arn, raw) in clusters {
-            let call = Call::reading(DESCRIBE, arn.as_str());
-            match cluster(&raw, &arn, &self.connect_key) {
-                Ok(store) => stores.found.push(store),
-                Err(odd) => stores.gaps.push(call.odd(Some(arn.as_str()), &odd)),
-            }
-        }
-        stores
-    }
-
-    /// The clusters that have these identities, whatever they are called now. The service cannot be
-    /// asked by namespace, so all are listed.
-    pub(crate) async fn by_identity(&self, which: &[&StoreId]) -> Reading<DataStore> {
-        let what = format!("clusters of {} namespaces", which.len());
-        let wanted = |raw: &Cluster| which.iter().any(|id| raw.cluster_namespace_arn() == Some(id.as_str()));
-        // One that shows no namespace yet may turn out to have any of these.
-        self.listed(&what, |raw| wanted(raw) || namespace(raw).is_err()).await
-    }
-
-    /// Every cluster.
-    pub(crate) async fn all(&self) -> Reading<DataStore> {
-        self.listed("every cluster", |_| true).await
+        vec![Probe::of(CLUSTERS.call, self.client.describe_clusters().max_records(20).send().await)]
     }
 
     async fn listed(&self, what: &str, wanted: impl Fn(&Cluster) -> bool) -> Reading<DataStore> {
-        let call = Call::reading(DESCRIBE, what);
-        let mut listed = pages(&call, what, async |token| {
-            let page = self.client.describe_clusters().max_records(PAGE_SIZE).set_marker(token).send().await?;
-            Ok((page.clusters.unwrap_or_default(), page.marker))
-        })
-        .await;
+        let call = Call::reading(CLUSTERS.call, what);
+        let pages = self.client.describe_clusters().max_records(PAGE_SIZE).into_paginator().send().collect().await;
+        let mut listed = call.listed(pages, |page| (page.clusters, page.marker));
         listed.found.retain(wanted);
-        let named = call.understand(listed, Cluster::cluster_identifier, CLUSTERS.with_arn());
-        let mut stores = self.understand(named.found);
+        let named = CLUSTERS.with_arns(&call, listed, Cluster::cluster_identifier);
+        let mut stores = self.decode(named.found);
         stores.gaps.extend(named.gaps);
         stores
     }
 
-    /// Writes a status tag, or takes it away.
-    pub(crate) async fn set_status(&self, of: &StoreArn, text: Option<&str>) -> Result<(), CloudError> {
-        if let Some(text) = text {
-            let call = Call::writing("redshift:CreateTags", of.as_str());
-            let tag = Tag::builder().key(STATUS_KEY).value(text).build();
-            let request = self.client.create_tags().resource_name(of.as_str()).tags(tag);
-            request.send().await.map(drop).map_err(|error| call.failed(&error))
-        } else {
-            let call = Call::writing("redshift:DeleteTags", of.as_str());
-            let request = self.client.delete_tags().resource_name(of.as_str()).tag_keys(STATUS_KEY);
-            request.send().await.map(drop).map_err(|error| call.failed(&error))
-        }
-    }
-
-    /// Writes the list of groups and nothing else; it is applied as soon as possible.
-    pub(crate) async fn set_groups(&self, of: &StoreArn, to: &GroupList) -> Result<(), CloudError> {
-        let call = Call::writing("redshift:ModifyCluster", of.as_str());
-        let request = self.client.modify_cluster().cluster_identifier(of.name());
-        let answer = request.set_vpc_security_group_ids(Some(group_ids(to))).send().await;
-        answer.map(drop).map_err(|error| call.failed(&error))
+    fn decode(&self, clusters: Vec<(StoreArn, Cluster)>) -> Reading<DataStore> {
+        from_results(clusters.into_iter().map(|(arn, raw)| {
+            let call = Call::reading(CLUSTERS.call, arn.as_str());
+            let unusable = |unusable| call.unusable(Some(arn.as_str()), &unusable);
+            cluster(&raw, &arn, &self.connect_key).map_err(unusable)
+        }))
     }
 }
 
-fn namespace(raw: &Cluster) -> Result<&str, Odd> {
+fn namespace(raw: &Cluster) -> Result<&str, Unusable> {
     let namespace = raw.cluster_namespace_arn().filter(|arn| !arn.is_empty());
-    namespace.ok_or_else(|| Odd::later("it has no namespace yet"))
+    namespace.ok_or_else(|| Unusable::later("it has no namespace yet"))
 }
 
 /// A description holds the ARN of the cluster's namespace and not its own, which has the same
 /// partition, Region and account.
-fn arn(raw: &Cluster) -> Result<String, Odd> {
+fn arn(raw: &Cluster) -> Result<String, Unusable> {
     let name = required(raw.cluster_identifier(), "ClusterIdentifier")?;
     let namespace = namespace(raw)?;
     let place = namespace.split_once(":namespace:").map(|(place, _)| place);
-    let place = place.ok_or_else(|| Odd::lasting(format!("{namespace:?} is not the ARN of a namespace")))?;
+    let place = place.ok_or_else(|| Unusable::lasting(format!("{namespace:?} is not the ARN of a namespace")))?;
     Ok(format!("{place}:cluster:{name}"))
 }
 
-fn cluster(raw: &Cluster, arn: &StoreArn, connect_key: &str) -> Result<DataStore, Odd> {
+fn cluster(raw: &Cluster, arn: &StoreArn, connect_key: &str) -> Result<DataStore, Unusable> {
     let second_zone = raw.multi_az_secondary().and_then(SecondaryClusterInfo::availability_zone);
     let vpc = raw.vpc_id().filter(|vpc| !vpc.is_empty());
     let groups = raw.vpc_security_groups().iter().map(|group| (group.vpc_security_group_id(), group.status()));

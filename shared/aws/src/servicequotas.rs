@@ -4,7 +4,7 @@ use aws_config::SdkConfig;
 use aws_sdk_servicequotas::{Client, operation::get_service_quota::GetServiceQuotaError, types::ServiceQuota};
 use tagwire_engine::cloud::{CloudError, ErrorKind};
 
-use crate::error::Call;
+use crate::call::Call;
 
 /// The service that has the quotas of security groups.
 const VPC: &str = "vpc";

@@ -11,11 +11,23 @@ use aws_sdk_sqs::Client;
 use tagwire_core::work::{Again, WorkItem};
 use tagwire_engine::cloud::{CloudError, ErrorKind, Line};
 
-use crate::{QueueUrls, error::Call};
+use crate::call::Call;
 
 const SEND: &str = "sqs:SendMessage";
 /// Longest delay of a single message that SQS takes.
 const LONGEST_DELAY: Duration = Duration::from_mins(15);
+
+/// The URLs of the queues between the functions. A send to a queue that is left out fails and names
+/// the queue.
+#[derive(Debug, Clone, Default)]
+pub struct QueueUrls {
+    /// The FIFO queue of `connect`.
+    pub connect: Option<String>,
+    /// The queue of `instance-events`.
+    pub instances: Option<String>,
+    /// The queue of `data-store-events`.
+    pub stores: Option<String>,
+}
 
 /// The queues.
 #[derive(Debug)]

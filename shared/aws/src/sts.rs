@@ -4,7 +4,7 @@ use aws_config::SdkConfig;
 use aws_sdk_sts::Client;
 use tagwire_engine::cloud::{CloudError, ErrorKind};
 
-use crate::error::Call;
+use crate::call::Call;
 
 /// Who is calling.
 #[derive(Debug, Clone, PartialEq, Eq)]

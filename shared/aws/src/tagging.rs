@@ -14,10 +14,7 @@ use tagwire_engine::cloud::TaggedStore;
 
 #[cfg(feature = "account")]
 use crate::probe::Probe;
-use crate::{
-    error::Call,
-    reading::{pages, together},
-};
+use crate::{call::Call, reading::together};
 
 /// The resource types of stores, as the index names them. DocumentDB and Neptune clusters have
 /// ARNs of RDS and stand under its types.
@@ -35,7 +32,7 @@ const PAGE_SIZE: i32 = 100;
 const AT_A_TIME: usize = 100;
 
 /// The tag index.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct TagIndex {
     client: Client,
 }
@@ -53,21 +50,15 @@ impl TagIndex {
 
     /// The stores that carry a key.
     pub(crate) async fn stores(&self, connect_key: &str) -> Reading<TaggedStore> {
-        let what = format!("stores tagged {connect_key}");
-        let call = Call::reading("tag:GetResources", what.as_str());
-        let answer = pages(&call, &what, async |token| {
-            let page = self
-                .client
-                .get_resources()
-                .tag_filters(TagFilter::builder().key(connect_key).build())
-                .set_resource_type_filters(Some(STORE_TYPES.map(str::to_owned).into()))
-                .resources_per_page(PAGE_SIZE)
-                .set_pagination_token(token)
-                .send()
-                .await?;
-            Ok((page.resource_tag_mapping_list.unwrap_or_default(), page.pagination_token))
-        })
-        .await;
+        let call = Call::reading("tag:GetResources", format!("stores tagged {connect_key}"));
+        let request = self
+            .client
+            .get_resources()
+            .tag_filters(TagFilter::builder().key(connect_key).build())
+            .set_resource_type_filters(Some(STORE_TYPES.map(str::to_owned).into()))
+            .resources_per_page(PAGE_SIZE);
+        let pages = request.into_paginator().send().collect().await;
+        let answer = call.listed(pages, |page| (page.resource_tag_mapping_list, page.pagination_token));
         let found = answer.found.iter().filter_map(|mapping| tagged_store(mapping, connect_key)).collect();
         Reading { found, gaps: answer.gaps }
     }

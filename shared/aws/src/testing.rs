@@ -18,7 +18,7 @@ use aws_smithy_runtime_api::{
 };
 use aws_smithy_types::body::SdkBody;
 
-use crate::{Aws, QueueUrls, Settings};
+use crate::{Aws, AwsSettings, QueueUrls};
 
 #[derive(Debug)]
 struct Prepared {
@@ -80,7 +80,7 @@ impl Script {
         let url = |name: &str| Some(format!("https://sqs.eu-west-1.amazonaws.com/123456789012/{name}"));
         let queues = QueueUrls { connect: url("connect.fifo"), instances: url("instances"), stores: None };
         let state_table = state_table.map(str::to_owned);
-        Aws::new(&self.config(), Settings { connect_key: "k".to_owned(), queues, state_table })
+        Aws::new(&self.config(), AwsSettings { connect_key: "k".to_owned(), queues, state_table })
     }
 
     /// What clients of these endpoints are made from.

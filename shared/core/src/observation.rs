@@ -186,8 +186,12 @@ impl Gap {
         } else {
             format!("{}:{}", self.service, self.operation)
         };
-        let others: Vec<String> =
-            self.resources.iter().map(ToString::to_string).filter(|resource| !self.on.contains(resource.as_str())).collect();
+        let others: Vec<String> = self
+            .resources
+            .iter()
+            .map(ToString::to_string)
+            .filter(|resource| !self.on.contains(resource.as_str()))
+            .collect();
         let on = if self.on.is_empty() { String::new() } else { format!(" on {}", self.on) };
         let others = if others.is_empty() { String::new() } else { format!(" for {}", others.join(" ")) };
         format!("{call}{on}{others}")

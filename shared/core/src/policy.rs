@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{cidr::CidrLimits, id::SecurityGroupId};
 
 /// Groups an interface takes unless the account's quota `L-2AFB9258` was raised.
+// Fact 3.1
 pub const DEFAULT_INTERFACE_GROUP_LIMIT: usize = 5;
 /// The highest that quota can be raised to.
 pub const HIGHEST_INTERFACE_GROUP_LIMIT: usize = 16;

@@ -87,7 +87,7 @@ impl Process {
             stores: Some(settings.store_queue.clone()),
         };
         let state_table = Some(settings.state_table.clone());
-        let installation = tagwire_aws::Settings { connect_key: settings.connect_key.clone(), queues, state_table };
+        let installation = tagwire_aws::AwsSettings { connect_key: settings.connect_key.clone(), queues, state_table };
         let aws = Aws::new(&Box::pin(tagwire_aws::load_config()).await, installation);
         Ok(Self { function, settings, aws, clock: SystemClock, pacing: Pacing::default() })
     }

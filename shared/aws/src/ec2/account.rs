@@ -11,11 +11,7 @@ use futures_util::join;
 use tagwire_engine::cloud::{CloudError, ErrorKind};
 
 use super::{Ec2, PAGE_SIZE};
-use crate::{
-    error::Call,
-    probe::Probe,
-    reading::{Page, pages},
-};
+use crate::{call::Call, probe::Probe};
 
 /// How EC2 answers a dry run of a call that it would have carried out.
 const ALLOWED: &str = "DryRunOperation";
@@ -71,21 +67,14 @@ pub async fn region_status(config: &SdkConfig) -> Result<Option<String>, CloudEr
 /// # Errors
 /// What EC2 said of a page that it did not give.
 pub async fn count_groups(config: &SdkConfig) -> Result<usize, CloudError> {
-    let client = Client::new(config);
     let call = Call::reading("ec2:DescribeSecurityGroups", "every group of this Region");
-    let mut failed = None;
-    let reading = pages(&call, "every group of this Region", async |token| {
-        let page = client.describe_security_groups().max_results(PAGE_SIZE).set_next_token(token).send().await?;
-        Ok::<Page<ec2::SecurityGroup>, SdkError<_, HttpResponse>>((
-            page.security_groups.unwrap_or_default(),
-            page.next_token,
-        ))
-    })
-    .await;
-    if let Some(gap) = reading.gaps.first() {
-        failed = Some(call.error(ErrorKind::Unavailable, "not-all-read", gap.message.clone()));
+    let request = Client::new(config).describe_security_groups().max_results(PAGE_SIZE);
+    let pages = request.into_paginator().send().collect().await;
+    let reading = call.listed(pages, |page| (page.security_groups, page.next_token));
+    match reading.gaps.into_iter().next() {
+        Some(gap) => Err(call.error(ErrorKind::Unavailable, "not-all-read", gap.message)),
+        None => Ok(reading.found.len()),
     }
-    failed.map_or(Ok(reading.found.len()), Err)
 }
 
 impl Ec2 {

@@ -17,7 +17,7 @@ use tagwire_core::{
     tag::TagSettings,
 };
 
-use crate::error::{Odd, required};
+use crate::call::{Unusable, required};
 
 /// The protocol that stands for all of them.
 const ALL_PROTOCOLS: &str = "-1";
@@ -26,15 +26,18 @@ const TCP: &str = "tcp";
 /// The tag that the EC2 console shows as an instance's name.
 const NAME_KEY: &str = "Name";
 
-pub(super) fn instance(raw: &ec2::Instance, connect_key: &str) -> Result<Instance, Odd> {
+pub(super) fn instance(raw: &ec2::Instance, connect_key: &str) -> Result<Instance, Unusable> {
     let id = InstanceId::parse(required(raw.instance_id(), "InstanceId")?)?;
-    let state = raw.state().and_then(|state| state.name()).ok_or_else(|| Odd::lasting("State is missing"))?;
+    let state = raw.state().and_then(|state| state.name()).ok_or_else(|| Unusable::lasting("State is missing"))?;
     let interface = if *state == InstanceStateName::ShuttingDown || *state == InstanceStateName::Terminated {
         None
     } else {
         // EC2 answers from several copies; a launch may be there before its interface is.
         let primary = raw.network_interfaces().iter().find(|interface| is_primary(interface));
-        Some(primary.ok_or_else(|| Odd::passing(format!("it is {state} and has no interface at device index 0")))?)
+        Some(
+            primary
+                .ok_or_else(|| Unusable::passing(format!("it is {state} and has no interface at device index 0")))?,
+        )
     };
     let zone = raw.placement().and_then(|placement| placement.availability_zone()).filter(|zone| !zone.is_empty());
     let tags = raw.tags().iter().map(|tag| (tag.key().unwrap_or_default(), tag.value().unwrap_or_default()));
@@ -56,7 +59,7 @@ fn is_primary(interface: &InstanceNetworkInterface) -> bool {
     })
 }
 
-fn primary_interface(raw: &InstanceNetworkInterface) -> Result<Interface, Odd> {
+fn primary_interface(raw: &InstanceNetworkInterface) -> Result<Interface, Unusable> {
     Ok(Interface {
         id: InterfaceId::parse(required(raw.network_interface_id(), "NetworkInterfaceId")?)?,
         vpc: VpcId::parse(required(raw.vpc_id(), "VpcId of the interface")?)?,
@@ -64,7 +67,7 @@ fn primary_interface(raw: &InstanceNetworkInterface) -> Result<Interface, Odd> {
     })
 }
 
-pub(super) fn interface(raw: &NetworkInterface) -> Result<Interface, Odd> {
+pub(super) fn interface(raw: &NetworkInterface) -> Result<Interface, Unusable> {
     Ok(Interface {
         id: InterfaceId::parse(required(raw.network_interface_id(), "NetworkInterfaceId")?)?,
         vpc: VpcId::parse(required(raw.vpc_id(), "VpcId")?)?,
@@ -74,7 +77,7 @@ pub(super) fn interface(raw: &NetworkInterface) -> Result<Interface, Odd> {
 
 /// An interface that has a group, and what it belongs to. Interfaces of services say so in their
 /// description alone.
-pub(super) fn attached(raw: &NetworkInterface) -> Result<AttachedInterface, Odd> {
+pub(super) fn attached(raw: &NetworkInterface) -> Result<AttachedInterface, Unusable> {
     let attachment = raw.attachment();
     let instance = attachment.and_then(|attachment| attachment.instance_id()).filter(|id| !id.is_empty());
     let owner = if let Some(id) = instance {
@@ -101,8 +104,8 @@ pub(super) struct TemplateGroups {
 }
 
 /// A template may hold anything in place of an id, which no launch would take: that names no group.
-pub(super) fn template_groups(raw: &LaunchTemplateVersion) -> Result<TemplateGroups, Odd> {
-    let data = raw.launch_template_data().ok_or_else(|| Odd::lasting("LaunchTemplateData is missing"))?;
+pub(super) fn template_groups(raw: &LaunchTemplateVersion) -> Result<TemplateGroups, Unusable> {
+    let data = raw.launch_template_data().ok_or_else(|| Unusable::lasting("LaunchTemplateData is missing"))?;
     let of_interfaces = data.network_interfaces().iter().flat_map(TemplateInterface::groups);
     let ids = data.security_group_ids().iter().chain(of_interfaces);
     Ok(TemplateGroups {
@@ -111,11 +114,11 @@ pub(super) fn template_groups(raw: &LaunchTemplateVersion) -> Result<TemplateGro
     })
 }
 
-fn group_ids(raw: &[GroupIdentifier]) -> Result<BTreeSet<SecurityGroupId>, Odd> {
+fn group_ids(raw: &[GroupIdentifier]) -> Result<BTreeSet<SecurityGroupId>, Unusable> {
     raw.iter().map(|group| Ok(SecurityGroupId::parse(required(group.group_id(), "GroupId")?)?)).collect()
 }
 
-pub(super) fn security_group(raw: &ec2::SecurityGroup) -> Result<SecurityGroup, Odd> {
+pub(super) fn security_group(raw: &ec2::SecurityGroup) -> Result<SecurityGroup, Unusable> {
     let mut rules = BTreeSet::new();
     for (direction, permissions) in
         [(Direction::Inbound, raw.ip_permissions()), (Direction::Outbound, raw.ip_permissions_egress())]
@@ -142,11 +145,11 @@ pub(super) fn security_group(raw: &ec2::SecurityGroup) -> Result<SecurityGroup, 
 pub(super) const AWS_OWNER: &str = "AWS";
 
 /// A prefix list, still without its entries.
-pub(super) fn prefix_list(raw: &ec2::ManagedPrefixList) -> Result<PrefixList, Odd> {
+pub(super) fn prefix_list(raw: &ec2::ManagedPrefixList) -> Result<PrefixList, Unusable> {
     let family = match required(raw.address_family(), "AddressFamily")? {
         "IPv4" => Family::Ipv4,
         "IPv6" => Family::Ipv6,
-        other => return Err(Odd::lasting(format!("its AddressFamily is {other:?}"))),
+        other => return Err(Unusable::lasting(format!("its AddressFamily is {other:?}"))),
     };
     Ok(PrefixList {
         id: ListId::parse(required(raw.prefix_list_id(), "PrefixListId")?)?,
@@ -158,15 +161,15 @@ pub(super) fn prefix_list(raw: &ec2::ManagedPrefixList) -> Result<PrefixList, Od
     })
 }
 
-pub(super) fn prefix_list_entry(raw: &ec2::PrefixListEntry) -> Result<Block, Odd> {
-    Block::parse(required(raw.cidr(), "Cidr")?).map_err(|problem| Odd::lasting(problem.to_string()))
+pub(super) fn prefix_list_entry(raw: &ec2::PrefixListEntry) -> Result<Block, Unusable> {
+    Block::parse(required(raw.cidr(), "Cidr")?).map_err(|problem| Unusable::lasting(problem.to_string()))
 }
 
 fn text(field: Option<&str>) -> String {
     field.unwrap_or_default().to_owned()
 }
 
-fn traffic(permission: &IpPermission) -> Result<Traffic, Odd> {
+fn traffic(permission: &IpPermission) -> Result<Traffic, Unusable> {
     let protocol = required(permission.ip_protocol(), "IpProtocol of a rule")?;
     let (from, to) = (permission.from_port(), permission.to_port());
     let port = |number: Option<i32>| number.and_then(|number| u16::try_from(number).ok());
@@ -180,7 +183,7 @@ fn traffic(permission: &IpPermission) -> Result<Traffic, Odd> {
 
 /// What EC2 shows as one permission is a rule for each of its peers; a permission without any
 /// lets nothing through and is no rule.
-fn peers(permission: &IpPermission, owner: Option<&str>) -> Result<Vec<Peer>, Odd> {
+fn peers(permission: &IpPermission, owner: Option<&str>) -> Result<Vec<Peer>, Unusable> {
     let groups = permission.user_id_group_pairs().iter().map(|pair| group_peer(pair, owner));
     let ipv4 = permission.ip_ranges().iter().map(|range| Ok(Peer::Ipv4(peer_text(range.cidr_ip())?)));
     let ipv6 = permission.ipv6_ranges().iter().map(|range| Ok(Peer::Ipv6(peer_text(range.cidr_ipv6())?)));
@@ -188,11 +191,11 @@ fn peers(permission: &IpPermission, owner: Option<&str>) -> Result<Vec<Peer>, Od
     groups.chain(ipv4).chain(ipv6).chain(lists).collect()
 }
 
-fn peer_text(field: Option<&str>) -> Result<String, Odd> {
+fn peer_text(field: Option<&str>) -> Result<String, Unusable> {
     required(field, "the peer of a rule").map(str::to_owned)
 }
 
-fn group_peer(pair: &UserIdGroupPair, owner: Option<&str>) -> Result<Peer, Odd> {
+fn group_peer(pair: &UserIdGroupPair, owner: Option<&str>) -> Result<Peer, Unusable> {
     let group = SecurityGroupId::parse(required(pair.group_id(), "GroupId of a rule")?)?;
     let account = pair.user_id().filter(|account| owner.is_some_and(|owner| owner != *account));
     Ok(match account {
@@ -310,15 +313,15 @@ mod tests {
     #[test]
     fn a_live_instance_without_an_interface_is_asked_for_again() {
         let odd = instance(&machine(InstanceStateName::Pending, &[]), "k").unwrap_err();
-        assert_eq!(odd, Odd::passing("it is pending and has no interface at device index 0"));
+        assert_eq!(odd, Unusable::passing("it is pending and has no interface at device index 0"));
     }
 
     #[test]
     fn what_cannot_be_understood_is_said_and_not_guessed() {
         let odd = instance(&machine(InstanceStateName::Running, &[attached("eni-1", 0, None, "x")]), "k").unwrap_err();
-        assert_eq!(odd, Odd::lasting("\"x\" is not a security group id such as sg-0a1b2c3d"));
+        assert_eq!(odd, Unusable::lasting("\"x\" is not a security group id such as sg-0a1b2c3d"));
         let odd = interface(&NetworkInterface::builder().network_interface_id("eni-1").build()).unwrap_err();
-        assert_eq!(odd, Odd::lasting("VpcId is missing"));
+        assert_eq!(odd, Unusable::lasting("VpcId is missing"));
     }
 
     fn group(permission: IpPermission) -> SecurityGroup {

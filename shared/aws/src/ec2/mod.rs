@@ -27,8 +27,8 @@ use tagwire_core::{
 use tagwire_engine::cloud::{CloudError, ErrorKind, Groups, Instances};
 
 use crate::{
-    error::Call,
-    reading::{pages, sample, together},
+    call::Call,
+    reading::{sample, together},
 };
 
 /// Most results a page may hold.
@@ -98,24 +98,13 @@ impl Ec2 {
     }
 
     async fn describe_instances(&self, what: String, filters: Vec<Filter>) -> Reading<Instance> {
-        let call = Call::reading("ec2:DescribeInstances", what.as_str());
-        let answer = pages(&call, &what, async |token| {
-            let page = self
-                .client
-                .describe_instances()
-                .set_filters(Some(filters.clone()))
-                .max_results(PAGE_SIZE)
-                .set_next_token(token)
-                .send()
-                .await?;
-            let reservations = page.reservations.unwrap_or_default().into_iter();
-            Ok((
-                reservations.flat_map(|reservation| reservation.instances.unwrap_or_default()).collect(),
-                page.next_token,
-            ))
-        })
-        .await;
-        call.understand(answer, ec2::Instance::instance_id, |raw| mapping::instance(raw, &self.connect_key))
+        let call = Call::reading("ec2:DescribeInstances", what);
+        let request = self.client.describe_instances().set_filters(Some(filters)).max_results(PAGE_SIZE);
+        let pages = request.into_paginator().send().collect().await;
+        let reservations = call.listed(pages, |page| (page.reservations, page.next_token));
+        let found = reservations.found.into_iter().flat_map(|reservation| reservation.instances.unwrap_or_default());
+        let answer = Reading { found: found.collect(), gaps: reservations.gaps };
+        call.decode(answer, ec2::Instance::instance_id, |raw| mapping::instance(raw, &self.connect_key))
     }
 
     pub(crate) async fn interfaces(&self, which: &BTreeSet<InterfaceId>) -> Reading<Interface> {
@@ -124,25 +113,15 @@ impl Ec2 {
     }
 
     async fn describe_interfaces(&self, ids: Vec<String>) -> Reading<Interface> {
-        let what = sample(&ids);
-        let call = Call::reading("ec2:DescribeNetworkInterfaces", what.as_str());
-        let answer = self.list_interfaces(&call, &what, vec![filter("network-interface-id", ids)]).await;
-        call.understand(answer, ec2::NetworkInterface::network_interface_id, mapping::interface)
+        let call = Call::reading("ec2:DescribeNetworkInterfaces", sample(&ids));
+        let answer = self.list_interfaces(&call, vec![filter("network-interface-id", ids)]).await;
+        call.decode(answer, ec2::NetworkInterface::network_interface_id, mapping::interface)
     }
 
-    async fn list_interfaces(&self, call: &Call, what: &str, filters: Vec<Filter>) -> Reading<ec2::NetworkInterface> {
-        pages(call, what, async |token| {
-            let page = self
-                .client
-                .describe_network_interfaces()
-                .set_filters(Some(filters.clone()))
-                .max_results(PAGE_SIZE)
-                .set_next_token(token)
-                .send()
-                .await?;
-            Ok((page.network_interfaces.unwrap_or_default(), page.next_token))
-        })
-        .await
+    async fn list_interfaces(&self, call: &Call, filters: Vec<Filter>) -> Reading<ec2::NetworkInterface> {
+        let request = self.client.describe_network_interfaces().set_filters(Some(filters)).max_results(PAGE_SIZE);
+        let pages = request.into_paginator().send().collect().await;
+        call.listed(pages, |page| (page.network_interfaces, page.next_token))
     }
 
     pub(crate) async fn groups(&self, which: Groups<'_>) -> Reading<SecurityGroup> {
@@ -190,20 +169,11 @@ impl Ec2 {
     }
 
     async fn describe_groups(&self, what: String, filters: Vec<Filter>) -> Reading<SecurityGroup> {
-        let call = Call::reading("ec2:DescribeSecurityGroups", what.as_str());
-        let answer = pages(&call, &what, async |token| {
-            let page = self
-                .client
-                .describe_security_groups()
-                .set_filters(Some(filters.clone()))
-                .max_results(PAGE_SIZE)
-                .set_next_token(token)
-                .send()
-                .await?;
-            Ok((page.security_groups.unwrap_or_default(), page.next_token))
-        })
-        .await;
-        call.understand(answer, ec2::SecurityGroup::group_id, mapping::security_group)
+        let call = Call::reading("ec2:DescribeSecurityGroups", what);
+        let request = self.client.describe_security_groups().set_filters(Some(filters)).max_results(PAGE_SIZE);
+        let pages = request.into_paginator().send().collect().await;
+        let answer = call.listed(pages, |page| (page.security_groups, page.next_token));
+        call.decode(answer, ec2::SecurityGroup::group_id, mapping::security_group)
     }
 
     /// Every interface that has one of the groups.
@@ -216,9 +186,9 @@ impl Ec2 {
         let mut reading = together(chunks.map(|groups| async move {
             let what = format!("interfaces of {vpc} that have {}", sample(&groups));
             let filters = vec![filter("vpc-id", [vpc.as_str()]), filter("group-id", groups)];
-            let call = Call::reading("ec2:DescribeNetworkInterfaces", what.as_str());
-            let answer = self.list_interfaces(&call, &what, filters).await;
-            call.understand(answer, ec2::NetworkInterface::network_interface_id, mapping::attached)
+            let call = Call::reading("ec2:DescribeNetworkInterfaces", what);
+            let answer = self.list_interfaces(&call, filters).await;
+            call.decode(answer, ec2::NetworkInterface::network_interface_id, mapping::attached)
         }))
         .await;
         reading.found.sort_by(|one, other| one.interface.cmp(&other.interface));
@@ -229,23 +199,12 @@ impl Ec2 {
     /// The groups that launch templates name, in the versions that a launch takes when it names none or
     /// the latest.
     pub(crate) async fn launch_template_groups(&self) -> Reading<SecurityGroupId> {
-        let what = "default and latest versions of launch templates";
-        let call = Call::reading("ec2:DescribeLaunchTemplateVersions", what);
-        let answer = pages(&call, what, async |token| {
-            let page = self
-                .client
-                .describe_launch_template_versions()
-                .versions("$Default")
-                .versions("$Latest")
-                .max_results(TEMPLATES_PAGE_SIZE)
-                .set_next_token(token)
-                .send()
-                .await?;
-            Ok((page.launch_template_versions.unwrap_or_default(), page.next_token))
-        })
-        .await;
-        let templates =
-            call.understand(answer, ec2::LaunchTemplateVersion::launch_template_id, mapping::template_groups);
+        let call =
+            Call::reading("ec2:DescribeLaunchTemplateVersions", "default and latest versions of launch templates");
+        let request = self.client.describe_launch_template_versions().versions("$Default").versions("$Latest");
+        let pages = request.max_results(TEMPLATES_PAGE_SIZE).into_paginator().send().collect().await;
+        let answer = call.listed(pages, |page| (page.launch_template_versions, page.next_token));
+        let templates = call.decode(answer, ec2::LaunchTemplateVersion::launch_template_id, mapping::template_groups);
         let (mut found, mut gaps) = (Vec::new(), templates.gaps);
         let mut called = BTreeSet::new();
         for groups in templates.found {
@@ -279,40 +238,20 @@ impl Ec2 {
     }
 
     async fn describe_prefix_lists(&self, ids: Vec<String>) -> Reading<PrefixList> {
-        let what = sample(&ids);
-        let call = Call::reading("ec2:DescribeManagedPrefixLists", what.as_str());
+        let call = Call::reading("ec2:DescribeManagedPrefixLists", sample(&ids));
         // As a filter, unlike as a parameter, an id that does not exist is no error.
-        let filters = vec![filter("prefix-list-id", ids)];
-        let answer = pages(&call, &what, async |token| {
-            let page = self
-                .client
-                .describe_managed_prefix_lists()
-                .set_filters(Some(filters.clone()))
-                .max_results(PREFIX_LISTS_PAGE_SIZE)
-                .set_next_token(token)
-                .send()
-                .await?;
-            Ok((page.prefix_lists.unwrap_or_default(), page.next_token))
-        })
-        .await;
-        call.understand(answer, ec2::ManagedPrefixList::prefix_list_id, mapping::prefix_list)
+        let request = self.client.describe_managed_prefix_lists().filters(filter("prefix-list-id", ids));
+        let pages = request.max_results(PREFIX_LISTS_PAGE_SIZE).into_paginator().send().collect().await;
+        let answer = call.listed(pages, |page| (page.prefix_lists, page.next_token));
+        call.decode(answer, ec2::ManagedPrefixList::prefix_list_id, mapping::prefix_list)
     }
 
     async fn with_entries(&self, list: PrefixList) -> Reading<PrefixList> {
         let call = Call::reading("ec2:GetManagedPrefixListEntries", list.id.as_str());
-        let answer = pages(&call, list.id.as_str(), async |token| {
-            let page = self
-                .client
-                .get_managed_prefix_list_entries()
-                .prefix_list_id(list.id.as_str())
-                .max_results(PREFIX_LISTS_PAGE_SIZE)
-                .set_next_token(token)
-                .send()
-                .await?;
-            Ok((page.entries.unwrap_or_default(), page.next_token))
-        })
-        .await;
-        let entries = call.understand(answer, ec2::PrefixListEntry::cidr, mapping::prefix_list_entry);
+        let request = self.client.get_managed_prefix_list_entries().prefix_list_id(list.id.as_str());
+        let pages = request.max_results(PREFIX_LISTS_PAGE_SIZE).into_paginator().send().collect().await;
+        let answer = call.listed(pages, |page| (page.entries, page.next_token));
+        let entries = call.decode(answer, ec2::PrefixListEntry::cidr, mapping::prefix_list_entry);
         let found = if entries.is_complete() {
             vec![PrefixList { entries: entries.found.into_iter().collect(), ..list }]
         } else {

@@ -106,7 +106,7 @@ async fn users_that_cannot_be_read_are_a_gap() {
     let script = Script::default().then(200, interfaces(&odd, "more")).then(403, ec2_error("UnauthorizedOperation"));
     let reading = script.aws().attached_interfaces(&vpc(), &groups(&["sg-1"])).await;
     assert_eq!(reading.found, [attached("eni-3", other("d"), "sg-1")]);
-    let gaps: Vec<String> = reading.gaps.iter().map(|gap| gap.reading()).collect();
+    let gaps: Vec<String> = reading.gaps.iter().map(tagwire_core::observation::Gap::reading).collect();
     assert_eq!(
         gaps,
         [

@@ -123,6 +123,7 @@ fn text<'value>(value: &'value Value, pointer: &str, field: &'static str) -> Res
 ///
 /// # Errors
 /// [`BadEvent`] when it says nothing about an instance or a data store.
+// Fact 1.0
 pub fn read(body: &str) -> Result<Incoming, BadEvent> {
     let message: Value =
         serde_json::from_str(body).map_err(|error| BadEvent::NotJson { problem: error.to_string() })?;
@@ -142,13 +143,16 @@ pub fn read(body: &str) -> Result<Incoming, BadEvent> {
     let source = text(&message, "/source", "source")?;
     let detail_type = text(&message, "/detail-type", "detail-type")?;
     let (hints, cause) = match (source, detail_type) {
+        // Fact 1.1
         ("aws.ec2", "EC2 Instance State-change Notification") => {
             (instance(text(&message, "/detail/instance-id", "detail.instance-id")?)?.into(), Cause::InstanceState)
         }
+        // Fact 1.2
         ("aws.tag", "Tag Change on Resource") => {
             (resource(text(&message, "/resources/0", "resources[0]")?)?.into(), Cause::TagChange)
         }
         // The identifier beside the ARN is not reliable: AWS's own samples prefix it.
+        // Fact 1.3
         ("aws.rds", "RDS DB Instance Event" | "RDS DB Cluster Event")
         | ("aws.elasticache", "Cache Created" | "Cache Updated" | "Cache Deleted") => {
             let arn = text(&message, "/detail/SourceArn", "detail.SourceArn")
@@ -172,6 +176,7 @@ type Hints = BTreeSet<Hint>;
 /// Reads a call of an API as CloudTrail reports it. ElastiCache's node-based caches and Redshift's
 /// clusters have no events of their own. A call names its store by the identifier that its caller
 /// wrote, which both services turn into small letters.
+// Facts 1.4, 1.5 and 1.6
 fn call(message: &Value, source: &str, detail_type: &str) -> Result<(Hints, Cause), BadEvent> {
     const REQUEST: &str = "/detail/requestParameters";
     let name = text(message, "/detail/eventName", "detail.eventName")?;

@@ -59,6 +59,7 @@ pub struct Tries {
 /// First delay before something is looked at again.
 const FIRST_DELAY: Duration = Duration::from_secs(5);
 /// Longest delay: what SQS takes for a single message.
+// Fact 5.3
 const LONGEST_DELAY: Duration = Duration::from_mins(15);
 /// For how long something is looked at again before it is left to the sweep, which finds it
 /// anyway, unless the installation says otherwise. The longest restores of large databases take

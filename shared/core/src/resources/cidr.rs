@@ -16,6 +16,7 @@ use crate::{id::PrefixListId, rule::Peer};
 /// Most inbound rules a group takes for each family of addresses, unless quota L-0EA8095F was raised.
 /// The groups of CIDR clients are kept within the default, because a raised one lowers how many groups
 /// an interface takes.
+// Fact 3.1
 pub const MOST_RULES: usize = 60;
 /// The widest IPv4 block, unless the stack says otherwise: the size of the largest VPC.
 pub const DEFAULT_WIDEST_IPV4: u8 = 16;

@@ -80,6 +80,7 @@ impl GroupName {
     #[must_use]
     pub fn read(name: &str) -> Option<Self> {
         SERVICES.iter().flat_map(|row| Role::ALL.map(|role| (row, role))).find_map(|(row, role)| {
+            // Fact 2.4
             let number = number_behind(name, &pattern(row.service, role))?;
             Some(Self { service: row.service, role, number })
         })
@@ -87,6 +88,7 @@ impl GroupName {
 
     /// The name as AWS compares it: names are unique in a VPC without regard to case.
     #[must_use]
+    // Fact 3.6
     pub fn folded(self) -> String {
         self.to_string().to_ascii_lowercase()
     }

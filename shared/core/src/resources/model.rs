@@ -65,6 +65,7 @@ pub enum Form {
     /// Nothing stands in the way.
     Plain,
     /// Aurora Serverless v1: the console's own feature refuses it.
+    // Fact 2.3
     ServerlessV1,
     /// Member of an Aurora global database: likewise.
     GlobalMember {
@@ -89,6 +90,7 @@ pub struct DataStore {
     /// The service it belongs to.
     pub service: Service,
     /// Its VPC; none for the EC2-Classic platform that AWS retired in 2022.
+    // Fact 4.4
     pub vpc: Option<VpcId>,
     /// The Availability Zones it runs in; empty when not known.
     pub zones: BTreeSet<ZoneName>,

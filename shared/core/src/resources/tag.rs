@@ -22,6 +22,7 @@ pub const STATUS_KEY: &str = "tagwire:status";
 pub const MOST_NAMES: usize = 10;
 /// Longest name, in characters: ten of them with their spaces still fit RDS's 256-character value
 /// only when they are short, so the bound is that of a DNS label, which people already know.
+// Fact 3.5
 pub const LONGEST_NAME: usize = 63;
 
 /// One word inside the tag's value. Instance and data store are joined when they share one.
