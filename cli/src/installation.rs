@@ -1,9 +1,8 @@
-//! What the installation was deployed with: what its stack says, unless an option or a variable says
-//! otherwise. A plan made with other settings than the functions' would be another plan.
+//! The settings of the installation: those of its stack, unless an option or a variable overrides them. A plan made
+//! with other settings than the functions' would be another plan.
 
-use std::{ops::RangeInclusive, str::FromStr, time::Duration};
+use std::{collections::BTreeSet, ops::RangeInclusive, str::FromStr, time::Duration};
 
-use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum, builder::RangedU64ValueParser, value_parser};
 use tagwire_aws::Stack;
 use tagwire_core::{
@@ -16,9 +15,11 @@ use tagwire_core::{
     tag::DEFAULT_CONNECT_KEY,
 };
 
-/// Options that stand for parameters of the stack.
+use crate::error::{CommandError, CommandResult, user_error};
+
+/// Options that override parameters of the stack.
 #[derive(Args, Debug, Default)]
-#[command(next_help_heading = "The installation (by default what its stack says)")]
+#[command(next_help_heading = "Installation (by default the settings of its stack)")]
 pub(crate) struct Overrides {
     /// The stack; without it, the one that has the SSM parameter /tagwire/installation.
     #[arg(long, env = "TAGWIRE_STACK_NAME", global = true)]
@@ -77,61 +78,61 @@ enum Switch {
 impl FromStr for Switch {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
         <Self as ValueEnum>::from_str(text, false)
     }
 }
 
-/// None for nothing, which is what the variable holds in an installation without isolation groups.
+/// `None` for an empty text, which the variable holds in an installation without isolation groups.
 fn parse_group(text: &str) -> Result<Option<SecurityGroupId>, InvalidId> {
     let text = text.trim();
     if text.is_empty() { Ok(None) } else { SecurityGroupId::parse(text).map(Some) }
 }
 
-/// The installation as the command goes by it.
+/// The settings that a command uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Installation {
     /// The tag key.
     pub(crate) tag_key: String,
-    /// The state table; without one a plan is made as if nothing were remembered.
+    /// The state table; without one a plan is made as if the table were empty.
     pub(crate) state_table: Option<String>,
     /// The planner's settings.
     pub(crate) policy: Policy,
-    /// Whether plans are carried out; none when no stack says so.
+    /// Whether plans are carried out; `None` without a stack.
     pub(crate) mode: Option<Mode>,
 }
 
 impl Overrides {
-    /// Puts the options and the stack together; what neither says is as the template has it.
+    /// Combines the options and the stack's parameters; a setting that neither has is the template's default.
     ///
     /// # Errors
-    /// When a parameter of the stack makes no sense, so that it is none of tagwire's.
-    pub(crate) fn resolve(&self, stack: Option<&Stack>) -> Result<Installation> {
-        let message = Said { stack };
+    /// When a parameter of the stack has a value that no stack of tagwire has.
+    pub(crate) fn resolve(&self, stack: Option<&Stack>) -> CommandResult<Installation> {
+        let parameters = StackParameters { stack };
         let minutes =
-            |name| Ok::<_, anyhow::Error>(message.parameter::<u64>(name)?.map(|minutes| minutes.saturating_mul(60)));
-        let seconds = |chosen: Option<u64>, message: Option<u64>, usual: Duration| {
-            chosen.or(message).map_or(usual, Duration::from_secs)
+            |name| Ok::<_, CommandError>(parameters.read::<u64>(name)?.map(|minutes| minutes.saturating_mul(60)));
+        let seconds = |chosen: Option<u64>, of_stack: Option<u64>, usual: Duration| {
+            chosen.or(of_stack).map_or(usual, Duration::from_secs)
         };
         let isolation_groups = match &self.isolation_group {
             Some(groups) => groups.iter().flatten().cloned().collect(),
-            None => message.groups()?,
+            None => parameters.isolation_groups()?,
         };
         let on = |chosen: Option<Switch>, name| {
-            Ok::<_, anyhow::Error>(chosen.or(message.parameter(name)?).is_some_and(|switch| switch == Switch::On))
+            Ok::<_, CommandError>(chosen.or(parameters.read(name)?).is_some_and(|switch| switch == Switch::On))
         };
         let widest = CidrLimits {
-            widest_ipv4: self.widest_ipv4.or(message.parameter("WidestIpv4")?).unwrap_or(DEFAULT_WIDEST_IPV4),
-            widest_ipv6: self.widest_ipv6.or(message.parameter("WidestIpv6")?).unwrap_or(DEFAULT_WIDEST_IPV6),
+            widest_ipv4: self.widest_ipv4.or(parameters.read("WidestIpv4")?).unwrap_or(DEFAULT_WIDEST_IPV4),
+            widest_ipv6: self.widest_ipv6.or(parameters.read("WidestIpv6")?).unwrap_or(DEFAULT_WIDEST_IPV6),
         };
         let policy = Policy {
             interface_group_limit: self
                 .interface_group_limit
-                .or(message.parameter("InterfaceGroupLimit")?)
+                .or(parameters.read("InterfaceGroupLimit")?)
                 .unwrap_or(DEFAULT_INTERFACE_GROUP_LIMIT),
             max_disconnects: self
                 .max_disconnects
-                .or(message.parameter("MaxDisconnects")?)
+                .or(parameters.read("MaxDisconnects")?)
                 .unwrap_or(DEFAULT_MAX_DISCONNECTS),
             disconnect_window: seconds(
                 self.disconnect_window,
@@ -148,51 +149,52 @@ impl Overrides {
             tag_key: self
                 .tag_key
                 .clone()
-                .or(message.parameter("TagKey")?)
+                .or(parameters.read("TagKey")?)
                 .unwrap_or_else(|| DEFAULT_CONNECT_KEY.to_owned()),
             state_table: self.state_table.clone().or_else(|| of_stack("StateTableName")),
             policy,
-            mode: message.mode()?,
+            mode: parameters.mode()?,
         })
     }
 }
 
-/// What the stack says.
+/// The parameters of the stack, if there is one.
 #[derive(Clone, Copy)]
-struct Said<'stack> {
+struct StackParameters<'stack> {
     stack: Option<&'stack Stack>,
 }
 
-impl<'stack> Said<'stack> {
+impl<'stack> StackParameters<'stack> {
     fn text(self, name: &str) -> Option<&'stack str> {
         self.stack?.parameters.get(name).map(String::as_str)
     }
 
-    fn parameter<T: FromStr>(self, name: &str) -> Result<Option<T>> {
+    fn read<T: FromStr>(self, name: &str) -> CommandResult<Option<T>> {
         let Some(text) = self.text(name) else { return Ok(None) };
-        let value = text.parse().ok().with_context(|| self.nonsense(name, text))?;
-        Ok(Some(value))
+        text.parse().map(Some).map_err(|_| self.unknown_value(name, text))
     }
 
-    fn groups(self) -> Result<std::collections::BTreeSet<SecurityGroupId>> {
-        let Some(text) = self.text("IsolationGroups") else { return Ok(std::collections::BTreeSet::new()) };
+    fn isolation_groups(self) -> CommandResult<BTreeSet<SecurityGroupId>> {
+        const NAME: &str = "IsolationGroups";
+        let Some(text) = self.text(NAME) else { return Ok(BTreeSet::new()) };
         let groups = text.split(',').map(parse_group).collect::<Result<Vec<_>, _>>();
-        let groups = groups.with_context(|| self.nonsense("IsolationGroups", text))?;
+        let groups = groups.map_err(|_| self.unknown_value(NAME, text))?;
         Ok(groups.into_iter().flatten().collect())
     }
 
-    fn mode(self) -> Result<Option<Mode>> {
+    fn mode(self) -> CommandResult<Option<Mode>> {
         Ok(match self.text("Mode") {
             None => None,
             Some("enforce") => Some(Mode::Enforce),
             Some("dry-run") => Some(Mode::DryRun),
-            Some(other) => bail!(self.nonsense("Mode", other)),
+            Some(other) => return Err(self.unknown_value("Mode", other)),
         })
     }
 
-    fn nonsense(self, name: &str, text: &str) -> String {
+    fn unknown_value(self, name: &str, text: &str) -> CommandError {
         let stack = self.stack.map_or("", |stack| &stack.name);
-        format!("the stack {stack} has the parameter {name}={text:?}, which no stack of tagwire has")
+        user_error!("the stack {stack} has the parameter {name}={text:?}, which no stack of tagwire has")
+            .hint("choose the stack of tagwire with --stack-name")
     }
 }
 
@@ -203,13 +205,13 @@ mod tests {
     use super::*;
 
     #[derive(Parser)]
-    struct Line {
+    struct InstallationCli {
         #[command(flatten)]
         overrides: Overrides,
     }
 
     fn parse(line: &str) -> Result<Overrides, clap::Error> {
-        Line::try_parse_from(line.split_whitespace()).map(|line| line.overrides)
+        InstallationCli::try_parse_from(line.split_whitespace()).map(|line| line.overrides)
     }
 
     fn stack(parameters: &[(&str, &str)]) -> Stack {
@@ -310,7 +312,7 @@ mod tests {
         ] {
             assert!(parse(&format!("tagwire {refused}")).is_err(), "{refused}");
         }
-        let empty = Line::try_parse_from(["tagwire", "--isolation-group", ""]).unwrap().overrides;
+        let empty = InstallationCli::try_parse_from(["tagwire", "--isolation-group", ""]).unwrap().overrides;
         let with_one = stack(&[("IsolationGroups", "sg-1")]);
         assert_eq!(empty.resolve(Some(&with_one)).unwrap().policy, Policy::default());
     }

@@ -1,31 +1,27 @@
-//! `tagwire`: looks at an account as the functions do, says what they would do and why, and has it done
-//! by them.
+//! `tagwire` looks at an account as the functions do, prints what they would do and why, and has it done by
+//! them.
+//!
+//! Each command is a file or folder in `commands`. All of them open a [`session`], which finds out how tagwire is
+//! installed here; `apply` and `uninstall` hand work to `connect` by [`follow`].
 
-mod apply;
-mod doctor;
-mod explain;
+mod commands;
+mod error;
 mod follow;
 mod installation;
-mod manual;
 mod output;
-mod plan;
 mod progress;
-mod report;
+mod scope_args;
 mod session;
-mod show;
-mod status;
-mod uninstall;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::session::Global;
-
-/// As shells report a program that was ended by Ctrl-C.
-const INTERRUPTED: u8 = 130;
-/// As shells report a program whose reader went away.
-const READER_GONE: u8 = 141;
+use crate::{
+    commands::{apply, completions, doctor, explain, man, plan, report, status, uninstall},
+    error::{CommandError, CommandErrorKind, CommandResult},
+    session::GlobalArgs,
+};
 
 #[derive(Parser)]
 #[command(
@@ -37,9 +33,9 @@ const READER_GONE: u8 = 141;
         (AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, ...) unless an option says otherwise.",
     after_help = "Exit codes: 0 done or nothing to do, 1 error, 2 changes are pending (plan, uninstall --plan)."
 )]
-struct Arguments {
+struct Cli {
     #[command(flatten)]
-    global: Global,
+    global: GlobalArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -47,58 +43,57 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// List every connection, whoever made it: since when, through which groups, in which state.
-    Status(status::Arguments),
-    /// Show what would change now, and why; change nothing.
-    Plan(plan::Arguments),
-    /// Show what would change now, ask, and have it done by the stack.
-    Apply(apply::Arguments),
-    /// Walk a decision condition by condition: why two are connected or not, and why a group is there.
-    Explain(explain::Arguments),
-    /// Tell whether this account is ready, and what mends it if not; change nothing.
-    Doctor(doctor::Arguments),
-    /// Write a page that shows every connection, what is pending and what was found.
-    Report(report::Arguments),
-    /// Have everything taken away that tagwire owns, before its stack is deleted.
-    Uninstall(uninstall::Arguments),
+    Status(status::StatusArgs),
+    /// Show the changes that are pending, and why; change nothing.
+    Plan(plan::PlanArgs),
+    /// Show the changes that are pending, ask, and have the stack make them.
+    Apply(apply::ApplyArgs),
+    /// Explain a decision condition by condition: why two are connected or not, and why a group exists.
+    Explain(explain::ExplainArgs),
+    /// Check whether this account is ready, and how to fix it if not; change nothing.
+    Doctor(doctor::DoctorArgs),
+    /// Write a page that shows every connection, the pending changes and the findings.
+    Report(report::ReportArgs),
+    /// Have everything removed that tagwire owns, before its stack is deleted.
+    Uninstall(uninstall::UninstallArgs),
     /// Print a script that completes commands and options in a shell.
-    Completions(manual::Completions),
+    Completions(completions::CompletionsArgs),
     /// Print the manual page.
     Man,
 }
 
+async fn run(Cli { global, command }: Cli) -> CommandResult<ExitCode> {
+    match command {
+        Command::Status(args) => status::run(&global, args).await,
+        Command::Plan(args) => plan::run(&global, args).await,
+        Command::Apply(args) => apply::run(&global, args).await,
+        Command::Explain(args) => explain::run(&global, args).await,
+        Command::Doctor(args) => doctor::run(&global, args).await,
+        Command::Report(args) => report::run(&global, args).await,
+        Command::Uninstall(args) => uninstall::run(&global, args).await,
+        Command::Completions(args) => completions::run(&args, Cli::command()),
+        Command::Man => man::run(&Cli::command()),
+    }
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let Arguments { global, command } = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
         Err(error) => {
-            // The parser's own exit code for a wrong argument, 2, is the one for pending changes here.
-            let code = if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
-            return error.print().map_or(ExitCode::from(READER_GONE), |()| code);
+            // The parser's own exit code for a wrong argument is 2, which means pending changes here.
+            let kind = if error.print().is_err() { CommandErrorKind::ReaderGone } else { CommandErrorKind::User };
+            let is_help = !error.use_stderr() && kind == CommandErrorKind::User;
+            return if is_help { ExitCode::SUCCESS } else { ExitCode::from(kind.exit_code()) };
         }
     };
-    global.color.choose();
-    let run = async {
-        match command {
-            Command::Plan(arguments) => plan::run(&global, arguments).await,
-            Command::Explain(arguments) => explain::run(&global, arguments).await,
-            Command::Apply(arguments) => apply::run(&global, arguments).await,
-            Command::Report(arguments) => report::run(&global, arguments).await,
-            Command::Uninstall(arguments) => uninstall::run(&global, arguments).await,
-            Command::Doctor(arguments) => doctor::run(&global, arguments).await,
-            Command::Status(arguments) => status::run(&global, arguments).await,
-            Command::Completions(arguments) => manual::completions(&arguments, Arguments::command()),
-            Command::Man => manual::man(&Arguments::command()),
-        }
-    };
+    cli.global.color.choose();
     let result = tokio::select! {
-        result = Box::pin(run) => result,
-        _ = tokio::signal::ctrl_c() => return ExitCode::from(INTERRUPTED),
+        result = Box::pin(run(cli)) => result,
+        _ = tokio::signal::ctrl_c() => Err(CommandError::interrupted()),
     };
     result.unwrap_or_else(|error| {
-        if output::is_reader_gone(&error) {
-            return ExitCode::from(READER_GONE);
-        }
-        output::complain(&format!("{error:#}"));
-        ExitCode::FAILURE
+        error.print();
+        ExitCode::from(error.kind.exit_code())
     })
 }

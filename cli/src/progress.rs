@@ -1,30 +1,30 @@
-//! Signs of life on standard error for what takes longer than a second. Where that is no terminal, there
-//! are none.
+//! Progress on standard error, for work that takes longer than a second. There is none where standard error is
+//! no terminal.
 
 use std::{future::Future, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// What is over before this needs no sign.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// How often the sign moves.
+/// Work that is done before this shows no progress.
+const QUIET_TIME: Duration = Duration::from_secs(1);
+/// How often the spinner moves.
 const TICK: Duration = Duration::from_millis(120);
 
-/// Waits for something, with a sign of life when it takes long.
+/// Waits for work to finish, with a spinner when that takes long.
 pub(crate) async fn waiting<T>(what: &str, work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
-    let in_time = tokio::time::timeout(PATIENCE, work.as_mut()).await;
+    let in_time = tokio::time::timeout(QUIET_TIME, work.as_mut()).await;
     if let Ok(done) = in_time {
         return done;
     }
-    let sign = ProgressBar::new_spinner().with_message(what.to_owned());
-    sign.enable_steady_tick(TICK);
+    let spinner = ProgressBar::new_spinner().with_message(what.to_owned());
+    spinner.enable_steady_tick(TICK);
     let done = work.await;
-    sign.finish_and_clear();
+    spinner.finish_and_clear();
     done
 }
 
-/// A bar that fills with the changes that are made.
+/// A bar that fills as changes are made.
 pub(crate) fn bar(changes: usize) -> ProgressBar {
     let bar = ProgressBar::new(u64::try_from(changes).unwrap_or(u64::MAX));
     if let Ok(style) = ProgressStyle::with_template("{spinner} [{bar:30}] {pos}/{len} changes {msg}") {

@@ -1,8 +1,8 @@
-//! What every command works with: the caller's AWS, and the installation that it looks at.
+//! The session that every command works in: the caller's AWS, and the installation there.
 
 use std::{collections::BTreeSet, time::Duration};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::Context;
 use clap::Args;
 use jiff::Timestamp;
 use tagwire_aws::{
@@ -21,6 +21,7 @@ use tagwire_engine::{
 };
 
 use crate::{
+    error::{CommandError, CommandResult, user_error},
     installation::{Installation, Overrides},
     output::{Colours, warn},
     progress::waiting,
@@ -31,8 +32,8 @@ const READING_TIME: Duration = Duration::from_mins(5);
 
 /// Options of every command.
 #[derive(Args, Debug)]
-#[command(next_help_heading = "Where, and as whom")]
-pub(crate) struct Global {
+#[command(next_help_heading = "AWS account and Region")]
+pub(crate) struct GlobalArgs {
     /// The profile of the shared AWS configuration.
     #[arg(long, global = true)]
     pub(crate) profile: Option<String>,
@@ -49,8 +50,8 @@ pub(crate) struct Global {
     pub(crate) installation: Overrides,
 }
 
-impl Global {
-    /// What clients of the caller's AWS are made from.
+impl GlobalArgs {
+    /// The configuration of the caller's AWS clients.
     pub(crate) async fn config(&self) -> SdkConfig {
         let overrides = ConfigOverrides {
             profile: self.profile.clone(),
@@ -61,41 +62,41 @@ impl Global {
     }
 }
 
-/// What was seen of a VPC, and what is planned for it.
+/// An observation of a VPC, and the plan for it.
 pub(crate) type Planned = (Observation, CheckedPlan);
 
 /// The caller's AWS and the installation.
 pub(crate) struct Session {
-    /// What further clients are made from.
+    /// The configuration of the caller's AWS clients.
     pub(crate) config: SdkConfig,
     /// The cloud.
     pub(crate) aws: Aws,
-    /// The stack; none when there is none here, or it may not be read.
+    /// The stack; `None` when there is none here, or it cannot be read.
     pub(crate) stack: Option<Stack>,
-    /// What it was deployed with.
+    /// The settings that the stack was deployed with.
     pub(crate) installation: Installation,
     clock: SystemClock,
     pacing: Pacing,
 }
 
 impl Session {
-    /// Finds out who is calling, where, and how tagwire is installed there.
+    /// Opens a session with the installation in the caller's account and Region.
     ///
     /// # Errors
-    /// Without a Region, and when the stack makes no sense.
-    pub(crate) async fn open(global: &Global) -> Result<Self> {
+    /// Without a Region, and when the stack is none of tagwire's.
+    pub(crate) async fn open(global: &GlobalArgs) -> CommandResult<Self> {
         let config = global.config().await;
         if config.region().is_none() {
-            bail!(
-                "no AWS Region is set: give --region, set AWS_REGION, or choose a profile that has one with --profile"
-            );
+            return Err(user_error!("no AWS Region is set")
+                .hint("give --region, set AWS_REGION, or choose a profile that has one with --profile"));
         }
         let chosen = global.installation.stack_name.as_deref();
         let stack = match waiting("Looking for the stack", Stacks::new(&config).find(chosen)).await {
             Ok(Some(stack)) => Some(stack),
             Ok(None) => {
                 if let Some(name) = chosen {
-                    bail!("there is no stack named {name} in this account and Region");
+                    return Err(user_error!("there is no stack named {name} in this account and Region")
+                        .hint("without --stack-name, tagwire finds the stack that has the SSM parameter /tagwire/installation"));
                 }
                 warn("tagwire is not installed in this account and Region; the template's defaults are assumed");
                 None
@@ -107,11 +108,11 @@ impl Session {
             }
         };
         let installation = global.installation.resolve(stack.as_ref())?;
-        Ok(Self::of(config, stack, installation))
+        Ok(Self::with_stack(config, stack, installation))
     }
 
-    /// The same, of what was found out already.
-    pub(crate) fn of(config: SdkConfig, stack: Option<Stack>, installation: Installation) -> Self {
+    /// A session with a stack that was looked up already.
+    pub(crate) fn with_stack(config: SdkConfig, stack: Option<Stack>, installation: Installation) -> Self {
         let connect = stack.as_ref().and_then(|stack| stack.outputs.get("ConnectQueueUrl")).cloned();
         let settings = AwsSettings {
             connect_key: installation.tag_key.clone(),
@@ -135,73 +136,71 @@ impl Session {
     /// The cloud, with the engine's own retries, for one reading from now on.
     ///
     /// # Errors
-    /// When the machine's clock is out of its mind.
-    pub(crate) fn cloud(&self) -> Result<Paced<'_, Aws, SystemClock>> {
-        let deadline = self.now().checked_add(READING_TIME).context("the system's clock is beyond all calendars")?;
+    /// When the system's clock is beyond the calendar.
+    pub(crate) fn cloud(&self) -> CommandResult<Paced<'_, Aws, SystemClock>> {
+        let deadline = self.now().checked_add(READING_TIME).context("the system's clock is beyond the calendar")?;
         Ok(Paced::new(&self.aws, &self.clock, &self.pacing, deadline))
     }
 
-    /// Who is calling.
+    /// The caller's identity.
     ///
     /// # Errors
     /// Without credentials that AWS accepts.
-    pub(crate) async fn identity(&self) -> Result<Identity> {
+    pub(crate) async fn identity(&self) -> CommandResult<Identity> {
         Ok(tagwire_aws::identity(&self.config).await?)
     }
 
     /// The VPCs that are chosen, or else every one that has something opted in or owned.
-    pub(crate) async fn vpcs(&self, chosen: &[VpcId]) -> Result<Reading<VpcId>> {
+    pub(crate) async fn vpcs(&self, chosen: &[VpcId]) -> CommandResult<Reading<VpcId>> {
         if !chosen.is_empty() {
             return Ok(Reading::complete(chosen.to_vec()));
         }
         Ok(waiting("Looking for VPCs", vpcs_of_interest(&self.cloud()?)).await)
     }
 
-    /// Looks at a scope of a VPC as `connect` does.
-    pub(crate) async fn observe(&self, vpc: &VpcId, scope: Scope) -> Result<Observation> {
+    /// Observes a scope of a VPC, as `connect` does.
+    ///
+    /// # Errors
+    /// Those of [`Session::cloud`]; a failed call is a gap in the observation.
+    pub(crate) async fn observe(&self, vpc: &VpcId, scope: Scope) -> CommandResult<Observation> {
         let cloud = self.cloud()?;
         let looking = Box::pin(observe(&cloud, vpc, scope, self.now(), BTreeSet::new()));
         Ok(waiting(&format!("Looking at {vpc}"), looking).await)
     }
 
-    /// What `connect` would do about what was seen.
-    ///
-    /// # Errors
-    /// When the plan breaks an invariant, which is a defect.
-    pub(crate) fn plan(&self, seen: Observation) -> Result<Planned> {
+    /// The plan that `connect` would make of an observation. Its findings name the parts that the checker
+    /// left out of it.
+    pub(crate) fn plan(&self, seen: Observation) -> Planned {
         let policy = &self.installation.policy;
-        let checked = check(plan(&seen, policy), &seen, policy).map_err(|violations| {
-            let message: Vec<String> = violations.iter().map(ToString::to_string).collect();
-            let vpc = &seen.vpc;
-            anyhow!("the plan for {vpc} breaks an invariant, which is a defect of tagwire: {}", message.join("; "))
-        })?;
-        Ok((seen, checked))
+        let checked = check(plan(&seen, policy), &seen, policy).unwrap_or_else(|rejection| rejection.remaining);
+        (seen, checked)
     }
 
     /// The VPC of an instance.
     ///
     /// # Errors
     /// When the instance is not there, has no interface any more, or cannot be read.
-    pub(crate) async fn vpc_of(&self, instance: &InstanceId) -> Result<VpcId> {
+    pub(crate) async fn vpc_of(&self, instance: &InstanceId) -> CommandResult<VpcId> {
         let cloud = self.cloud()?;
         let read =
             waiting("Looking for the instance", cloud.instances(Instances::Ids(&[instance.clone()].into()))).await;
         if let Some(found) = read.found.first() {
             let interface = found.interface.as_ref();
             let vpc = interface.map(|interface| interface.vpc.clone());
-            return vpc.with_context(|| format!("{instance} is shutting down or terminated: it has no interface left"));
+            return vpc
+                .ok_or_else(|| user_error!("{instance} is shutting down or terminated: it has no interface left"));
         }
         match read.gaps.first() {
-            Some(gap) => bail!("{instance} cannot be read: {gap}"),
-            None => bail!("there is no instance {instance} in {}", self.region()),
+            Some(gap) => Err(CommandError::unread(instance, Some(gap))),
+            None => Err(user_error!("there is no instance {instance} in {}", self.region())),
         }
     }
 
-    /// The store that a person means: by ARN, as `cluster/orders`, or by name when only one has it.
+    /// The data store that a person calls so: by ARN, as `cluster/orders`, or by name when only one has it.
     ///
     /// # Errors
     /// When no store, or more than one, has that name.
-    pub(crate) async fn store(&self, called: &str) -> Result<StoreArn> {
+    pub(crate) async fn store(&self, called: &str) -> CommandResult<StoreArn> {
         if called.starts_with("arn:") {
             return Ok(StoreArn::parse(called)?);
         }
@@ -210,14 +209,17 @@ impl Session {
             Some((word, name)) => {
                 let kind = StoreKind::ALL.into_iter().find(|kind| kind.word() == word);
                 let words: Vec<&str> = StoreKind::ALL.iter().map(|kind| kind.word()).collect();
-                let kind = kind.with_context(|| format!("{called:?}: {word:?} is none of {}", words.join(", ")))?;
+                let kind = kind.ok_or_else(|| {
+                    user_error!("{called:?}: {word:?} is none of the kinds of data store")
+                        .hint(format!("the kinds are {}", words.join(", ")))
+                })?;
                 (vec![kind], name)
             }
             None => (StoreKind::ALL.to_vec(), called),
         };
         let arns: Result<BTreeSet<StoreArn>, _> =
             kinds.into_iter().map(|kind| StoreArn::of(kind, self.region(), &account, name)).collect();
-        let arns = arns.with_context(|| format!("{called:?} is no name of a data store"))?;
+        let arns = arns.with_context(|| format!("{called:?} cannot be the name of a data store"))?;
         let cloud = self.cloud()?;
         let read = waiting("Looking for the data store", cloud.stores(&arns)).await;
         let found = read.found.iter().filter_map(|lookup| match lookup {
@@ -227,11 +229,14 @@ impl Session {
         let found: Vec<&StoreArn> = found.collect();
         match (found.as_slice(), read.gaps.first()) {
             ([only], _) => Ok((*only).clone()),
-            ([], Some(gap)) => bail!("no data store named {called} was found, and not all could be read: {gap}"),
-            ([], None) => bail!("there is no data store named {called} in account {account}, {}", self.region()),
+            ([], Some(gap)) => Err(CommandError::unread(format_args!("the data store {called}"), Some(gap))),
+            ([], None) => {
+                Err(user_error!("there is no data store named {called} in account {account}, {}", self.region()))
+            }
             (several, _) => {
                 let several: Vec<String> = several.iter().map(|arn| arn.short()).collect();
-                bail!("{called} is the name of several data stores; say which: {}", several.join(", "))
+                Err(user_error!("{called} is the name of several data stores")
+                    .hint(format!("say which: {}", several.join(", "))))
             }
         }
     }

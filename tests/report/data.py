@@ -6,7 +6,7 @@ import json
 import pathlib
 import random
 
-ASSETS = pathlib.Path(__file__).resolve().parents[2] / "cli/src/report"
+ASSETS = pathlib.Path(__file__).resolve().parents[2] / "cli/src/commands/report"
 ACCOUNT, REGION = "123456789012", "eu-central-1"
 # How a service calls its groups, its data stores' ARNs and kinds, and its usual port.
 SERVICES = {
@@ -145,18 +145,18 @@ class Account:
     def data(self):
         vpcs = sorted({*self.changes, *self.findings})
         return {
-            "version": 1,
+            "version": 2,
             "tagwire": "0.1.0",
             "account": ACCOUNT,
             "region": REGION,
             "generated_at": "2026-11-24T22:00:00Z",
             "complete": self.complete,
-            "status": {"version": 1, "connections": self.connections},
+            "status": {"version": 2, "connections": self.connections},
             "instances": self.instances,
             "stores": self.stores,
             "groups": self.groups,
             "plan": {
-                "version": 2,
+                "version": 3,
                 "vpcs": [
                     {"vpc": vpc, "digest": f"{place:064x}", "changes": self.changes.get(vpc, []), "findings": self.findings.get(vpc, [])}
                     for place, vpc in enumerate(vpcs)

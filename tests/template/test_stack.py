@@ -292,7 +292,7 @@ RECORDS_OF = {
     "disconnects-held-back": REASON,
     "contested": REASON,
     "foreign-attachment": REASON,
-    "plan-rejected": OUTCOME,
+    "plan-rejected": REASON,
     "gave-up": OUTCOME,
 }
 

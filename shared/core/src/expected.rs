@@ -4,21 +4,14 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    check::{CheckedPlan, planned_id},
+    check::CheckedPlan,
     group::{self, OwnTags, OwnedGroup, SecurityGroup},
-    id::{SecurityGroupId, StoreId},
+    id::StoreId,
     model::Membership,
     observation::{Observation, StoreLookup},
     plan::{GroupRef, Plan, StatusOf},
     state::{Connection, Note, Removal, Target, VpcState},
 };
-
-fn resolve(group: &GroupRef) -> SecurityGroupId {
-    match group {
-        GroupRef::Existing(id) => id.clone(),
-        GroupRef::Planned(store, role) => planned_id(store, *role),
-    }
-}
 
 /// The observation that a completed run of `plan` leads to.
 #[must_use]
@@ -29,7 +22,7 @@ pub fn expected(seen: &Observation, plan: &CheckedPlan) -> Observation {
 pub(crate) fn carried_out(seen: &Observation, plan: &Plan) -> Observation {
     let mut after = seen.clone();
     let created = |store: &StoreId, name: String, tags: &OwnTags| SecurityGroup {
-        id: planned_id(store, tags.role),
+        id: GroupRef::Planned(store.clone(), tags.role).expected_id(),
         vpc: seen.vpc.clone(),
         name,
         description: group::description(tags.role).to_owned(),
@@ -41,8 +34,8 @@ pub(crate) fn carried_out(seen: &Observation, plan: &Plan) -> Observation {
         after.groups.found.extend(specs.map(|spec| created(store, spec.name.to_string(), &spec.tags)));
         for found in &mut after.groups.found {
             for (group, rule) in &work.authorize {
-                if resolve(group) == found.id {
-                    found.rules.insert(rule.with_peer(resolve(&rule.peer)));
+                if group.expected_id() == found.id {
+                    found.rules.insert(rule.with_peer(rule.peer.expected_id()));
                 }
             }
             for (group, rule) in &work.revoke {
@@ -60,7 +53,7 @@ pub(crate) fn carried_out(seen: &Observation, plan: &Plan) -> Observation {
     for (store, work) in &plan.cidrs {
         let spec = work.create.iter();
         after.groups.found.extend(spec.map(|spec| created(store, spec.name.to_string(), &spec.tags)));
-        let id = resolve(&work.group);
+        let id = work.group.expected_id();
         for found in after.groups.found.iter_mut().filter(|found| found.id == id) {
             found.rules.retain(|rule| !work.revoke.iter().any(|(_, revoked)| revoked == rule));
             found.rules.extend(work.authorize.iter().map(|peer| work.rule(peer)));
@@ -71,13 +64,13 @@ pub(crate) fn carried_out(seen: &Observation, plan: &Plan) -> Observation {
         if let StoreLookup::Found(store) = lookup
             && let Some(change) = plan.stores.get(&store.id)
         {
-            store.groups.extend(change.attached().map(|group| (resolve(group), Membership::Active)));
+            store.groups.extend(change.attached().map(|group| (group.expected_id(), Membership::Active)));
             store.groups.retain(|group, _| !change.detaches(group));
         }
     }
     for interface in after.instances.found.iter_mut().filter_map(|instance| instance.interface.as_mut()) {
         if let Some(change) = plan.interfaces.get(&interface.id) {
-            interface.groups.extend(change.attach.keys().map(resolve));
+            interface.groups.extend(change.attach.keys().map(GroupRef::expected_id));
             interface.groups.retain(|group| !change.detach.keys().any(|gone| gone.id() == group));
         }
     }
@@ -120,7 +113,7 @@ fn write_notes(state: &mut VpcState, seen: &Observation, plan: &Plan) {
     let mut notes = plan.notes.clone();
     for (interface, change) in &plan.interfaces {
         let target = Target::Interface(interface.clone());
-        notes.extend(change.attach.keys().map(|group| seen.attached(target.clone(), resolve(group))));
+        notes.extend(change.attach.keys().map(|group| seen.attached(target.clone(), group.expected_id())));
         for (group, detachment) in &change.detach {
             let connection = Connection { instance: change.instance.clone(), store: detachment.store.clone() };
             notes.extend([
@@ -131,7 +124,7 @@ fn write_notes(state: &mut VpcState, seen: &Observation, plan: &Plan) {
     }
     for (id, change) in &plan.stores {
         let target = Target::Store(id.clone());
-        notes.extend(change.attached().map(|group| seen.attached(target.clone(), resolve(group))));
+        notes.extend(change.attached().map(|group| seen.attached(target.clone(), group.expected_id())));
         notes.extend(change.detached().map(|group| Note::Attached(target.clone(), group.id().clone(), None)));
         notes.extend(change.removals(id).map(|removal| Note::Wanted(removal, None)));
     }

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use super::{Explainer, facts::words};
 use crate::{
     finding::{Reason, Subject},
-    id::SecurityGroupId,
+    id::{InterfaceId, SecurityGroupId},
     model::{DataStore, Instance},
     plan::{DetachReason, Premise, obstacles},
     policy::HIGHEST_INTERFACE_GROUP_LIMIT,
-    tag::{ALLOW_CIDR_KEY, BLOCK_KEY, ConnectTag, ConnectionName, HOLD_KEY, MOST_NAMES},
+    tag::{BLOCK_KEY, ConnectTag, ConnectionName, HOLD_KEY, MOST_NAMES},
 };
 
 /// What a remedy is for: an instance and a store, as far as they are known.
@@ -129,7 +129,7 @@ impl<'look> About<'look> {
             DetachReason::NamesNotShared => self.share_a_name(Premise::SharedName),
             DetachReason::NotAskedFor => self.share_a_name(Premise::InstanceTag),
             DetachReason::StoreOptedOut => self.share_a_name(Premise::StoreTag),
-            DetachReason::CidrNotAskedFor => one(format!("put the clients into {ALLOW_CIDR_KEY} of the data store")),
+            DetachReason::CidrNotAskedFor => one("put the clients into tagwire:allow-cidr of the data store"),
             DetachReason::Uninstalling => not_uninstall(),
             DetachReason::StoreGone => one("nothing: there is no data store to connect to any more"),
             DetachReason::Blocked => {
@@ -164,114 +164,49 @@ impl<'look> About<'look> {
         lines
     }
 
-    /// What to do about a reason that says something of a subject.
-    #[expect(clippy::too_many_lines, reason = "one answer for each reason")]
+    /// What to do about a reason at a subject: the reason's own hint, or commands where the subject
+    /// makes them known.
     pub(super) fn remedy(&self, reason: &Reason, subject: &Subject) -> Vec<String> {
         let key = self.look.connect_key;
-        let tagged = self.tagged(subject);
-        match reason {
-            Reason::InvalidTag { .. } => one(format!(
-                "correct {key} of {subject}: names of letters, digits, '.', '_' and '-', separated by spaces, at most {MOST_NAMES}"
-            )),
-            Reason::Blocked => tagged.map(|tagged| self.unblock(tagged)).unwrap_or_default(),
-            Reason::Held => tagged.map(|tagged| tagged.take_off(HOLD_KEY)).into_iter().collect(),
-            Reason::DifferentVpc { .. } => move_together(),
-            Reason::NoMatch { names } if names.is_empty() => one(format!("put a name into {key} of {subject}")),
-            Reason::NoMatch { names } => one(format!(
-                "put one of these names into {key} of the other side, in this VPC: {}; upper and lower case differ",
-                words(names)
-            )),
-            Reason::InstanceGone => one(format!("nothing: start another instance with {key}")),
-            Reason::StoreGone => one("check the ARN: one that was renamed has another"),
-            Reason::NotAvailable { passing: true, .. } => {
-                one("nothing while the state passes; start it if it is stopped, resume it if it is paused")
+        match (reason, self.tagged(subject)) {
+            (Reason::Blocked, Some(tagged)) => self.unblock(tagged),
+            (Reason::Held, Some(tagged)) => one(tagged.take_off(HOLD_KEY)),
+            (Reason::ClusterMember { cluster }, Some(tagged)) => {
+                one(format!("put {key} on {cluster}, with {}, and take it off here", words(tagged.connect().names())))
             }
-            Reason::NotAvailable { passing: false, .. } => one("nothing: use another data store"),
-            Reason::ListChanging { .. } => one("nothing: it is looked at again"),
-            Reason::ServerlessV1 => one("migrate it to Aurora Serverless v2 or to a provisioned cluster"),
-            Reason::GlobalDatabase { global } => {
-                one(format!("connect it by hand: tagwire leaves the members of {global} alone"))
+            (Reason::Contested { group }, Some(tagged)) => {
+                let names = tagged.connect().names().map(ConnectionName::as_str).collect::<Vec<_>>().join(" ");
+                vec![
+                    format!("have whatever else manages that list leave {group} in it; then:"),
+                    tagged.take_off(key),
+                    "wait until tagwire has looked at it, which is one sweep at most".to_owned(),
+                    tagged.set(key, &names),
+                ]
             }
-            Reason::ClusterMember { cluster } => {
-                let names = tagged.map(|tagged| words(tagged.connect().names())).unwrap_or_default();
-                one(format!("put {key} on {cluster}, with {names}, and take it off here"))
+            (Reason::StoreGroupLimit { .. }, _) => {
+                let groups = self.store.map(|store| words(store.lasting_groups())).unwrap_or_default();
+                one(format!("{}: {groups}", reason.hint()))
             }
-            Reason::Ec2Classic => one("restore it into a VPC"),
-            Reason::StoreGroupLimit { limit } => {
-                let lasting = self.store.map(|store| words(store.lasting_groups())).unwrap_or_default();
-                one(format!("take one of its groups off the data store, which takes {limit}: {lasting}"))
-            }
-            Reason::InterfaceGroupLimit { interface, limit } => {
-                let of = self.instance.and_then(|instance| instance.interface.as_ref());
-                let groups = of.map(|interface| words(&interface.groups)).unwrap_or_default();
-                let mut lines = one(format!("take one of its groups off {interface}: {groups}"));
-                let more = limit + 1;
-                if more <= HIGHEST_INTERFACE_GROUP_LIMIT {
-                    lines.extend([
-                        format!("or raise quota L-2AFB9258 to {more}, and tell the installation when it is raised:"),
-                        format!(
-                            "aws service-quotas request-service-quota-increase --service-code vpc --quota-code L-2AFB9258 --desired-value {more}"
-                        ),
-                        format!("sam deploy --parameter-overrides InterfaceGroupLimit={more}"),
-                    ]);
-                }
-                lines
-            }
-            Reason::AmbiguousPair { groups } | Reason::AmbiguousCidrGroup { groups } => one(format!(
-                "of {}, take off and delete what is not used, until one is left of each kind",
-                words(groups)
-            )),
-            Reason::OwnershipForged { .. } => one("take tagwire's tags off it, and find out who put them on"),
-            Reason::PairModified { .. } | Reason::CidrModified { .. } => {
-                one("find out who changed it, and give that traffic a group of its own")
-            }
-            Reason::CrossAz { .. } => one("nothing, or move one of the two into the zone of the other"),
-            Reason::DisconnectsHeldBack { .. } => one(
-                "put the tags back if it was a mistake; else wait, or deploy with a higher MaxDisconnects until it is done",
-            ),
-            Reason::Contested { group } => {
-                let mut lines = one(format!("have whatever else manages that list leave {group} in it; then:"));
-                if let Some(tagged) = tagged {
-                    let names = tagged.connect().names().map(ConnectionName::as_str).collect::<Vec<_>>().join(" ");
-                    lines.extend([
-                        tagged.take_off(key),
-                        "wait until tagwire has looked at it, which is one sweep at most".to_owned(),
-                        tagged.set(key, &names),
-                    ]);
-                }
-                lines
-            }
-            Reason::ForeignAttachment { holder } => {
-                one(format!("take it off {holder}, or give that client a group and a rule of its own"))
-            }
-            Reason::LastGroup { group } => one(format!("add another group beside {group}")),
-            Reason::GroupInLaunchTemplate => {
-                one("take it out of the launch template, in its default and its latest version")
-            }
-            Reason::GroupInRule { group } => one(format!("take the rule that names it out of {group}")),
-            Reason::OwnershipLost => one("give it its tags back as the other group of its pair has them, or delete it"),
-            Reason::StoreUnknown { store } => one(format!("if {store} is gone for certain, remove its groups by hand")),
-            Reason::StoreMoved { vpc } => {
-                one(format!("connect instances of {vpc} there; remove the old groups by hand"))
-            }
-            Reason::StillCarried { group } => {
-                one(format!("wait if it is still being deleted; else take {group} off what carries it"))
-            }
-            Reason::InvalidCidr { .. } => one(format!(
-                "correct {ALLOW_CIDR_KEY} of {subject}: blocks such as 203.0.113.0/24 or prefix lists, separated by spaces"
-            )),
-            Reason::CidrNotAllowed => one(format!("deploy with AllowCidr=on, or take {ALLOW_CIDR_KEY} off {subject}")),
-            Reason::CidrTooWide { limit, .. } => {
-                one(format!("name the networks that the clients are really in, none wider than /{limit}"))
-            }
-            Reason::PrefixListForeign { list, .. } => {
-                one(format!("make a prefix list of this account in place of {list}"))
-            }
-            Reason::PrefixListNotFound { list } => one(format!("correct {list}: there is no such prefix list")),
-            Reason::CidrRuleLimit { .. } => one("name wider blocks, or lower the most entries of a prefix list"),
-            Reason::Uninstalling => not_uninstall(),
-            Reason::Unread { gap } if gap.passing => one("nothing: it is read again"),
-            Reason::Unread { gap } => one(format!("see that what looks may call {}", gap.reading())),
+            (Reason::InterfaceGroupLimit { interface, limit }, _) => self.make_room(interface, *limit),
+            _ => one(reason.hint()),
         }
+    }
+
+    /// Makes room in the list of an interface, by taking a group off or by raising the quota.
+    fn make_room(&self, interface: &InterfaceId, limit: usize) -> Vec<String> {
+        let of = self.instance.and_then(|instance| instance.interface.as_ref());
+        let groups = of.map(|interface| words(&interface.groups)).unwrap_or_default();
+        let mut lines = one(format!("take one of its groups off {interface}: {groups}"));
+        let more = limit + 1;
+        if more <= HIGHEST_INTERFACE_GROUP_LIMIT {
+            lines.extend([
+                format!("or raise quota L-2AFB9258 to {more}, and tell the installation when it is raised:"),
+                format!(
+                    "aws service-quotas request-service-quota-increase --service-code vpc --quota-code L-2AFB9258 --desired-value {more}"
+                ),
+                format!("sam deploy --parameter-overrides InterfaceGroupLimit={more}"),
+            ]);
+        }
+        lines
     }
 }

@@ -30,6 +30,24 @@ pub enum GroupRef {
     Planned(StoreId, Role),
 }
 
+impl GroupRef {
+    /// The id; of a planned group, the one under which it stands in an expected observation: another
+    /// one for every identity, in the characters that an id may have.
+    pub(crate) fn expected_id(&self) -> SecurityGroupId {
+        let (store, role) = match self {
+            Self::Existing(id) => return id.clone(),
+            Self::Planned(store, role) => (store, role),
+        };
+        let spell = |symbol: char| match symbol {
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '-' => symbol.to_string(),
+            other => format!(".{:02x}", u32::from(other)),
+        };
+        let word = store.as_str().chars().map(spell).collect::<Vec<_>>().concat();
+        SecurityGroupId::parse(format!("sg-planned-{word}-{}", role.tag_value()))
+            .unwrap_or_else(|_| unreachable!("letters, digits, dots and dashes after sg- are a group id"))
+    }
+}
+
 /// A group to create. Its first rule, let out everything, is revoked as part of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GroupSpec {

@@ -81,7 +81,7 @@ pub(crate) fn holds(world: &World) -> Result<Plan, String> {
 
     let checked = match check(first.clone(), seen, policy) {
         Ok(checked) => checked,
-        Err(violations) => return fail(format!("the checker refuses the plan: {violations:?}")),
+        Err(rejection) => return fail(format!("the checker refuses the plan: {:?}", rejection.objections)),
     };
     let after = expected(seen, &checked);
     let second = plan(&after, policy);
@@ -91,8 +91,8 @@ pub(crate) fn holds(world: &World) -> Result<Plan, String> {
     if !second.is_empty() && !frees_a_name {
         return fail(format!("once it is carried out, there is still something to do:\n{second}"));
     }
-    if let Err(violations) = check(second.clone(), &after, policy) {
-        return fail(format!("the checker refuses the plan that follows: {violations:?}"));
+    if let Err(rejection) = check(second.clone(), &after, policy) {
+        return fail(format!("the checker refuses the plan that follows: {:?}", rejection.objections));
     }
     if not_owned(seen) != not_owned(&after) {
         return fail("a group that is not owned was changed".to_owned());
@@ -122,7 +122,8 @@ pub(crate) fn after(world: &World, minutes: i64) -> Result<World, String> {
 pub(crate) fn step(world: &World, minutes: i64) -> Result<(Plan, World), String> {
     let World { seen, policy } = world;
     let plan = plan(seen, policy);
-    let checked = check(plan.clone(), seen, policy).map_err(|violations| format!("{violations:?} for\n{plan}"))?;
+    let checked =
+        check(plan.clone(), seen, policy).map_err(|rejection| format!("{:?} for\n{plan}", rejection.objections))?;
     let mut seen = expected(seen, &checked);
     seen.at += SignedDuration::from_mins(minutes);
     Ok((plan, World { seen, policy: policy.clone() }))

@@ -30,6 +30,15 @@ macro_rules! violations {
     };
 }
 
+/// The violations of a plan, once it is verified that what is left of it holds every invariant.
+#[track_caller]
+fn violations_of(plan: Plan, world: &World) -> Vec<Violation> {
+    let rejection = check(plan, &world.seen, &world.policy).unwrap_err();
+    let remaining = rejection.remaining.plan();
+    assert_eq!(check(remaining.clone(), &world.seen, &world.policy).as_ref(), Ok(&rejection.remaining), "{remaining}");
+    rejection.violations()
+}
+
 #[track_caller]
 fn assert_refused(made_in: &str, spoil: fn(&mut Plan, &World), checked_in: &str, is_it: fn(&Violation) -> bool) {
     let (made_in, checked_in) = (World::read(made_in).unwrap(), World::read(checked_in).unwrap());
@@ -37,7 +46,7 @@ fn assert_refused(made_in: &str, spoil: fn(&mut Plan, &World), checked_in: &str,
     assert!(!plan.is_empty());
     check(plan.clone(), &made_in.seen, &made_in.policy).map(drop).unwrap();
     spoil(&mut plan, &made_in);
-    let violations = check(plan, &checked_in.seen, &checked_in.policy).unwrap_err();
+    let violations = violations_of(plan, &checked_in);
     assert!(violations.iter().all(is_it), "{violations:?}");
 }
 
@@ -118,6 +127,23 @@ fn create_no_instance_side(plan: &mut Plan, _: &World) {
 }
 
 #[test]
+fn attaching_to_an_isolated_instance_is_refused() {
+    let open = "instance i-1 connect=orders groups=quarantine,web\ndb orders connect=orders";
+    let violations = refused(open, &format!("{open}\nisolation quarantine"));
+    assert!(violations.iter().all(|violation| matches!(violation, Violation::NotJoinable { .. })), "{violations:?}");
+}
+
+#[test]
+fn attaching_without_having_read_all_groups_is_refused() {
+    let whole = "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1";
+    let violations = refused(whole, &format!("{whole}\ngap groups"));
+    assert!(matches!(violations.as_slice(), [Violation::RestsOnGap { .. }]), "{violations:?}");
+    let loose = "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 loose attached-to=i-1";
+    let violations = refused(loose, &format!("{loose}\ngap groups"));
+    assert!(matches!(violations.as_slice(), [Violation::RestsOnGap { .. }]), "{violations:?}");
+}
+
+#[test]
 fn two_groups_of_one_name_in_one_plan_are_refused() {
     let world = World::read(
         "instance i-1 connect=orders
@@ -127,7 +153,7 @@ fn two_groups_of_one_name_in_one_plan_are_refused() {
     .unwrap();
     let mut plan = plan(&world.seen, &world.policy);
     rename(&mut plan, 1);
-    let violations = check(plan, &world.seen, &world.policy).unwrap_err();
+    let violations = violations_of(plan, &world);
     assert!(matches!(violations.as_slice(), [Violation::BadName { .. }]), "{violations:?}");
 }
 
@@ -135,7 +161,7 @@ fn two_groups_of_one_name_in_one_plan_are_refused() {
 fn repairing_a_store_outside_the_scope_is_refused() {
     let world = World::read("db orders connect=orders\npair orders 1 arn=old").unwrap();
     let outside = World::read("db orders connect=orders\npair orders 1 arn=old\nscope i-1").unwrap();
-    let violations = check(plan(&world.seen, &world.policy), &outside.seen, &outside.policy).unwrap_err();
+    let violations = violations_of(plan(&world.seen, &world.policy), &outside);
     assert!(matches!(violations.as_slice(), [Violation::OutsideScope { .. }]), "{violations:?}");
 }
 
@@ -151,7 +177,7 @@ fn spoilt(made_in: &str, checked_in: &str, spoil: fn(&mut Plan, &World)) -> Vec<
     let mut plan = plan(&made_in.seen, &made_in.policy);
     assert!(!plan.is_empty());
     spoil(&mut plan, &made_in);
-    check(plan, &checked_in.seen, &checked_in.policy).unwrap_err()
+    violations_of(plan, &checked_in)
 }
 
 /// The owned groups of a world.

@@ -188,7 +188,8 @@ fn refusing(reason: &Reason) -> Option<&'static str> {
         | Reason::CidrTooWide { .. }
         | Reason::PrefixListForeign { .. }
         | Reason::PrefixListNotFound { .. }
-        | Reason::CidrRuleLimit { .. } => None,
+        | Reason::CidrRuleLimit { .. }
+        | Reason::PlanRejected { .. } => None,
     }
 }
 

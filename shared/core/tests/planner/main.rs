@@ -18,6 +18,7 @@ mod limits;
 mod names;
 mod pair_table;
 mod reasons;
+mod rejections;
 mod remedies;
 mod restraint;
 mod scope;

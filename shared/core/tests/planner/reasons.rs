@@ -1,6 +1,7 @@
 //! Every reason why something is not done, or is done but deserves a look.
 
-use tagwire_core::finding::Reason;
+use tagwire_core::{check::check, finding::Reason, plan::plan};
+use tagwire_world::World;
 
 use crate::case::{case, reasons};
 
@@ -16,13 +17,16 @@ macro_rules! worlds {
 
         /// One reason of each kind, in the order of their declaration.
         pub(crate) fn examples() -> Vec<Reason> {
-            [$(example($world, |reason| matches!(reason, $pattern))),+].into_iter().flatten().collect()
+            let of_worlds = [$(example($world, |reason| matches!(reason, $pattern))),+];
+            of_worlds.into_iter().flatten().chain([rejected()]).collect()
         }
 
         #[expect(dead_code, reason = "it has only to compile")]
         fn every_reason_has_a_world(reason: &Reason) {
             match reason {
                 $($pattern => {})+
+                // No world makes the planner break an invariant.
+                Reason::PlanRejected { .. } => {}
             }
         }
     };
@@ -30,6 +34,15 @@ macro_rules! worlds {
 
 fn example(world: &str, is_it: fn(&Reason) -> bool) -> Option<Reason> {
     reasons(&case(world).plan).into_iter().find(|reason| is_it(reason)).cloned()
+}
+
+/// The reason that a plan gets which was made for another world than it is checked in.
+fn rejected() -> Reason {
+    let open = World::read("instance i-1 connect=orders\ndb orders connect=orders").unwrap();
+    let blocked = World::read("instance i-1 connect=orders block\ndb orders connect=orders").unwrap();
+    let rejection = check(plan(&open.seen, &open.policy), &blocked.seen, &blocked.policy).unwrap_err();
+    let mut reasons = reasons(rejection.remaining.plan()).into_iter();
+    reasons.find(|reason| matches!(reason, Reason::PlanRejected { .. })).cloned().unwrap()
 }
 
 worlds! {

@@ -107,7 +107,7 @@ fn without_being_asked_the_same_plan_is_refused() {
     let unasked = World::read(JOINED).unwrap();
     let made = plan(&asked.seen, &asked.policy);
     check(made.clone(), &asked.seen, &asked.policy).map(drop).unwrap();
-    let violations = check(made, &unasked.seen, &unasked.policy).unwrap_err();
+    let violations = check(made, &unasked.seen, &unasked.policy).unwrap_err().violations();
     let of_reasons = violations.iter().filter(|violation| {
         matches!(violation, Violation::ReasonDoesNotHold { reason: DetachReason::Uninstalling, .. })
     });

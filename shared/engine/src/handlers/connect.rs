@@ -94,11 +94,6 @@ pub async fn connect<C: Change, Q: Queues, K: Clock>(
 /// beyond what a VPC can hold. What is left then is found by the next sweep.
 const MOST_CONTINUATIONS: u32 = 500;
 
-fn rejected() -> (Code, String) {
-    let sentence = "the plan broke an invariant and was thrown away; this is a defect of tagwire, please report it";
-    (Code::Done("plan-rejected"), sentence.to_owned())
-}
-
 /// Work that is done together.
 struct Batch {
     scope: Scope,
@@ -214,7 +209,7 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
                 Ok(note) => note,
                 Err(sentence) => return (Code::Done("failed"), sentence),
             };
-            let Some(mut checked) = self.decide(&seen) else { return rejected() };
+            let mut checked = self.decide(&seen);
             if rounds == 1
                 && let Some(sentence) = self.differs(checked.plan())
             {
@@ -240,8 +235,7 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
                     state.window = state.window.with(policy.max_disconnects, at, policy);
                 }
                 may_be_counted_later = error.kind.passes();
-                let Some(without) = self.decide(&seen) else { return rejected() };
-                checked = without;
+                checked = self.decide(&seen);
             }
             let plan = checked.plan();
             self.report_plan(plan);
@@ -322,18 +316,15 @@ impl<C: Change, Q: Queues, K: Clock> Run<'_, C, Q, K> {
         }
     }
 
-    /// The plan, checked; none when it broke an invariant.
-    fn decide(&self, seen: &Observation) -> Option<CheckedPlan> {
+    /// The plan, checked: without the parts that break an invariant, which its findings name.
+    fn decide(&self, seen: &Observation) -> CheckedPlan {
         let policy = &self.settings.policy;
-        match check(plan(seen, policy), seen, policy) {
-            Ok(checked) => Some(checked),
-            Err(violations) => {
-                for violation in &violations {
-                    tracing::error!(record = "violation", function = self.context.function, vpc = %self.vpc, "{violation}");
-                }
-                None
+        check(plan(seen, policy), seen, policy).unwrap_or_else(|rejection| {
+            for violation in rejection.violations() {
+                tracing::error!(record = "violation", function = self.context.function, vpc = %self.vpc, "{violation}");
             }
-        }
+            rejection.remaining
+        })
     }
 
     /// Counts the plan's removals before they are made.

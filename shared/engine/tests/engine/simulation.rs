@@ -378,7 +378,7 @@ impl Story {
         let ran = self.installation.connect(&batch);
         self.told.extend(ran.calls.iter().map(|call| format!("    {} {}", call.name, call.subject)));
         self.calm();
-        assert!(!ran.codes("outcome").contains(&"plan-rejected"), "{:#?}", ran.log);
+        assert!(!ran.codes("finding").contains(&"plan-rejected"), "{:#?}", ran.log);
         if ran.returned.is_none() {
             // The queue gives out nothing of the VPC until the visibility timeout is over.
             self.installation.clock.advance(Duration::from_mins(6));

@@ -22,7 +22,7 @@ impl Found {
     fn of(output: &Output) -> Self {
         assert_eq!(text(&output.stderr), "", "whatever is wrong is a line of the report");
         let document: Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert_eq!(document["version"], 1);
+        assert_eq!(document["version"], 2);
         let checks = document["checks"].as_array().unwrap().clone();
         for check in &checks {
             let is_well = check["level"] == "ok";

@@ -39,7 +39,7 @@ async fn a_missing_tag_is_the_first_condition_that_fails_and_setting_it_as_told_
     let json = tagwire(&aws, &["explain", &instance.id, &store.arn, "-o", "json"]);
     assert_eq!((json.status.code(), text(&json.stderr)), (Some(0), String::new()));
     let document: Value = serde_json::from_slice(&json.stdout).unwrap();
-    assert_eq!((document["version"].as_u64(), document["vpc"].as_str()), (Some(1), Some(installation.vpc.as_str())));
+    assert_eq!((document["version"].as_u64(), document["vpc"].as_str()), (Some(2), Some(installation.vpc.as_str())));
     assert_eq!(document["explanation"]["verdict"]["connected"]["owned"], true, "{document:#}");
     let steps = document["explanation"]["steps"].as_array().unwrap();
     assert!(steps.len() > 10 && steps.iter().all(|step| step["condition"].is_string()), "{document:#}");

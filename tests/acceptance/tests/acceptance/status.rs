@@ -88,7 +88,7 @@ fn ageless(table: &str) -> String {
 
 /// Whether the document has the form that the schema says, by the word of a validator of its own.
 fn assert_valid(document: &str) {
-    let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schemas/status-v1.schema.json");
+    let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schemas/status-v2.schema.json");
     let program = "import json, sys, jsonschema\n\
         schema = json.load(open(sys.argv[1], encoding='utf-8'))\n\
         jsonschema.Draft202012Validator.check_schema(schema)\n\

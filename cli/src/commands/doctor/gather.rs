@@ -1,0 +1,185 @@
+//! Reads everything that the doctor judges, in parallel. A failed reading is kept as a fact.
+
+use futures_util::{StreamExt, future::join_all, stream};
+use tagwire_aws::{
+    SdkConfig, Stack, Stacks, count_groups, has_role, identity, platform, queue_depth, refusals, region_status,
+    tag_policy, trails, vpc_quota,
+};
+use tagwire_core::{
+    id::VpcId,
+    observation::{Gap, Reading},
+    state::VpcState,
+};
+use tagwire_engine::{
+    cloud::{Groups, Instances, Observe, TaggedStore},
+    observe::vpcs_of_interest,
+};
+use tokio::join;
+
+use super::{
+    account::may_go_on,
+    check::CommandTarget,
+    facts::{CallerFacts, DEAD_LETTERS, Facts, Installed, QUEUES, Quotas, Read, SERVICE_ROLES},
+    permissions::questions,
+    quotas::{PER_INTERFACE, PER_REGION, RULES},
+};
+use crate::{
+    error::CommandError,
+    installation::{Installation, Overrides},
+    progress::waiting,
+    session::{GlobalArgs, Session},
+};
+
+/// VPCs that are asked for at once.
+const AT_ONCE: usize = 8;
+
+/// Reads everything: `None` without a Region, and no facts without credentials.
+pub(super) async fn gather(global: &GlobalArgs) -> Option<(CallerFacts, Option<Facts>)> {
+    waiting("Looking at the account", Box::pin(read(global))).await
+}
+
+async fn read(global: &GlobalArgs) -> Option<(CallerFacts, Option<Facts>)> {
+    let config = global.config().await;
+    let region = config.region()?.as_ref().to_owned();
+    let identity = identity(&config).await;
+    let target = CommandTarget { region, profile: global.profile.clone(), identity: identity.clone().ok() };
+    let caller = CallerFacts { target, identity };
+    if !may_go_on(&caller.identity) {
+        return Some((caller, None));
+    }
+    let facts = Box::pin(facts(global, config, &caller.target)).await;
+    Some((caller, Some(facts)))
+}
+
+async fn facts(global: &GlobalArgs, config: SdkConfig, target: &CommandTarget) -> Facts {
+    let asked_stack = global.installation.stack_name.clone();
+    let stacks = Stacks::new(&config);
+    let found = stacks.find(asked_stack.as_deref()).await;
+    let deployed = found.as_ref().ok().and_then(Option::as_ref);
+    let (installation, nonsense) = match global.installation.resolve(deployed) {
+        Ok(installation) => (installation, None),
+        Err(error) => (assumed(&global.installation), Some(error.to_string())),
+    };
+    let session = Session::with_stack(config, deployed.cloned(), installation.clone());
+    let config = &session.config;
+    let account = Box::pin(account(config));
+    let roles = join_all(SERVICE_ROLES.map(async |role| (role, has_role(config, role.role).await)));
+    // Whose it is does not matter, for nothing of that name is there.
+    let account_id = target.identity.as_ref().map_or("000000000000", |identity| identity.account.as_str());
+    let probes = Box::pin(session.aws.probes(account_id));
+    let tagged = Box::pin(tagged(&session));
+    let of_stack = Box::pin(of_stack(found, nonsense, &stacks, &session, target));
+    let ((region, platform, trails, tag_policy, quotas), service_roles, probes, tagged, stack) =
+        join!(account, roles, probes, tagged, of_stack);
+    let (stores, instances, groups) = tagged;
+    Facts {
+        now: session.now(),
+        region,
+        platform,
+        trails,
+        tag_policy,
+        probes,
+        quotas,
+        service_roles,
+        stores,
+        instances,
+        groups,
+        asked_stack,
+        stack,
+        installation,
+    }
+}
+
+/// What the template has by default, for a stack that makes no sense.
+fn assumed(overrides: &Overrides) -> Installation {
+    let usual = || Installation {
+        tag_key: tagwire_core::tag::DEFAULT_CONNECT_KEY.to_owned(),
+        state_table: None,
+        policy: tagwire_core::policy::Policy::default(),
+        mode: None,
+    };
+    overrides.resolve(None).unwrap_or_else(|_| usual())
+}
+
+async fn account(
+    config: &SdkConfig,
+) -> (
+    Read<Option<String>>,
+    Read<tagwire_aws::Platform>,
+    Read<Vec<tagwire_aws::Trail>>,
+    Read<tagwire_aws::TagPolicy>,
+    Quotas,
+) {
+    let (region, platform, trails, tag_policy, per_interface, rules, per_region, groups) = join!(
+        region_status(config),
+        platform(config),
+        trails(config),
+        tag_policy(config),
+        vpc_quota(config, PER_INTERFACE),
+        vpc_quota(config, RULES),
+        vpc_quota(config, PER_REGION),
+        count_groups(config),
+    );
+    (region, platform, trails, tag_policy, Quotas { per_interface, rules, per_region, groups })
+}
+
+type TaggedResources =
+    (Reading<TaggedStore>, Reading<tagwire_core::model::Instance>, Reading<tagwire_core::group::SecurityGroup>);
+
+/// What carries the connect tag or is tagwire's, with the engine's own retries.
+async fn tagged(session: &Session) -> TaggedResources {
+    let cloud = match session.cloud() {
+        Ok(cloud) => cloud,
+        Err(error) => return (unread(&error), unread(&error), unread(&error)),
+    };
+    join!(cloud.candidates(), cloud.instances(Instances::OptedInAnywhere), cloud.groups(Groups::OwnedAnywhere))
+}
+
+/// A reading that was not begun.
+fn unread<T>(error: &CommandError) -> Reading<T> {
+    let gap = Gap::of("the clock", "", error.to_string());
+    Reading { found: Vec::new(), gaps: vec![gap] }
+}
+
+async fn of_stack(
+    found: Read<Option<Stack>>,
+    nonsense: Option<String>,
+    stacks: &Stacks,
+    session: &Session,
+    target: &CommandTarget,
+) -> Read<Option<Installed>> {
+    let Some(stack) = found? else { return Ok(None) };
+    let named = QUEUES.iter().chain(&DEAD_LETTERS).filter_map(|name| Some((*name, stack.outputs.get(*name)?)));
+    let queues = join_all(named.map(async |(name, url)| (name, queue_depth(&session.config, url).await)));
+    let (queues, (role, refusals), states) =
+        join!(queues, Box::pin(permissions(&stack, stacks, session, target)), Box::pin(states(session)));
+    Ok(Some(Installed { stack, nonsense, role, refusals, queues, states }))
+}
+
+async fn permissions(
+    stack: &Stack,
+    stacks: &Stacks,
+    session: &Session,
+    target: &CommandTarget,
+) -> (Read<Option<String>>, Option<Read<Vec<tagwire_aws::Refusal>>>) {
+    let role = stacks.resource(&stack.name, "ConnectRole").await;
+    let (Ok(Some(name)), Some(identity)) = (&role, &target.identity) else { return (role, None) };
+    let arn = format!("arn:{}:iam::{}:role/{name}", target.partition(), identity.account);
+    let asked = questions(&session.installation, stack, target);
+    let refused = refusals(&session.config, &arn, &asked).await;
+    (Ok(Some(arn)), Some(refused))
+}
+
+/// What is remembered of each VPC of interest.
+async fn states(session: &Session) -> Reading<(VpcId, Read<VpcState>)> {
+    let cloud = match session.cloud() {
+        Ok(cloud) => cloud,
+        Err(error) => return unread(&error),
+    };
+    let Reading { found, gaps } = vpcs_of_interest(&cloud).await;
+    let states = stream::iter(found).map(async |vpc| {
+        let state = cloud.vpc_state(&vpc, Some(&std::collections::BTreeSet::new())).await;
+        (vpc, state)
+    });
+    Reading { found: states.buffered(AT_ONCE).collect().await, gaps }
+}

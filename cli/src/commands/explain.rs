@@ -1,0 +1,144 @@
+//! `tagwire explain`: the decision about an instance and a data store walked condition by condition, and why
+//! a group is there.
+
+use std::{fmt, process::ExitCode};
+
+use clap::Args;
+use serde::Serialize;
+use tagwire_core::{
+    explain,
+    group::SecurityGroup,
+    id::{InstanceId, SecurityGroupId},
+    observation::{Observation, Scope},
+};
+use tagwire_engine::cloud::{Groups, Observe};
+
+use super::plan::OutputFormat;
+use crate::{
+    error::{CommandError, CommandResult, require_complete, user_error},
+    output::{BAD, DOUBTFUL, FAINT, GOOD, HEADING, painted, print},
+    progress::waiting,
+    session::{GlobalArgs, Session},
+};
+
+/// The version of the JSON documents' form.
+const JSON_VERSION: u32 = 2;
+
+/// Shown below the options.
+const EXAMPLE: &str = "\
+Examples:\n  \
+tagwire explain i-0a1b2c3d cluster/orders   # why the two are connected, or are not, and what to change\n  \
+tagwire explain i-0a1b2c3d                  # every data store that the instance could reach\n  \
+tagwire explain sg-0a1b2c3d                 # why a group is there, and whether it may go\n\n\
+A condition is marked ok, FAILS (the reason), fails (it would fail as well), no (so it is, and nothing is wrong \
+with that), - (it does not matter here) or ? (it could not be read).";
+
+#[derive(Args)]
+#[command(after_help = EXAMPLE)]
+pub(crate) struct ExplainArgs {
+    /// An instance or a security group.
+    #[arg(value_name = "INSTANCE|GROUP")]
+    subject: ExplainSubject,
+    /// A data store: its ARN, cluster/orders, or its name.
+    store: Option<String>,
+    /// The format of the output.
+    #[arg(long, short, value_enum, default_value_t = OutputFormat::Text)]
+    output: OutputFormat,
+}
+
+#[derive(Clone)]
+enum ExplainSubject {
+    Instance(InstanceId),
+    Group(SecurityGroupId),
+}
+
+impl std::str::FromStr for ExplainSubject {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match (InstanceId::parse(text), SecurityGroupId::parse(text)) {
+            (Ok(instance), _) => Ok(Self::Instance(instance)),
+            (_, Ok(group)) => Ok(Self::Group(group)),
+            _ => Err("it is neither an instance id such as i-0a1b2c3d nor a group id such as sg-0a1b2c3d".to_owned()),
+        }
+    }
+}
+
+pub(crate) async fn run(global: &GlobalArgs, args: ExplainArgs) -> CommandResult<ExitCode> {
+    let session = Session::open(global).await?;
+    let (policy, key) = (&session.installation.policy, session.installation.tag_key.as_str());
+    let format = args.output;
+    match (args.subject, args.store) {
+        (ExplainSubject::Instance(instance), Some(store)) => {
+            let store = session.store(&store).await?;
+            let vpc = session.vpc_of(&instance).await?;
+            let scope = Scope::Some { instances: [instance.clone()].into(), stores: [store.clone()].into() };
+            let seen = session.observe(&vpc, scope).await?;
+            show(format, &seen, &explain::connection(&seen, policy, key, &instance, &store))
+        }
+        (ExplainSubject::Instance(instance), None) => {
+            let vpc = session.vpc_of(&instance).await?;
+            let seen = session.observe(&vpc, Scope::of_instances([instance.clone()].into())).await?;
+            show(format, &seen, &explain::instance(&seen, policy, key, &instance))
+        }
+        (ExplainSubject::Group(group), None) => {
+            let found = found(&session, &group).await?;
+            // Whether nobody uses a group is only known of a whole VPC.
+            let mut seen = session.observe(&found.vpc, Scope::Vpc).await?;
+            // A look takes in no group with another name than pairs have, unless it says that it is ours.
+            if !seen.groups.found.iter().any(|seen| seen.id == group) {
+                seen.groups.found.push(found);
+            }
+            show(format, &seen, &explain::group(&seen, policy, key, &group))
+        }
+        (ExplainSubject::Group(_), Some(_)) => {
+            Err(user_error!("a group is explained alone").hint("leave the data store out"))
+        }
+    }
+}
+
+async fn found(session: &Session, group: &SecurityGroupId) -> CommandResult<SecurityGroup> {
+    let cloud = session.cloud()?;
+    let read = waiting("Looking for the group", cloud.groups(Groups::Ids(&[group.clone()].into()))).await;
+    match (read.found.into_iter().next(), read.gaps.first()) {
+        (Some(group), _) => Ok(group),
+        (None, Some(gap)) => Err(CommandError::unread(group, Some(gap))),
+        (None, None) => Err(user_error!("there is no security group {group} in {}", session.region())),
+    }
+}
+
+fn show<T: fmt::Display + Serialize>(
+    format: OutputFormat,
+    seen: &Observation,
+    explanation: &T,
+) -> CommandResult<ExitCode> {
+    let gaps: Vec<_> = seen.gaps().cloned().collect();
+    print(&match format {
+        OutputFormat::Text => explanation.to_string().lines().map(|line| styled(line) + "\n").collect(),
+        OutputFormat::Json => {
+            let document = serde_json::json!({
+                "version": JSON_VERSION, "vpc": seen.vpc, "observed_at": seen.at, "explanation": explanation, "gaps": gaps,
+            });
+            format!("{document:#}\n")
+        }
+    })?;
+    require_complete(&gaps, "the explanation")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A line with its mark in the colour of what it says.
+fn styled(line: &str) -> String {
+    let Some((mark, rest)) = line.split_once(' ').filter(|(mark, _)| !mark.is_empty()) else {
+        return line.to_owned();
+    };
+    let style = match mark {
+        "ok" => GOOD,
+        "FAILS" => BAD.bold(),
+        "fails" => BAD,
+        "?" => DOUBTFUL,
+        "-" | "no" => FAINT,
+        _ if line.ends_with(':') => return painted(HEADING, line),
+        _ => return line.to_owned(),
+    };
+    format!("{} {rest}", painted(style, mark))
+}

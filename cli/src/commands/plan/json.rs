@@ -1,0 +1,79 @@
+//! Plans as one JSON document for programs.
+
+use serde_json::{Value, json};
+use tagwire_core::finding::Finding;
+
+use crate::session::Planned;
+
+/// The version of the document.
+const JSON_VERSION: u32 = 3;
+
+/// One document for programs.
+pub(crate) fn json(planned: &[Planned]) -> Value {
+    let vpcs: Vec<Value> = planned
+        .iter()
+        .map(|(seen, checked)| {
+            let plan = checked.plan();
+            let findings: Vec<Value> = plan.findings.iter().map(finding_json).collect();
+            json!({
+                "vpc": seen.vpc,
+                "observed_at": seen.at,
+                "digest": plan.digest(),
+                "changes": plan.actions(),
+                "decisions": plan.decisions,
+                "findings": findings,
+                "gaps": seen.gaps().collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    json!({ "version": JSON_VERSION, "vpcs": vpcs })
+}
+
+fn finding_json(finding: &Finding) -> Value {
+    let mut value = json!(finding);
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("message".to_owned(), finding.reason.to_string().into());
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use tagwire_core::work::PlanDigest;
+    use tagwire_world::World;
+
+    use super::*;
+    use crate::commands::plan::text::tests::planned;
+
+    #[test]
+    fn programs_read_the_same_as_people() {
+        let world = "instance i-1\ninstance i-2\ndb orders connect=orders\npair orders 1 attached-to=i-1,i-2\nmax 1";
+        let store = "arn:aws:rds:eu-central-1:123456789012:db:orders";
+        let change = "detach sg-ec2-rds-1 from eni-1 of i-1: the instance has no connect tag (db/orders)";
+        let expected = json!({ "version": 3, "vpcs": [{
+            "vpc": "vpc-1",
+            "observed_at": "1970-01-01T00:00:00Z",
+            "digest": PlanDigest::of(&[change.to_owned()]),
+            "changes": [{ "store": store, "effect": "remove", "action": change }],
+            "decisions": [
+                { "instance": "i-1", "store": store, "verdict": { "disconnecting": "not-asked-for" } },
+                { "instance": "i-2", "store": store, "verdict": { "held-back": "not-asked-for" } },
+            ],
+            "findings": [
+                { "subject": { "vpc": "vpc-1" }, "code": "disconnects-held-back", "waiting": 1, "limit": 1, "window": 900,
+                    "message": "1 connection more is to be removed, but at most 1 of a VPC are in 900 seconds; the oldest go first in the next sweeps: if the tags were taken away by mistake, put them back and nothing more is lost" },
+                { "subject": { "store": store }, "code": "no-match", "names": ["orders"],
+                    "message": "nothing on the other side shares the name orders" },
+            ],
+            "gaps": [],
+        }] });
+        assert_eq!(json(&[planned(&World::read(world).unwrap())]), expected);
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_in_the_document() {
+        let document = json(&[planned(&World::read("instance i-1\ngap stores").unwrap())]);
+        let gaps = document["vpcs"][0]["gaps"].as_array().unwrap();
+        assert_eq!((gaps.len(), gaps[0]["passing"].as_bool()), (1, Some(true)), "{document}");
+    }
+}

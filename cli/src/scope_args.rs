@@ -1,0 +1,96 @@
+//! The arguments by which `plan`, `apply` and `status` are narrowed down.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clap::Args;
+use tagwire_core::{
+    id::{InstanceId, StoreArn, VpcId},
+    observation::{Reading, Scope, StoreLookup},
+};
+use tagwire_engine::cloud::Observe;
+
+use crate::{
+    error::{CommandError, CommandResult, user_error},
+    progress::waiting,
+    session::Session,
+};
+
+/// The VPCs to look at.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct VpcArgs {
+    /// Only this VPC (may be given more than once).
+    #[arg(long, value_parser = |text: &str| VpcId::parse(text))]
+    pub(crate) vpc: Vec<VpcId>,
+}
+
+/// The VPCs, instances and data stores to look at.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct ScopeArgs {
+    #[command(flatten)]
+    pub(crate) vpcs: VpcArgs,
+    /// Only this instance (may be given more than once).
+    #[arg(long, value_parser = |text: &str| InstanceId::parse(text))]
+    pub(crate) instance: Vec<InstanceId>,
+    /// Only this data store: its ARN, cluster/orders, or its name (may be given more than once).
+    #[arg(long)]
+    pub(crate) store: Vec<String>,
+}
+
+/// The scope of each VPC that a command looks at, and the gaps of the search for them.
+pub(crate) type Scopes = Reading<(VpcId, Scope)>;
+
+impl ScopeArgs {
+    /// The scope of each VPC to look at: with no argument, all of every VPC that has something opted in or owned.
+    ///
+    /// # Errors
+    /// When an instance or data store does not exist or cannot be read.
+    pub(crate) async fn scopes(&self, session: &Session) -> CommandResult<Scopes> {
+        let chosen = &self.vpcs.vpc;
+        if self.instance.is_empty() && self.store.is_empty() {
+            let vpcs = session.vpcs(chosen).await?;
+            let found = vpcs.found.into_iter().map(|vpc| (vpc, Scope::Vpc)).collect();
+            return Ok(Reading { found, gaps: vpcs.gaps });
+        }
+        let mut stores = BTreeSet::new();
+        for called in &self.store {
+            stores.insert(session.store(called).await?);
+        }
+        if !chosen.is_empty() {
+            let scope = Scope::Some { instances: self.instance.iter().cloned().collect(), stores };
+            return Ok(Reading::complete(chosen.iter().map(|vpc| (vpc.clone(), scope.clone())).collect()));
+        }
+        let mut scopes = BTreeMap::<VpcId, Scope>::new();
+        let mut add = |vpc: VpcId, scope: Scope| {
+            let both = match scopes.remove(&vpc) {
+                Some(before) => scope.merged(before),
+                None => scope,
+            };
+            scopes.insert(vpc, both);
+        };
+        for instance in &self.instance {
+            add(session.vpc_of(instance).await?, Scope::of_instances([instance.clone()].into()));
+        }
+        for store in stores {
+            add(vpc_of_store(session, &store).await?, Scope::of_stores([store].into()));
+        }
+        Ok(Reading::complete(scopes.into_iter().collect()))
+    }
+}
+
+/// The VPC of a data store.
+///
+/// # Errors
+/// When the data store does not exist, is in no VPC, or cannot be read.
+async fn vpc_of_store(session: &Session, store: &StoreArn) -> CommandResult<VpcId> {
+    let cloud = session.cloud()?;
+    let read = waiting("Looking for the data store", cloud.stores(&[store.clone()].into())).await;
+    match (read.found.first(), read.gaps.first()) {
+        (Some(StoreLookup::Found(store)), _) => store.vpc.clone().ok_or_else(|| {
+            user_error!("{} is in no VPC (EC2-Classic was retired in 2022)", store.arn).hint("restore it into a VPC")
+        }),
+        (Some(StoreLookup::NotFound(_)), _) => {
+            Err(user_error!("there is no data store {store}").hint("--vpc shows what is left of it in a VPC"))
+        }
+        (None, gap) => Err(CommandError::unread(store, gap)),
+    }
+}

@@ -1,0 +1,121 @@
+//! The checker's own index of an observation. It shares nothing with the planner's, on purpose.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    cidr::{CidrPeer, Family},
+    group::{GroupKind, Owned, SecurityGroup},
+    id::{InstanceId, SecurityGroupId, StoreId},
+    model::{DataStore, Instance},
+    observation::{Observation, StoreLookup},
+    policy::Policy,
+    service::Side,
+    tag::ConnectionName,
+};
+
+/// An observation, by what the checker looks up.
+pub(super) struct Evidence<'seen> {
+    pub(super) seen: &'seen Observation,
+    pub(super) policy: &'seen Policy,
+    pub(super) instances: BTreeMap<&'seen InstanceId, &'seen Instance>,
+    pub(super) by_name: BTreeMap<&'seen ConnectionName, BTreeSet<&'seen InstanceId>>,
+    pub(super) stores: BTreeMap<&'seen StoreId, &'seen DataStore>,
+    pub(super) owned: BTreeMap<&'seen SecurityGroupId, (Owned, &'seen SecurityGroup)>,
+    pub(super) cidr_groups: BTreeMap<&'seen SecurityGroupId, (Owned, &'seen SecurityGroup)>,
+    /// Every owned group, by its role.
+    pub(super) ours: BTreeMap<&'seen SecurityGroupId, Owned>,
+}
+
+impl<'seen> Evidence<'seen> {
+    pub(super) fn of(seen: &'seen Observation, policy: &'seen Policy) -> Self {
+        let mut by_name = BTreeMap::<_, BTreeSet<_>>::new();
+        for instance in &seen.instances.found {
+            for name in instance.settings.connect.names() {
+                by_name.entry(name).or_default().insert(&instance.id);
+            }
+        }
+        let of_kind = |kind: GroupKind| {
+            seen.groups.found.iter().filter_map(move |group| {
+                let owned = group.ownership().ours().filter(|owned| owned.role().kind() == kind)?;
+                Some((&group.id, (owned, group)))
+            })
+        };
+        Self {
+            seen,
+            policy,
+            instances: seen.instances.found.iter().map(|instance| (&instance.id, instance)).collect(),
+            by_name,
+            stores: seen.present_stores().into_values().map(|store| (&store.id, store)).collect(),
+            owned: of_kind(GroupKind::Pair).collect(),
+            cidr_groups: of_kind(GroupKind::Cidr).collect(),
+            ours: seen.groups.found.iter().filter_map(|group| Some((&group.id, group.ownership().ours()?))).collect(),
+        }
+    }
+
+    pub(super) fn instance(&self, id: &InstanceId) -> Option<&'seen Instance> {
+        self.instances.get(id).copied()
+    }
+
+    /// Whether an instance may have no connection, by its tag or by a group of isolation.
+    pub(super) fn is_blocked(&self, instance: &Instance) -> bool {
+        instance.settings.blocked || self.policy.isolation_groups.iter().any(|group| instance.has_group(group))
+    }
+
+    /// Whether the scope names the store, or an instance that shares a name with it or has a
+    /// group of it.
+    pub(super) fn in_scope(&self, store: &DataStore) -> bool {
+        let scope = &self.seen.scope;
+        scope.has_store(&store.arn)
+            || self.seen.instances.found.iter().any(|instance| {
+                let has_group =
+                    || self.owned.iter().any(|(id, (owned, _))| owned.store == store.id && instance.has_group(id));
+                let shares = !instance.settings.connect.shared_with(&store.settings.connect).is_empty();
+                scope.has_instance(&instance.id) && (shares || has_group())
+            })
+    }
+
+    /// Whether a store is gone for certain.
+    pub(super) fn is_gone(&self, owned: &Owned) -> bool {
+        let named = owned.arn.as_ref().is_some_and(|arn| {
+            self.seen.stores.found.iter().any(|lookup| match lookup {
+                StoreLookup::NotFound(gone) => gone == arn,
+                StoreLookup::Found(store) => store.arn == *arn && store.id != owned.store,
+            })
+        });
+        let mut of_store =
+            self.ours.iter().filter(|(_, group)| group.store == owned.store && group.role() != Side::Instance);
+        let carried = of_store.any(|(id, _)| {
+            self.seen.other_attached(id).is_none_or(|mut others| others.next().is_some())
+                || self.stores.values().any(|store| store.groups.contains_key(*id))
+                || self.seen.instances.found.iter().any(|instance| instance.has_group(id))
+        });
+        named && !carried && self.seen.absent.contains(&owned.store) && !self.stores.contains_key(&owned.store)
+    }
+
+    /// Why a peer may not be let in, whoever asks for it.
+    pub(super) fn forbids(&self, store: &DataStore, peer: &CidrPeer) -> Option<&'static str> {
+        let Some(limits) = self.policy.allow_cidr else {
+            return Some("the installation lets in no clients but instances");
+        };
+        let list = match peer {
+            CidrPeer::Block(block) => return block.is_too_wide(limits).then_some("it is too wide"),
+            CidrPeer::PrefixList(id) => self.seen.prefix_lists.found.iter().find(|list| list.id == *id),
+        };
+        let Some(list) = list else { return Some("the prefix list was not read") };
+        if list.owner != store.arn.account() {
+            return Some("the prefix list is not this account's");
+        }
+        list.entries.iter().any(|block| block.is_too_wide(limits)).then_some("an entry of the prefix list is too wide")
+    }
+
+    pub(super) fn rules_of(&self, peer: &CidrPeer, family: Family) -> usize {
+        match peer {
+            CidrPeer::Block(block) => usize::from(block.family() == family),
+            CidrPeer::PrefixList(id) => {
+                let mut lists = self.seen.prefix_lists.found.iter();
+                let list = lists.find(|list| list.id == *id && list.family == family);
+                list.map_or(0, |list| list.most_entries)
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The lists of groups of interfaces and stores.
+
+use std::collections::BTreeSet;
+
+use super::{Checker, Objection, Objections, Part, Violation};
+use crate::{
+    group::{GroupKind, GroupList},
+    id::{InstanceId, InterfaceId, StoreId},
+    model::{DataStore, Form, Instance, Interface},
+    plan::{GroupRef, InterfaceChange, StoreChange},
+    service::{Readiness, Side},
+    state::Target,
+};
+
+impl Checker<'_> {
+    pub(super) fn stores(&self, found: &mut BTreeSet<Objection>) {
+        for (id, change) in &self.plan.stores {
+            self.store(id, change, &mut Objections::to(Part::List(Target::Store(id.clone())), found));
+        }
+    }
+
+    fn store(&self, id: &StoreId, change: &StoreChange, objections: &mut Objections<'_>) {
+        let target = Target::Store(id.clone());
+        let Some(store) = self.evidence.stores.get(id).filter(|store| store.arn == change.store) else {
+            return objections.insert(Violation::OutsideScope { target: change.store.to_string() });
+        };
+        for (group, reason) in change.detached_of(GroupKind::Pair) {
+            let objections = &mut objections.at(Part::Detachment(target.clone(), group.id().clone()));
+            self.leaves_store(store, change, group.id(), reason, objections);
+        }
+        if let Some(group) = change.attach.get(&GroupKind::Pair) {
+            let objections = &mut objections.at(Part::Attachment(target, group.clone()));
+            self.has_role(group, id, Side::Store, objections);
+            self.rests_on_groups(&store.arn, objections);
+            let in_scope = self.evidence.seen.scope.has_store(&store.arn)
+                || change.needed_by.iter().any(|instance| self.evidence.seen.scope.has_instance(instance));
+            if !in_scope || change.needed_by.is_empty() {
+                objections.insert(Violation::OutsideScope { target: store.arn.to_string() });
+            }
+        }
+        self.cidr_change(store, change, objections);
+        for instance in &change.needed_by {
+            let objections = &mut objections.at(Part::NeededBy(id.clone(), instance.clone()));
+            self.joinable(instance, store, objections);
+        }
+        let both = GroupKind::ALL
+            .into_iter()
+            .any(|kind| change.attach.contains_key(&kind) && change.detached_of(kind).next().is_some());
+        let nothing = change.attached().next().is_none() && change.detached().next().is_none();
+        if both || nothing {
+            objections.insert(Violation::OutsideScope { target: store.arn.to_string() });
+        }
+        let held = store.settings.held && !store.settings.blocked;
+        if store.readiness() != Readiness::Ready || store.list_is_changing() || held {
+            objections.insert(Violation::StoreNotReady { store: store.arn.clone() });
+        }
+        let kept = store.lasting_groups().filter(|group| !change.detaches(group));
+        let list = kept.cloned().chain(change.attached().map(GroupRef::expected_id)).collect();
+        // A list that only gets shorter is no business of the limit's.
+        let limit = if change.attached().next().is_some() { store.service.row().store_group_limit } else { usize::MAX };
+        if GroupList::new(list, limit).is_err() {
+            objections.insert(Violation::BadList { target: store.arn.to_string() });
+        }
+    }
+
+    pub(super) fn interfaces(&self, found: &mut BTreeSet<Objection>) {
+        for (id, change) in &self.plan.interfaces {
+            self.interface(id, change, &mut Objections::to(Part::List(Target::Interface(id.clone())), found));
+        }
+    }
+
+    fn interface(&self, id: &InterfaceId, change: &InterfaceChange, objections: &mut Objections<'_>) {
+        let target = Target::Interface(id.clone());
+        let instance = self.evidence.instance(&change.instance);
+        let interface = instance.and_then(|instance| Some((instance, instance.interface.as_ref()?)));
+        let here = |(_, interface): &(_, &Interface)| interface.id == *id && interface.vpc == self.evidence.seen.vpc;
+        let Some((instance, interface)) = interface.filter(here) else {
+            return objections.insert(Violation::OutsideScope { target: id.to_string() });
+        };
+        let kept = interface.groups.iter().filter(|group| !change.detach.keys().any(|gone| gone.id() == *group));
+        let list = kept.cloned().chain(change.attach.keys().map(GroupRef::expected_id)).collect();
+        let empty = change.attach.is_empty() && change.detach.is_empty();
+        // A list that only gets shorter is no business of the limit's.
+        let limit = if change.attach.is_empty() { usize::MAX } else { self.evidence.policy.interface_group_limit };
+        if empty || GroupList::new(list, limit).is_err() {
+            objections.insert(Violation::BadList { target: id.to_string() });
+        }
+        for (group, detachment) in &change.detach {
+            let objections = &mut objections.at(Part::Detachment(target.clone(), group.id().clone()));
+            self.leaves_interface(instance, interface, group.id(), detachment, objections);
+        }
+        for (group, attachment) in &change.attach {
+            let objections = &mut objections.at(Part::Attachment(target.clone(), group.clone()));
+            let Some(store) = self.evidence.stores.values().find(|store| store.arn == attachment.store) else {
+                objections.insert(Violation::OutsideScope { target: attachment.store.to_string() });
+                continue;
+            };
+            self.has_role(group, &store.id, Side::Instance, objections);
+            self.rests_on_groups(id, objections);
+            self.joinable(&instance.id, store, objections);
+            let scope = &self.evidence.seen.scope;
+            if !scope.has_instance(&instance.id) && !scope.has_store(&store.arn) {
+                objections.insert(Violation::OutsideScope { target: instance.id.to_string() });
+            }
+        }
+    }
+
+    /// Which groups are whose is known only when every group of the VPC was read.
+    pub(super) fn rests_on_groups(&self, target: &impl ToString, objections: &mut Objections<'_>) {
+        if !self.evidence.seen.groups.is_complete() {
+            objections.insert(Violation::RestsOnGap { target: target.to_string() });
+        }
+    }
+
+    /// The conditions on which a connection may be made, all of them.
+    fn joinable(&self, instance: &InstanceId, store: &DataStore, objections: &mut Objections<'_>) {
+        let seen = self.evidence.seen;
+        let joins = |instance: &Instance| {
+            !instance.settings.connect.shared_with(&store.settings.connect).is_empty()
+                && !self.evidence.is_blocked(instance)
+                && !instance.settings.held
+        };
+        let takes = !store.settings.blocked
+            && !store.settings.held
+            && store.vpc.as_ref() == Some(&seen.vpc)
+            && store.form == Form::Plain
+            && store.readiness() != Readiness::Never;
+        if seen.is_uninstalling() || !takes || !self.evidence.instance(instance).is_some_and(joins) {
+            objections.insert(Violation::NotJoinable { instance: instance.clone(), store: store.arn.clone() });
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Groups that leave a list, and the window that counts them.
+
+use std::collections::BTreeSet;
+
+use super::{Checker, Evidence, Objection, Objections, Part, Violation};
+use crate::{
+    group::{GroupKind, Owned},
+    id::SecurityGroupId,
+    model::{DataStore, Instance, Interface},
+    observation::Scope,
+    plan::{DetachReason, Detachment, GroupRef, Plan, StoreChange},
+    service::Side,
+    tag::ConnectTag,
+};
+
+impl Checker<'_> {
+    /// An instance side leaves an interface only if it is one, is there, and has to.
+    pub(super) fn leaves_interface(
+        &self,
+        instance: &Instance,
+        interface: &Interface,
+        group: &SecurityGroupId,
+        detachment: &Detachment,
+        objections: &mut Objections<'_>,
+    ) {
+        let target = interface.id.to_string();
+        let owned = self.evidence.owned.get(group).map(|(owned, _)| owned);
+        let is_right = |owned: &&Owned| {
+            owned.name.role == Side::Instance && owned.store == detachment.store && interface.groups.contains(group)
+        };
+        let Some(owned) = owned.filter(is_right) else {
+            return objections.insert(Violation::NotOwned { group: group.clone(), store: detachment.store.clone() });
+        };
+        self.rests_on_groups(&interface.id, objections);
+        let store = self.evidence.stores.get(&owned.store).copied();
+        let mut names = owned.arn.iter().chain(store.map(|store| &store.arn));
+        let scope = &self.evidence.seen.scope;
+        if !scope.has_instance(&instance.id) && *scope != Scope::Vpc && !names.any(|arn| scope.has_store(arn)) {
+            objections.insert(Violation::OutsideScope { target: target.clone() });
+        }
+        if !self.detach_reason_holds(detachment.reason, instance, owned, store) {
+            let reason = detachment.reason;
+            objections.insert(Violation::ReasonDoesNotHold { group: group.clone(), target, reason });
+        }
+    }
+
+    fn detach_reason_holds(
+        &self,
+        reason: DetachReason,
+        instance: &Instance,
+        owned: &Owned,
+        store: Option<&DataStore>,
+    ) -> bool {
+        let held = instance.settings.held || store.is_some_and(|store| store.settings.held);
+        let here = store.filter(|store| store.vpc.as_ref() == Some(&self.evidence.seen.vpc));
+        let tags = here.map(|store| (&instance.settings.connect, &store.settings.connect));
+        match reason {
+            DetachReason::Blocked => {
+                self.evidence.is_blocked(instance) || here.is_some_and(|store| store.settings.blocked)
+            }
+            DetachReason::StoreGone => !instance.settings.held && self.evidence.is_gone(owned),
+            _ if held => false,
+            DetachReason::Uninstalling => self.evidence.seen.is_uninstalling(),
+            DetachReason::CidrNotAskedFor => false,
+            DetachReason::StoreOptedOut => {
+                matches!(tags, Some((ConnectTag::Names(_) | ConnectTag::Absent, ConnectTag::Absent)))
+            }
+            DetachReason::NotAskedFor => matches!(tags, Some((ConnectTag::Absent, ConnectTag::Names(_)))),
+            DetachReason::NamesNotShared => match tags {
+                Some((ConnectTag::Names(mine), ConnectTag::Names(theirs))) => {
+                    mine.is_disjoint(theirs) && here.is_some_and(DataStore::tags_are_certain)
+                }
+                _ => false,
+            },
+        }
+    }
+
+    /// A store side leaves its store only when the store is blocked, or takes no part any more and
+    /// everybody who could be taken off one by one has been.
+    pub(super) fn leaves_store(
+        &self,
+        store: &DataStore,
+        change: &StoreChange,
+        group: &SecurityGroupId,
+        reason: DetachReason,
+        objections: &mut Objections<'_>,
+    ) {
+        self.has_role(&GroupRef::Existing(group.clone()), &store.id, Side::Store, objections);
+        if !self.evidence.in_scope(store) || store.vpc.as_ref() != Some(&self.evidence.seen.vpc) {
+            objections.insert(Violation::OutsideScope { target: store.arn.to_string() });
+        }
+        let is_instance_side = |owned: &Owned| owned.store == store.id && owned.name.role == Side::Instance;
+        let instance_sides = self.evidence.owned.iter().filter(|(_, (owned, _))| is_instance_side(owned));
+        let mut still_attached = 0;
+        for (side, _) in instance_sides {
+            let others = self.evidence.seen.other_attached(side).map(Iterator::count);
+            if others.is_none() && !matches!(reason, DetachReason::Blocked | DetachReason::Uninstalling) {
+                objections.insert(Violation::RestsOnGap { target: store.arn.to_string() });
+            }
+            still_attached += others.unwrap_or_default() + self.attached_after(side).count();
+        }
+        let holds = match reason {
+            DetachReason::Blocked => store.settings.blocked,
+            DetachReason::StoreOptedOut => {
+                let of_pairs = change.cuts.saturating_sub(counted_cidr(change));
+                store.settings.connect == ConnectTag::Absent && !store.settings.held && still_attached <= of_pairs
+            }
+            // Who keeps an instance side because it is the last of its list loses the connection here.
+            DetachReason::Uninstalling => self.evidence.seen.is_uninstalling() && !store.settings.held,
+            DetachReason::StoreGone
+            | DetachReason::NotAskedFor
+            | DetachReason::NamesNotShared
+            | DetachReason::CidrNotAskedFor => false,
+        };
+        if !holds {
+            objections.insert(Violation::ReasonDoesNotHold {
+                group: group.clone(),
+                target: store.arn.to_string(),
+                reason,
+            });
+        }
+    }
+
+    /// The instances that have a group once the plan is carried out.
+    pub(super) fn attached_after<'this>(
+        &'this self,
+        group: &'this SecurityGroupId,
+    ) -> impl Iterator<Item = &'this Instance> {
+        self.evidence.seen.instances.found.iter().filter(move |instance| {
+            let change = instance.interface.as_ref().and_then(|interface| self.plan.interfaces.get(&interface.id));
+            let leaves = change.is_some_and(|change| change.detach.keys().any(|gone| gone.id() == group));
+            let comes = change.is_some_and(|change| change.attach.contains_key(&GroupRef::Existing(group.clone())));
+            (instance.has_group(group) && !leaves) || comes
+        })
+    }
+
+    /// Every counted removal is counted in the window that is written before it.
+    pub(super) fn window(&self, found: &mut BTreeSet<Objection>) {
+        let Evidence { seen, policy, .. } = self.evidence;
+        let mut objections = Objections::to(Part::CountedRemovals, found);
+        let removed = counted_removals(self.plan);
+        let Ok(state) = &seen.state else {
+            let is_counted = |change: &StoreChange| change.detach.values().any(|reason| reason.is_counted());
+            if removed > 0 || self.plan.stores.values().any(is_counted) {
+                objections.insert(Violation::BreaksWindow { removed, counted: 0, left: 0 });
+            }
+            return;
+        };
+        let left = state.window.left(seen.at, policy);
+        let window = self.plan.window.as_ref();
+        let counted = window.map_or(0, |window| left.saturating_sub(window.left(seen.at, policy)));
+        let follows = window.is_none_or(|window| window.version == state.window.version.saturating_add(1));
+        if removed > left || removed > counted || !follows {
+            objections.insert(Violation::BreaksWindow { removed, counted, left });
+        }
+    }
+}
+
+/// How many connections a plan removes that have to be counted.
+pub(super) fn counted_removals(plan: &Plan) -> usize {
+    let of_interfaces = plan.interfaces.values().flat_map(|change| {
+        let counted = change.detach.values().filter(|detachment| detachment.reason.is_counted());
+        counted.map(|detachment| (&change.instance, &detachment.store))
+    });
+    let of_stores = plan.stores.values().map(|change| change.cuts.max(counted_cidr(change)));
+    of_interfaces.collect::<BTreeSet<_>>().len() + of_stores.sum::<usize>()
+}
+
+/// As how many connections the removal of a group for clients that are not instances counts.
+pub(super) fn counted_cidr(change: &StoreChange) -> usize {
+    usize::from(change.detached_of(GroupKind::Cidr).any(|(_, reason)| reason.is_counted()))
+}

@@ -1,0 +1,130 @@
+//! The violations: everything that no plan may do.
+
+use thiserror::Error;
+
+use crate::{
+    group::Role,
+    id::{InstanceId, SecurityGroupId, StoreArn, StoreId},
+    plan::DetachReason,
+};
+
+/// What a plan would do that no plan may.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Error)]
+pub enum Violation {
+    /// A change of something that is neither in scope nor joined to something that is.
+    #[error("{target} is outside the scope")]
+    OutsideScope {
+        /// The instance, store or interface.
+        target: String,
+    },
+    /// A change of, or with, a group that is not the store's own.
+    #[error("{group} is not a group of {store}")]
+    NotOwned {
+        /// The group.
+        group: SecurityGroupId,
+        /// The store.
+        store: StoreId,
+    },
+    /// A group would be created under a name that is taken or not the store's to take.
+    #[error("{name} cannot be the name of a new group of {store}")]
+    BadName {
+        /// The name.
+        name: String,
+        /// The store.
+        store: StoreId,
+    },
+    /// A rule that is not the one rule of the pair's side.
+    #[error("{rule} is not a rule of the pair of {store}")]
+    BadRule {
+        /// The rule, in words.
+        rule: String,
+        /// The store.
+        store: StoreId,
+    },
+    /// The pair's own rule would be taken away.
+    #[error("{group} would lose the rule its pair consists of")]
+    CutsPair {
+        /// The group.
+        group: SecurityGroupId,
+    },
+    /// A group stands in the plan that it does not create.
+    #[error("the {} group of {store} is attached or referred to but not created", role.tag_value())]
+    NeverCreated {
+        /// The store.
+        store: StoreId,
+        /// What it is for.
+        role: Role,
+    },
+    /// A list would be longer than AWS takes.
+    #[error("the list of {target} would be too long or empty")]
+    BadList {
+        /// The interface or store.
+        target: String,
+    },
+    /// A store would be changed that does not take a change.
+    #[error("{store} does not take a change of its groups now")]
+    StoreNotReady {
+        /// The store.
+        store: StoreArn,
+    },
+    /// An instance would be joined to a store it may not be joined to.
+    #[error("{instance} may not be joined to {store}")]
+    NotJoinable {
+        /// The instance.
+        instance: InstanceId,
+        /// The store.
+        store: StoreArn,
+    },
+    /// A change rests on something that was not read.
+    #[error("the change at {target} rests on something that could not be read")]
+    RestsOnGap {
+        /// The store.
+        target: String,
+    },
+    /// Something would be taken away without the reason that the plan gives.
+    #[error("{group} may not be taken off {target}: {reason:?} does not hold")]
+    ReasonDoesNotHold {
+        /// The group.
+        group: SecurityGroupId,
+        /// The interface or store.
+        target: String,
+        /// The reason.
+        reason: DetachReason,
+    },
+    /// More connections would be removed than the window lets, or without counting them.
+    #[error("{removed} connections would be removed and {counted} are counted, of {left} that the window lets")]
+    BreaksWindow {
+        /// How many would be removed.
+        removed: usize,
+        /// How many the plan counts.
+        counted: usize,
+        /// How many may be.
+        left: usize,
+    },
+    /// Clients that are not instances would be let in or kept out otherwise than the store's tags say.
+    #[error("{peer} may not be let into {store} or kept out: {why}")]
+    NotAllowed {
+        /// The store.
+        store: StoreArn,
+        /// The clients, or the group that lets them in.
+        peer: String,
+        /// Why not.
+        why: &'static str,
+    },
+    /// A group would be deleted that is in use or may be needed.
+    #[error("{group} may not be deleted: {why}")]
+    NotDeletable {
+        /// The group.
+        group: SecurityGroupId,
+        /// Why not.
+        why: &'static str,
+    },
+    /// An instance and a store in scope share a name and nothing is said about them.
+    #[error("nothing is decided about {instance} and {store}")]
+    Undecided {
+        /// The instance.
+        instance: InstanceId,
+        /// The store.
+        store: StoreArn,
+    },
+}

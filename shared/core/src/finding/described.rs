@@ -1,0 +1,362 @@
+//! Everything that is said about a reason, in one place for each: its code, its sentence, a person's
+//! way out, and whether it passes by itself.
+
+use std::{collections::BTreeSet, fmt};
+
+use super::Reason;
+use crate::{
+    cidr::{CidrPeer, MOST_RULES},
+    id::SecurityGroupId,
+    observation::Gap,
+    policy::HIGHEST_INTERFACE_GROUP_LIMIT,
+    rule::Rule,
+    state::MOST_TIMES_AGAIN,
+    tag::MOST_NAMES,
+};
+
+/// Everything that is said about a reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Described {
+    /// The stable code.
+    code: &'static str,
+    /// The sentence about the subject.
+    sentence: String,
+    /// A person's way out, which may be that there is nothing to do.
+    hint: String,
+    /// Whether another look may find another answer with nobody doing anything.
+    passes: bool,
+}
+
+impl Described {
+    fn passing(mut self, passes: bool) -> Self {
+        self.passes = passes;
+        self
+    }
+}
+
+/// A reason that stays until somebody acts on it.
+fn described(code: &'static str, sentence: impl Into<String>, hint: impl Into<String>) -> Described {
+    Described { code, sentence: sentence.into(), hint: hint.into(), passes: false }
+}
+
+const UNCHANGED_BY_TAG: &str = "nothing is added or removed because of the tag";
+
+impl Reason {
+    /// That a decision rests on what a gap hides.
+    #[must_use]
+    pub fn unread(gap: &Gap) -> Self {
+        Self::Unread { gap: Box::new(gap.clone()) }
+    }
+
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.described().code
+    }
+
+    /// Whether another look may find another answer in a while, with nobody doing anything.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        self.described().passes
+    }
+
+    /// A person's way out, which may be that there is nothing to do.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        self.described().hint
+    }
+
+    #[expect(clippy::too_many_lines, reason = "one arm for each reason")]
+    fn described(&self) -> Described {
+        match self {
+            Self::InvalidTag { problem } => described(
+                "invalid-tag",
+                format!("the connect tag cannot be read: {problem}; nothing is added or removed because of it"),
+                format!(
+                    "correct the connect tag: names of letters, digits, '.', '_' and '-', separated by spaces, at most {MOST_NAMES}"
+                ),
+            ),
+            Self::Blocked => described(
+                "blocked",
+                "it carries tagwire:block or has a group of isolation, so it gets no connection",
+                "take tagwire:block off it, or the group of isolation",
+            ),
+            Self::Held => described(
+                "held",
+                "it carries tagwire:hold, so nothing is attached or detached",
+                "take tagwire:hold off it",
+            ),
+            Self::DifferentVpc { name, store, vpc } => described(
+                "different-vpc",
+                format!(
+                    "no data store in its VPC has the name {name}; {store} has it, but in {vpc}, and a pair cannot cross VPCs"
+                ),
+                "move one of the two into the VPC of the other, or connect the VPCs by other means",
+            ),
+            Self::NoMatch { names } if names.is_empty() => {
+                described("no-match", "its connect tag holds no names", "put a name into its connect tag")
+            }
+            Self::NoMatch { names } => described(
+                "no-match",
+                format!("nothing on the other side shares the name {}", words(names)),
+                format!(
+                    "put one of these names into the connect tag of the other side, in this VPC: {}; upper and lower case differ",
+                    words(names)
+                ),
+            ),
+            Self::InstanceGone => described(
+                "instance-gone",
+                "the instance is shutting down or gone",
+                "nothing: start another instance with the connect tag",
+            ),
+            Self::StoreGone => described(
+                "store-gone",
+                "there is no such data store",
+                "check the ARN: one that was renamed has another",
+            ),
+            Self::NotAvailable { state, passing: true } => described(
+                "not-available",
+                format!("its state is {state:?}, in which its groups cannot be changed; it is looked at again"),
+                "nothing while the state passes; start it if it is stopped, resume it if it is paused",
+            )
+            .passing(true),
+            Self::NotAvailable { state, passing: false } => described(
+                "not-available",
+                format!("its state is {state:?}, which no change of groups will be accepted in any more"),
+                "nothing: use another data store",
+            ),
+            Self::ListChanging { groups } => described(
+                "list-changing",
+                format!("{} is still on its way into its list of groups; it is looked at again", words(groups)),
+                "nothing: it is looked at again",
+            )
+            .passing(true),
+            Self::ServerlessV1 => described(
+                "serverless-v1",
+                "Aurora Serverless v1 clusters cannot be connected",
+                "migrate it to Aurora Serverless v2 or to a provisioned cluster",
+            ),
+            Self::GlobalDatabase { global } => described(
+                "global-database",
+                format!("it is a member of the Aurora global database {global}, which cannot be connected"),
+                format!("connect it by hand: tagwire leaves the members of {global} alone"),
+            ),
+            Self::ClusterMember { cluster } => described(
+                "cluster-member",
+                format!("it belongs to {cluster}, which is connected as a whole: put the tag there"),
+                format!("put the connect tag on {cluster}, and take it off here"),
+            ),
+            Self::Ec2Classic => described(
+                "ec2-classic",
+                "it is not in a VPC (EC2-Classic was retired in 2022): restore it into a VPC",
+                "restore it into a VPC",
+            ),
+            Self::StoreGroupLimit { limit } => described(
+                "store-group-limit",
+                format!(
+                    "its {limit} places for security groups are all taken, and no quota raises that: remove a group from it"
+                ),
+                format!("take one of its groups off the data store, which takes {limit}"),
+            ),
+            Self::InterfaceGroupLimit { interface, limit } => described(
+                "interface-group-limit",
+                format!(
+                    "{interface} has no free place: it takes {limit} security groups (raise quota L-2AFB9258, and the InterfaceGroupLimit parameter with it)"
+                ),
+                format!(
+                    "take one of its groups off {interface}, or raise quota L-2AFB9258 and then the InterfaceGroupLimit parameter, up to {HIGHEST_INTERFACE_GROUP_LIMIT}"
+                ),
+            ),
+            Self::AmbiguousPair { groups } => described(
+                "ambiguous-pair",
+                format!(
+                    "more than one owned pair belongs to it ({}): the lowest number serves, the others need a person",
+                    words(groups)
+                ),
+                keep_one(groups),
+            ),
+            Self::OwnershipForged { forgery } => described(
+                "ownership-forged",
+                format!("it carries tagwire's tags but is not tagwire's: {forgery}; it is left alone"),
+                "take tagwire's tags off it, and find out who put them on",
+            ),
+            Self::PairModified { extra, incomplete } => described(
+                "pair-modified",
+                modified(extra, *incomplete),
+                "find out who changed it, and give that traffic a group of its own",
+            ),
+            Self::CrossAz { instance_zone, store_zones } => described(
+                "cross-az",
+                format!(
+                    "it is in {instance_zone} and the data store in {}: traffic between them may cost",
+                    words(store_zones)
+                ),
+                "nothing, or move one of the two into the zone of the other",
+            ),
+            Self::DisconnectsHeldBack { waiting, limit, window } => described(
+                "disconnects-held-back",
+                format!(
+                    "{} to be removed, but at most {limit} of a VPC are in {window} seconds; the oldest go first in the next sweeps: if the tags were taken away by mistake, put them back and nothing more is lost",
+                    if *waiting == 1 {
+                        "1 connection more is".to_owned()
+                    } else {
+                        format!("{waiting} more connections are")
+                    }
+                ),
+                "put the tags back if it was a mistake; else wait, or deploy with a higher MaxDisconnects until it is done",
+            ),
+            Self::Contested { group } => described(
+                "contested",
+                format!(
+                    "{group} was attached again {MOST_TIMES_AGAIN} times in a day and was taken off each time; something else manages that list of groups, so it is left alone until the connect tag there changes"
+                ),
+                format!(
+                    "have whatever else manages that list leave {group} in it; then take the connect tag off, wait for a sweep, and put it on again"
+                ),
+            ),
+            Self::ForeignAttachment { holder } => described(
+                "foreign-attachment",
+                format!(
+                    "{holder} has it, which tagwire did not attach and cannot take away; it can reach what the group reaches"
+                ),
+                format!("take it off {holder}, or give that client a group and a rule of its own"),
+            ),
+            Self::LastGroup { group } => described(
+                "last-group",
+                format!(
+                    "{group} is the only security group left there, and AWS takes no empty list: add another group"
+                ),
+                format!("add another group beside {group}"),
+            ),
+            Self::GroupInLaunchTemplate => described(
+                "group-in-launch-template",
+                "nobody uses it, but a launch template names it, and would no longer launch without it",
+                "take it out of the launch template, in its default and its latest version",
+            ),
+            Self::GroupInRule { group } => described(
+                "group-in-rule",
+                format!("nobody uses it, but a rule of {group} names it, and AWS deletes no group that a rule names"),
+                format!("take the rule that names it out of {group}"),
+            ),
+            Self::OwnershipLost => described(
+                "ownership-lost",
+                "it has a name and description of tagwire's and lost its tags; it is left alone",
+                "give it its tags back as the other group of its pair has them, or delete it",
+            ),
+            Self::StoreUnknown { store } => described(
+                "store-unknown",
+                format!("it cannot be told what became of its data store {store}; it is left alone"),
+                format!("if {store} is gone for certain, remove its groups by hand"),
+            ),
+            Self::StoreMoved { vpc } => described(
+                "store-moved",
+                format!("it is in {vpc} now, where its pair cannot follow; nothing is removed because of that"),
+                format!("connect instances of {vpc} there; remove the old groups by hand"),
+            ),
+            Self::StillCarried { group } => described(
+                "still-carried",
+                format!(
+                    "there is no such data store, but something still carries its group {group}; nothing is removed"
+                ),
+                format!("wait if it is still being deleted; else take {group} off what carries it"),
+            ),
+            Self::InvalidCidr { problem } => described(
+                "invalid-cidr",
+                format!(
+                    "its tag tagwire:allow-cidr cannot be read: {problem}; nothing is added or removed because of it"
+                ),
+                "correct tagwire:allow-cidr: blocks such as 203.0.113.0/24 or prefix lists, separated by spaces",
+            ),
+            Self::AmbiguousCidrGroup { groups } => described(
+                "ambiguous-cidr-group",
+                format!(
+                    "more than one owned group for CIDR clients belongs to it ({}): the lowest number serves, the others need a person",
+                    words(groups)
+                ),
+                keep_one(groups),
+            ),
+            Self::CidrModified { extra } => described(
+                "cidr-modified",
+                format!("it holds rules that tagwire never writes there ({}); taken away", words(extra)),
+                "find out who changed it, and give that traffic a group of its own",
+            ),
+            Self::CidrNotAllowed => described(
+                "cidr-not-allowed",
+                "it has clients that are not EC2 instances, which this installation does not let in (AllowCidr); nothing is added, and what stands is left alone",
+                "deploy with AllowCidr=on, or take tagwire:allow-cidr off it",
+            ),
+            Self::CidrTooWide { peer, block, limit } => {
+                let of_itself = *peer == CidrPeer::Block(*block);
+                let what = if of_itself { format!("{block} is") } else { format!("{peer} holds {block}, which is") };
+                described(
+                    "cidr-too-wide",
+                    format!("{what} wider than the /{limit} that this installation lets in; {UNCHANGED_BY_TAG}"),
+                    format!("name the networks that the clients are really in, none wider than /{limit}"),
+                )
+            }
+            Self::PrefixListForeign { list, owner } => described(
+                "prefix-list-foreign",
+                format!(
+                    "{list} belongs to {owner} and not to this account, so somebody else could change what it lets in; {UNCHANGED_BY_TAG}"
+                ),
+                format!("make a prefix list of this account in place of {list}"),
+            ),
+            Self::PrefixListNotFound { list } => described(
+                "prefix-list-not-found",
+                format!("there is no {list} here; {UNCHANGED_BY_TAG}"),
+                format!("correct {list}: there is no such prefix list"),
+            ),
+            Self::CidrRuleLimit { family, wanted } => described(
+                "cidr-rule-limit",
+                format!(
+                    "its blocks and prefix lists count as {wanted} rules for {family}, and a group takes {MOST_RULES} (quota Inbound or outbound rules per security group, L-0EA8095F; a prefix list counts with the most entries it may have); {UNCHANGED_BY_TAG}"
+                ),
+                "name wider blocks, or lower the most entries of a prefix list",
+            ),
+            Self::Uninstalling => described(
+                "uninstalling",
+                "tagwire is being uninstalled from its VPC, so nothing is connected there (`tagwire uninstall --cancel` takes that back)",
+                "tagwire uninstall --cancel",
+            ),
+            Self::Unread { gap } => described(
+                "unread",
+                format!("something could not be read, so nothing is decided on it: {gap}"),
+                if gap.passing {
+                    "nothing: it is read again".to_owned()
+                } else {
+                    format!("see that what looks may call {}", gap.reading())
+                },
+            )
+            .passing(gap.passing),
+            Self::PlanRejected { problem } => described(
+                "plan-rejected",
+                format!("the planner decided something here that no plan may do, and it was left out: {problem}"),
+                "report it: it is a defect of tagwire",
+            ),
+        }
+    }
+}
+
+fn keep_one(groups: &BTreeSet<SecurityGroupId>) -> String {
+    format!("of {}, take off and delete what is not used, until one is left of each kind", words(groups))
+}
+
+fn modified(extra: &BTreeSet<Rule>, incomplete: bool) -> String {
+    let extra = (!extra.is_empty()).then(|| format!("it holds rules that are not the pair's ({})", words(extra)));
+    match (extra, incomplete) {
+        (Some(extra), true) => format!("{extra} and lacks the pair's; put back"),
+        (Some(extra), false) => format!("{extra}; put back"),
+        (None, true) => "it lacks the pair's rule; put back".to_owned(),
+        (None, false) => "; put back".to_owned(),
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.described().sentence)
+    }
+}
+
+fn words<T: fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
+    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
+}

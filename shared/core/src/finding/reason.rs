@@ -1,0 +1,218 @@
+//! The reasons, with the facts that each rests on.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    cidr::{Block, CidrPeer, Family, InvalidCidr},
+    group::Forgery,
+    id::{InterfaceId, PrefixListId, SecurityGroupId, StoreArn, StoreId, VpcId, ZoneName},
+    observation::Gap,
+    rule::Rule,
+    tag::{ConnectionName, InvalidTag},
+};
+
+/// A reason.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+pub enum Reason {
+    /// The connect tag's value breaks the grammar: it adds nothing and removes nothing.
+    InvalidTag {
+        /// What is wrong with it.
+        problem: InvalidTag,
+    },
+    /// The resource carries `tagwire:block`.
+    Blocked,
+    /// The resource carries `tagwire:hold`.
+    Held,
+    /// Nothing in the VPC shares the name, but something elsewhere does.
+    DifferentVpc {
+        /// The name.
+        name: ConnectionName,
+        /// A store that has it.
+        store: StoreArn,
+        /// That store's VPC.
+        vpc: VpcId,
+    },
+    /// Nothing shares these names.
+    NoMatch {
+        /// The names.
+        names: BTreeSet<ConnectionName>,
+    },
+    /// The instance is shutting down or gone: it has no interface left.
+    InstanceGone,
+    /// The data store's service says that there is no such store.
+    StoreGone,
+    /// The store's state does not accept a change.
+    NotAvailable {
+        /// The state in the service's own word.
+        state: String,
+        /// Whether the state may pass.
+        passing: bool,
+    },
+    /// A group is still on its way into the store's list.
+    ListChanging {
+        /// The groups on their way.
+        groups: BTreeSet<SecurityGroupId>,
+    },
+    /// Aurora Serverless v1.
+    #[serde(rename = "serverless-v1")]
+    ServerlessV1,
+    /// Member of an Aurora global database.
+    GlobalDatabase {
+        /// The global cluster.
+        global: String,
+    },
+    /// A DB instance that belongs to a DB cluster, or a cache to a replication group.
+    ClusterMember {
+        /// The cluster or replication group.
+        cluster: String,
+    },
+    /// Outside any VPC.
+    #[serde(rename = "ec2-classic")]
+    Ec2Classic,
+    /// The store's list of groups is full.
+    StoreGroupLimit {
+        /// How many it takes.
+        limit: usize,
+    },
+    /// The interface's list of groups is full.
+    InterfaceGroupLimit {
+        /// The interface.
+        interface: InterfaceId,
+        /// How many it takes.
+        limit: usize,
+    },
+    /// More than one owned pair belongs to the store.
+    AmbiguousPair {
+        /// All owned groups of the store.
+        groups: BTreeSet<SecurityGroupId>,
+    },
+    /// A group carries our tags and is not ours.
+    OwnershipForged {
+        /// What gives it away.
+        forgery: Forgery,
+    },
+    /// An owned group's rules are not the pair's; they are put back.
+    PairModified {
+        /// Rules that do not belong there.
+        extra: BTreeSet<Rule>,
+        /// Whether the pair's own rule is missing.
+        incomplete: bool,
+    },
+    /// Instance and store are in different Availability Zones.
+    CrossAz {
+        /// The instance's.
+        instance_zone: ZoneName,
+        /// The store's.
+        store_zones: BTreeSet<ZoneName>,
+    },
+    /// More connections are to be removed than the window lets.
+    DisconnectsHeldBack {
+        /// How many have to wait.
+        waiting: usize,
+        /// How many a window lets.
+        limit: usize,
+        /// The window, in seconds.
+        window: u64,
+    },
+    /// Something of ours was taken off a list again and again.
+    Contested {
+        /// What was taken off.
+        group: SecurityGroupId,
+    },
+    /// Something has an owned group that is not what the group was made for.
+    ForeignAttachment {
+        /// What has it.
+        holder: String,
+    },
+    /// An owned group is the only one left in a list, and AWS takes no empty one.
+    LastGroup {
+        /// The group.
+        group: SecurityGroupId,
+    },
+    /// A group that is to be deleted is named in a launch template.
+    GroupInLaunchTemplate,
+    /// A group that is to be deleted is named in a rule of another one.
+    GroupInRule {
+        /// The group that has the rule.
+        group: SecurityGroupId,
+    },
+    /// A group has our name and description, and lost our tags.
+    OwnershipLost,
+    /// It cannot be told which data store an owned group belongs to.
+    StoreUnknown {
+        /// The identity in its tags.
+        store: StoreId,
+    },
+    /// The data store is in another VPC now than its pair.
+    StoreMoved {
+        /// Where it is.
+        vpc: VpcId,
+    },
+    /// The data store is gone, and an interface still carries its group.
+    StillCarried {
+        /// The group.
+        group: SecurityGroupId,
+    },
+    /// The value of the tag for clients that are not instances breaks the grammar: it adds nothing and
+    /// removes nothing.
+    InvalidCidr {
+        /// What is wrong with it.
+        problem: InvalidCidr,
+    },
+    /// More than one owned group for clients that are not instances belongs to the store.
+    AmbiguousCidrGroup {
+        /// All of them.
+        groups: BTreeSet<SecurityGroupId>,
+    },
+    /// The group for clients that are not instances holds rules that no tag can have asked for; they are
+    /// taken away.
+    CidrModified {
+        /// The rules.
+        extra: BTreeSet<Rule>,
+    },
+    /// The installation lets in no clients that are not instances.
+    CidrNotAllowed,
+    /// A block is wider than the installation lets.
+    CidrTooWide {
+        /// What the tag names.
+        peer: CidrPeer,
+        /// The block: itself, or an entry of the list.
+        block: Block,
+        /// The shortest prefix that is let in.
+        limit: u8,
+    },
+    /// A prefix list is another account's, or AWS's, who could change what it lets in.
+    PrefixListForeign {
+        /// The list.
+        list: PrefixListId,
+        /// Who owns it.
+        owner: String,
+    },
+    /// There is no such prefix list.
+    PrefixListNotFound {
+        /// The list.
+        list: PrefixListId,
+    },
+    /// The blocks and lists need more rules than a group takes.
+    CidrRuleLimit {
+        /// The family of addresses that they are too many of.
+        family: Family,
+        /// How many rules they count as.
+        wanted: usize,
+    },
+    /// A person asked for tagwire to be gone from the VPC.
+    Uninstalling,
+    /// Something needed for the decision could not be read.
+    Unread {
+        /// What.
+        gap: Box<Gap>,
+    },
+    /// The planner decided something that no plan may do, which the checker left out.
+    PlanRejected {
+        /// The violation, in a sentence.
+        problem: String,
+    },
+}
