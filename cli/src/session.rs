@@ -10,9 +10,10 @@ use tagwire_aws::{
 };
 use tagwire_core::{
     check::{CheckedPlan, check},
-    id::{InstanceId, StoreArn, StoreKind, VpcId},
+    id::{InstanceId, StoreArn, VpcId},
     observation::{Observation, Reading, Scope, StoreLookup},
     plan::plan,
+    service::StoreKind,
 };
 use tagwire_engine::{
     cloud::{Clock, Instances, Observe},
@@ -207,8 +208,8 @@ impl Session {
         let account = self.identity().await?.account;
         let (kinds, name) = match called.split_once('/') {
             Some((word, name)) => {
-                let kind = StoreKind::ALL.into_iter().find(|kind| kind.word() == word);
-                let words: Vec<&str> = StoreKind::ALL.iter().map(|kind| kind.word()).collect();
+                let kind = StoreKind::ALL.iter().copied().find(|kind| kind.row().word == word);
+                let words: Vec<&str> = StoreKind::ALL.iter().map(|kind| kind.row().word).collect();
                 let kind = kind.ok_or_else(|| {
                     user_error!("{called:?}: {word:?} is none of the kinds of data store")
                         .hint(format!("the kinds are {}", words.join(", ")))

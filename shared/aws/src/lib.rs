@@ -44,11 +44,12 @@ use std::{
 use tagwire_core::{
     cidr::PrefixList,
     group::{GroupList, OwnTags, OwnedGroup, SecurityGroup},
-    id::{InterfaceId, PrefixListId, RequestId, SecurityGroupId, StoreArn, StoreId, StoreKind, VpcId},
+    id::{InterfaceId, PrefixListId, RequestId, SecurityGroupId, StoreArn, StoreId, VpcId},
     model::{DataStore, Instance, Interface},
     observation::{AttachedInterface, Gap, Reading, StoreLookup},
     plan::StatusOf,
     rule::Rule,
+    service::StoreKind,
     state::{Note, Target, VpcState, Window},
     tag::{DEFAULT_CONNECT_KEY, TagSettings},
     work::{Again, Answer, WorkItem},
@@ -223,7 +224,7 @@ impl Observe for Aws {
     }
 
     async fn all_stores(&self) -> Reading<DataStore> {
-        let mut reading = together(StoreKind::ALL.into_iter().map(async |kind| self.service(kind).all().await)).await;
+        let mut reading = together(StoreKind::ALL.iter().map(async |&kind| self.service(kind).all().await)).await;
         let untagged = |store: &DataStore| !self.service(store.arn.kind()).lists_tags();
         let arns: Vec<&StoreArn> =
             reading.found.iter().filter(|store| untagged(store)).map(|store| &store.arn).collect();

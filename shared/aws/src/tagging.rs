@@ -8,6 +8,7 @@ use aws_sdk_resourcegroupstagging::{
 use tagwire_core::{
     id::StoreArn,
     observation::Reading,
+    service::StoreKind,
     tag::{ConnectTag, TagSettings},
 };
 use tagwire_engine::cloud::TaggedStore;
@@ -16,16 +17,6 @@ use tagwire_engine::cloud::TaggedStore;
 use crate::probe::Probe;
 use crate::{call::Call, reading::together};
 
-/// The resource types of stores, as the index names them. DocumentDB and Neptune clusters have
-/// ARNs of RDS and stand under its types.
-const STORE_TYPES: [&str; 6] = [
-    "rds:cluster",
-    "rds:db",
-    "elasticache:replicationgroup",
-    "elasticache:cluster",
-    "elasticache:serverlesscache",
-    "redshift:cluster",
-];
 /// Most resources a page may hold.
 const PAGE_SIZE: i32 = 100;
 /// Most resources that can be asked for at once.
@@ -55,7 +46,7 @@ impl TagIndex {
             .client
             .get_resources()
             .tag_filters(TagFilter::builder().key(connect_key).build())
-            .set_resource_type_filters(Some(STORE_TYPES.map(str::to_owned).into()))
+            .set_resource_type_filters(Some(StoreKind::ALL.iter().map(|kind| kind.row().index_type()).collect()))
             .resources_per_page(PAGE_SIZE);
         let pages = request.into_paginator().send().collect().await;
         let answer = call.listed(pages, |page| (page.resource_tag_mapping_list, page.pagination_token));

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tagwire_core::{
     cidr::{Block, CidrLimits, CidrTag, Family, PrefixList},
     group::{self, GroupName, MANAGED_BY, OwnTags, Role, SecurityGroup},
-    id::{InstanceId, InterfaceId, PrefixListId, SecurityGroupId, StoreArn, StoreId, StoreKind, VpcId, ZoneName},
+    id::{InstanceId, InterfaceId, PrefixListId, SecurityGroupId, StoreArn, StoreId, VpcId, ZoneName},
     model::{DataStore, Form, Instance, Interface, Membership},
     observation::{
         AttachedInterface, Attachments, Gap, InterfaceOwner, Observation, Reading, Scope, StoreLookup, Subject,
@@ -17,7 +17,7 @@ use tagwire_core::{
     plan::PairRule,
     policy::Policy,
     rule::{Peer, PortRange, Rule, Traffic},
-    service::{Service, Side},
+    service::{Service, Side, StoreKind},
     state::{Attached, Connection, Note, Removal, Target, VpcState, Wanted},
     tag::{ConnectTag, ConnectionName, TagSettings},
 };

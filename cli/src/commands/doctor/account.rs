@@ -1,10 +1,7 @@
 //! The caller, the Region, and the roles and platform of the account.
 
 use tagwire_aws::{Identity, Platform};
-use tagwire_core::{
-    id::{StoreArn, StoreKind},
-    observation::Reading,
-};
+use tagwire_core::{id::StoreArn, observation::Reading};
 use tagwire_engine::cloud::{CloudError, ErrorKind, TaggedStore};
 
 use super::{
@@ -96,15 +93,9 @@ pub(super) fn platform(platform: &Read<Platform>, target: &CommandTarget) -> Che
     }
 }
 
-/// The service of a store, as its role names it: DocumentDB and Neptune clusters have RDS's.
-fn check_of(store: &StoreArn) -> &'static str {
-    match store.kind() {
-        StoreKind::DbCluster | StoreKind::DbInstance => "service-linked-role-rds",
-        StoreKind::ReplicationGroup | StoreKind::CacheCluster | StoreKind::ServerlessCache => {
-            "service-linked-role-elasticache"
-        }
-        StoreKind::RedshiftCluster => "service-linked-role-redshift",
-    }
+/// Whether a principal manages a store: RDS manages DocumentDB and Neptune clusters as well.
+fn manages(principal: &str, store: &StoreArn) -> bool {
+    principal.strip_suffix(".amazonaws.com") == Some(store.kind().row().api.name)
 }
 
 pub(super) fn service_role(
@@ -119,7 +110,7 @@ pub(super) fn service_role(
         Ok(false) => {}
         Err(error) => return Check::unread(check, &format!("whether {role} is there"), error, target),
     }
-    let tagged = stores.found.iter().filter(|store| check_of(&store.arn) == check).count();
+    let tagged = stores.found.iter().filter(|store| manages(principal, &store.arn)).count();
     if let (0, Some(gap)) = (tagged, stores.gaps.first()) {
         return Check::gap(check, &format!("whether {service} has data stores with the connect tag"), gap, target);
     }
@@ -140,7 +131,7 @@ pub(super) fn service_role(
 
 #[cfg(test)]
 mod tests {
-    use tagwire_core::{observation::Gap, tag::ConnectTag};
+    use tagwire_core::{observation::Gap, service::StoreKind, tag::ConnectTag};
 
     use super::*;
     use crate::commands::doctor::{

@@ -136,7 +136,7 @@ fn glob(pattern: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use tagwire_core::id::{StoreArn, StoreKind};
+    use tagwire_core::{id::StoreArn, service::StoreKind};
     use tagwire_engine::cloud::ErrorKind;
 
     use super::*;

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use tagwire_aws::{AdvancedSelector, BasicSelector, FieldSelector, Selectors, Trail};
+use tagwire_core::service::StoreKind;
 
 use super::{
     check::{Check, CommandTarget, quoted},
@@ -9,10 +10,6 @@ use super::{
 };
 
 const NAME: &str = "trail";
-/// What tagwire hears of through a trail only.
-const SERVICES: [&str; 2] = ["elasticache.amazonaws.com", "redshift.amazonaws.com"];
-/// Some calls that the template's rules wait for, for selectors that go by the name of the call.
-const CALLS: [&str; 4] = ["CreateReplicationGroup", "CreateCacheCluster", "CreateCluster", "AddTagsToResource"];
 const MISSED: &str = "caches with nodes and Redshift clusters are noticed by the sweep only";
 
 pub(super) fn judge(trails: &Read<Vec<Trail>>, target: &CommandTarget) -> Check {
@@ -51,6 +48,15 @@ pub(super) fn judge(trails: &Read<Vec<Trail>>, target: &CommandTarget) -> Check 
     Check::warning(NAME, format!("{others}, so {MISSED}"), made(target))
 }
 
+/// The calls that reach EventBridge through a trail only, with their sources as CloudTrail names them.
+fn awaited() -> impl Iterator<Item = (String, &'static str)> {
+    let rows = StoreKind::ALL.iter().map(|kind| kind.row()).filter(|row| row.api.needs_cloudtrail());
+    rows.flat_map(|row| {
+        let calls = row.calls.iter().chain(row.api.tag_calls);
+        calls.map(|call| (format!("{}.amazonaws.com", row.api.name), *call))
+    })
+}
+
 /// Whether a trail reports everything that is wanted of it.
 fn reports(trail: &Trail) -> Result<bool, &tagwire_engine::cloud::CloudError> {
     if !*trail.logging.as_ref()? {
@@ -58,11 +64,11 @@ fn reports(trail: &Trail) -> Result<bool, &tagwire_engine::cloud::CloudError> {
     }
     Ok(match trail.selectors.as_ref()? {
         Selectors::Basic(selectors) => {
-            SERVICES.iter().all(|service| selectors.iter().any(|one| one_reports(one, service)))
+            awaited().all(|(service, _)| selectors.iter().any(|one| one_reports(one, &service)))
         }
-        Selectors::Advanced(selectors) => SERVICES.iter().all(|service| {
-            CALLS.iter().all(|call| selectors.iter().any(|selector| lets_through(selector, service, call)))
-        }),
+        Selectors::Advanced(selectors) => {
+            awaited().all(|(service, call)| selectors.iter().any(|selector| lets_through(selector, &service, call)))
+        }
     })
 }
 

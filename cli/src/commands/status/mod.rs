@@ -15,7 +15,7 @@ use tagwire_core::{
     connections::{ConnectionStatus, State, Survey, connections},
     id::{StoreArn, VpcId},
     observation::{Gap, Scope},
-    service::{SERVICES, Service},
+    service::Service,
     tag::ConnectionName,
 };
 
@@ -73,9 +73,9 @@ fn states() -> impl TypedValueParser<Value = State> {
 }
 
 fn services() -> impl TypedValueParser<Value = Service> {
-    PossibleValuesParser::new(SERVICES.map(|row| row.title)).try_map(|chosen| {
-        let row = SERVICES.iter().find(|row| row.title.eq_ignore_ascii_case(&chosen));
-        row.map(|row| row.service).ok_or("it is no service")
+    PossibleValuesParser::new(Service::ALL.iter().map(|service| service.row().title)).try_map(|chosen| {
+        let named = |service: &&Service| service.row().title.eq_ignore_ascii_case(&chosen);
+        Service::ALL.iter().find(named).copied().ok_or("it is no service")
     })
 }
 

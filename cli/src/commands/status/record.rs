@@ -175,7 +175,8 @@ mod tests {
         assert_eq!((&document["version"], &document["complete"]), (&json!(JSON_VERSION), &json!(false)));
         let words = |key: &str| connection["properties"][key]["enum"].clone();
         assert_eq!(words("state"), json!(State::ALL.map(State::word)));
-        assert_eq!(words("service"), json!(tagwire_core::service::SERVICES.map(|row| row.title)));
+        let titles: Vec<&str> = tagwire_core::service::Service::ALL.iter().map(|service| service.row().title).collect();
+        assert_eq!(words("service"), json!(titles));
         let makers = [Maker::Tagwire, Maker::Console, Maker::Hand].map(Maker::word);
         assert_eq!(words("made_by"), json!([makers[0], makers[1], makers[2], null]));
     }

@@ -21,7 +21,7 @@ use tagwire_core::{
     model::{Instance, Interface},
     observation::{AttachedInterface, Reading},
     rule::{Direction, Peer, Rule},
-    service::{SERVICES, ServiceRow, Side},
+    service::Service,
     tag::STATUS_KEY,
 };
 use tagwire_engine::cloud::{CloudError, ErrorKind, Groups, Instances};
@@ -127,8 +127,7 @@ impl Ec2 {
     pub(crate) async fn groups(&self, which: Groups<'_>) -> Reading<SecurityGroup> {
         let selections: Vec<(String, Vec<Filter>)> = match which {
             Groups::InVpc(vpc) => {
-                let of_pairs = SERVICES.iter().flat_map(|row| Side::BOTH.map(|side| row.pattern(side).to_owned()));
-                let patterns = of_pairs.chain(SERVICES.iter().map(ServiceRow::cidr_pattern));
+                let patterns = Service::ALL.iter().flat_map(|service| service.row().patterns());
                 let patterns = patterns.map(|pattern| format!("{pattern}-*"));
                 let filters = vec![filter("vpc-id", [vpc.as_str()]), filter("group-name", patterns)];
                 vec![(format!("groups of {vpc}"), filters)]

@@ -4,10 +4,10 @@ use aws_sdk_elasticache::types::{CacheCluster, CacheNode, Endpoint, PendingModif
 use futures_util::future::LocalBoxFuture;
 use tagwire_core::{
     group::GroupList,
-    id::{InvalidId, StoreArn, StoreId, StoreKind, VpcId},
+    id::{InvalidId, StoreArn, StoreId, VpcId},
     model::{DataStore, Form},
     observation::{Gap, Reading, StoreLookup},
-    service::Service,
+    service::{Service, StoreKind},
     tag::TagSettings,
 };
 use tagwire_engine::cloud::CloudError;

@@ -15,7 +15,7 @@ use tagwire_engine::cloud::{CloudError, ErrorKind};
 
 use crate::call::Call;
 
-/// The API of one kind of data store. The one match on [`StoreKind`](tagwire_core::id::StoreKind)
+/// The API of one kind of data store. The one match on [`StoreKind`](tagwire_core::service::StoreKind)
 /// in this crate picks the implementation.
 pub(crate) trait StoreService {
     /// Looks stores up by ARN. Each is found, is not found, or lies in a gap.

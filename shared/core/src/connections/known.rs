@@ -9,7 +9,7 @@ use super::{row::SideGroup, survey::Survey};
 use crate::{
     finding::{Finding, Reason},
     group::{Owned, Ownership, Role, SecurityGroup},
-    id::{InstanceId, SecurityGroupId, StoreArn, StoreId, StoreKind, VpcId},
+    id::{InstanceId, SecurityGroupId, StoreArn, StoreId, VpcId},
     model::{DataStore, Instance},
     observation::Observation,
     plan::Plan,
@@ -150,11 +150,7 @@ impl<'known> Known<'known> {
     /// The service of a data store, also of one that is gone: its groups are named after it.
     pub(super) fn service(&self, arn: &StoreArn, store: Option<&DataStore>, instance: Option<&Instance>) -> Service {
         let of_group = || Some(self.instance_side_of(instance?, None, arn)?.name.service);
-        store.map(|store| store.service).or_else(of_group).unwrap_or_else(|| match arn.kind() {
-            StoreKind::DbCluster | StoreKind::DbInstance => Service::Rds,
-            StoreKind::ReplicationGroup | StoreKind::CacheCluster | StoreKind::ServerlessCache => Service::ElastiCache,
-            StoreKind::RedshiftCluster => Service::Redshift,
-        })
+        store.map(|store| store.service).or_else(of_group).unwrap_or_else(|| arn.kind().row().usual_service)
     }
 
     /// Since when tagwire has had a group in a list; none when that is not remembered.

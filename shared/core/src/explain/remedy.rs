@@ -9,6 +9,7 @@ use crate::{
     model::{DataStore, Instance},
     plan::{DetachReason, Premise, obstacles},
     policy::HIGHEST_INTERFACE_GROUP_LIMIT,
+    service::StoreApi,
     tag::{BLOCK_KEY, ConnectTag, ConnectionName, HOLD_KEY, MOST_NAMES},
 };
 
@@ -41,8 +42,8 @@ impl Tagged<'_> {
                 format!("aws ec2 create-tags --resources {} --tags 'Key={key},Value={value}'", instance.id)
             }
             Self::Store(store) => {
-                let [service, set, _] = store.service.row().tag_commands;
-                format!("aws {service} {set} --resource-name {} --tags 'Key={key},Value={value}'", store.arn)
+                let StoreApi { name, tag_commands: [set, _], .. } = store.arn.kind().row().api;
+                format!("aws {name} {set} --resource-name {} --tags 'Key={key},Value={value}'", store.arn)
             }
         }
     }
@@ -51,8 +52,8 @@ impl Tagged<'_> {
         match self {
             Self::Instance(instance) => format!("aws ec2 delete-tags --resources {} --tags Key={key}", instance.id),
             Self::Store(store) => {
-                let [service, _, take_off] = store.service.row().tag_commands;
-                format!("aws {service} {take_off} --resource-name {} --tag-keys {key}", store.arn)
+                let StoreApi { name, tag_commands: [_, take_off], .. } = store.arn.kind().row().api;
+                format!("aws {name} {take_off} --resource-name {} --tag-keys {key}", store.arn)
             }
         }
     }

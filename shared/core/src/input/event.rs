@@ -9,7 +9,8 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::{
-    id::{InstanceId, StoreArn, StoreKind},
+    id::{InstanceId, StoreArn},
+    service::StoreApi,
     work::{Again, Cause, VERSION},
 };
 
@@ -151,16 +152,7 @@ pub fn read(body: &str) -> Result<Incoming, BadEvent> {
         ("aws.tag", "Tag Change on Resource") => {
             (resource(text(&message, "/resources/0", "resources[0]")?)?.into(), Cause::TagChange)
         }
-        // The identifier beside the ARN is not reliable: AWS's own samples prefix it.
-        // Fact 1.3
-        ("aws.rds", "RDS DB Instance Event" | "RDS DB Cluster Event")
-        | ("aws.elasticache", "Cache Created" | "Cache Updated" | "Cache Deleted") => {
-            let arn = text(&message, "/detail/SourceArn", "detail.SourceArn")
-                .or_else(|error| text(&message, "/resources/0", "resources[0]").map_err(|_| error))?;
-            (store(arn)?.into(), Cause::StoreEvent)
-        }
-        ("aws.elasticache" | "aws.redshift", "AWS API Call via CloudTrail") => call(&message, source, detail_type)?,
-        _ => return Err(BadEvent::Kind { source_name: quote(source), detail_type: quote(detail_type) }),
+        _ => store_event(&message, source, detail_type)?,
     };
     Ok(Incoming::Event(Event {
         id: message.get("id").and_then(Value::as_str).map(quote).unwrap_or_default(),
@@ -173,36 +165,39 @@ pub fn read(body: &str) -> Result<Incoming, BadEvent> {
 /// One or two hints at once.
 type Hints = BTreeSet<Hint>;
 
+/// Reads an event of an API of data stores.
+fn store_event(message: &Value, source: &str, detail_type: &str) -> Result<(Hints, Cause), BadEvent> {
+    match StoreApi::of_source(source) {
+        Some(api) if api.events.contains(&detail_type) => {
+            // The identifier beside the ARN is not reliable: AWS's own samples prefix it. Fact 1.3
+            let arn = text(message, "/detail/SourceArn", "detail.SourceArn")
+                .or_else(|error| text(message, "/resources/0", "resources[0]").map_err(|_| error))?;
+            Ok((store(arn)?.into(), Cause::StoreEvent))
+        }
+        Some(api) if api.needs_cloudtrail() && detail_type == "AWS API Call via CloudTrail" => {
+            call(message, api, source, detail_type)
+        }
+        Some(_) | None => Err(BadEvent::Kind { source_name: quote(source), detail_type: quote(detail_type) }),
+    }
+}
+
 /// Reads a call of an API as CloudTrail reports it. ElastiCache's node-based caches and Redshift's
 /// clusters have no events of their own. A call names its store by the identifier that its caller
 /// wrote, which both services turn into small letters.
 // Facts 1.4, 1.5 and 1.6
-fn call(message: &Value, source: &str, detail_type: &str) -> Result<(Hints, Cause), BadEvent> {
+fn call(message: &Value, api: StoreApi, source: &str, detail_type: &str) -> Result<(Hints, Cause), BadEvent> {
     const REQUEST: &str = "/detail/requestParameters";
     let name = text(message, "/detail/eventName", "detail.eventName")?;
     if let Some(code) = message.pointer("/detail/errorCode").and_then(Value::as_str) {
         return Err(BadEvent::FailedCall { call: quote(name), problem: quote(code) });
     }
-    let (kind, field) = match (source, name) {
-        ("aws.elasticache", "AddTagsToResource" | "RemoveTagsFromResource")
-        | ("aws.redshift", "CreateTags" | "DeleteTags") => {
-            let arn = text(message, &format!("{REQUEST}/resourceName"), "detail.requestParameters.resourceName")?;
-            return Ok((store(arn)?.into(), Cause::TagChange));
-        }
-        ("aws.elasticache", "CreateReplicationGroup" | "DeleteReplicationGroup" | "ModifyReplicationGroup") => {
-            (StoreKind::ReplicationGroup, "replicationGroupId")
-        }
-        ("aws.elasticache", "CreateCacheCluster" | "DeleteCacheCluster" | "ModifyCacheCluster") => {
-            (StoreKind::CacheCluster, "cacheClusterId")
-        }
-        (
-            "aws.redshift",
-            "CreateCluster" | "DeleteCluster" | "ModifyCluster" | "RestoreFromClusterSnapshot" | "ResumeCluster",
-        ) => (StoreKind::RedshiftCluster, "clusterIdentifier"),
-        _ => {
-            let detail_type = quote(&format!("{detail_type}: {name}"));
-            return Err(BadEvent::Kind { source_name: quote(source), detail_type });
-        }
+    if api.tag_calls.contains(&name) {
+        let arn = text(message, &format!("{REQUEST}/resourceName"), "detail.requestParameters.resourceName")?;
+        return Ok((store(arn)?.into(), Cause::TagChange));
+    }
+    let Some(kind) = api.kind_changed_by(name) else {
+        let detail_type = quote(&format!("{detail_type}: {name}"));
+        return Err(BadEvent::Kind { source_name: quote(source), detail_type });
     };
     let region = text(message, "/region", "region")?;
     let account = text(message, "/account", "account")?;
@@ -211,8 +206,11 @@ fn call(message: &Value, source: &str, detail_type: &str) -> Result<(Hints, Caus
             .map(Hint::Store)
             .map_err(|_| BadEvent::Resource { resource: quote(name) })
     };
-    let identifier =
-        text(message, &format!("{REQUEST}/{field}"), "the store's identifier in detail.requestParameters")?;
+    let identifier = text(
+        message,
+        &format!("{REQUEST}/{}", kind.row().name_parameter),
+        "the store's identifier in detail.requestParameters",
+    )?;
     let mut hints = Hints::from([named(identifier)?]);
     if let Some(new) = message.pointer("/detail/requestParameters/newClusterIdentifier").and_then(Value::as_str) {
         hints.insert(named(new)?);

@@ -11,7 +11,7 @@ use thiserror::Error;
 use crate::{
     id::{SecurityGroupId, StoreArn, StoreId, VpcId},
     rule::{Direction, Peer, Rule},
-    service::{SERVICES, Service, Side},
+    service::{Service, Side},
 };
 
 /// Tag key that marks a group as ours.
@@ -79,10 +79,10 @@ impl GroupName {
     /// `RDS-EC2-3`), because that is what the RDS console looks for.
     #[must_use]
     pub fn read(name: &str) -> Option<Self> {
-        SERVICES.iter().flat_map(|row| Role::ALL.map(|role| (row, role))).find_map(|(row, role)| {
+        Service::ALL.iter().flat_map(|&service| Role::ALL.map(|role| (service, role))).find_map(|(service, role)| {
             // Fact 2.4
-            let number = number_behind(name, &pattern(row.service, role))?;
-            Some(Self { service: row.service, role, number })
+            let number = number_behind(name, &pattern(service, role))?;
+            Some(Self { service, role, number })
         })
     }
 
@@ -449,9 +449,9 @@ mod tests {
 
     #[test]
     fn names_are_read_back_as_they_are_written() {
-        for row in &SERVICES {
+        for &service in Service::ALL {
             for role in Role::ALL {
-                let name = GroupName { service: row.service, role, number: 12 };
+                let name = GroupName { service, role, number: 12 };
                 assert_eq!(GroupName::read(&name.to_string()), Some(name));
             }
         }

@@ -7,6 +7,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::service::StoreKind;
+
 /// Why a text is not the id it was taken for.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{text:?} is not {expected}")]
@@ -126,82 +128,27 @@ text_id!(
 text_id!(
     /// The ARN of a data store, of one of the kinds in [`StoreKind`]. It changes with a rename.
     StoreArn, "the ARN of a supported data store, such as arn:aws:rds:eu-central-1:123456789012:cluster:orders",
-    |text| StoreKind::of(text).is_some()
+    |text| kind_of(text).is_some()
 );
-
-/// The kinds of data store an ARN can name. What differs between them is asked of the service
-/// table ([`crate::service`]), never decided on the kind itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum StoreKind {
-    /// An Aurora, Multi-AZ, DocumentDB or Neptune cluster: `arn:…:rds:…:cluster:NAME`.
-    DbCluster,
-    /// A DB instance: `arn:…:rds:…:db:NAME`.
-    DbInstance,
-    /// An ElastiCache replication group: `arn:…:elasticache:…:replicationgroup:NAME`.
-    ReplicationGroup,
-    /// An ElastiCache cache cluster, alone or a member of a replication group:
-    /// `arn:…:elasticache:…:cluster:NAME`.
-    CacheCluster,
-    /// An ElastiCache serverless cache: `arn:…:elasticache:…:serverlesscache:NAME`.
-    ServerlessCache,
-    /// A Redshift cluster: `arn:…:redshift:…:cluster:NAME`.
-    RedshiftCluster,
-}
 
 /// The partitions other than `aws`, by what the names of their Regions begin with.
 const PARTITIONS: [(&str, &str); 2] = [("cn-", "aws-cn"), ("us-gov-", "aws-us-gov")];
 
-impl StoreKind {
-    /// Every kind.
-    pub const ALL: [Self; 6] = [
-        Self::DbCluster,
-        Self::DbInstance,
-        Self::ReplicationGroup,
-        Self::CacheCluster,
-        Self::ServerlessCache,
-        Self::RedshiftCluster,
-    ];
-
-    /// The word by which people call it, as in `cluster/orders`.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::DbCluster => "cluster",
-            Self::DbInstance => "db",
-            Self::ReplicationGroup => "replicationgroup",
-            Self::CacheCluster => "cache",
-            Self::ServerlessCache => "serverlesscache",
-            Self::RedshiftCluster => "redshift",
-        }
-    }
-
-    /// The service and the resource type that its ARNs have.
-    fn fields(self) -> (&'static str, &'static str) {
-        match self {
-            Self::DbCluster => ("rds", "cluster"),
-            Self::DbInstance => ("rds", "db"),
-            Self::ReplicationGroup => ("elasticache", "replicationgroup"),
-            Self::CacheCluster => ("elasticache", "cluster"),
-            Self::ServerlessCache => ("elasticache", "serverlesscache"),
-            Self::RedshiftCluster => ("redshift", "cluster"),
-        }
-    }
-
-    /// The kind an ARN names, or none for anything that is not a supported data store.
-    fn of(arn: &str) -> Option<Self> {
-        let mut parts = arn.splitn(7, ':');
-        let (scheme, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
-        let (region, account, resource) = (parts.next()?, parts.next()?, parts.next()?);
-        let name = parts.next()?;
-        let well_formed = arn.len() <= LONGEST
-            && scheme == "arn"
-            && partition.starts_with("aws")
-            && is_word(partition)
-            && is_word(region)
-            && AccountId::parse(account).is_ok()
-            && is_word(name);
-        Self::ALL.into_iter().find(|kind| well_formed && kind.fields() == (service, resource))
-    }
+/// The kind of data store that an ARN names; `None` when no supported kind has such ARNs.
+fn kind_of(arn: &str) -> Option<StoreKind> {
+    let mut parts = arn.splitn(7, ':');
+    let (scheme, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
+    let (region, account, resource) = (parts.next()?, parts.next()?, parts.next()?);
+    let name = parts.next()?;
+    let well_formed = arn.len() <= LONGEST
+        && scheme == "arn"
+        && partition.starts_with("aws")
+        && is_word(partition)
+        && is_word(region)
+        && AccountId::parse(account).is_ok()
+        && is_word(name);
+    let has_such = |kind: &StoreKind| (kind.row().api.name, kind.row().resource) == (service, resource);
+    StoreKind::ALL.iter().copied().find(|kind| well_formed && has_such(kind))
 }
 
 impl StoreArn {
@@ -212,20 +159,20 @@ impl StoreArn {
     pub fn of(kind: StoreKind, region: &str, account: &str, name: &str) -> Result<Self, InvalidId> {
         let partition =
             PARTITIONS.iter().find_map(|(prefix, partition)| region.starts_with(prefix).then_some(*partition));
-        let (partition, (service, resource)) = (partition.unwrap_or("aws"), kind.fields());
-        Self::parse(format!("arn:{partition}:{service}:{region}:{account}:{resource}:{name}"))
+        let (partition, row) = (partition.unwrap_or("aws"), kind.row());
+        Self::parse(format!("arn:{partition}:{}:{region}:{account}:{}:{name}", row.api.name, row.resource))
     }
 
     /// The store as people call it: `cluster/orders`.
     #[must_use]
     pub fn short(&self) -> String {
-        format!("{}/{}", self.kind().word(), self.name())
+        format!("{}/{}", self.kind().row().word, self.name())
     }
 
     /// What kind of store the ARN names.
     #[must_use]
     pub fn kind(&self) -> StoreKind {
-        StoreKind::of(&self.0).unwrap_or_else(|| unreachable!("a text that names no kind is no StoreArn"))
+        kind_of(&self.0).unwrap_or_else(|| unreachable!("a text that names no kind is no StoreArn"))
     }
 
     /// The store's name: the identifier that the service's own calls take.
@@ -277,7 +224,7 @@ mod tests {
         for (region, partition) in
             [("eu-west-1", "aws"), ("us-east-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")]
         {
-            for kind in StoreKind::ALL {
+            for &kind in StoreKind::ALL {
                 let arn = StoreArn::of(kind, region, "123456789012", "orders").unwrap();
                 assert!(arn.as_str().starts_with(&format!("arn:{partition}:")), "{arn}");
                 assert_eq!((arn.kind(), arn.region(), arn.name()), (kind, region, "orders"));

@@ -1,22 +1,31 @@
-//! The service table: everything in which the data-store services differ for the planner, a row
-//! each. Nothing else in this crate may ask which service a store belongs to.
+//! The tables of data-store services and of kinds of data stores: everything in which they differ,
+//! a row each. Nothing else in this crate names one of them.
 
 use serde::{Deserialize, Serialize};
 
-/// A data-store service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Service {
-    /// RDS DB instances, Aurora clusters and Multi-AZ DB clusters.
-    Rds,
-    /// DocumentDB clusters, which the RDS API describes and modifies.
-    DocumentDb,
-    /// Neptune clusters, likewise.
-    Neptune,
-    /// ElastiCache replication groups, cache clusters and serverless caches.
-    ElastiCache,
-    /// Provisioned Redshift clusters.
-    Redshift,
+/// Declares an enum whose variants are the rows of a table.
+macro_rules! table {
+    ($(#[$meta:meta])* $name:ident: $row:ident { $($(#[$doc:meta])* $variant:ident: $value:expr,)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum $name {
+            $($(#[$doc])* $variant),*
+        }
+
+        impl $name {
+            /// Every row, in the order of the table.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The row.
+            #[must_use]
+            pub fn row(self) -> &'static $row {
+                match self {
+                    $(Self::$variant => const { &$value }),*
+                }
+            }
+        }
+    };
 }
 
 /// Which of the two groups of a pair.
@@ -64,11 +73,9 @@ pub enum Readiness {
     Never,
 }
 
-/// One row of the table.
+/// A row of the table of services.
 #[derive(Debug, Clone, Copy)]
 pub struct ServiceRow {
-    /// The service.
-    pub service: Service,
     /// Name for people.
     pub title: &'static str,
     /// Name pattern of the group on the store, without `-n`. For RDS it is the console's own, so
@@ -84,8 +91,6 @@ pub struct ServiceRow {
     /// Whether its stores' tags can be listed only in the states in which their groups can be changed.
     /// In the others they are known from the tag index alone, which may be stale.
     pub lists_tags_only_when_ready: bool,
-    /// How the AWS CLI tags one of its stores: the service, the commands that set and take off.
-    pub tag_commands: [&'static str; 3],
     /// States in which the list of groups may be changed.
     ready: &'static [&'static str],
     /// States that never come back to one of those.
@@ -105,85 +110,210 @@ const RDS_NEVER: &[&str] = &["deleting", "deleted", "failed", "restore-error", "
 /// interfaces, which take five groups by default; a store with more than that is left alone.
 const INTERFACE_STORE_GROUP_LIMIT: usize = 5;
 
-/// DocumentDB's and Neptune's clusters have ARNs of RDS, which tags them as well.
-const RDS_TAG_COMMANDS: [&str; 3] = ["rds", "add-tags-to-resource", "remove-tags-from-resource"];
+const RDS: ServiceRow = ServiceRow {
+    title: "RDS",
+    store_side: "rds-ec2",
+    instance_side: "ec2-rds",
+    store_group_limit: RDS_STORE_GROUP_LIMIT,
+    takes_status_tag: true,
+    lists_tags_only_when_ready: false,
+    ready: RDS_READY,
+    never: RDS_NEVER,
+};
 
-/// The table.
-pub const SERVICES: [ServiceRow; 5] = [
-    ServiceRow {
-        service: Service::Rds,
-        title: "RDS",
-        store_side: "rds-ec2",
-        instance_side: "ec2-rds",
-        store_group_limit: RDS_STORE_GROUP_LIMIT,
-        takes_status_tag: true,
-        lists_tags_only_when_ready: false,
-        tag_commands: RDS_TAG_COMMANDS,
-        ready: RDS_READY,
-        never: RDS_NEVER,
-    },
-    ServiceRow {
-        service: Service::DocumentDb,
-        title: "DocumentDB",
-        store_side: "docdb-ec2",
-        instance_side: "ec2-docdb",
-        store_group_limit: RDS_STORE_GROUP_LIMIT,
-        takes_status_tag: true,
-        lists_tags_only_when_ready: false,
-        tag_commands: RDS_TAG_COMMANDS,
-        ready: RDS_READY,
-        never: RDS_NEVER,
-    },
-    ServiceRow {
-        service: Service::Neptune,
-        title: "Neptune",
-        store_side: "neptune-ec2",
-        instance_side: "ec2-neptune",
-        store_group_limit: RDS_STORE_GROUP_LIMIT,
-        takes_status_tag: true,
-        lists_tags_only_when_ready: false,
-        tag_commands: RDS_TAG_COMMANDS,
-        ready: RDS_READY,
-        never: RDS_NEVER,
-    },
-    ServiceRow {
-        service: Service::ElastiCache,
-        title: "ElastiCache",
-        store_side: "elasticache-ec2",
-        instance_side: "ec2-elasticache",
-        store_group_limit: INTERFACE_STORE_GROUP_LIMIT,
-        takes_status_tag: false,
-        lists_tags_only_when_ready: true,
-        tag_commands: ["elasticache", "add-tags-to-resource", "remove-tags-from-resource"],
-        ready: &["available"],
-        never: &["deleting", "deleted", "create-failed", "restore-failed"],
-    },
-    ServiceRow {
-        service: Service::Redshift,
-        title: "Redshift",
-        store_side: "redshift-ec2",
-        instance_side: "ec2-redshift",
-        store_group_limit: INTERFACE_STORE_GROUP_LIMIT,
-        takes_status_tag: true,
-        lists_tags_only_when_ready: false,
-        tag_commands: ["redshift", "create-tags", "delete-tags"],
-        ready: &["available", "available, prep-for-resize", "available, resize-cleanup"],
-        never: &["deleting", "final-snapshot"],
-    },
-];
+table! {
+    /// A data-store service.
+    Service: ServiceRow {
+        /// RDS DB instances, Aurora clusters and Multi-AZ DB clusters.
+        Rds: RDS,
+        /// DocumentDB clusters, which the RDS API describes and modifies.
+        DocumentDb: ServiceRow {
+            title: "DocumentDB",
+            store_side: "docdb-ec2",
+            instance_side: "ec2-docdb",
+            ..RDS
+        },
+        /// Neptune clusters, likewise.
+        Neptune: ServiceRow {
+            title: "Neptune",
+            store_side: "neptune-ec2",
+            instance_side: "ec2-neptune",
+            ..RDS
+        },
+        /// ElastiCache replication groups, cache clusters and serverless caches.
+        ElastiCache: ServiceRow {
+            title: "ElastiCache",
+            store_side: "elasticache-ec2",
+            instance_side: "ec2-elasticache",
+            store_group_limit: INTERFACE_STORE_GROUP_LIMIT,
+            takes_status_tag: false,
+            lists_tags_only_when_ready: true,
+            ready: &["available"],
+            never: &["deleting", "deleted", "create-failed", "restore-failed"],
+        },
+        /// Provisioned Redshift clusters.
+        Redshift: ServiceRow {
+            title: "Redshift",
+            store_side: "redshift-ec2",
+            instance_side: "ec2-redshift",
+            store_group_limit: INTERFACE_STORE_GROUP_LIMIT,
+            takes_status_tag: true,
+            lists_tags_only_when_ready: false,
+            ready: &["available", "available, prep-for-resize", "available, resize-cleanup"],
+            never: &["deleting", "final-snapshot"],
+        },
+    }
+}
 
-impl Service {
-    /// The service's row.
+/// An API of AWS that describes and changes data stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreApi {
+    /// Its name in ARNs, in the tag index, in the sources of events and in the AWS CLI.
+    pub name: &'static str,
+    /// The `detail-type` of the events that it sends about its stores.
+    pub events: &'static [&'static str],
+    /// The commands of the AWS CLI that set and remove a tag.
+    pub tag_commands: [&'static str; 2],
+    /// The same as calls in events of CloudTrail; empty where tag changes come as events of their own.
+    pub tag_calls: &'static [&'static str],
+}
+
+/// Also the API of DocumentDB's and Neptune's clusters.
+const RDS_API: StoreApi = StoreApi {
+    name: "rds",
+    events: &["RDS DB Instance Event", "RDS DB Cluster Event"],
+    tag_commands: ["add-tags-to-resource", "remove-tags-from-resource"],
+    tag_calls: &[],
+};
+
+// Fact 1.4
+const ELASTICACHE_API: StoreApi = StoreApi {
+    name: "elasticache",
+    events: &["Cache Created", "Cache Updated", "Cache Deleted"],
+    tag_commands: ["add-tags-to-resource", "remove-tags-from-resource"],
+    tag_calls: &["AddTagsToResource", "RemoveTagsFromResource"],
+};
+
+// Fact 1.5
+const REDSHIFT_API: StoreApi = StoreApi {
+    name: "redshift",
+    events: &[],
+    tag_commands: ["create-tags", "delete-tags"],
+    tag_calls: &["CreateTags", "DeleteTags"],
+};
+
+impl StoreApi {
+    /// The API that is the source of an event, such as `aws.rds`.
     #[must_use]
-    pub fn row(self) -> &'static ServiceRow {
-        let [rds, document_db, neptune, elasticache, redshift] = &SERVICES;
-        match self {
-            Self::Rds => rds,
-            Self::DocumentDb => document_db,
-            Self::Neptune => neptune,
-            Self::ElastiCache => elasticache,
-            Self::Redshift => redshift,
-        }
+    pub fn of_source(source: &str) -> Option<Self> {
+        let name = source.strip_prefix("aws.")?;
+        StoreKind::ALL.iter().map(|kind| kind.row().api).find(|api| api.name == name)
+    }
+
+    /// Whether tag changes, and calls that change a store, are reported by CloudTrail alone.
+    #[must_use]
+    pub fn needs_cloudtrail(&self) -> bool {
+        !self.tag_calls.is_empty()
+    }
+
+    /// The kind of store that a call changes, by the name of the call.
+    #[must_use]
+    pub fn kind_changed_by(&self, call: &str) -> Option<StoreKind> {
+        let changed = |kind: &StoreKind| kind.row().api == *self && kind.row().calls.contains(&call);
+        StoreKind::ALL.iter().copied().find(changed)
+    }
+}
+
+/// One kind of data store that an ARN can name.
+#[derive(Debug, Clone, Copy)]
+pub struct StoreKindRow {
+    /// The API that describes and changes stores of this kind.
+    pub api: StoreApi,
+    /// The resource type in ARNs and in the tag index.
+    pub resource: &'static str,
+    /// The word of people for it, as in `cluster/orders`.
+    pub word: &'static str,
+    /// The service of a store that only its ARN is known of. DocumentDB and Neptune clusters are
+    /// told apart by their description alone.
+    pub usual_service: Service,
+    /// The calls, in events of CloudTrail, after which a store is looked at; empty where the API
+    /// sends events of its own about stores of this kind.
+    pub calls: &'static [&'static str],
+    /// The parameter of those calls that holds the store's name.
+    pub name_parameter: &'static str,
+}
+
+impl StoreKindRow {
+    /// The resource type as the tag index names it: `rds:cluster`.
+    #[must_use]
+    pub fn index_type(&self) -> String {
+        format!("{}:{}", self.api.name, self.resource)
+    }
+}
+
+table! {
+    /// The kinds of data store that an ARN can name.
+    StoreKind: StoreKindRow {
+        /// An Aurora, Multi-AZ, DocumentDB or Neptune cluster.
+        DbCluster: StoreKindRow {
+            api: RDS_API,
+            resource: "cluster",
+            word: "cluster",
+            usual_service: Service::Rds,
+            calls: &[],
+            name_parameter: "",
+        },
+        /// A DB instance.
+        DbInstance: StoreKindRow {
+            api: RDS_API,
+            resource: "db",
+            word: "db",
+            usual_service: Service::Rds,
+            calls: &[],
+            name_parameter: "",
+        },
+        /// An ElastiCache replication group.
+        ReplicationGroup: StoreKindRow {
+            api: ELASTICACHE_API,
+            resource: "replicationgroup",
+            word: "replicationgroup",
+            usual_service: Service::ElastiCache,
+            calls: &["CreateReplicationGroup", "DeleteReplicationGroup", "ModifyReplicationGroup"],
+            name_parameter: "replicationGroupId",
+        },
+        /// An ElastiCache cache cluster, alone or a member of a replication group.
+        CacheCluster: StoreKindRow {
+            api: ELASTICACHE_API,
+            resource: "cluster",
+            word: "cache",
+            usual_service: Service::ElastiCache,
+            calls: &["CreateCacheCluster", "DeleteCacheCluster", "ModifyCacheCluster"],
+            name_parameter: "cacheClusterId",
+        },
+        /// An ElastiCache serverless cache.
+        ServerlessCache: StoreKindRow {
+            api: ELASTICACHE_API,
+            resource: "serverlesscache",
+            word: "serverlesscache",
+            usual_service: Service::ElastiCache,
+            calls: &[],
+            name_parameter: "",
+        },
+        /// A provisioned Redshift cluster.
+        RedshiftCluster: StoreKindRow {
+            api: REDSHIFT_API,
+            resource: "cluster",
+            word: "redshift",
+            usual_service: Service::Redshift,
+            calls: &[
+                "CreateCluster",
+                "DeleteCluster",
+                "ModifyCluster",
+                "RestoreFromClusterSnapshot",
+                "ResumeCluster",
+            ],
+            name_parameter: "clusterIdentifier",
+        },
     }
 }
 
@@ -203,6 +333,12 @@ impl ServiceRow {
         format!("{}-cidr", self.store_side.trim_end_matches("-ec2"))
     }
 
+    /// The name patterns of all its groups, without `-n`.
+    #[must_use]
+    pub fn patterns(&self) -> [String; 3] {
+        [self.store_side.to_owned(), self.instance_side.to_owned(), self.cidr_pattern()]
+    }
+
     /// Whether a store in `state` (as the service names it, capital letters or not: serverless
     /// caches are `AVAILABLE`, all others `available`) lets its groups be changed.
     #[must_use]
@@ -220,19 +356,21 @@ impl ServiceRow {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
-    fn every_row_stands_at_its_service() {
-        for row in &SERVICES {
-            assert_eq!(row.service.row().title, row.title);
+    fn no_two_kinds_share_a_word_or_an_index_type() {
+        for column in [|kind: &StoreKind| kind.row().word.to_owned(), |kind: &StoreKind| kind.row().index_type()] {
+            let column: BTreeSet<String> = StoreKind::ALL.iter().map(column).collect();
+            assert_eq!(column.len(), StoreKind::ALL.len(), "{column:?}");
         }
     }
 
     #[test]
     fn no_two_patterns_are_the_same() {
-        let of_pairs = SERVICES.iter().flat_map(|row| Side::BOTH.map(|side| row.pattern(side).to_owned()));
-        let mut patterns: Vec<_> = of_pairs.chain(SERVICES.iter().map(ServiceRow::cidr_pattern)).collect();
+        let mut patterns: Vec<String> = Service::ALL.iter().flat_map(|service| service.row().patterns()).collect();
         patterns.sort_unstable();
         let before = patterns.len();
         patterns.dedup();
