@@ -8,7 +8,7 @@ use std::{
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use tagwire_core::{
-    group::{OwnTags, OwnedGroup, Role, SecurityGroup},
+    group::{GroupKind, OwnTags, OwnedGroup, Role, SecurityGroup},
     id::{SecurityGroupId, StoreArn, StoreId},
     observation::Observation,
     plan::{CidrWork, GroupRef, PairRule, PairWork, Plan},
@@ -24,7 +24,7 @@ impl<C: Change, K: Clock> Stages<'_, C, K> {
             if !self.has_time() {
                 for work in portion {
                     self.ready.leave_unfinished(work.store, work.kind);
-                    let name = format!("what the {} lacks", work.kind.called());
+                    let name = format!("what the {} lacks", called(work.kind));
                     self.leave(StepAction::Create { name, store: work.store.clone() });
                 }
                 continue;
@@ -44,19 +44,10 @@ impl<C: Change, K: Clock> Stages<'_, C, K> {
     }
 }
 
-/// What is made of a store's groups: the pair, or the group for clients that are not instances.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum SetKind {
-    Pair,
-    Cidr,
-}
-
-impl SetKind {
-    fn called(self) -> &'static str {
-        match self {
-            Self::Pair => "pair",
-            Self::Cidr => "group for CIDR clients",
-        }
+fn called(kind: GroupKind) -> &'static str {
+    match kind {
+        GroupKind::Pair => "pair",
+        GroupKind::Cidr => "group for CIDR clients",
     }
 }
 
@@ -72,7 +63,7 @@ enum NewRule<'plan> {
 pub(super) struct Work<'plan> {
     id: &'plan StoreId,
     store: &'plan StoreArn,
-    kind: SetKind,
+    kind: GroupKind,
     create: Vec<(String, &'plan OwnTags)>,
     authorize: Vec<(&'plan GroupRef, NewRule<'plan>)>,
     revoke: &'plan [(OwnedGroup, Rule)],
@@ -85,7 +76,7 @@ impl<'plan> Work<'plan> {
         Self {
             id,
             store: &work.store,
-            kind: SetKind::Pair,
+            kind: GroupKind::Pair,
             create: work.create.values().map(|spec| (spec.name.to_string(), &spec.tags)).collect(),
             authorize: work.authorize.iter().map(|(group, rule)| (group, NewRule::OfPair(rule))).collect(),
             revoke: &work.revoke,
@@ -98,7 +89,7 @@ impl<'plan> Work<'plan> {
         Self {
             id,
             store: &work.store,
-            kind: SetKind::Cidr,
+            kind: GroupKind::Cidr,
             create: work.create.iter().map(|spec| (spec.name.to_string(), &spec.tags)).collect(),
             authorize: work.authorize.iter().map(|peer| (&work.group, NewRule::Whole(work.rule(peer)))).collect(),
             revoke: &work.revoke,
@@ -192,7 +183,7 @@ impl<C: Change, K: Clock> Making<'_, C, K> {
             self.clock.sleep(delay).await;
             let reading = self.cloud.groups(Groups::Named { vpc: &self.seen.vpc, name }).await;
             if let Some(gap) = reading.gaps.into_iter().next() {
-                return Err(StepFailure::Unread { gap });
+                return Err(StepFailure::Unread { gap: Box::new(gap) });
             }
             there = reading.found;
             if !there.is_empty() {
@@ -201,7 +192,7 @@ impl<C: Change, K: Clock> Making<'_, C, K> {
         }
         let is_ours = |group: &&SecurityGroup| {
             let owned = group.ownership().ours();
-            group.name == name && owned.is_some_and(|owned| owned.store == *self.work.id && owned.name == tags.role)
+            group.name == name && owned.is_some_and(|owned| owned.store == *self.work.id && owned.role() == tags.role)
         };
         let ours = there.iter().find(is_ours);
         match ours {
@@ -233,7 +224,7 @@ impl<C: Change, K: Clock> Making<'_, C, K> {
             self.clock.sleep(delay).await;
             let reading = self.cloud.groups(Groups::Ids(&which)).await;
             if let Some(gap) = reading.gaps.into_iter().next() {
-                return Err((first.clone(), StepFailure::Unread { gap }));
+                return Err((first.clone(), StepFailure::Unread { gap: Box::new(gap) }));
             }
             visible = reading
                 .found
@@ -318,7 +309,7 @@ impl<C: Change, K: Clock> Making<'_, C, K> {
             NewRule::OfPair(rule) => self.resolve(made, &rule.peer).map(|peer| rule.with_peer(peer.id.clone())),
         };
         let Some((owned, rule)) = self.resolve(made, group).and_then(proof).zip(rule) else {
-            let name = format!("what a rule of the {} needs", self.work.kind.called());
+            let name = format!("what a rule of the {} needs", called(self.work.kind));
             let action = StepAction::Create { name, store: self.work.store.clone() };
             return StepOutcome { action, result: Err(StepFailure::PairUnfinished) };
         };
@@ -336,7 +327,7 @@ impl<C: Change, K: Clock> Making<'_, C, K> {
 async fn confirm<C: Change>(cloud: &C, group: &OwnedGroup, rule: &Rule, wanted: bool) -> Result<Ensure, StepFailure> {
     let reading = cloud.groups(Groups::Ids(&[group.id().clone()].into())).await;
     if let Some(gap) = reading.gaps.into_iter().next() {
-        return Err(StepFailure::Unread { gap });
+        return Err(StepFailure::Unread { gap: Box::new(gap) });
     }
     match reading.found.iter().find(|found| found.id == *group.id()) {
         Some(found) if found.rules.contains(rule) == wanted => Ok(Ensure::NotNeeded),

@@ -4,17 +4,17 @@ use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 use tagwire_core::{
-    group::{GroupList, OwnedGroup},
+    group::{GroupKind, GroupList, OwnedGroup},
     id::{InterfaceId, SecurityGroupId, StoreId},
     model::{DataStore, Interface},
     observation::{Gap, Reading, StoreLookup},
-    plan::{CidrChange, CidrDetachReason, DetachReason, InterfaceChange, StoreChange},
+    plan::{DetachReason, InterfaceChange, StoreChange},
     policy::Policy,
     service::Readiness,
-    state::{Connection, Note, Target},
+    state::{Connection, Note, Removal, Target, Wanted},
 };
 
-use super::{Ensure, LISTS_AT_ONCE, SetKind, Stages, StepAction, StepFailure, StepOutcome, fresh};
+use super::{Ensure, LISTS_AT_ONCE, Stages, StepAction, StepFailure, StepOutcome, fresh};
 use crate::cloud::{Change, Clock};
 
 impl<C: Change, K: Clock> Stages<'_, C, K> {
@@ -47,6 +47,18 @@ impl<C: Change, K: Clock> Stages<'_, C, K> {
                     for group in change.detached() {
                         self.forget(Note::Attached(target.clone(), group.id().clone(), None));
                     }
+                    for removal in change.removals(id) {
+                        self.forget(Note::Wanted(removal, None));
+                    }
+                } else {
+                    let is_counted = |removal: &Removal| {
+                        let kind =
+                            if matches!(removal, Removal::CidrGroup(_)) { GroupKind::Cidr } else { GroupKind::Pair };
+                        change.detached_of(kind).any(|(_, reason)| reason.is_counted())
+                    };
+                    for removal in change.removals(id).filter(is_counted) {
+                        self.put_last(removal);
+                    }
                 }
                 self.outcome
                     .steps
@@ -63,11 +75,7 @@ impl<C: Change, K: Clock> Stages<'_, C, K> {
         id: &StoreId,
         change: &StoreChange,
     ) -> (Vec<SecurityGroupId>, Vec<Result<Ensure, StepFailure>>) {
-        let cidr = match &change.cidr {
-            Some(CidrChange::Attach(group)) => Some((group, SetKind::Cidr)),
-            Some(CidrChange::Detach { .. }) | None => None,
-        };
-        let wanted = change.attach.iter().map(|group| (group, SetKind::Pair)).chain(cidr);
+        let wanted = change.attach.iter().map(|(kind, group)| (group, *kind));
         let (mut groups, mut results) = (BTreeSet::new(), Vec::new());
         for (group, kind) in wanted {
             match self.ready.id(group, &change.store, kind) {
@@ -115,7 +123,12 @@ impl<C: Change, K: Clock> Stages<'_, C, K> {
                     for (group, detachment) in &change.detach {
                         let (instance, store) = (change.instance.clone(), detachment.store.clone());
                         self.forget(Note::Attached(target.clone(), group.id().clone(), None));
-                        self.forget(Note::Wanted(Connection { instance, store }, None));
+                        self.forget(Note::Wanted(Removal::Connection(Connection { instance, store }), None));
+                    }
+                } else {
+                    for detachment in change.detach.values().filter(|detachment| detachment.reason.is_counted()) {
+                        let (instance, store) = (change.instance.clone(), detachment.store.clone());
+                        self.put_last(Removal::Connection(Connection { instance, store }));
                     }
                 }
                 let steps =
@@ -123,6 +136,15 @@ impl<C: Change, K: Clock> Stages<'_, C, K> {
                 self.outcome.steps.extend(steps);
             }
         }
+    }
+
+    /// Notes that a removal failed, which puts it behind the others that wait: one that AWS refuses for good
+    /// would use up the window in every sweep.
+    fn put_last(&mut self, removal: Removal) {
+        let Ok(state) = &self.seen.state else { return };
+        let since = state.wanted.get(&removal).map_or(self.seen.at, |wanted| wanted.since);
+        let wanted = Wanted { since, failed: Some(self.seen.at) };
+        self.outcome.notes.push(Note::Wanted(removal, Some(wanted)));
     }
 
     fn fail_interface(&mut self, change: &InterfaceChange) {
@@ -143,7 +165,7 @@ impl<C: Change, K: Clock> Stages<'_, C, K> {
         let mut groups = BTreeSet::new();
         let mut results = Vec::new();
         for (group, attachment) in &change.attach {
-            match self.ready.id(group, &attachment.store, SetKind::Pair) {
+            match self.ready.id(group, &attachment.store, GroupKind::Pair) {
                 Ok(group) => {
                     groups.insert(group);
                 }
@@ -166,7 +188,6 @@ impl<C: Change, K: Clock> Stages<'_, C, K> {
 
 pub(super) fn is_urgent(change: &StoreChange) -> bool {
     change.detach.values().any(|reason| *reason == DetachReason::Blocked)
-        || matches!(change.cidr, Some(CidrChange::Detach { reason: CidrDetachReason::Blocked, .. }))
 }
 
 /// Incident response first.
@@ -191,7 +212,7 @@ fn interface_action(id: &InterfaceId, change: &InterfaceChange) -> StepAction {
 fn missing(gap: Option<&Gap>, may_show: bool) -> StepFailure {
     gap.map_or_else(
         || StepFailure::Changed { what: "it is gone".to_owned(), passing: may_show },
-        |gap| StepFailure::Unread { gap: gap.clone() },
+        |gap| StepFailure::Unread { gap: Box::new(gap.clone()) },
     )
 }
 

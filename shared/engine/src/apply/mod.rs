@@ -4,10 +4,10 @@
 //! once; when the time runs short, the rest is left and reported as left. Lists are read again right before
 //! they are replaced, and only our own ids in them change.
 
+mod deletion;
 mod groups;
 mod lists;
 mod step;
-mod teardown;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +18,7 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use tagwire_core::{
     check::CheckedPlan,
-    group::Role,
+    group::{GroupKind, Role},
     id::{InstanceId, SecurityGroupId, StoreArn, StoreId},
     observation::Observation,
     plan::{GroupRef, StatusChange},
@@ -26,7 +26,7 @@ use tagwire_core::{
     state::{Note, Target},
 };
 
-use self::groups::{SetKind, works};
+use self::groups::works;
 pub use self::step::{Ensure, Outcome, StepAction, StepFailure, StepOutcome};
 use crate::cloud::{Change, Clock, CloudError, ErrorKind};
 
@@ -78,7 +78,7 @@ pub async fn apply<C: Change, K: Clock>(
     run.stores(&gaining).await;
     run.interfaces(&joining).await;
     run.stores(&losing).await;
-    run.teardowns(plan.teardowns.iter().chain(&plan.cidr_teardowns).collect()).await;
+    run.deletions(plan.deletions.iter().map(|((_, id), deletion)| (id, deletion)).collect()).await;
     run.statuses(&plan.statuses).await;
     Outcome { undone: run.ready.undone, ..run.outcome }
 }
@@ -146,7 +146,7 @@ impl<C: Change, K: Clock> Stages<'_, C, K> {
     /// Notes that something is over, if it is remembered at all.
     fn forget(&mut self, note: Note) {
         let is_known = self.seen.state.as_ref().ok().is_some_and(|state| match &note {
-            Note::Wanted(connection, _) => state.wanted.contains_key(connection),
+            Note::Wanted(removal, _) => state.wanted.contains_key(removal),
             Note::Unused(group, _) => state.unused.contains_key(group),
             Note::Attached(target, group, _) => state.attached.contains_key(&(target.clone(), group.clone())),
             Note::Uninstalling(_) => state.uninstalling.is_some(),
@@ -165,7 +165,7 @@ struct Ready {
     /// The groups that may be attached now.
     groups: BTreeMap<(StoreId, Role), SecurityGroupId>,
     /// The stores whose groups of a kind are not finished.
-    unfinished: BTreeSet<(StoreArn, SetKind)>,
+    unfinished: BTreeSet<(StoreArn, GroupKind)>,
     /// The stores whose groups could not be taken off somewhere.
     still_attached: BTreeSet<StoreId>,
     undone: Undone,
@@ -191,14 +191,14 @@ impl Ready {
         self.undone.instances.extend(instance.cloned());
     }
 
-    fn leave_unfinished(&mut self, store: &StoreArn, kind: SetKind) {
+    fn leave_unfinished(&mut self, store: &StoreArn, kind: GroupKind) {
         self.unfinished.insert((store.clone(), kind));
-        if kind == SetKind::Pair {
+        if kind == GroupKind::Pair {
             self.undone.stores.insert(store.clone());
         }
     }
 
-    fn id(&self, group: &GroupRef, store: &StoreArn, kind: SetKind) -> Result<SecurityGroupId, StepFailure> {
+    fn id(&self, group: &GroupRef, store: &StoreArn, kind: GroupKind) -> Result<SecurityGroupId, StepFailure> {
         if self.unfinished.contains(&(store.clone(), kind)) {
             return Err(StepFailure::PairUnfinished);
         }

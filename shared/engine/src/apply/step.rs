@@ -141,8 +141,8 @@ pub enum StepFailure {
     /// What the step rests on could not be read right before it.
     #[error("{gap}")]
     Unread {
-        /// What.
-        gap: Gap,
+        /// The gap.
+        gap: Box<Gap>,
     },
     /// The name belongs to a group of somebody else: the plan is made anew with another.
     #[error("a group named {name} is there already and belongs to somebody else")]

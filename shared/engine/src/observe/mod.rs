@@ -75,6 +75,7 @@ impl Look<'_> {
         );
         stores.extend(joined_stores);
         stores.gaps.extend(index.gaps);
+        let listed = scope::unread(index.found, &more_stores, &stores.found);
         for reading in [sharing, attachments] {
             instances.extend(reading);
         }
@@ -107,6 +108,7 @@ impl Look<'_> {
             scope,
             instances,
             stores,
+            listed,
             groups,
             taken_names,
             absent,

@@ -19,7 +19,7 @@ use crate::cloud::TaggedStore;
 pub(super) struct Closure<'vpc> {
     vpc: &'vpc VpcId,
     scope: Scope,
-    owned: Vec<Owned<Role>>,
+    owned: Vec<Owned>,
 }
 
 impl<'vpc> Closure<'vpc> {
@@ -92,10 +92,10 @@ impl<'vpc> Closure<'vpc> {
     /// The instance sides of the stores that were asked for, there or not.
     pub(super) fn instance_sides(&self, stores: &[StoreLookup]) -> BTreeSet<SecurityGroupId> {
         let is_named = |arn: &StoreArn| matches!(&self.scope, Scope::Some { stores, .. } if stores.contains(arn));
-        let of_store = |owned: &Owned<Role>| {
+        let of_store = |owned: &Owned| {
             owned.arn.as_ref().is_some_and(is_named) || present(stores).any(|store| store.id == owned.store)
         };
-        let sides = self.owned.iter().filter(|owned| owned.name == Role::Side(Side::Instance) && of_store(owned));
+        let sides = self.owned.iter().filter(|owned| owned.role() == Side::Instance && of_store(owned));
         sides.map(|owned| owned.group.id().clone()).collect()
     }
 
@@ -112,7 +112,7 @@ impl<'vpc> Closure<'vpc> {
         stores: &[StoreLookup],
         instances: &[Instance],
     ) -> BTreeSet<SecurityGroupId> {
-        let is_concerned = |owned: &Owned<Role>| {
+        let is_concerned = |owned: &Owned| {
             owned.arn.as_ref().is_some_and(|arn| self.scope.has_store(arn))
                 || present(stores).any(|store| store.id == owned.store && self.scope.has_store(&store.arn))
                 || has(instances, owned)
@@ -121,11 +121,11 @@ impl<'vpc> Closure<'vpc> {
             let has_clients = role != Role::Cidr || !store.settings.allow_cidr.asks_for_none();
             store.settings.connect != ConnectTag::Absent && has_clients
         };
-        let is_ending = |owned: &&Owned<Role>| {
-            !present(stores).any(|store| store.id == owned.store && takes_part(store, owned.name))
+        let is_ending = |owned: &&Owned| {
+            !present(stores).any(|store| store.id == owned.store && takes_part(store, owned.role()))
                 && is_concerned(owned)
         };
-        let ends_with = |owned: &Owned<Role>| (owned.store.clone(), owned.name == Role::Cidr);
+        let ends_with = |owned: &Owned| (owned.store.clone(), owned.role() == Role::Cidr);
         let ending: BTreeSet<(StoreId, bool)> = self.owned.iter().filter(is_ending).map(ends_with).collect();
         let asked = self.owned.iter().filter(|owned| self.is_whole_vpc() || ending.contains(&ends_with(owned)));
         asked.map(|owned| owned.group.id().clone()).collect()
@@ -152,7 +152,7 @@ impl<'vpc> Closure<'vpc> {
         let asking: Vec<&DataStore> = present(stores).filter(asks).collect();
         let tagged = asking.iter().flat_map(|store| store.settings.allow_cidr.peers().cloned());
         let theirs = |group: &&SecurityGroup| {
-            let mut of_clients = self.owned.iter().filter(|owned| owned.name == Role::Cidr);
+            let mut of_clients = self.owned.iter().filter(|owned| owned.role() == Role::Cidr);
             of_clients.any(|owned| *owned.group.id() == group.id && asking.iter().any(|store| store.id == owned.store))
         };
         let rules = groups.iter().filter(theirs).flat_map(|group| &group.rules);
@@ -165,13 +165,13 @@ impl<'vpc> Closure<'vpc> {
     }
 }
 
-fn has(instances: &[Instance], owned: &Owned<Role>) -> bool {
+fn has(instances: &[Instance], owned: &Owned) -> bool {
     instances.iter().any(|instance| instance.has_group(owned.group.id()))
 }
 
 /// The identities of owned groups whose names their service does not know, or knows as others'.
 fn identities<'owned>(
-    owned: impl Iterator<Item = &'owned Owned<Role>>,
+    owned: impl Iterator<Item = &'owned Owned>,
     stores: &[StoreLookup],
 ) -> BTreeMap<StoreId, StoreArn> {
     let here: BTreeSet<&StoreId> = present(stores).map(|store| &store.id).collect();
@@ -191,6 +191,17 @@ pub(super) fn without_primary_interfaces(
         instances.iter().filter_map(|instance| instance.interface.as_ref()).map(|interface| &interface.id).collect();
     by.found.retain(|wearer| !known.contains(&wearer.interface));
     by
+}
+
+/// The names that the index lists for the stores that were asked for without an answer.
+pub(super) fn unread(
+    index: Vec<TaggedStore>,
+    asked: &BTreeSet<StoreArn>,
+    stores: &[StoreLookup],
+) -> BTreeMap<StoreArn, BTreeSet<ConnectionName>> {
+    let answered: BTreeSet<&StoreArn> = stores.iter().map(StoreLookup::arn).collect();
+    let unread = index.into_iter().filter(|store| asked.contains(&store.arn) && !answered.contains(&store.arn));
+    unread.map(|store| (store.arn, store.connect.names().cloned().collect())).collect()
 }
 
 /// The stores that are there.
