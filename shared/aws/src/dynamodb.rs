@@ -55,6 +55,7 @@ const REQUEST: &str = "request";
 const ANSWER: &str = "answer";
 
 /// Most keys that one `BatchGetItem` takes.
+// Fact 3.4
 const KEYS_AT_ONCE: usize = 100;
 /// From this many lists on it is less work to read all of the VPC's.
 const MOST_LISTS: usize = 500;

@@ -15,6 +15,7 @@ use crate::call::Call;
 
 const SEND: &str = "sqs:SendMessage";
 /// Longest delay of a single message that SQS takes.
+// Fact 5.3
 const LONGEST_DELAY: Duration = Duration::from_mins(15);
 
 /// The URLs of the queues between the functions. A send to a queue that is left out fails and names
