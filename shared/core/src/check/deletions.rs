@@ -141,10 +141,7 @@ impl Checker<'_> {
             [] => seen.stores.is_complete(),
             arns => arns.iter().all(|arn| seen.gap_in_store(Some(arn)).is_none()),
         };
-        seen.scope == Scope::Vpc
-            && is_read
-            && !asked_for
-            && age.is_some_and(|age| age >= policy.sweep_period)
+        seen.scope == Scope::Vpc && is_read && !asked_for && age.is_some_and(|age| age >= policy.sweep_period)
     }
 
     /// The groups that rules name which are there once the plan is carried out.

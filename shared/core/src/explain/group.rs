@@ -253,8 +253,7 @@ impl Explainer<'_> {
     fn ending(&self, steps: &mut Steps, owned: &Owned, facts: &mut Vec<String>) {
         let (index, settled) = (self.index, &self.settled);
         let kind = owned.role().kind();
-        let candidate =
-            DeleteCandidate::of(index, &settled.disconnects, &settled.plan.stores, kind, &owned.store);
+        let candidate = DeleteCandidate::of(index, &settled.disconnects, &settled.plan.stores, kind, &owned.store);
         let ids = candidate.groups.iter().map(|owned| owned.group.id()).collect();
         let asked = Asked { candidate, store: index.store(&owned.store), ids };
         let others: Vec<String> =
@@ -332,7 +331,8 @@ impl Explainer<'_> {
             return (Answer::Holds, vec![because.to_string()]);
         }
         let Some(store) = asked.store else {
-            let holds = if asked.candidate.unasked { Answer::Holds } else { about.unknown_store(asked.candidate.store) };
+            let holds =
+                if asked.candidate.unasked { Answer::Holds } else { about.unknown_store(asked.candidate.store) };
             return (holds, vec!["its data store was not found, and nothing is known to ask for it".to_owned()]);
         };
         let sharing = self.index.sharing(store);

@@ -325,7 +325,9 @@ impl Reason {
                 format!(
                     "{by} of another data store has a rule that lets in {group}, so that whoever gets that would reach the other data store as well"
                 ),
-                format!("wait for the next sweep, which takes the rule out of {by} unless something holds it; or take it out by hand"),
+                format!(
+                    "wait for the next sweep, which takes the rule out of {by} unless something holds it; or take it out by hand"
+                ),
             ),
             Self::Uninstalling => described(
                 "uninstalling",

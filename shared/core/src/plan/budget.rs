@@ -322,9 +322,13 @@ impl<'index> Disconnects<'index> {
     /// One connection, whose sides go together or wait together.
     fn offer_sides(&mut self, turn: Timestamp, removal: Removal, sides: Vec<Leaving<'index>>) {
         if self.budget.takes(1) {
-            sides.into_iter().for_each(|leaving| self.leave(leaving));
+            for leaving in sides {
+                self.leave(leaving);
+            }
         } else {
-            sides.into_iter().for_each(|leaving| self.hold_back(leaving));
+            for leaving in sides {
+                self.hold_back(leaving);
+            }
             self.wait(turn, removal);
         }
     }
@@ -454,15 +458,16 @@ impl<'index> Disconnects<'index> {
         for leaving in last {
             connections.entry(leaving.connection()).or_default().push(leaving);
         }
-        let mut order: Vec<_> =
-            connections.into_iter().map(|(of, sides)| (Removal::Connection(of), sides)).collect();
+        let mut order: Vec<_> = connections.into_iter().map(|(of, sides)| (Removal::Connection(of), sides)).collect();
         order.sort_by_key(|(removal, _)| self.turn(removal));
         for (removal, sides) in order {
             let Some(first) = sides.first().copied() else { continue };
             if !connect::gains(self.index, pair_states, self, first.instance) {
                 self.findings.push(last_group(Subject::Instance(first.instance.id.clone()), first.owned));
             } else if !first.reason.is_counted() {
-                sides.into_iter().for_each(|leaving| self.leave(leaving));
+                for leaving in sides {
+                    self.leave(leaving);
+                }
             } else {
                 self.offer_sides(self.turn(&removal), removal, sides);
             }

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::{
-    CidrWork, DeleteReason, Deletion, PairWork, StoreChange, budget::Disconnects,
+    CidrWork, DeleteReason, Deletion, PairWork, StoreChange,
+    budget::Disconnects,
     disconnect::{StoreExistence, store_existence},
     index::Index,
 };
@@ -108,8 +109,8 @@ impl DeleteCondition {
     pub(crate) fn holds(self, candidate: &DeleteCandidate<'_>) -> bool {
         let DeleteCandidate { index, kind, store, groups, .. } = candidate;
         match self {
-            // Only owned groups are candidates.
-            Self::Owned => true,
+            // Only owned groups are candidates; which other groups go is known when all candidates are.
+            Self::Owned | Self::NotInRule => true,
             Self::AllRead => index.seen.groups.is_complete(),
             Self::LookedAt => groups.iter().any(|owned| {
                 index.names_store(owned) || (*kind == GroupKind::Pair && is_attached_in_scope(index, owned))
@@ -126,8 +127,6 @@ impl DeleteCondition {
                 let named = groups.iter().any(|owned| templates.found.contains(owned.group.id()));
                 templates.is_complete() && !named
             }),
-            // Which other groups go is known when all candidates are.
-            Self::NotInRule => true,
         }
     }
 }
@@ -191,9 +190,8 @@ impl<'index> DeleteCandidate<'index> {
             findings.extend(ambiguity(index, groups));
         }
         // It is said of those alone that would go but for the template.
-        let goes = |condition: &DeleteCondition| {
-            matches!(condition, DeleteCondition::NotInTemplate) || condition.holds(self)
-        };
+        let goes =
+            |condition: &DeleteCondition| matches!(condition, DeleteCondition::NotInTemplate) || condition.holds(self);
         if DeleteCondition::ALL.iter().all(goes) {
             findings.extend(in_templates(index, groups));
         }
@@ -204,7 +202,7 @@ impl<'index> DeleteCandidate<'index> {
 /// The deletions of a plan, with the notes and findings about groups that nobody uses.
 #[derive(Default)]
 pub(crate) struct Deletions {
-    pub(crate) deletions: BTreeMap<(GroupKind, StoreId), Deletion>,
+    pub(crate) ends: BTreeMap<(GroupKind, StoreId), Deletion>,
     pub(crate) findings: Vec<Finding>,
     pub(crate) notes: Vec<Note>,
 }
@@ -247,7 +245,7 @@ pub(crate) fn decide<'index>(
             made.findings.extend(findings);
         }
     }
-    made.deletions = going.into_iter().map(|(key, candidate)| (key, deletion(&candidate))).collect();
+    made.ends = going.into_iter().map(|(key, candidate)| (key, deletion(&candidate))).collect();
     made.notes.extend(follow_tags(index));
     made.notes.extend(forget_deleted(index));
     made

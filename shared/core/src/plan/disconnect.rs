@@ -243,7 +243,7 @@ fn is_free_name(index: &Index<'_>, arn: &StoreArn) -> bool {
 
 /// A store's own interfaces have its groups for as long as its list holds them, which is where they
 /// are looked at; they follow the list a little later.
-pub(crate) fn is_of_its_store(index: &Index<'_>, owned: &Owned, owner: &InterfaceOwner) -> bool {
+pub(crate) fn is_of_its_store(index: &Index<'_>, owned: &Owned, of: &InterfaceOwner) -> bool {
     let listed = || index.store(&owned.store).is_some_and(|store| store.groups.contains_key(owned.group.id()));
-    owned.role() != Side::Instance && matches!(owner, InterfaceOwner::Other { .. }) && listed()
+    owned.role() != Side::Instance && matches!(of, InterfaceOwner::Other { .. }) && listed()
 }

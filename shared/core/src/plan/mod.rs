@@ -87,7 +87,7 @@ pub(crate) fn settle<'index>(index: &'index Index<'index>) -> Settled<'index> {
     let works = Works { pairs: &pairs, cidrs: &cidrs.works };
     let deleted = delete::decide(index, &disconnects, &stores, works);
     // A pair that is deleted is not repaired before.
-    pairs.retain(|store, _| !deleted.deletions.contains_key(&(GroupKind::Pair, store.clone())));
+    pairs.retain(|store, _| !deleted.ends.contains_key(&(GroupKind::Pair, store.clone())));
 
     let departing = disconnects.decisions();
     let departed = departing.len();
@@ -108,7 +108,7 @@ pub(crate) fn settle<'index>(index: &'index Index<'index>) -> Settled<'index> {
         pairs,
         cidrs: cidrs.works,
         stores,
-        deletions: deleted.deletions,
+        deletions: deleted.ends,
         statuses: Vec::new(),
         window: disconnects.window(),
         notes: each_once(notes.concat()),
@@ -201,8 +201,7 @@ fn interface_changes(
     let mut changes = BTreeMap::<InterfaceId, InterfaceChange>::new();
     for leaving in disconnects.leaving() {
         let owned: &Owned = leaving.owned;
-        let detachment =
-            Detachment { store: owned.store.clone(), arn: index.arn_of(owned), reason: leaving.reason };
+        let detachment = Detachment { store: owned.store.clone(), arn: index.arn_of(owned), reason: leaving.reason };
         let change = changes.entry(leaving.interface.clone());
         let change = change.or_insert_with(|| InterfaceChange::of(&leaving.instance.id));
         change.detach.insert(owned.group.clone(), detachment);

@@ -73,9 +73,12 @@ fn a_store_side_that_waits_longest_has_the_window_kept_for_it() {
              {rest}"
         )
     };
-    case(&world(""))
-        .changes("detach sg-rds-ec2-1 from db/orders: the data store has no connect tag")
-        .codes(&["disconnects-held-back", "no-match", "foreign-attachment", "foreign-attachment"]);
+    case(&world("")).changes("detach sg-rds-ec2-1 from db/orders: the data store has no connect tag").codes(&[
+        "disconnects-held-back",
+        "no-match",
+        "foreign-attachment",
+        "foreign-attachment",
+    ]);
     case(&world("removed 1 ago=5")).changes_nothing();
 }
 
@@ -206,8 +209,7 @@ fn one_store_that_cannot_be_read_switches_off_nothing_elsewhere() {
         write on db/orders: tagwire:status=\"connected: i-1\"";
     case(&world("gap stores of=broken names=other")).changes(done).codes(&["unread", "no-match", "no-match"]);
     // What may hold the name is not said to be nowhere.
-    let unsure: String =
-        done.lines().filter(|line| !line.contains("write on i-2")).map(|line| format!("{line}\n")).collect();
+    let unsure = done.lines().filter(|line| !line.contains("write on i-2")).collect::<Vec<_>>().join("\n");
     case(&world("gap stores of=broken names=lost")).changes(&unsure).codes(&["unread", "no-match"]);
     case(&world("gap stores of=broken")).codes(&["unread", "no-match"]);
 }
@@ -228,9 +230,11 @@ const LETS_IN: &str = "instance i-1 connect=orders
 #[test]
 fn nobody_gets_a_group_that_another_store_lets_in_as_well() {
     case(&format!("{LETS_IN}\nscope i-1")).changes_nothing().codes(&["let-in-elsewhere"]);
-    case(&LETS_IN.replace("connect=other", "connect=other hold"))
-        .changes_nothing()
-        .codes(&["let-in-elsewhere", "held", "no-match"]);
+    case(&LETS_IN.replace("connect=other", "connect=other hold")).changes_nothing().codes(&[
+        "let-in-elsewhere",
+        "held",
+        "no-match",
+    ]);
 }
 
 #[test]
