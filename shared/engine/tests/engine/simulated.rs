@@ -394,6 +394,17 @@ impl World {
         })
     }
 
+    /// The same, once what is on its way into lists has arrived.
+    pub(crate) fn reaches_soon(&self, from: &InstanceId, to: &StoreArn) -> bool {
+        let on_its_way = |membership: &Membership| *membership != Membership::Removing;
+        let Some(interface) = &self.instances[from].interface else { return false };
+        let listening = self.stores[to].groups.iter().filter(|(_, membership)| on_its_way(membership));
+        listening.map(|(id, _)| id).any(|inside| {
+            let rules = self.groups.get(inside).map(|there| there.group.rules.clone()).unwrap_or_default();
+            rules.iter().any(|rule| matches!(&rule.peer, Peer::Group(peer) if interface.groups.contains(peer)))
+        })
+    }
+
     /// Whether a group is the one for CIDR clients of a store whose tag has this rule's peer as a word.
     fn asks_for(&self, group: &SecurityGroupId, rule: &Rule) -> bool {
         let tag = |key: &str| self.groups.get(group).and_then(|there| there.group.tags.get(key));
@@ -686,7 +697,13 @@ impl Observe for Simulated {
         }
         let dark = self.world.borrow().dark.clone();
         let gaps = dark.iter().filter(|(arn, _)| which.contains(arn));
-        reading.gaps.extend(gaps.map(|(arn, kind)| Gap::from(error(*kind, "stores", arn.as_str()))));
+        reading.gaps.extend(gaps.map(|(arn, kind)| {
+            let gap = Gap::from(error(*kind, "stores", arn.as_str()));
+            // What is still being made was described, but for its identity.
+            let is_described = *kind == ErrorKind::NotReady;
+            let of = self.world.borrow().stores.get(arn).filter(|_| is_described).and_then(|store| store.vpc.clone());
+            Gap { vpc: of, ..gap }
+        }));
         reading
     }
 

@@ -69,9 +69,10 @@ impl Unsettled {
     }
 }
 
-/// Whether what could not be read may be of the VPC that was looked at.
-fn concerns(_gap: &Gap, _seen: &Observation) -> bool {
-    true
+/// Whether what could not be read may be of the VPC that was looked at. Of another VPC it is no reason to look
+/// here again.
+fn concerns(gap: &Gap, seen: &Observation) -> bool {
+    gap.vpc.as_ref().is_none_or(|vpc| *vpc == seen.vpc)
 }
 
 impl<C: Change, Q: Queues, K: Clock> VpcRun<'_, C, Q, K> {
