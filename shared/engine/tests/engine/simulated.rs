@@ -161,6 +161,8 @@ pub(crate) struct World {
     pub(crate) latency: Duration,
     /// Calls that take another time.
     pub(crate) slow: BTreeMap<&'static str, Duration>,
+    /// The interfaces whose lists may not be changed.
+    pub(crate) refused: BTreeSet<String>,
     /// Calls about this are not answered.
     pub(crate) hangs: Option<String>,
     faults: Vec<(When, Fault)>,
@@ -964,6 +966,9 @@ impl Change for Simulated {
 
     async fn set_interface_groups(&self, of: &InterfaceId, to: &GroupList) -> Result<(), CloudError> {
         self.write("set_interface_groups", of.to_string(), |world| {
+            if world.refused.contains(of.as_str()) {
+                return Err(ErrorKind::Denied);
+            }
             let list = world.replaced(of.as_str(), to, GROUPS_IN_A_LIST)?;
             let gone: Vec<_> = world.list_of(of.as_str()).difference(&list).cloned().collect();
             let unjust: Vec<_> = gone.iter().filter(|group| !world.may_leave(of, group)).cloned().collect();

@@ -162,6 +162,10 @@ impl<C: Change, Q: Queues, K: Clock> VpcRun<'_, C, Q, K> {
     /// Ends the run, or has the unsettled looked at again.
     pub(super) fn settle(&self, unsettled: Unsettled, code: &'static str, sentence: String) -> (Conclusion, String) {
         let Unsettled { stores, instances, because } = unsettled;
+        let is_cut_off = self.is_shared && self.context.clock.now() >= self.cloud.deadline();
+        if is_cut_off && !self.batch.is_asked() && self.batch.tries.attempt == 0 {
+            return (Conclusion::GoesOn, format!("{sentence}; it goes on, because it had to share its time"));
+        }
         if stores.is_empty() && instances.is_empty() {
             return (Conclusion::Done(code), sentence);
         }
