@@ -310,6 +310,10 @@ impl<C: Observe, K: Clock> Observe for Paced<'_, C, K> {
         self.change(Bucket::VpcState, async || self.cloud.vpc_state(vpc, lists).await).await
     }
 
+    async fn vpcs_uninstalling(&self) -> Reading<VpcId> {
+        self.read("the state table", async || self.cloud.vpcs_uninstalling().await).await
+    }
+
     async fn answer(&self, vpc: &VpcId, request: &RequestId) -> Result<Option<Answer>, CloudError> {
         self.change(Bucket::VpcState, async || self.cloud.answer(vpc, request).await).await
     }

@@ -32,7 +32,7 @@ fn asked<T>(ran: &Ran<T>) -> Vec<usize> {
 #[test]
 fn one_store_that_is_throttled_is_asked_for_again_and_the_others_are_not() {
     let installation = installation();
-    installation.change(|world| drop(world.dark.insert(cluster("far7"), ErrorKind::Throttled)));
+    installation.change(|world| world.dark.extend([(cluster("far7"), ErrorKind::Throttled)]));
     let ran = installation.connect(&[installation.whole(&vpc("2"))]);
     assert_eq!(asked(&ran), [41, 1, 1, 1, 1]);
     installation.recovers();

@@ -756,6 +756,14 @@ impl Observe for Simulated {
         .await
     }
 
+    async fn vpcs_uninstalling(&self) -> Reading<VpcId> {
+        self.read("vpcs_uninstalling", String::new(), |world| {
+            let marked = world.table.iter().filter(|(_, state)| state.uninstalling.is_some());
+            marked.map(|(vpc, _)| vpc.clone()).collect()
+        })
+        .await
+    }
+
     async fn answer(&self, vpc: &VpcId, request: &RequestId) -> Result<Option<Answer>, CloudError> {
         self.write("answer", format!("{vpc} {request}"), |world| {
             Ok(world.answers.get(&(vpc.clone(), request.clone())).and_then(|answers| answers.last().cloned()))
