@@ -1,18 +1,17 @@
-//! One request to `connect` about one VPC: sending it, and following what becomes of it.
+//! One request to `connect` about one VPC: sending it, and following it to its end.
 
 use std::{
     hash::{BuildHasher, RandomState},
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
 use indicatif::ProgressBar;
 use tagwire_core::{
     id::{RequestId, VpcId},
     observation::{Observation, Scope},
     work::{Answer, Cause, PlanDigest, Request, RequestKind, Tries, VERSION, WorkItem},
 };
-use tagwire_engine::cloud::{Observe, Queues};
+use tagwire_engine::cloud::{CloudError, ErrorKind, Observe, Queues};
 
 use super::{agreement::Agreement, schedule::ReadSchedule};
 use crate::{
@@ -60,10 +59,7 @@ impl Job {
             request: Some(Request { id: id.clone(), kind: self.kind, digest: Some(self.digest.clone()) }),
             tagged_stores: None,
         };
-        let sent = session.aws.send_work(&item).await;
-        sent.with_context(|| {
-            format!("the work in {} could not be handed to connect, so nothing is changed", self.vpc)
-        })?;
+        session.aws.send_work(&item).await.map_err(|error| not_sent(&self.vpc, error))?;
         Ok(id)
     }
 }
@@ -196,6 +192,16 @@ pub(super) fn plan_for(session: &Session, mut seen: Observation, kind: RequestKi
         state.apply_request(kind, seen.at);
     }
     session.plan(seen)
+}
+
+/// The error for a request that the queue did not confirm.
+fn not_sent(vpc: &VpcId, error: CloudError) -> CommandError {
+    let message = if error.kind == ErrorKind::EffectUnknown {
+        format!("it is not known whether the work in {vpc} was handed to connect")
+    } else {
+        format!("the work in {vpc} could not be handed to connect, so nothing is changed")
+    };
+    CommandError::from(error).context(message).of_kind(CommandErrorKind::NotCarriedOut)
 }
 
 /// The error for work that was handed over and can no longer be followed.
