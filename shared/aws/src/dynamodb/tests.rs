@@ -500,7 +500,7 @@ async fn that_tagwire_is_to_be_gone_and_when_a_vpc_was_swept_come_back_as_they_w
 #[tokio::test]
 async fn the_vpcs_that_tagwire_is_to_be_gone_from_are_listed_without_knowing_them() {
     let items = json!({"Items": [{"vpc": {"S": "uninstalling"}, "entry": {"S": vpc().as_str()}}]});
-    let script = Script::default().then(200, &items.to_string());
+    let script = Script::default().then(200, items.to_string());
     let listed = script.aws().vpcs_uninstalling().await;
     assert_eq!((listed.found, listed.gaps), (vec![vpc()], Vec::new()));
     let asked = script.asked();
