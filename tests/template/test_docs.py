@@ -94,6 +94,13 @@ def test_the_policy_for_whoever_applies_allows_what_apply_and_uninstall_call_bes
     assert allowed["dynamodb:GetItem"] == "arn:*:dynamodb:*:*:table/*-StateTable-*"
 
 
+def test_every_code_that_a_run_ends_with_is_explained_to_the_operator():
+    codes = set(re.findall(r'Conclusion::Done\("([a-z-]+)"\)', "".join(sources("shared/engine/src"))))
+    explained = {code.strip(" `") for row in rows("operating.md", "Outcome codes") for code in row.split(",")}
+    assert len(codes) > 3
+    assert codes <= explained
+
+
 def explained_codes():
     """The codes that only explanations have; all others are those of findings."""
     code = "".join(text for text in sources("shared/core/src") if "Failure::new(" in text or "impl Unmet" in text)
