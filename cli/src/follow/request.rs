@@ -1,6 +1,7 @@
 //! One request to `connect` about one VPC: sending it, and following it to its end.
 
 use std::{
+    collections::BTreeSet,
     hash::{BuildHasher, RandomState},
     time::{Duration, Instant},
 };
@@ -30,6 +31,9 @@ pub(super) struct Job {
     kind: RequestKind,
     agreement: Agreement,
     digest: PlanDigest,
+    /// The last request to uninstall, or to cancel that, when the person agreed; and each of this job's own. Any other
+    /// in the state table is a later one.
+    known_requests: BTreeSet<RequestId>,
     /// The number of changes that were agreed to.
     pub(super) changes: usize,
 }
@@ -43,12 +47,18 @@ impl Job {
             kind,
             agreement: Agreement::to(kind, seen, plan),
             digest: plan.digest(),
+            known_requests: last_request(seen).cloned().into_iter().collect(),
             changes: plan.changes().len(),
         }
     }
 
+    /// Whether another request to uninstall, or to cancel that, came after this job.
+    fn is_superseded(&self, seen: &Observation) -> bool {
+        self.kind != RequestKind::Apply && last_request(seen).is_some_and(|last| !self.known_requests.contains(last))
+    }
+
     /// Hands the work to `connect`.
-    async fn send(&self, session: &Session) -> CommandResult<RequestId> {
+    async fn send(&mut self, session: &Session) -> CommandResult<RequestId> {
         let id = RequestId::parse(format!("{:016x}", RandomState::new().hash_one(session.now().as_nanosecond())))?;
         let item = WorkItem {
             version: VERSION,
@@ -59,6 +69,7 @@ impl Job {
             request: Some(Request { id: id.clone(), kind: self.kind, digest: Some(self.digest.clone()) }),
             tagged_stores: None,
         };
+        self.known_requests.insert(id.clone());
         session.aws.send_work(&item).await.map_err(|error| not_sent(&self.vpc, error))?;
         Ok(id)
     }
@@ -97,7 +108,7 @@ impl Follow {
     ///
     /// # Errors
     /// When the queue does not take it.
-    pub(super) async fn begin(session: &Session, job: Job) -> CommandResult<Self> {
+    pub(super) async fn begin(session: &Session, mut job: Job) -> CommandResult<Self> {
         let request = job.send(session).await?;
         Ok(Self::new(job, request, Instant::now()))
     }
@@ -158,6 +169,9 @@ impl Follow {
         let (seen, plan) = (&planned.0, planned.1.plan());
         let (digest, is_agreed) = (plan.digest(), self.job.agreement.covers(seen, plan));
         let is_refused = code == PLAN_CHANGED;
+        if self.job.is_superseded(seen) {
+            return NextStep::End(FollowOutcome::Failed(superseded(&self.job.vpc)));
+        }
         self.left = plan.changes().len().min(self.left);
         // A request that was refused is not written down either, so one that outlasts its changes is sent again.
         if plan.is_empty() && (self.job.kind == RequestKind::Apply || !is_refused) {
@@ -179,6 +193,19 @@ impl Follow {
             (_, false) => NextStep::Wait,
         }
     }
+}
+
+/// The last request to uninstall, or to cancel that, in the state table.
+fn last_request(seen: &Observation) -> Option<&RequestId> {
+    seen.state.as_ref().ok()?.last_request.as_ref()
+}
+
+/// The error for a request after which another one came: the last word of a person holds.
+fn superseded(vpc: &VpcId) -> CommandError {
+    let message =
+        format!("{vpc}: a later request to uninstall, or to cancel that, took the place of this one (superseded)");
+    CommandError::new(CommandErrorKind::NotCarriedOut, message)
+        .hint(format!("`tagwire plan --vpc {vpc}` shows what connect does now"))
 }
 
 /// The code of an answer after which `connect` continues by itself.
@@ -225,15 +252,11 @@ fn disagreement(vpc: &VpcId) -> CommandError {
 /// The error for an answer that ends a request; `None` for any other answer.
 fn failure(vpc: &VpcId, answer: &Answer) -> Option<CommandError> {
     let (kind, message, hint) = match answer.code.as_str() {
+        "superseded" => return Some(superseded(vpc)),
         "failed" => (
             CommandErrorKind::NotCarriedOut,
             "connect could not make every change",
             format!("the log of connect names each step that failed; `tagwire plan --vpc {vpc}` shows what is left"),
-        ),
-        "superseded" => (
-            CommandErrorKind::NotCarriedOut,
-            "a later request took the place of this one",
-            format!("`tagwire plan --vpc {vpc}` shows what is planned now"),
         ),
         "dry-run" => {
             (CommandErrorKind::NotCarriedOut, "the stack only logs plans", "deploy it with Mode=enforce".to_owned())
@@ -310,6 +333,25 @@ mod tests {
             panic!("it does not end");
         };
         assert!(error.error.to_string().contains("plan-changed"), "{error:?}");
+    }
+
+    #[test]
+    fn an_uninstallation_that_somebody_cancelled_meanwhile_is_not_sent_again() {
+        let world =
+            "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 attached-to=i-1\nuninstalling";
+        let requested = |id: &str| {
+            let mut planned = planned(world);
+            planned.0.state.as_mut().unwrap().last_request = Some(RequestId::parse(id).unwrap());
+            planned
+        };
+        let mut follow = follow(RequestKind::Uninstall, world);
+        follow.job.known_requests.insert(RequestId::parse("r-1").unwrap());
+        assert!(matches!(follow.next("changed", requested("r-1"), Instant::now()), NextStep::SendAgain(_)));
+        let NextStep::End(FollowOutcome::Failed(error)) = follow.next("changed", requested("r-2"), Instant::now())
+        else {
+            panic!("it does not end");
+        };
+        assert!(error.error.to_string().contains("superseded"), "{error:?}");
     }
 
     #[test]
