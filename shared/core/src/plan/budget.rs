@@ -11,6 +11,7 @@ use super::{
     connect::{self, PairStates},
     disconnect::{AttachedGroup, Retention, is_of_its_store},
     index::Index,
+    leaving::{self, Leaving, LeavingStore, last_group},
     obstacles,
 };
 use crate::{
@@ -22,44 +23,6 @@ use crate::{
     service::Side,
     state::{Connection, Note, Removal, VpcState, Wanted, Window},
 };
-
-/// An instance side that is to leave an interface.
-#[derive(Clone, Copy)]
-pub(crate) struct Leaving<'index> {
-    pub(crate) instance: &'index Instance,
-    pub(crate) interface: &'index InterfaceId,
-    pub(crate) owned: &'index Owned,
-    pub(crate) reason: DetachReason,
-}
-
-impl Leaving<'_> {
-    fn connection(&self) -> Connection {
-        Connection { instance: self.instance.id.clone(), store: self.owned.store.clone() }
-    }
-}
-
-/// Groups of one kind that are to leave their store.
-struct LeavingStore<'index> {
-    store: &'index DataStore,
-    kind: GroupKind,
-    groups: Vec<&'index Owned>,
-    reason: DetachReason,
-}
-
-impl LeavingStore<'_> {
-    fn removal(&self) -> Removal {
-        match self.kind {
-            GroupKind::Pair => Removal::StoreSide(self.store.id.clone()),
-            GroupKind::Cidr => Removal::CidrGroup(self.store.id.clone()),
-        }
-    }
-
-    fn last_group(&self) -> Option<Finding> {
-        let subject = Subject::Store(self.store.arn.clone());
-        let group = self.groups.first()?.group.id().clone();
-        Some(Finding { subject, reason: Reason::LastGroup { group } })
-    }
-}
 
 /// Whether groups may leave their store now, the window aside.
 enum Offer {
@@ -153,9 +116,11 @@ pub(crate) fn decide<'index>(index: &'index Index<'index>, pair_states: &PairSta
     if !index.seen.groups.is_complete() {
         return disconnects;
     }
-    let (sides, last) = disconnects.instance_sides(pair_states);
-    let stores = disconnects.at_stores(pair_states);
-    let (counted, free): (Vec<_>, Vec<_>) = sides.into_iter().partition(|leaving| leaving.reason.is_counted());
+    let sides = leaving::instance_sides(index, pair_states);
+    let (stores, held) = leaving::groups_of_stores(index, pair_states);
+    disconnects.findings.extend(sides.findings.into_iter().chain(held));
+    let last = sides.last;
+    let (counted, free): (Vec<_>, Vec<_>) = sides.all.into_iter().partition(|leaving| leaving.reason.is_counted());
     for leaving in free {
         disconnects.leave(leaving);
     }
@@ -177,69 +142,6 @@ pub(crate) fn decide<'index>(index: &'index Index<'index>, pair_states: &PairSta
 }
 
 impl<'index> Disconnects<'index> {
-    /// Every instance side that has to go, whether it may go now or not; and those that are all that their
-    /// list holds, and can go only if another group comes.
-    fn instance_sides(&mut self, pair_states: &PairStates<'index>) -> (Vec<Leaving<'index>>, Vec<Leaving<'index>>) {
-        let (mut all, mut only) = (Vec::new(), Vec::new());
-        for instance in self.index.instances() {
-            let Some(interface) = &instance.interface else { continue };
-            let attached = self.index.attached_instance_sides(interface);
-            let mut leaving = Vec::new();
-            for owned in attached.filter(|owned| self.index.in_scope(instance, owned)) {
-                match AttachedGroup::on_instance(self.index, owned, instance).decide() {
-                    Retention::Stays(finding) => self.findings.extend(finding),
-                    Retention::Leaves(reason) => {
-                        leaving.push(Leaving { instance, interface: &interface.id, owned, reason });
-                    }
-                }
-            }
-            if leaving.len() == interface.groups.len()
-                && let Some(last) = leaving.last().copied()
-            {
-                // Half a connection taken away is none taken away.
-                let (of_last, others) =
-                    leaving.into_iter().partition(|leaving: &Leaving<'_>| leaving.owned.store == last.owned.store);
-                leaving = others;
-                if connect::may_gain(self.index, pair_states, instance) {
-                    only.extend::<Vec<_>>(of_last);
-                } else {
-                    self.findings.push(last_group(Subject::Instance(instance.id.clone()), last.owned));
-                }
-            }
-            all.extend(leaving);
-        }
-        (all, only)
-    }
-
-    /// Every group that has to leave its store, whether it may go now or not.
-    fn at_stores(&mut self, pair_states: &PairStates<'index>) -> Vec<LeavingStore<'index>> {
-        let index = self.index;
-        let mut all = Vec::new();
-        for (id, store) in index.stores_here() {
-            for kind in GroupKind::ALL {
-                let looked_at = match kind {
-                    GroupKind::Pair => pair_states.get(id).is_some_and(|pair_state| index.takes_in(pair_state)),
-                    GroupKind::Cidr => {
-                        let certain = index.seen.is_uninstalling() || store.tags_are_certain();
-                        index.seen.scope.has_store(&store.arn) && certain
-                    }
-                };
-                // Whatever service they are named after.
-                let groups = index.groups_of(id, kind).filter(|owned| owned.role() != Side::Instance);
-                let groups: Vec<&Owned> = groups.filter(|owned| store.has_group(owned.group.id())).collect();
-                let Some(first) = groups.first().filter(|_| looked_at) else { continue };
-                match AttachedGroup::on_store(index, first, store).decide() {
-                    Retention::Leaves(reason) => all.push(LeavingStore { store, kind, groups, reason }),
-                    Retention::Stays(finding) => {
-                        let held = finding.filter(|finding| finding.reason == Reason::Held);
-                        self.findings.extend(held.filter(|_| kind == GroupKind::Cidr));
-                    }
-                }
-            }
-        }
-        all
-    }
-
     fn wanted(&self, removal: &Removal) -> Option<&'index Wanted> {
         self.budget.state.and_then(|state| state.wanted.get(removal))
     }
@@ -576,8 +478,4 @@ impl<'index> Disconnects<'index> {
         let state = self.budget.state.filter(|_| self.budget.used > 0)?;
         Some(state.window.with(self.budget.used, self.index.seen.at, self.index.policy))
     }
-}
-
-fn last_group(subject: Subject, owned: &Owned) -> Finding {
-    Finding { subject, reason: Reason::LastGroup { group: owned.group.id().clone() } }
 }

@@ -10,6 +10,8 @@ pub(crate) mod connect;
 pub(crate) mod delete;
 pub(crate) mod disconnect;
 pub(crate) mod index;
+pub(crate) mod leaving;
+mod notes;
 pub(crate) mod obstacles;
 pub(crate) mod pair;
 mod rows;
@@ -102,7 +104,12 @@ pub(crate) fn settle<'index>(index: &'index Index<'index>) -> Settled<'index> {
         pairs.iter().filter_map(|(id, work)| Some(pair_states.get(id)?.drift(index, work))).flatten().collect(),
         disconnects.waiting().into_iter().collect(),
     ];
-    let notes = [connections.notes.clone(), cidrs.notes, deleted.notes, disconnects.notes.clone()];
+    let of_state = if index.seen.groups.is_complete() {
+        [notes::follow_tags(index), notes::forget_deleted(index)].concat()
+    } else {
+        Vec::new()
+    };
+    let notes = [connections.notes.clone(), cidrs.notes, deleted.notes, of_state, disconnects.notes.clone()];
     let plan = Plan {
         interfaces: interface_changes(index, &pair_states, &disconnects, &connections),
         pairs,

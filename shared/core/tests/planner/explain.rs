@@ -222,7 +222,7 @@ fn every_reason_that_refuses_is_walked_to() {
         assert!(!explained.remedy.is_empty(), "nothing is said to do about {reason}");
         reasons.insert(reason.code());
     }
-    assert_eq!(reasons.len(), 15);
+    assert_eq!(reasons.len(), 16);
 }
 
 /// Every instance, store and group that a world says anything about, and one of each that it does not.
