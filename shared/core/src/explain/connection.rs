@@ -1,7 +1,7 @@
 //! One instance and one store.
 
 use super::{
-    Explainer, Explanation, StepAnswer, StepFailure, Steps,
+    Explainer, Explanation, FailedCondition, StepAnswer, Steps,
     facts::{self, words},
     remedy::{Advisor, move_together},
 };
@@ -65,7 +65,7 @@ impl Explainer<'_> {
             None => match seen.instances.gaps.iter().min() {
                 Some(gap) => about.fails(Reason::unread(gap), &Subject::Instance(id.clone())),
                 None => StepAnswer::Fails(
-                    StepFailure::new(
+                    FailedCondition::new(
                         "instance-not-read",
                         format!(
                             "no such instance was read in {}: it is gone, is in another VPC or takes no part",
@@ -88,7 +88,7 @@ impl Explainer<'_> {
             (None, _) if gone => about.fails(Reason::StoreGone, &subject),
             (None, Some(gap)) => about.fails(Reason::unread(gap), &subject),
             (None, None) => StepAnswer::Fails(
-                StepFailure::new(
+                FailedCondition::new(
                     "store-not-read",
                     "no such data store was looked at: nothing tagged or owned led to it",
                 ),

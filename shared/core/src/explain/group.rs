@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Explainer, GroupExplanation, StepAnswer, StepFailure, Steps,
+    Explainer, FailedCondition, GroupExplanation, StepAnswer, Steps,
     facts::{compared, words},
     remedy::Advisor,
 };
@@ -88,13 +88,13 @@ impl Explainer<'_> {
             }
             (_, Some(group)) if lost(group) => about.because(Reason::OwnershipLost, &subject),
             (_, Some(_)) => (
-                StepFailure::new("not-owned", "it carries none of tagwire's tags, and tagwire leaves it alone"),
+                FailedCondition::new("not-owned", "it carries none of tagwire's tags, and tagwire leaves it alone"),
                 Vec::new(),
             ),
             (_, None) => match self.index.seen.groups.gaps.iter().min() {
                 Some(gap) => about.because(Reason::unread(gap), &subject),
                 None => (
-                    StepFailure::new(
+                    FailedCondition::new(
                         "group-not-read",
                         format!(
                             "no such group was read in {}: its name is none that pairs have, or it is gone",
@@ -282,7 +282,7 @@ impl Explainer<'_> {
             DeleteCondition::AllRead => (StepAnswer::of(index.seen.groups.gaps.iter().min().map(unread)), none),
             DeleteCondition::LookedAt => {
                 let outside = || {
-                    let failure = StepFailure::new("outside-scope", "this look was made for something else");
+                    let failure = FailedCondition::new("outside-scope", "this look was made for something else");
                     (failure, vec!["look at the whole VPC".to_owned()])
                 };
                 (StepAnswer::of((!holds).then(outside)), vec![format!("looked at: {}", index.seen.scope)])
@@ -360,7 +360,7 @@ impl Explainer<'_> {
                 ("asked-for", "the data store's tags ask for such clients, or cannot be read".to_owned())
             }
         };
-        let failure = held.unwrap_or_else(|| (StepFailure::new(code, message), vec![take_off]));
+        let failure = held.unwrap_or_else(|| (FailedCondition::new(code, message), vec![take_off]));
         (StepAnswer::of(Some(failure)), facts)
     }
 
@@ -375,7 +375,8 @@ impl Explainer<'_> {
         let failure = match gap.filter(|_| !known) {
             Some(gap) => unread(gap),
             None if !known => {
-                let failure = StepFailure::new("interfaces-not-read", "it was not read what the group is attached to");
+                let failure =
+                    FailedCondition::new("interfaces-not-read", "it was not read what the group is attached to");
                 (failure, vec!["look at the whole VPC".to_owned()])
             }
             None => {
@@ -383,7 +384,7 @@ impl Explainer<'_> {
                 let who =
                     if attached_interfaces.is_empty() { "something".to_owned() } else { words(attached_interfaces) };
                 let take_off = vec![format!("it goes when none of these has one of its groups: {who}")];
-                (StepFailure::new("attached", format!("attached by, or to be attached to, {who}")), take_off)
+                (FailedCondition::new("attached", format!("attached by, or to be attached to, {who}")), take_off)
             }
         };
         (StepAnswer::of(Some(failure)), facts)
@@ -443,13 +444,13 @@ impl Explainer<'_> {
         };
         let failure = match gap {
             Some(gap) => unread(gap),
-            None if !unused => (StepFailure::new("in-use", "it is not unused"), Vec::new()),
+            None if !unused => (FailedCondition::new("in-use", "it is not unused"), Vec::new()),
             None if seen.scope != Scope::Vpc => {
-                let failure = StepFailure::new("outside-scope", "only a look at the whole VPC can tell");
+                let failure = FailedCondition::new("outside-scope", "only a look at the whole VPC can tell");
                 (failure, vec!["look at the whole VPC".to_owned()])
             }
             None => {
-                let failure = StepFailure::new(
+                let failure = FailedCondition::new(
                     "not-unused-for-long",
                     format!("it is not known to be unused for {period} seconds"),
                 );
@@ -470,7 +471,7 @@ impl Explainer<'_> {
             (Some(finding), _) => about.because(finding.reason.clone(), &finding.subject),
             (None, Some(gap)) => unread(gap),
             (None, None) => {
-                let failure = StepFailure::new("templates-not-read", "the launch templates were not asked for");
+                let failure = FailedCondition::new("templates-not-read", "the launch templates were not asked for");
                 (failure, vec!["look at the whole VPC".to_owned()])
             }
         };
@@ -480,7 +481,7 @@ impl Explainer<'_> {
 }
 
 /// A failure and its remedy.
-type Advised = (StepFailure, Vec<String>);
+type Advised = (FailedCondition, Vec<String>);
 
 impl Advisor<'_> {
     fn because(&self, reason: Reason, subject: &Subject) -> Advised {

@@ -46,9 +46,9 @@ pub enum StepResult {
     /// It holds.
     Holds,
     /// It is the first that does not hold: this is the reason.
-    Fails(StepFailure),
+    Fails(FailedCondition),
     /// It does not hold either.
-    AlsoFails(StepFailure),
+    AlsoFails(FailedCondition),
     /// The answer is no, which keeps nothing from being done.
     NotSo,
     /// Nothing depends on it.
@@ -60,7 +60,7 @@ pub enum StepResult {
 impl StepResult {
     /// The failure, whether it is the first or not.
     #[must_use]
-    pub fn failure(&self) -> Option<&StepFailure> {
+    pub fn failure(&self) -> Option<&FailedCondition> {
         match self {
             Self::Fails(failure) | Self::AlsoFails(failure) => Some(failure),
             Self::Holds | Self::NotSo | Self::NotNeeded | Self::Unknown => None,
@@ -70,7 +70,7 @@ impl StepResult {
 
 /// Why a step's condition does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct StepFailure {
+pub struct FailedCondition {
     /// The stable code: that of the reason, if the failure has one.
     pub code: &'static str,
     /// The sentence.
@@ -80,31 +80,31 @@ pub struct StepFailure {
     pub reason: Option<Reason>,
 }
 
-impl StepFailure {
+impl FailedCondition {
     fn new(code: &'static str, message: impl fmt::Display) -> Self {
         Self { code, message: message.to_string(), reason: None }
     }
 }
 
-impl From<Reason> for StepFailure {
+impl From<Reason> for FailedCondition {
     fn from(reason: Reason) -> Self {
         Self { code: reason.code(), message: reason.to_string(), reason: Some(reason) }
     }
 }
 
-impl From<&Unmet> for StepFailure {
+impl From<&Unmet> for FailedCondition {
     fn from(unmet: &Unmet) -> Self {
         Self::new(unmet.code(), unmet)
     }
 }
 
-impl From<DetachReason> for StepFailure {
+impl From<DetachReason> for FailedCondition {
     fn from(reason: DetachReason) -> Self {
         Self::new(reason.code(), reason)
     }
 }
 
-impl fmt::Display for StepFailure {
+impl fmt::Display for FailedCondition {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{} ({})", self.message, self.code)
     }
@@ -259,12 +259,12 @@ enum StepAnswer {
     NotSo,
     NotNeeded,
     Unknown,
-    Fails(StepFailure, Vec<String>),
+    Fails(FailedCondition, Vec<String>),
 }
 
 impl StepAnswer {
     /// That it holds, or why not.
-    fn of(failure: Option<(StepFailure, Vec<String>)>) -> Self {
+    fn of(failure: Option<(FailedCondition, Vec<String>)>) -> Self {
         failure.map_or(Self::Holds, |(failure, remedy)| Self::Fails(failure, remedy))
     }
 }
@@ -297,13 +297,13 @@ impl Steps {
         }
     }
 
-    fn first(&self) -> Option<&StepFailure> {
+    fn first(&self) -> Option<&FailedCondition> {
         first(&self.taken).map(|(_, failure)| failure)
     }
 }
 
 /// The first step that fails.
-fn first(steps: &[ExplainedStep]) -> Option<(&ExplainedStep, &StepFailure)> {
+fn first(steps: &[ExplainedStep]) -> Option<(&ExplainedStep, &FailedCondition)> {
     steps.iter().find_map(|step| match &step.result {
         StepResult::Fails(failure) => Some((step, failure)),
         StepResult::Holds
@@ -317,7 +317,7 @@ fn first(steps: &[ExplainedStep]) -> Option<(&ExplainedStep, &StepFailure)> {
 impl Explanation {
     /// The first step that fails: the reason why there is no connection, or why it goes.
     #[must_use]
-    pub fn first_failing(&self) -> Option<(&ExplainedStep, &StepFailure)> {
+    pub fn first_failing(&self) -> Option<(&ExplainedStep, &FailedCondition)> {
         first(&self.steps)
     }
 }
@@ -325,7 +325,7 @@ impl Explanation {
 impl GroupExplanation {
     /// The first step that fails: the reason why the group stays.
     #[must_use]
-    pub fn first_failing(&self) -> Option<(&ExplainedStep, &StepFailure)> {
+    pub fn first_failing(&self) -> Option<(&ExplainedStep, &FailedCondition)> {
         first(&self.steps)
     }
 }
