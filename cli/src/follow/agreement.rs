@@ -8,8 +8,8 @@ use tagwire_core::{
     id::{InterfaceId, SecurityGroupId, StoreArn, StoreId},
     observation::Observation,
     plan::{
-        CidrWork, Effect, GroupRef, InterfaceChange, PairRule, PairWork, Plan, StatusChange, StatusOf, StoreChange,
-        Teardown,
+        CidrWork, Deletion, Effect, GroupRef, InterfaceChange, PairRule, PairWork, Plan, StatusChange, StatusOf,
+        StoreChange,
     },
     rule::{PortRange, Rule},
     work::RequestKind,
@@ -142,7 +142,7 @@ impl<'seen> Reader<'seen> {
         let cidrs = plan.cidrs.iter().flat_map(|(store, work)| self.cidr(store, work));
         let stores = plan.stores.values().flat_map(|change| self.store(change));
         let interfaces = plan.interfaces.iter().flat_map(|(id, change)| self.interface(id, change));
-        let ends = plan.teardowns.values().chain(plan.cidr_teardowns.values()).flat_map(|end| self.deletion(end));
+        let ends = plan.deletions.values().flat_map(|end| self.deletion(end));
         let statuses = plan.statuses.iter().map(|StatusChange { of, .. }| AgreedChange::WriteStatus(of.clone()));
         pairs.chain(cidrs).chain(stores).chain(interfaces).chain(ends).chain(statuses).collect()
     }
@@ -196,7 +196,7 @@ impl<'seen> Reader<'seen> {
         attach.chain(detach).collect()
     }
 
-    fn deletion(&self, end: &Teardown) -> Vec<AgreedChange> {
+    fn deletion(&self, end: &Deletion) -> Vec<AgreedChange> {
         let delete = end.delete.iter().map(|group| AgreedChange::Delete(self.existing(group.id())));
         self.revoked(&end.revoke).chain(delete).collect()
     }

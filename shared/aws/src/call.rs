@@ -5,8 +5,8 @@ use std::error::Error;
 use aws_sdk_ec2::{error::ProvideErrorMetadata, operation::RequestId};
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use tagwire_core::{
-    id::InvalidId,
-    observation::{Gap, Reading},
+    id::{InvalidId, StoreArn},
+    observation::{Gap, Reading, Subject},
 };
 use tagwire_engine::cloud::{CloudError, ErrorKind};
 
@@ -110,12 +110,9 @@ impl Call {
     /// The gap that an unusable part of an answer leaves.
     pub(crate) fn unusable(&self, name: Option<&str>, unusable: &Unusable) -> Gap {
         let resource = name.map_or_else(|| format!("something without an id among {}", self.resource), str::to_owned);
-        Gap {
-            reading: format!("{} on {resource}", self.name),
-            message: format!("the answer cannot be used: {}", unusable.reason),
-            passing: unusable.passing,
-            soon: unusable.soon,
-        }
+        let about = name.and_then(|name| StoreArn::parse(name).ok()).map(Subject::Store);
+        let message = format!("the answer cannot be used: {}", unusable.reason);
+        Gap::of(self.name, resource, message).about(about).that_passes(unusable.passing, unusable.soon)
     }
 }
 

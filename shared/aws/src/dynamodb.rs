@@ -3,7 +3,7 @@
 //! | `vpc` | `entry` | attributes |
 //! |---|---|---|
 //! | `vpc-1` | `window` | `version`, `removals` |
-//! | `vpc-1` | `wanted i-1 IDENTITY` | `since` |
+//! | `vpc-1` | `wanted i-1 IDENTITY`, `wanted store-side IDENTITY`, `wanted cidr-group IDENTITY` | `since`, `failed` |
 //! | `vpc-1` | `unused sg-1` | `since` |
 //! | `vpc-1` | `uninstalling`, `swept` | `since` |
 //! | `vpc-1 attached` | `eni-1` or an identity | one attribute for each group, named by its id |
@@ -25,7 +25,7 @@ use aws_sdk_dynamodb::{
 use jiff::Timestamp;
 use tagwire_core::{
     id::{InstanceId, InterfaceId, RequestId, SecurityGroupId, StoreId, VpcId},
-    state::{Attached, Connection, Note, Target, VpcState, Window},
+    state::{Attached, Connection, Note, Removal, Target, VpcState, Wanted, Window},
     work::Answer,
 };
 use tagwire_engine::cloud::{CloudError, ErrorKind};
@@ -42,6 +42,10 @@ const ENTRY: &str = "entry";
 const EXPIRES: &str = "expires";
 const WINDOW: &str = "window";
 const WANTED: &str = "wanted";
+const STORE_SIDE: &str = "store-side";
+const CIDR_GROUP: &str = "cidr-group";
+const SINCE: &str = "since";
+const FAILED: &str = "failed";
 const UNUSED: &str = "unused";
 const UNINSTALLING: &str = "uninstalling";
 const SWEPT: &str = "swept";
@@ -194,7 +198,8 @@ impl StateTable {
         let call = Call::writing("dynamodb:UpdateItem", format!("{} notes on {vpc}", notes.len()));
         let table = self.table(&call)?;
         let is_over = |note: &&Note| match note {
-            Note::Wanted(_, since) | Note::Unused(_, since) | Note::Uninstalling(since) => since.is_none(),
+            Note::Wanted(_, wanted) => wanted.is_none(),
+            Note::Unused(_, since) | Note::Uninstalling(since) => since.is_none(),
             Note::Attached(_, _, attached) => attached.is_none(),
             Note::Swept(_) => false,
         };
@@ -207,9 +212,12 @@ impl StateTable {
 
     async fn write(&self, table: &str, vpc: &VpcId, note: &Note) -> Result<(), CloudError> {
         match note {
-            Note::Wanted(connection, since) => {
-                let entry = format!("{WANTED} {} {}", connection.instance, connection.store);
-                self.write_since(table, vpc, entry, *since, KEPT_FOR).await
+            Note::Wanted(removal, wanted) => {
+                let moments = wanted.iter().flat_map(|wanted| {
+                    let failed = wanted.failed.map(|failed| (FAILED, failed));
+                    [(SINCE, wanted.since)].into_iter().chain(failed)
+                });
+                self.write_moments(table, vpc, wanted_entry(removal), moments.collect(), KEPT_FOR).await
             }
             Note::Unused(group, since) => {
                 self.write_since(table, vpc, format!("{UNUSED} {group}"), *since, KEPT_FOR).await
@@ -242,11 +250,27 @@ impl StateTable {
         since: Option<Timestamp>,
         kept_for: Duration,
     ) -> Result<(), CloudError> {
-        let Some(since) = since else { return self.delete(table, vpc.as_str(), entry).await };
+        self.write_moments(table, vpc, entry, since.iter().map(|since| (SINCE, *since)).collect(), kept_for).await
+    }
+
+    /// Writes an entry that holds moments; without any it is deleted.
+    async fn write_moments(
+        &self,
+        table: &str,
+        vpc: &VpcId,
+        entry: String,
+        moments: BTreeMap<&str, Timestamp>,
+        kept_for: Duration,
+    ) -> Result<(), CloudError> {
+        let Some(last) = moments.values().max().copied() else {
+            return self.delete(table, vpc.as_str(), entry).await;
+        };
         let call = Call::writing("dynamodb:PutItem", format!("{entry} in {table}"));
-        let request = self.client.put_item().table_name(table).set_item(Some(keys(vpc.as_str(), entry)));
-        let request = request.item("since", AttributeValue::S(since.to_string()));
-        let request = request.item(EXPIRES, expires(since, kept_for));
+        let mut request = self.client.put_item().table_name(table).set_item(Some(keys(vpc.as_str(), entry)));
+        for (name, at) in moments {
+            request = request.item(name, AttributeValue::S(at.to_string()));
+        }
+        let request = request.item(EXPIRES, expires(last, kept_for));
         request.send().await.map(drop).map_err(|error| call.failed(&error))
     }
 
@@ -325,6 +349,14 @@ fn request_key(id: &RequestId) -> String {
     format!("request {id}")
 }
 
+fn wanted_entry(removal: &Removal) -> String {
+    match removal {
+        Removal::Connection(connection) => format!("{WANTED} {} {}", connection.instance, connection.store),
+        Removal::StoreSide(store) => format!("{WANTED} {STORE_SIDE} {store}"),
+        Removal::CidrGroup(store) => format!("{WANTED} {CIDR_GROUP} {store}"),
+    }
+}
+
 fn list_entry(target: &Target) -> String {
     match target {
         Target::Interface(id) => id.to_string(),
@@ -364,13 +396,18 @@ fn window(item: &Item) -> Option<Window> {
 
 /// None for what cannot be read: it counts as lost, which delays a removal at most.
 fn note(item: &Item) -> Option<Note> {
-    let since = Some(text(item, "since")?.parse().ok()?);
+    let moment = |name: &str| text(item, name)?.parse::<Timestamp>().ok();
+    let since = Some(moment(SINCE)?);
     let mut words = text(item, ENTRY)?.splitn(3, ' ');
     match (words.next()?, words.next(), words.next()) {
-        (WANTED, Some(instance), Some(store)) => {
-            let connection =
-                Connection { instance: InstanceId::parse(instance).ok()?, store: StoreId::parse(store).ok()? };
-            Some(Note::Wanted(connection, since))
+        (WANTED, Some(of), Some(store)) => {
+            let store = StoreId::parse(store).ok()?;
+            let removal = match of {
+                STORE_SIDE => Removal::StoreSide(store),
+                CIDR_GROUP => Removal::CidrGroup(store),
+                instance => Removal::Connection(Connection { instance: InstanceId::parse(instance).ok()?, store }),
+            };
+            Some(Note::Wanted(removal, Some(Wanted { since: since?, failed: moment(FAILED) })))
         }
         (UNUSED, Some(group), None) => Some(Note::Unused(SecurityGroupId::parse(group).ok()?, since)),
         (UNINSTALLING, None, None) => Some(Note::Uninstalling(since)),

@@ -10,7 +10,7 @@ use crate::{
     model::Membership,
     observation::{Observation, StoreLookup},
     plan::{GroupRef, Plan, StatusOf},
-    state::{Connection, Note, Target, VpcState},
+    state::{Connection, Note, Removal, Target, VpcState},
 };
 
 /// The observation that a completed run of `plan` leads to.
@@ -74,8 +74,8 @@ pub(crate) fn carried_out(seen: &Observation, plan: &Plan) -> Observation {
             interface.groups.retain(|group| !change.detach.keys().any(|gone| gone.id() == group));
         }
     }
-    for teardown in plan.teardowns.values().chain(plan.cidr_teardowns.values()) {
-        let gone: BTreeSet<_> = teardown.delete.iter().map(OwnedGroup::id).collect();
+    for deletion in plan.deletions.values() {
+        let gone: BTreeSet<_> = deletion.delete.iter().map(OwnedGroup::id).collect();
         after.groups.found.retain(|group| !gone.contains(&group.id));
         // A list may still have said that one of them is on its way out.
         for lookup in &mut after.stores.found {
@@ -116,13 +116,17 @@ fn write_notes(state: &mut VpcState, seen: &Observation, plan: &Plan) {
         notes.extend(change.attach.keys().map(|group| seen.attached(target.clone(), group.expected_id())));
         for (group, detachment) in &change.detach {
             let connection = Connection { instance: change.instance.clone(), store: detachment.store.clone() };
-            notes.extend([Note::Wanted(connection, None), Note::Attached(target.clone(), group.id().clone(), None)]);
+            notes.extend([
+                Note::Wanted(Removal::Connection(connection), None),
+                Note::Attached(target.clone(), group.id().clone(), None),
+            ]);
         }
     }
     for (id, change) in &plan.stores {
         let target = Target::Store(id.clone());
         notes.extend(change.attached().map(|group| seen.attached(target.clone(), group.expected_id())));
         notes.extend(change.detached().map(|group| Note::Attached(target.clone(), group.id().clone(), None)));
+        notes.extend(change.removals(id).map(|removal| Note::Wanted(removal, None)));
     }
     for note in notes {
         state.note(note);

@@ -14,6 +14,7 @@ use crate::{
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId, VpcId},
     model::{DataStore, Instance},
     state::{Attached, Note, Target, VpcState},
+    tag::ConnectionName,
 };
 
 /// What one run looks at and may change.
@@ -94,13 +95,46 @@ impl fmt::Display for Scope {
     }
 }
 
+/// What something is about, or rests on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Subject {
+    /// A VPC.
+    Vpc(VpcId),
+    /// An instance.
+    Instance(InstanceId),
+    /// A data store.
+    Store(StoreArn),
+    /// A security group.
+    Group(SecurityGroupId),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Vpc(id) => id.fmt(out),
+            Self::Instance(id) => id.fmt(out),
+            Self::Store(arn) => arn.fmt(out),
+            Self::Group(id) => id.fmt(out),
+        }
+    }
+}
+
 /// Something that could not be read. Absence is not evidence: whatever rests on it is not decided.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Gap {
-    /// The call that failed, on what, as the operator knows it: `rds:DescribeDBClusters page 2`.
-    pub reading: String,
-    /// What AWS message: code, message, request id.
-    pub message: String,
+    /// The service: `rds`.
+    pub service: Box<str>,
+    /// The operation: `DescribeDBClusters`.
+    pub operation: Box<str>,
+    /// What the call was made for, for people: `page 2`. Nothing reads it back.
+    pub on: Box<str>,
+    /// The VPC, if all that was not read is known to be in one.
+    pub vpc: Option<VpcId>,
+    /// What was not read. Empty stands for everything that the reading was for.
+    pub resources: BTreeSet<Subject>,
+    /// The answer: code, message, request id.
+    pub message: Box<str>,
     /// Whether the same call may succeed later.
     pub passing: bool,
     /// Whether that may be within seconds, so that it is worth to ask again at once. A resource
@@ -108,9 +142,65 @@ pub struct Gap {
     pub soon: bool,
 }
 
+impl Gap {
+    /// A gap that lasts, in everything that a call (`rds:DescribeDBClusters`) was made for.
+    #[must_use]
+    pub fn of(call: &str, on: impl Into<Box<str>>, message: impl Into<Box<str>>) -> Self {
+        let (service, operation) = call.split_once(':').unwrap_or(("", call));
+        Self {
+            service: service.into(),
+            operation: operation.into(),
+            on: on.into(),
+            vpc: None,
+            resources: BTreeSet::new(),
+            message: message.into(),
+            passing: false,
+            soon: false,
+        }
+    }
+
+    /// The same gap, in nothing but these resources.
+    #[must_use]
+    pub fn about(mut self, resources: impl IntoIterator<Item = Subject>) -> Self {
+        self.resources.extend(resources);
+        self
+    }
+
+    /// The same gap, with whether it passes, and whether that may be within seconds.
+    #[must_use]
+    pub fn that_passes(self, passing: bool, soon: bool) -> Self {
+        Self { passing, soon, ..self }
+    }
+
+    /// Whether something may have been missed because of it.
+    #[must_use]
+    pub fn hides(&self, subject: &Subject) -> bool {
+        self.resources.is_empty() || self.resources.contains(subject)
+    }
+
+    /// The call, and what it was made for.
+    #[must_use]
+    pub fn reading(&self) -> String {
+        let call = if self.service.is_empty() {
+            self.operation.to_string()
+        } else {
+            format!("{}:{}", self.service, self.operation)
+        };
+        let others: Vec<String> = self
+            .resources
+            .iter()
+            .map(ToString::to_string)
+            .filter(|resource| !self.on.contains(resource.as_str()))
+            .collect();
+        let on = if self.on.is_empty() { String::new() } else { format!(" on {}", self.on) };
+        let others = if others.is_empty() { String::new() } else { format!(" for {}", others.join(" ")) };
+        format!("{call}{on}{others}")
+    }
+}
+
 impl fmt::Display for Gap {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}: {}", self.reading, self.message)
+        write!(out, "{}: {}", self.reading(), self.message)
     }
 }
 
@@ -146,6 +236,12 @@ impl<T> Reading<T> {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.gaps.is_empty()
+    }
+
+    /// The gap that something may have been missed by, the least of several.
+    #[must_use]
+    pub fn gap_in(&self, subject: &Subject) -> Option<&Gap> {
+        self.gaps.iter().filter(|gap| gap.hides(subject)).min()
     }
 
     /// Adds another reading's findings and gaps.
@@ -227,6 +323,8 @@ pub struct Observation {
     pub instances: Reading<Instance>,
     /// Data stores: those of the VPC, and those elsewhere that share a name with an instance here.
     pub stores: Reading<StoreLookup>,
+    /// The names that the tag index lists for stores which could not be read: a hint, not their tags.
+    pub listed: BTreeMap<StoreArn, BTreeSet<ConnectionName>>,
     /// The VPC's groups whose names fit a pattern of the service table, whoever made them.
     pub groups: Reading<SecurityGroup>,
     /// Names that AWS refused as taken although no group of that name was read: names are unique
@@ -258,6 +356,40 @@ impl Observation {
                 StoreLookup::NotFound(_) => None,
             })
             .collect()
+    }
+
+    /// Whether nothing that could not be read hides a subject.
+    #[must_use]
+    pub fn knows(&self, subject: &Subject) -> bool {
+        match subject {
+            Subject::Vpc(_) => self.gaps().next().is_none(),
+            Subject::Instance(_) => self.instances.gap_in(subject).is_none(),
+            Subject::Store(_) => self.stores.gap_in(subject).is_none(),
+            Subject::Group(_) => self.groups.gap_in(subject).is_none(),
+        }
+    }
+
+    /// The gap that may hide a store, whose ARN may be unknown.
+    #[must_use]
+    pub fn gap_in_store(&self, store: Option<&StoreArn>) -> Option<&Gap> {
+        match store {
+            Some(arn) => self.stores.gap_in(&Subject::Store(arn.clone())),
+            None => self.stores.gaps.iter().min(),
+        }
+    }
+
+    /// Whether every store of this VPC that may hold a connection name was read. Of one that was not, the tag
+    /// index is believed.
+    #[must_use]
+    pub fn knows_name(&self, name: &ConnectionName) -> bool {
+        let has_it = |resource: &Subject| match resource {
+            Subject::Store(arn) => self.listed.get(arn).is_none_or(|names| names.contains(name)),
+            Subject::Vpc(_) | Subject::Instance(_) | Subject::Group(_) => true,
+        };
+        self.stores.gaps.iter().all(|gap| {
+            let elsewhere = gap.vpc.as_ref().is_some_and(|vpc| *vpc != self.vpc);
+            elsewhere || (!gap.resources.is_empty() && !gap.resources.iter().any(has_it))
+        })
     }
 
     /// The interfaces other than instances' primary ones that have a group; none when it is not known

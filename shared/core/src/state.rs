@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreId},
-    observation::Gap,
     policy::Policy,
     tag::ConnectTag,
     work::RequestKind,
@@ -24,6 +23,41 @@ pub struct Connection {
     pub instance: InstanceId,
     /// The store's identity.
     pub store: StoreId,
+}
+
+/// A removal that is counted, and that may have to wait.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Removal {
+    /// The instance sides of one connection leave an interface.
+    Connection(Connection),
+    /// The store sides leave their store.
+    StoreSide(StoreId),
+    /// The groups for clients that are not instances leave their store.
+    CidrGroup(StoreId),
+}
+
+/// A removal that waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// Since when.
+    pub since: Timestamp,
+    /// When it was tried last and failed.
+    pub failed: Option<Timestamp>,
+}
+
+impl Wanted {
+    /// A removal that is wanted since a moment and was not tried yet.
+    #[must_use]
+    pub fn since(since: Timestamp) -> Self {
+        Self { since, failed: None }
+    }
+
+    /// Its place in the queue: whoever waits longest goes first, and a failed try goes to the end.
+    #[must_use]
+    pub fn turn(&self) -> Timestamp {
+        self.failed.unwrap_or(self.since)
+    }
 }
 
 /// Something that has a list of groups.
@@ -134,8 +168,8 @@ impl Attached {
 pub struct VpcState {
     /// Removals lately.
     pub window: Window,
-    /// Since when removals are wanted that were held back.
-    pub wanted: BTreeMap<Connection, Timestamp>,
+    /// Removals that were held back or failed.
+    pub wanted: BTreeMap<Removal, Wanted>,
     /// Since when owned groups are seen unused.
     pub unused: BTreeMap<SecurityGroupId, Timestamp>,
     /// What we attached.
@@ -147,32 +181,12 @@ pub struct VpcState {
     pub swept: Option<Timestamp>,
 }
 
-/// What is remembered, or why it could not be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Recall {
-    /// It was read.
-    Known(VpcState),
-    /// It was not.
-    Unknown(Gap),
-}
-
-impl Recall {
-    /// The state, if it was read.
-    #[must_use]
-    pub fn known(&self) -> Option<&VpcState> {
-        match self {
-            Self::Known(state) => Some(state),
-            Self::Unknown(_) => None,
-        }
-    }
-}
-
 /// Something to remember, or, with none, to forget.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Note {
-    /// Since when a removal is wanted.
-    Wanted(Connection, Option<Timestamp>),
+    /// A removal that waits.
+    Wanted(Removal, Option<Wanted>),
     /// Since when a group is unused.
     Unused(SecurityGroupId, Option<Timestamp>),
     /// An attachment.
@@ -203,7 +217,7 @@ impl VpcState {
             }
         }
         match note {
-            Note::Wanted(connection, since) => put(&mut self.wanted, connection, since),
+            Note::Wanted(removal, wanted) => put(&mut self.wanted, removal, wanted),
             Note::Unused(group, since) => put(&mut self.unused, group, since),
             Note::Attached(target, group, attached) => put(&mut self.attached, (target, group), attached),
             Note::Uninstalling(since) => self.uninstalling = since,

@@ -14,18 +14,18 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use tagwire_core::{
     check::CheckedPlan,
-    group::{BadGroupList, GroupList, OwnTags, OwnedGroup, Role, SecurityGroup},
+    group::{BadGroupList, GroupKind, GroupList, OwnTags, OwnedGroup, Role, SecurityGroup},
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId},
     model::{DataStore, Interface},
     observation::{Gap, Observation, Reading, StoreLookup},
     plan::{
-        CidrChange, CidrDetachReason, CidrWork, DetachReason, GroupRef, InterfaceChange, PairRule, PairWork, Plan,
-        StatusChange, StatusOf, StoreChange, Teardown,
+        CidrWork, Deletion, DetachReason, GroupRef, InterfaceChange, PairRule, PairWork, Plan, StatusChange, StatusOf,
+        StoreChange,
     },
     policy::Policy,
     rule::Rule,
     service::Readiness,
-    state::{Connection, Note, Target},
+    state::{Connection, Note, Removal, Target},
 };
 use thiserror::Error;
 
@@ -157,8 +157,8 @@ pub enum Failure {
     /// What the step rests on could not be read right before it.
     #[error("{gap}")]
     Unread {
-        /// What.
-        gap: Gap,
+        /// The gap.
+        gap: Box<Gap>,
     },
     /// The name belongs to a group of somebody else: the plan is made anew with another.
     #[error("a group named {name} is there already and belongs to somebody else")]
@@ -328,14 +328,13 @@ pub async fn apply<C: Change, K: Clock>(
     run.stores(&gaining).await;
     run.interfaces(&joining).await;
     run.stores(&losing).await;
-    run.teardowns(plan.teardowns.iter().chain(&plan.cidr_teardowns).collect()).await;
+    run.deletions(plan.deletions.iter().map(|((_, id), deletion)| (id, deletion)).collect()).await;
     run.statuses(&plan.statuses).await;
     run.outcome
 }
 
 fn is_urgent(change: &StoreChange) -> bool {
     change.detach.values().any(|reason| *reason == DetachReason::Blocked)
-        || matches!(change.cidr, Some(CidrChange::Detach { reason: CidrDetachReason::Blocked, .. }))
 }
 
 /// Incident response first.
@@ -377,7 +376,7 @@ impl<C: Change, K: Clock> Run<'_, C, K> {
             if !self.has_time() {
                 for work in portion {
                     self.ready.unfinished.insert((work.store.clone(), work.kind));
-                    let name = format!("what the {} lacks", work.kind.called());
+                    let name = format!("what the {} lacks", called(work.kind));
                     self.leave(Action::Create { name, store: work.store.clone() });
                 }
                 continue;
@@ -425,6 +424,9 @@ impl<C: Change, K: Clock> Run<'_, C, K> {
                     for group in change.detached() {
                         self.forget(Note::Attached(target.clone(), group.id().clone(), None));
                     }
+                    for removal in change.removals(id) {
+                        self.forget(Note::Wanted(removal, None));
+                    }
                 }
                 self.outcome.steps.extend(results.into_iter().map(|result| Step { action: action(change), result }));
             }
@@ -439,11 +441,7 @@ impl<C: Change, K: Clock> Run<'_, C, K> {
         id: &StoreId,
         change: &StoreChange,
     ) -> (Vec<SecurityGroupId>, Vec<Result<Ensure, Failure>>) {
-        let cidr = match &change.cidr {
-            Some(CidrChange::Attach(group)) => Some((group, Kind::Cidr)),
-            Some(CidrChange::Detach { .. }) | None => None,
-        };
-        let wanted = change.attach.iter().map(|group| (group, Kind::Pair)).chain(cidr);
+        let wanted = change.attach.iter().map(|(kind, group)| (group, *kind));
         let (mut groups, mut results) = (BTreeSet::new(), Vec::new());
         for (group, kind) in wanted {
             match self.ready.id(group, &change.store, kind) {
@@ -491,7 +489,7 @@ impl<C: Change, K: Clock> Run<'_, C, K> {
                     for (group, detachment) in &change.detach {
                         let (instance, store) = (change.instance.clone(), detachment.store.clone());
                         self.forget(Note::Attached(target.clone(), group.id().clone(), None));
-                        self.forget(Note::Wanted(Connection { instance, store }, None));
+                        self.forget(Note::Wanted(Removal::Connection(Connection { instance, store }), None));
                     }
                 }
                 let steps = results.into_iter().map(|result| Step { action: interface_action(id, change), result });
@@ -518,7 +516,7 @@ impl<C: Change, K: Clock> Run<'_, C, K> {
         let mut groups = BTreeSet::new();
         let mut results = Vec::new();
         for (group, attachment) in &change.attach {
-            match self.ready.id(group, &attachment.store, Kind::Pair) {
+            match self.ready.id(group, &attachment.store, GroupKind::Pair) {
                 Ok(group) => {
                     groups.insert(group);
                 }
@@ -538,7 +536,7 @@ impl<C: Change, K: Clock> Run<'_, C, K> {
         (new, results)
     }
 
-    async fn teardowns(&mut self, all: Vec<(&StoreId, &Teardown)>) {
+    async fn deletions(&mut self, all: Vec<(&StoreId, &Deletion)>) {
         for portion in all.chunks(PAIRS_AT_ONCE) {
             let has_time = self.has_time();
             let mut undone = Vec::new();
@@ -567,7 +565,7 @@ impl<C: Change, K: Clock> Run<'_, C, K> {
             change.awaits.iter().all(|(instance, store)| {
                 !ready.failed_instances.contains(instance)
                     && !ready.failed_stores.contains(store)
-                    && !ready.unfinished.contains(&(store.clone(), Kind::Pair))
+                    && !ready.unfinished.contains(&(store.clone(), GroupKind::Pair))
             })
         };
         let changes: Vec<_> = changes.iter().filter(is_true).collect();
@@ -604,7 +602,7 @@ impl<C: Change, K: Clock> Run<'_, C, K> {
     /// Notes that something is over, if it is remembered at all.
     fn forget(&mut self, note: Note) {
         let is_known = self.seen.state.as_ref().ok().is_some_and(|state| match &note {
-            Note::Wanted(connection, _) => state.wanted.contains_key(connection),
+            Note::Wanted(removal, _) => state.wanted.contains_key(removal),
             Note::Unused(group, _) => state.unused.contains_key(group),
             Note::Attached(target, group, _) => state.attached.contains_key(&(target.clone(), group.clone())),
             Note::Uninstalling(_) => state.uninstalling.is_some(),
@@ -626,7 +624,7 @@ fn interface_action(id: &InterfaceId, change: &InterfaceChange) -> Action {
 }
 
 /// Takes the groups of a pair out of each other's rules, then deletes them.
-async fn undo<C: Change>(cloud: &C, teardown: &Teardown) -> Vec<Step> {
+async fn undo<C: Change>(cloud: &C, teardown: &Deletion) -> Vec<Step> {
     let mut steps = join_all(teardown.revoke.iter().map(|(group, rule)| revoke(cloud, group, rule))).await;
     if steps.iter().any(|step| step.result.is_err()) {
         return steps;
@@ -649,7 +647,7 @@ struct Ready {
     /// The groups that may be attached now.
     groups: BTreeMap<(StoreId, Role), SecurityGroupId>,
     /// The stores whose groups of a kind are not finished.
-    unfinished: BTreeSet<(StoreArn, Kind)>,
+    unfinished: BTreeSet<(StoreArn, GroupKind)>,
     /// The stores whose groups could not be taken off somewhere.
     still_attached: BTreeSet<StoreId>,
     failed_stores: BTreeSet<StoreArn>,
@@ -663,7 +661,7 @@ impl Ready {
         self.failed_instances.extend(instance.cloned());
     }
 
-    fn id(&self, group: &GroupRef, store: &StoreArn, kind: Kind) -> Result<SecurityGroupId, Failure> {
+    fn id(&self, group: &GroupRef, store: &StoreArn, kind: GroupKind) -> Result<SecurityGroupId, Failure> {
         if self.unfinished.contains(&(store.clone(), kind)) {
             return Err(Failure::PairUnfinished);
         }
@@ -676,19 +674,10 @@ impl Ready {
     }
 }
 
-/// What is made of a store's groups: the pair, or the group for clients that are not instances.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    Pair,
-    Cidr,
-}
-
-impl Kind {
-    fn called(self) -> &'static str {
-        match self {
-            Self::Pair => "pair",
-            Self::Cidr => "group for CIDR clients",
-        }
+fn called(kind: GroupKind) -> &'static str {
+    match kind {
+        GroupKind::Pair => "pair",
+        GroupKind::Cidr => "group for CIDR clients",
     }
 }
 
@@ -704,7 +693,7 @@ enum NewRule<'plan> {
 struct Work<'plan> {
     id: &'plan StoreId,
     store: &'plan StoreArn,
-    kind: Kind,
+    kind: GroupKind,
     create: Vec<(String, &'plan OwnTags)>,
     authorize: Vec<(&'plan GroupRef, NewRule<'plan>)>,
     revoke: &'plan [(OwnedGroup, Rule)],
@@ -717,7 +706,7 @@ impl<'plan> Work<'plan> {
         Self {
             id,
             store: &work.store,
-            kind: Kind::Pair,
+            kind: GroupKind::Pair,
             create: work.create.values().map(|spec| (spec.name.to_string(), &spec.tags)).collect(),
             authorize: work.authorize.iter().map(|(group, rule)| (group, NewRule::OfPair(rule))).collect(),
             revoke: &work.revoke,
@@ -730,7 +719,7 @@ impl<'plan> Work<'plan> {
         Self {
             id,
             store: &work.store,
-            kind: Kind::Cidr,
+            kind: GroupKind::Cidr,
             create: work.create.iter().map(|spec| (spec.name.to_string(), &spec.tags)).collect(),
             authorize: work.authorize.iter().map(|peer| (&work.group, NewRule::Whole(work.rule(peer)))).collect(),
             revoke: &work.revoke,
@@ -822,7 +811,7 @@ impl<C: Change, K: Clock> Making<'_, C, K> {
             self.clock.sleep(delay).await;
             let reading = self.cloud.groups(Groups::Named { vpc: &self.seen.vpc, name }).await;
             if let Some(gap) = reading.gaps.into_iter().next() {
-                return Err(Failure::Unread { gap });
+                return Err(Failure::Unread { gap: Box::new(gap) });
             }
             there = reading.found;
             if !there.is_empty() {
@@ -831,7 +820,7 @@ impl<C: Change, K: Clock> Making<'_, C, K> {
         }
         let is_ours = |group: &&SecurityGroup| {
             let owned = group.ownership().ours();
-            group.name == name && owned.is_some_and(|owned| owned.store == *self.work.id && owned.name == tags.role)
+            group.name == name && owned.is_some_and(|owned| owned.store == *self.work.id && owned.role() == tags.role)
         };
         let ours = there.iter().find(is_ours);
         match ours {
@@ -863,7 +852,7 @@ impl<C: Change, K: Clock> Making<'_, C, K> {
             self.clock.sleep(delay).await;
             let reading = self.cloud.groups(Groups::Ids(&which)).await;
             if let Some(gap) = reading.gaps.into_iter().next() {
-                return Err((first.clone(), Failure::Unread { gap }));
+                return Err((first.clone(), Failure::Unread { gap: Box::new(gap) }));
             }
             visible = reading
                 .found
@@ -943,7 +932,7 @@ impl<C: Change, K: Clock> Making<'_, C, K> {
             NewRule::OfPair(rule) => self.resolve(made, &rule.peer).map(|peer| rule.with_peer(peer.id.clone())),
         };
         let Some((owned, rule)) = self.resolve(made, group).and_then(proof).zip(rule) else {
-            let name = format!("what a rule of the {} needs", self.work.kind.called());
+            let name = format!("what a rule of the {} needs", called(self.work.kind));
             let action = Action::Create { name, store: self.work.store.clone() };
             return Step { action, result: Err(Failure::PairUnfinished) };
         };
@@ -961,7 +950,7 @@ impl<C: Change, K: Clock> Making<'_, C, K> {
 async fn confirm<C: Change>(cloud: &C, group: &OwnedGroup, rule: &Rule, wanted: bool) -> Result<Ensure, Failure> {
     let reading = cloud.groups(Groups::Ids(&[group.id().clone()].into())).await;
     if let Some(gap) = reading.gaps.into_iter().next() {
-        return Err(Failure::Unread { gap });
+        return Err(Failure::Unread { gap: Box::new(gap) });
     }
     match reading.found.iter().find(|found| found.id == *group.id()) {
         Some(found) if found.rules.contains(rule) == wanted => Ok(Ensure::NotNeeded),
@@ -996,7 +985,7 @@ fn fresh(error: CloudError) -> Failure {
 fn missing(gap: Option<&Gap>, may_show: bool) -> Failure {
     gap.map_or_else(
         || Failure::Changed { what: "it is gone".to_owned(), passing: may_show },
-        |gap| Failure::Unread { gap: gap.clone() },
+        |gap| Failure::Unread { gap: Box::new(gap.clone()) },
     )
 }
 

@@ -16,7 +16,7 @@ use tagwire_core::{
     group::{GroupList, OwnTags, OwnedGroup, SecurityGroup},
     id::{InstanceId, InterfaceId, PrefixListId, RequestId, SecurityGroupId, StoreArn, StoreId, VpcId},
     model::{DataStore, Instance, Interface},
-    observation::{AttachedInterface, Gap, Reading, StoreLookup},
+    observation::{AttachedInterface, Gap, Reading, StoreLookup, Subject},
     plan::StatusOf,
     rule::Rule,
     state::{Note, Target, VpcState, Window},
@@ -90,14 +90,13 @@ pub struct CloudError {
 impl From<CloudError> for Gap {
     fn from(error: CloudError) -> Self {
         let CloudError { kind, call, resource, code, message, request_id } = error;
-        let passing = kind.passes();
         let request_id = request_id.unwrap_or_else(|| "none".to_owned());
-        Self {
-            reading: format!("{call} on {resource}"),
-            message: format!("{code}: {message} (request id {request_id})"),
-            passing,
-            soon: matches!(kind, ErrorKind::Throttled | ErrorKind::Unavailable | ErrorKind::EffectUnknown),
-        }
+        let soon = matches!(kind, ErrorKind::Throttled | ErrorKind::Unavailable | ErrorKind::EffectUnknown);
+        let of_store = StoreArn::parse(&resource).ok().map(Subject::Store);
+        let of_instance = || InstanceId::parse(&resource).ok().map(Subject::Instance);
+        let about = of_store.or_else(of_instance);
+        let message = format!("{code}: {message} (request id {request_id})");
+        Self::of(call, resource, message).about(about).that_passes(kind.passes(), soon)
     }
 }
 

@@ -19,7 +19,7 @@ use tagwire_core::{
 use crate::cloud::{Groups, Instances, Observe, TaggedStore};
 
 /// An owned group, by what it is for.
-type Ours = Owned<Role>;
+type Ours = Owned;
 
 /// Observes one scope of one VPC at `at`. `taken_names` are group names that AWS refused as taken
 /// in an earlier round.
@@ -51,6 +51,8 @@ pub async fn observe<C: Observe>(
     );
     stores.extend(joined_stores);
     stores.gaps.extend(index.gaps);
+    let listed = index.found.into_iter().map(|store| (store.arn, store.connect.names().cloned().collect()));
+    let listed: BTreeMap<StoreArn, BTreeSet<ConnectionName>> = listed.collect();
     for reading in [sharing, with] {
         instances.extend(reading);
     }
@@ -83,6 +85,7 @@ pub async fn observe<C: Observe>(
         at,
         scope,
         instances,
+        listed: unread(listed, &stores.found),
         stores,
         groups,
         taken_names,
@@ -176,13 +179,21 @@ fn to_be_asked_about(
         store.settings.connect != ConnectTag::Absent && has_clients
     };
     let is_ending = |owned: &&Ours| {
-        !present(stores).any(|store| store.id == owned.store && takes_part(store, owned.name)) && concerned(owned)
+        !present(stores).any(|store| store.id == owned.store && takes_part(store, owned.role())) && concerned(owned)
     };
     let ending: BTreeSet<(&StoreId, bool)> =
-        owned.iter().filter(is_ending).map(|owned| (&owned.store, owned.name == Role::Cidr)).collect();
-    let is_asked = |owned: &&Ours| *scope == Scope::Vpc || ending.contains(&(&owned.store, owned.name == Role::Cidr));
+        owned.iter().filter(is_ending).map(|owned| (&owned.store, owned.role() == Role::Cidr)).collect();
+    let is_asked = |owned: &&Ours| *scope == Scope::Vpc || ending.contains(&(&owned.store, owned.role() == Role::Cidr));
     let asked = owned.iter().filter(is_asked);
     asked.map(|owned| owned.group.id().clone()).collect()
+}
+
+fn unread(
+    listed: BTreeMap<StoreArn, BTreeSet<ConnectionName>>,
+    stores: &[StoreLookup],
+) -> BTreeMap<StoreArn, BTreeSet<ConnectionName>> {
+    let answered: BTreeSet<&StoreArn> = stores.iter().map(StoreLookup::arn).collect();
+    listed.into_iter().filter(|(arn, _)| !answered.contains(arn)).collect()
 }
 
 fn lists_of(instances: &[Instance], stores: &[StoreLookup]) -> BTreeSet<Target> {
@@ -299,7 +310,7 @@ fn prefix_lists_of(
     let asking: Vec<&DataStore> = present(stores).filter(asks).collect();
     let tagged = asking.iter().flat_map(|store| store.settings.allow_cidr.peers().cloned());
     let theirs = |group: &&SecurityGroup| {
-        let mut of_clients = owned.iter().filter(|owned| owned.name == Role::Cidr && *owned.group.id() == group.id);
+        let mut of_clients = owned.iter().filter(|owned| owned.role() == Role::Cidr && *owned.group.id() == group.id);
         of_clients.any(|owned| asking.iter().any(|store| store.id == owned.store))
     };
     let rules = groups.iter().filter(theirs).flat_map(|group| &group.rules);
@@ -355,6 +366,6 @@ fn instance_sides_of(stores: &[StoreLookup], owned: &[Ours], scope: &Scope) -> B
             owned.arn.as_ref().is_some_and(|arn| matches!(scope, Scope::Some { stores, .. } if stores.contains(arn)));
         named || present(stores).any(|store| store.id == owned.store)
     };
-    let sides = owned.iter().filter(|owned| owned.name == Role::Side(Side::Instance) && of_store(owned));
+    let sides = owned.iter().filter(|owned| owned.role() == Side::Instance && of_store(owned));
     sides.map(|owned| owned.group.id().clone()).collect()
 }

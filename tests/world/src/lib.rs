@@ -29,11 +29,11 @@
 //! | `prefix-list pl-1` | `owner=ACCOUNT` (default: the store's), `most=10`, `entries=10.0.0.0/24,10.0.1.0/24`, `ipv6` |
 //! | `template G` | a launch template names the group |
 //! | `scope vpc`, `scope i-1 NAME` | |
-//! | `gap groups`, `gap stores lasting` | what could not be read (`instances`, `stores`, `groups`, `attached_interfaces`, `templates`, `prefix-lists`, `state`); `lasting` when no repetition helps |
+//! | `gap groups`, `gap stores lasting` | what could not be read (`instances`, `stores`, `groups`, `attached_interfaces`, `templates`, `prefix-lists`, `state`); `lasting` when no repetition helps; `of=NAME,NAME` when only these stores were not, `names=a,b` what the tag index lists for them |
 //! | `taken G` | names that AWS refused |
 //! | `limit 3`, `max 10`, `window 15`, `isolation G`, `status-tags` | the policy: how many groups an interface takes, how many connections are removed in how many minutes, what isolates |
 //! | `allow-cidr` | clients that are not instances may be let in, `ipv4=16`, `ipv6=48` the widest |
-//! | `removed 8`, `wanted i-1 NAME`, `unused G` | what is remembered, each with `ago=MINUTES` |
+//! | `removed 8`, `wanted i-1 NAME` (`wanted store-side NAME`, `wanted cidr-group NAME`), `unused G` | what is remembered, each with `ago=MINUTES`; `failed=MINUTES` when a removal was tried |
 //! | `uninstalling` | likewise: a person asked for tagwire to be gone |
 //! | `attached i-1 G`, `attached NAME G` | likewise, with `tag="a b"`, `again=MINUTES,MINUTES` (ago), `contested` |
 //!

@@ -11,13 +11,15 @@ use tagwire_core::{
     group::{self, GroupName, MANAGED_BY, OwnTags, Role, SecurityGroup},
     id::{InstanceId, InterfaceId, PrefixListId, SecurityGroupId, StoreArn, StoreId, VpcId, ZoneName},
     model::{DataStore, Form, Instance, Interface, Membership},
-    observation::{AttachedInterface, Attachments, Gap, InterfaceOwner, Observation, Reading, Scope, StoreLookup},
+    observation::{
+        AttachedInterface, Attachments, Gap, InterfaceOwner, Observation, Reading, Scope, StoreLookup, Subject,
+    },
     plan::PairRule,
     policy::Policy,
     rule::{Peer, PortRange, Rule, Traffic},
     service::{Service, Side, StoreKind},
-    state::{Attached, Connection, Note, Target, VpcState},
-    tag::{ConnectTag, TagSettings},
+    state::{Attached, Connection, Note, Removal, Target, VpcState, Wanted},
+    tag::{ConnectTag, ConnectionName, TagSettings},
 };
 use thiserror::Error;
 
@@ -220,8 +222,13 @@ impl Line {
 
     /// The moment that lies as far back as `ago` says, in minutes.
     fn ago(&mut self) -> Outcome<Timestamp> {
-        let minutes: i64 = self.text("ago")?.map_or(Ok(0), |text| said(text.parse()))?;
-        said(Timestamp::from_second(-60 * minutes))
+        Ok(self.minutes("ago")?.unwrap_or(Timestamp::UNIX_EPOCH))
+    }
+
+    /// The moment so many minutes before the observation.
+    fn minutes(&mut self, key: &str) -> Outcome<Option<Timestamp>> {
+        let Some(text) = self.text(key)? else { return Ok(None) };
+        said(Timestamp::from_second(-60 * said(text.parse::<i64>())?)).map(Some)
     }
 
     fn rules(&mut self, key: &str) -> Outcome<BTreeSet<Rule>> {
@@ -305,6 +312,7 @@ impl Reader {
             stores: Reading::default(),
             groups: Reading::default(),
             taken_names: BTreeSet::new(),
+            listed: BTreeMap::new(),
             absent: BTreeSet::new(),
             attachments: Attachments::default(),
             launch_templates: Some(Reading::default()),
@@ -494,7 +502,8 @@ impl Reader {
             Side::Store => said(store_number.parse::<u32>()),
             Side::Instance => said(instance_number.parse::<u32>()),
         };
-        let name = |side| number(side).map(|number| GroupName { service: home.service, side, number });
+        let name =
+            |side| number(side).map(|number| GroupName { service: home.service, role: Role::Side(side), number });
         let names = BTreeMap::from([(Side::Store, name(Side::Store)?), (Side::Instance, name(Side::Instance)?)]);
 
         let made = line.text("only")?.map_or_else(|| Ok(Side::BOTH.to_vec()), |text| sides(&text))?;
@@ -639,10 +648,15 @@ impl Reader {
         Ok(())
     }
 
-    fn connection(&mut self, line: &mut Line) -> Outcome<Connection> {
-        let instance = said(InstanceId::parse(line.name()?))?;
+    fn removal(&mut self, line: &mut Line) -> Outcome<Removal> {
+        let of = line.name()?;
         let store = line.name()?;
-        Ok(Connection { instance, store: self.home(&store)?.id })
+        let store = self.home(&store)?.id;
+        Ok(match of.as_str() {
+            "store-side" => Removal::StoreSide(store),
+            "cidr-group" => Removal::CidrGroup(store),
+            _ => Removal::Connection(Connection { instance: said(InstanceId::parse(of))?, store }),
+        })
     }
 
     fn state(&mut self, line: &mut Line) -> Outcome<()> {
@@ -655,7 +669,10 @@ impl Reader {
             return Ok(());
         }
         let note = match line.head.as_str() {
-            "wanted" => Note::Wanted(self.connection(line)?, Some(at)),
+            "wanted" => {
+                let failed = line.minutes("failed")?;
+                Note::Wanted(self.removal(line)?, Some(Wanted { since: at, failed }))
+            }
             "unused" => Note::Unused(group_id(&line.name()?)?, Some(at)),
             "uninstalling" => Note::Uninstalling(Some(at)),
             _ => {
@@ -712,8 +729,17 @@ impl Reader {
         let what = line.name()?;
         let passing = !line.flag("lasting");
         let message = if passing { "Throttling" } else { "AccessDenied" };
-        let gap =
-            |reading: &str| Gap { reading: reading.to_owned(), message: message.to_owned(), passing, soon: passing };
+        let of = line.list("of")?.unwrap_or_default();
+        let of =
+            of.iter().map(|name| self.stores.get(name).cloned().map_or_else(|| arn(StoreKind::DbInstance, name), Ok));
+        let of: BTreeSet<StoreArn> = of.collect::<Outcome<_>>()?;
+        if let Some(names) = line.list("names")? {
+            let names: BTreeSet<_> =
+                names.into_iter().map(|name| said(ConnectionName::parse(&name))).collect::<Outcome<_>>()?;
+            self.world.seen.listed.extend(of.iter().map(|store| (store.clone(), names.clone())));
+        }
+        let resources = || of.iter().cloned().map(Subject::Store);
+        let gap = |call: &str| Gap::of(call, "", message).about(resources()).that_passes(passing, passing);
         let seen = &mut self.world.seen;
         let (gaps, reading) = match what.as_str() {
             "state" => {

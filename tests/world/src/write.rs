@@ -9,9 +9,9 @@ use tagwire_core::{
     group::SecurityGroup,
     id::{InstanceId, SecurityGroupId, StoreArn, StoreId, ZoneName},
     model::{DataStore, Form, Instance, Membership},
-    observation::{AttachedInterface, Gap, InterfaceOwner, Observation, Scope, StoreLookup},
+    observation::{AttachedInterface, Gap, InterfaceOwner, Observation, Scope, StoreLookup, Subject},
     policy::Policy,
-    state::Target,
+    state::{Removal, Target},
     tag::{ConnectTag, InvalidTag, TagSettings},
 };
 
@@ -69,7 +69,7 @@ fn settings(settings: &TagSettings) -> String {
 fn state(seen: &Observation) -> Vec<String> {
     let state = match &seen.state {
         Ok(state) => state,
-        Err(found) => return vec![gap("state", found)],
+        Err(found) => return vec![gap(seen, "state", found)],
     };
     let present = seen.present_stores();
     let name = |id: &StoreId| {
@@ -79,8 +79,14 @@ fn state(seen: &Observation) -> Vec<String> {
     let minutes = |at: Timestamp| (seen.at.as_second() - at.as_second()) / 60;
     let mut lines: Vec<String> = Vec::new();
     lines.extend(state.window.removals.iter().map(|(at, count)| format!("removed {count} ago={}", minutes(*at))));
-    lines.extend(state.wanted.iter().map(|(connection, at)| {
-        format!("wanted {} {} ago={}", connection.instance, name(&connection.store), minutes(*at))
+    lines.extend(state.wanted.iter().map(|(removal, wanted)| {
+        let of = match removal {
+            Removal::Connection(of) => format!("{} {}", of.instance, name(&of.store)),
+            Removal::StoreSide(store) => format!("store-side {}", name(store)),
+            Removal::CidrGroup(store) => format!("cidr-group {}", name(store)),
+        };
+        let failed = wanted.failed.map_or_else(String::new, |at| format!(" failed={}", minutes(at)));
+        format!("wanted {of} ago={}{failed}", minutes(wanted.since))
     }));
     lines.extend(state.uninstalling.iter().map(|at| format!("uninstalling ago={}", minutes(*at))));
     lines.extend(state.unused.iter().map(|(id, at)| format!("unused {} ago={}", group(id), minutes(*at))));
@@ -174,8 +180,21 @@ fn prefix_list(list: &PrefixList) -> String {
     format!("prefix-list {} owner={} most={} entries={entries}{family}", list.id, list.owner, list.most_entries)
 }
 
-fn gap(what: &str, gap: &Gap) -> String {
-    format!("gap {what}{}", if gap.passing { "" } else { " lasting" })
+fn gap(seen: &Observation, what: &str, gap: &Gap) -> String {
+    let stores = || {
+        gap.resources.iter().filter_map(|resource| match resource {
+            Subject::Store(arn) => Some(arn),
+            Subject::Vpc(_) | Subject::Instance(_) | Subject::Group(_) => None,
+        })
+    };
+    let of = if gap.resources.is_empty() {
+        String::new()
+    } else {
+        format!(" of={}", joined(stores(), |arn| arn.name().to_owned()))
+    };
+    let listed = stores().find_map(|arn| seen.listed.get(arn));
+    let names = listed.map_or_else(String::new, |names| format!(" names={}", joined(names, ToString::to_string)));
+    format!("gap {what}{of}{names}{}", if gap.passing { "" } else { " lasting" })
 }
 
 impl fmt::Display for World {
@@ -195,7 +214,7 @@ impl fmt::Display for World {
         lines.extend(seen.prefix_lists.found.iter().map(prefix_list));
         let templates = seen.launch_templates.as_ref();
         lines.extend(templates.iter().flat_map(|reading| &reading.found).map(|id| format!("template {}", group(id))));
-        lines.extend(templates.iter().flat_map(|reading| &reading.gaps).map(|found| gap("templates", found)));
+        lines.extend(templates.iter().flat_map(|reading| &reading.gaps).map(|found| gap(seen, "templates", found)));
         if let Scope::Some { instances, stores } = &seen.scope {
             let names = instances.iter().map(InstanceId::as_str).chain(stores.iter().map(StoreArn::name));
             lines.push(format!("scope {}", names.collect::<Vec<_>>().join(" ")));
@@ -207,7 +226,7 @@ impl fmt::Display for World {
             ("attached_interfaces", &seen.attachments.by.gaps),
             ("prefix-lists", &seen.prefix_lists.gaps),
         ] {
-            lines.extend(gaps.iter().map(|found| gap(what, found)));
+            lines.extend(gaps.iter().map(|found| gap(seen, what, found)));
         }
         lines.extend(seen.taken_names.iter().map(|name| format!("taken {name}")));
         let (policy, usual) = (&self.policy, Policy::default());

@@ -4,10 +4,10 @@
 use jiff::Timestamp;
 use tagwire_core::{
     group::Ownership,
-    id::StoreId,
+    id::{InstanceId, StoreId},
     model::Membership,
     observation::{InterfaceOwner, Scope, StoreLookup},
-    state::Attached,
+    state::{Attached, Connection, Removal},
 };
 use tagwire_world::{BadWorld, Unread, World, reaches};
 
@@ -67,8 +67,10 @@ fn what_is_remembered_lies_so_many_minutes_back() {
     let at = |minutes: i64| Timestamp::from_second(-60 * minutes).unwrap();
     let Ok(state) = &world.seen.state else { panic!("a state") };
     assert_eq!((state.window.version, state.window.removals.as_slice()), (2, &[(at(5), 8), (at(20), 1)][..]));
-    let wanted: Vec<_> = state.wanted.iter().map(|(one, since)| (one.store.as_str(), *since)).collect();
-    assert_eq!(wanted, [("cluster-orders", at(7))]);
+    let wanted: Vec<_> = state.wanted.iter().map(|(removal, wanted)| (removal.clone(), wanted.since)).collect();
+    let connection =
+        Connection { instance: InstanceId::parse("i-1").unwrap(), store: StoreId::parse("cluster-orders").unwrap() };
+    assert_eq!(wanted, [(Removal::Connection(connection), at(7))]);
     assert_eq!(state.unused.values().copied().collect::<Vec<_>>(), [at(9)]);
     let attached: Vec<&Attached> = state.attached.values().collect();
     let first = Attached { tag: "a b".into(), since: at(60), again: vec![at(30), at(10)], contested: true };

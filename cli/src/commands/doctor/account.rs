@@ -147,12 +147,7 @@ mod tests {
     }
 
     fn gap() -> Gap {
-        Gap {
-            reading: "tag:GetResources on it".into(),
-            message: "ThrottledException: slow".into(),
-            passing: true,
-            soon: true,
-        }
+        Gap::of("tag:GetResources", "it", "ThrottledException: slow").that_passes(true, true)
     }
 
     fn store(kind: StoreKind, names: &str) -> TaggedStore {

@@ -137,7 +137,7 @@ async fn tagged(session: &Session) -> TaggedResources {
 
 /// A reading that was not begun.
 fn unread<T>(error: &CommandError) -> Reading<T> {
-    let gap = Gap { reading: "the clock".to_owned(), message: error.to_string(), passing: false, soon: false };
+    let gap = Gap::of("the clock", "", error.to_string());
     Reading { found: Vec::new(), gaps: vec![gap] }
 }
 

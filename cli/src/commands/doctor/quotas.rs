@@ -175,7 +175,7 @@ mod tests {
     }
 
     fn gap() -> Gap {
-        Gap { reading: "it".into(), message: "AccessDenied: no".into(), passing: false, soon: false }
+        Gap::of("it", "", "AccessDenied: no")
     }
 
     fn group_ids(number: usize) -> BTreeSet<SecurityGroupId> {

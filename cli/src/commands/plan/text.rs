@@ -89,7 +89,6 @@ fn store_of(seen: &Observation, finding: &Finding) -> Option<StoreArn> {
             let group = seen.groups.found.iter().find(|group| group.id == *id)?;
             match group.ownership() {
                 Ownership::Owned(owned) => owned.arn,
-                Ownership::OwnedCidr(owned) => owned.arn,
                 Ownership::Foreign | Ownership::Forged(_) => None,
             }
         }
@@ -240,8 +239,7 @@ vpc-1
             let revoked = plan.pairs.values().map(|work| work.revoke.len()).chain(of_clients);
             let detached = plan.stores.values().map(|change| change.detached().count());
             let left = plan.interfaces.values().map(|change| change.detach.len());
-            let ends = plan.teardowns.values().chain(plan.cidr_teardowns.values());
-            let ended = ends.map(|teardown| teardown.revoke.len() + teardown.delete.len());
+            let ended = plan.deletions.values().map(|deletion| deletion.revoke.len() + deletion.delete.len());
             let silenced = plan.statuses.iter().filter(|status| status.text.is_none()).count();
             let away: usize = revoked.chain(detached).chain(left).chain(ended).sum::<usize>() + silenced;
             let message = plain(std::slice::from_ref(&planned), true);

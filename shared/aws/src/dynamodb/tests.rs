@@ -41,7 +41,7 @@ fn attached() -> Attached {
 }
 
 fn wanted() -> Note {
-    Note::Wanted(connection(), Some(time("2026-01-02T03:04:05Z")))
+    Note::Wanted(Removal::Connection(connection()), Some(Wanted::since(time("2026-01-02T03:04:05Z"))))
 }
 
 /// The operation of a call, and its parameters.
@@ -386,7 +386,8 @@ async fn an_attachment_comes_back_as_it_was_written_beside_those_of_its_list() {
 #[tokio::test]
 async fn what_is_over_is_taken_out() {
     let script = Script::default().then(200, "{}").then(200, "{}");
-    write_notes(&script, &[Note::Wanted(connection(), None), Note::Unused(sg("sg-1"), None)]).await;
+    write_notes(&script, &[Note::Wanted(Removal::Connection(connection()), None), Note::Unused(sg("sg-1"), None)])
+        .await;
     for (asked, entry) in
         script.asked().iter().zip(["wanted i-1 arn:aws:redshift:eu-west-1:123456789012:namespace:1", "unused sg-1"])
     {

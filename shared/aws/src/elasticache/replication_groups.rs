@@ -9,7 +9,7 @@ use tagwire_core::{
     group::GroupList,
     id::{StoreArn, StoreId, VpcId},
     model::{DataStore, Form},
-    observation::{Gap, Reading, StoreLookup},
+    observation::{Gap, Reading, StoreLookup, Subject},
     service::{Readiness, Service},
     tag::TagSettings,
 };
@@ -171,7 +171,7 @@ fn first_member<'found>(
         let unusable = Unusable::later(format!("its member {} is gone", member.name()));
         return Err(call.unusable(Some(arn.as_str()), &unusable));
     }
-    let gap = clusters.gaps.iter().find(|gap| gap.reading.ends_with(member.as_str())).or(clusters.gaps.first());
+    let gap = clusters.gaps.iter().find(|gap| gap.hides(&Subject::Store(member.clone())));
     let unusable = Unusable::later(format!("its member {} was not described", member.name()));
     Err(gap.map_or_else(|| call.unusable(Some(arn.as_str()), &unusable), |gap| gap_of(gap, arn)))
 }

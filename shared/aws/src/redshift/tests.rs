@@ -78,7 +78,7 @@ async fn only_the_services_own_not_found_makes_a_cluster_gone() {
         let reading = script.aws().stores(&[arn("a")].into()).await;
         assert_eq!(reading.found == [StoreLookup::NotFound(arn("a"))], gone, "{reading:?}");
         assert_eq!(reading.gaps.first().map(|gap| gap.passing), passing, "{reading:?}");
-        assert!(reading.gaps.iter().all(|gap| gap.reading.ends_with(arn("a").as_str())), "{reading:?}");
+        assert!(reading.gaps.iter().all(|gap| gap.reading().ends_with(arn("a").as_str())), "{reading:?}");
     }
 }
 

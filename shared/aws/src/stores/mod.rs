@@ -9,7 +9,7 @@ use tagwire_core::{
     group::GroupList,
     id::{StoreArn, StoreId},
     model::DataStore,
-    observation::{Gap, Reading, StoreLookup},
+    observation::{Gap, Reading, StoreLookup, Subject},
 };
 use tagwire_engine::cloud::{CloudError, ErrorKind};
 
@@ -63,5 +63,5 @@ pub(crate) trait StoreService {
 
 /// A gap in something that a store's description rests on, as a gap of the store.
 pub(crate) fn gap_of(gap: &Gap, arn: &StoreArn) -> Gap {
-    Gap { reading: format!("{} for {arn}", gap.reading), ..gap.clone() }
+    Gap { resources: [Subject::Store(arn.clone())].into(), ..gap.clone() }
 }

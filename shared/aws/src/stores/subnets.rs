@@ -70,11 +70,9 @@ pub(crate) fn listed_vpcs(all: &Reading<(String, VpcId)>) -> impl AsyncFn(&str) 
     async |name: &str| {
         let listed = all.found.iter().find(|(of, _)| of == name).map(|(_, vpc)| vpc.clone());
         listed.ok_or_else(|| {
-            all.gaps.first().cloned().unwrap_or_else(|| Gap {
-                reading: format!("the subnet group {name}"),
-                message: "it is not among those that were listed".to_owned(),
-                passing: true,
-                soon: true,
+            all.gaps.first().cloned().unwrap_or_else(|| {
+                let message = "it is not among those that were listed";
+                Gap::of("the subnet group", name, message).that_passes(true, true)
             })
         })
     }

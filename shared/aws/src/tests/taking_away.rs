@@ -106,7 +106,7 @@ async fn users_that_cannot_be_read_are_a_gap() {
     let script = Script::default().then(200, interfaces(&odd, "more")).then(403, ec2_error("UnauthorizedOperation"));
     let reading = script.aws().attached_interfaces(&vpc(), &groups(&["sg-1"])).await;
     assert_eq!(reading.found, [attached("eni-3", other("d"), "sg-1")]);
-    let gaps: Vec<&str> = reading.gaps.iter().map(|gap| gap.reading.as_str()).collect();
+    let gaps: Vec<String> = reading.gaps.iter().map(tagwire_core::observation::Gap::reading).collect();
     assert_eq!(
         gaps,
         [
@@ -182,9 +182,9 @@ async fn templates_that_cannot_be_read_are_a_gap_and_those_of_nonsense_are_not()
         .then(403, ec2_error("UnauthorizedOperation"));
     let reading = script.aws().launch_template_groups().await;
     assert_eq!(reading.found, [sg("sg-1")]);
-    let gaps: Vec<(&str, bool)> = reading.gaps.iter().map(|gap| (gap.reading.as_str(), gap.passing)).collect();
+    let gaps: Vec<(String, bool)> = reading.gaps.iter().map(|gap| (gap.reading(), gap.passing)).collect();
     assert_eq!(
-        gaps,
+        gaps.iter().map(|(reading, passing)| (reading.as_str(), *passing)).collect::<Vec<_>>(),
         [
             ("ec2:DescribeLaunchTemplateVersions on default and latest versions of launch templates page 2", true),
             ("ec2:DescribeLaunchTemplateVersions on lt-1", false),
@@ -345,7 +345,7 @@ async fn a_store_whose_page_is_missing_may_be_anywhere() {
         let reading = script.aws().stores_by_id(&lost(&[("db-A", "db:a"), ("db-B", "db:b")])).await;
         assert_eq!((reading.found.len(), reading.gaps.len()), (1, 1));
         assert_eq!(
-            reading.gaps[0].reading,
+            reading.gaps[0].reading(),
             "rds:DescribeDBInstances on stores with the identity db-A and 1 more page 2"
         );
         assert_eq!(reading.gaps[0].passing, passing, "{code}");

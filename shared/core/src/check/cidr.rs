@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use super::{Checker, Objection, Objections, Part, Violation};
 use crate::{
     cidr::{CidrPeer, CidrTag, Family, MOST_RULES},
-    group::Role,
+    group::{GroupKind, Role},
     id::StoreId,
     model::{DataStore, Form},
-    plan::{CidrChange, CidrDetachReason, CidrWork, GroupRef},
+    plan::{CidrWork, DetachReason, GroupRef, StoreChange},
     service::Readiness,
     state::Target,
     tag::ConnectTag,
@@ -97,7 +97,11 @@ impl Checker<'_> {
     }
 
     /// The group for clients that are not instances is added to its store's list or taken off it.
-    pub(super) fn cidr_change(&self, store: &DataStore, change: &CidrChange, objections: &mut Objections<'_>) {
+    pub(super) fn cidr_change(&self, store: &DataStore, change: &StoreChange, objections: &mut Objections<'_>) {
+        let comes = change.attach.get(&GroupKind::Cidr);
+        if comes.is_none() && change.detached_of(GroupKind::Cidr).next().is_none() {
+            return;
+        }
         if !self.evidence.seen.scope.has_store(&store.arn) || store.vpc.as_ref() != Some(&self.evidence.seen.vpc) {
             objections.insert(Violation::OutsideScope { target: store.arn.to_string() });
         }
@@ -107,36 +111,32 @@ impl Checker<'_> {
         let settings = &store.settings;
         let takes_part = matches!(settings.connect, ConnectTag::Names(_));
         let target = Target::Store(store.id.clone());
-        match change {
-            CidrChange::Attach(group) => {
-                let objections = &mut objections.at(Part::Attachment(target, group.clone()));
-                self.has_role(group, &store.id, Role::Cidr, objections);
-                let asks = settings.allow_cidr.peers().next().is_some();
-                let forbidden = settings.allow_cidr.peers().any(|peer| self.evidence.forbids(store, peer).is_some());
-                let plain = store.form == Form::Plain && !settings.blocked && !settings.held;
-                if !takes_part || !asks || forbidden || !plain || self.evidence.seen.is_uninstalling() {
-                    let peer = store.arn.to_string();
-                    let why = "its tags do not ask for it, or it may not be let in";
-                    objections.insert(Violation::NotAllowed { store: store.arn.clone(), peer, why });
-                }
+        if let Some(group) = comes {
+            let objections = &mut objections.at(Part::Attachment(target.clone(), group.clone()));
+            self.has_role(group, &store.id, Role::Cidr, objections);
+            let asks = settings.allow_cidr.peers().next().is_some();
+            let forbidden = settings.allow_cidr.peers().any(|peer| self.evidence.forbids(store, peer).is_some());
+            let plain = store.form == Form::Plain && !settings.blocked && !settings.held;
+            if !takes_part || !asks || forbidden || !plain || self.evidence.seen.is_uninstalling() {
+                let peer = store.arn.to_string();
+                let why = "its tags do not ask for it, or it may not be let in";
+                objections.insert(Violation::NotAllowed { store: store.arn.clone(), peer, why });
             }
-            CidrChange::Detach { groups, reason } => {
-                let unasked = settings.allow_cidr.asks_for_none();
-                let holds = match reason {
-                    CidrDetachReason::Blocked => settings.blocked,
-                    CidrDetachReason::StoreOptedOut => settings.connect == ConnectTag::Absent && !settings.held,
-                    CidrDetachReason::NotAskedFor => takes_part && unasked && !settings.held,
-                    CidrDetachReason::Uninstalling => self.evidence.seen.is_uninstalling() && !settings.held,
-                };
-                for group in groups {
-                    let objections = &mut objections.at(Part::Detachment(target.clone(), group.id().clone()));
-                    self.has_role(&GroupRef::Existing(group.id().clone()), &store.id, Role::Cidr, objections);
-                    if !holds {
-                        let (store, peer) = (store.arn.clone(), group.to_string());
-                        let why = "nothing takes them away";
-                        objections.insert(Violation::NotAllowed { store, peer, why });
-                    }
-                }
+        }
+        let unasked = settings.allow_cidr.asks_for_none();
+        for (group, reason) in change.detached_of(GroupKind::Cidr) {
+            let holds = match reason {
+                DetachReason::Blocked => settings.blocked,
+                DetachReason::StoreOptedOut => settings.connect == ConnectTag::Absent && !settings.held,
+                DetachReason::CidrNotAskedFor => takes_part && unasked && !settings.held,
+                DetachReason::Uninstalling => self.evidence.seen.is_uninstalling() && !settings.held,
+                DetachReason::NamesNotShared | DetachReason::NotAskedFor | DetachReason::StoreGone => false,
+            };
+            let objections = &mut objections.at(Part::Detachment(target.clone(), group.id().clone()));
+            self.has_role(&GroupRef::Existing(group.id().clone()), &store.id, Role::Cidr, objections);
+            if !holds {
+                let (store, peer) = (store.arn.clone(), group.to_string());
+                objections.insert(Violation::NotAllowed { store, peer, why: "nothing takes them away" });
             }
         }
     }

@@ -4,11 +4,11 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{Checker, Evidence, Objection, Objections, Part, Violation};
 use crate::{
-    group::{Owned, OwnedGroup, Role},
+    group::{GroupKind, Owned, OwnedGroup, Role},
     id::{SecurityGroupId, StoreId},
     model::DataStore,
     observation::{InterfaceOwner, Scope},
-    plan::{CidrChange, DeleteReason, StoreChange, Teardown},
+    plan::{DeleteReason, Deletion, StoreChange},
     rule::Peer,
     service::Side,
     tag::ConnectTag,
@@ -17,13 +17,9 @@ use crate::{
 impl Checker<'_> {
     pub(super) fn deletions(&self, found: &mut BTreeSet<Objection>) {
         let named = self.named_afterwards();
-        for (store, teardown) in &self.plan.teardowns {
-            let mut objections = Objections::to(Part::Deletion(store.clone()), found);
-            self.deletion(store, teardown, false, &named, &mut objections);
-        }
-        for (store, teardown) in &self.plan.cidr_teardowns {
-            let mut objections = Objections::to(Part::CidrDeletion(store.clone()), found);
-            self.deletion(store, teardown, true, &named, &mut objections);
+        for ((kind, store), deletion) in &self.plan.deletions {
+            let mut objections = Objections::to(Part::Deletion(*kind, store.clone()), found);
+            self.deletion(store, deletion, *kind, &named, &mut objections);
         }
     }
 
@@ -32,14 +28,14 @@ impl Checker<'_> {
     fn deletion(
         &self,
         id: &StoreId,
-        teardown: &Teardown,
-        of_cidr: bool,
+        deletion: &Deletion,
+        kind: GroupKind,
         named: &BTreeSet<&SecurityGroupId>,
         objections: &mut Objections<'_>,
     ) {
-        for group in &teardown.delete {
+        for group in &deletion.delete {
             let owned = self.evidence.ours.get(group.id());
-            let Some(owned) = owned.filter(|owned| owned.store == *id && of_cidr == (owned.name == Role::Cidr)) else {
+            let Some(owned) = owned.filter(|owned| owned.store == *id && owned.role().kind() == kind) else {
                 objections.insert(Violation::NotOwned { group: group.id().clone(), store: id.clone() });
                 continue;
             };
@@ -52,20 +48,20 @@ impl Checker<'_> {
             if templates.is_none_or(|templates| templates.found.contains(group.id())) {
                 refuse("a launch template names it, or not all were read");
             }
-            if !self.delete_reason_holds(teardown.reason, owned) {
+            if !self.delete_reason_holds(deletion.reason, owned) {
                 refuse("it may still be needed");
             }
         }
-        for (group, rule) in &teardown.revoke {
+        for (group, rule) in &deletion.revoke {
             let crosses = matches!(&rule.peer, Peer::Group(peer) if self.evidence.ours.contains_key(peer));
-            if !crosses || !teardown.delete.contains(group) {
+            if !crosses || !deletion.delete.contains(group) {
                 objections.insert(Violation::BadRule { rule: format!("{rule} in {group}"), store: id.clone() });
             }
         }
     }
 
     /// The signs that something has a group once the plan is carried out, or may have it unseen.
-    fn users(&self, owned: &Owned<Role>) -> Vec<&'static str> {
+    fn users(&self, owned: &Owned) -> Vec<&'static str> {
         let (seen, group) = (self.evidence.seen, owned.group.id());
         let mut users = Vec::new();
         if !seen.groups.is_complete() {
@@ -74,7 +70,7 @@ impl Checker<'_> {
         let store = self.evidence.stores.get(&owned.store);
         // The interfaces of a store follow its list, and are looked at there.
         let is_stores = |owner: &InterfaceOwner| {
-            owned.name != Role::Side(Side::Instance)
+            owned.role() != Side::Instance
                 && matches!(owner, InterfaceOwner::Other { .. })
                 && store.is_some_and(|store| store.groups.contains_key(group))
         };
@@ -93,11 +89,8 @@ impl Checker<'_> {
             let change = self.plan.stores.get(&store.id).filter(|change| change.store == store.arn);
             store.has_group(group) && !change.is_some_and(|change| change.detaches(group))
         };
-        let takes = |change: &StoreChange| match owned.name {
-            Role::Cidr => matches!(change.cidr, Some(CidrChange::Attach(_))),
-            Role::Side(_) => change.attach.is_some(),
-        };
-        let is_worked_at = match owned.name {
+        let takes = |change: &StoreChange| change.attach.contains_key(&owned.role().kind());
+        let is_worked_at = match owned.role() {
             Role::Cidr => self.plan.cidrs.contains_key(&owned.store),
             Role::Side(_) => self.plan.pairs.contains_key(&owned.store),
         };
@@ -110,9 +103,9 @@ impl Checker<'_> {
         users
     }
 
-    fn delete_reason_holds(&self, reason: DeleteReason, owned: &Owned<Role>) -> bool {
+    fn delete_reason_holds(&self, reason: DeleteReason, owned: &Owned) -> bool {
         let seen = self.evidence.seen;
-        let of_cidr = owned.name == Role::Cidr;
+        let of_cidr = owned.role() == Role::Cidr;
         let store = self.evidence.stores.get(&owned.store).copied();
         let here = store.filter(|store| store.vpc.as_ref() == Some(&seen.vpc));
         let held = store.is_some_and(|store| store.settings.held);
@@ -131,7 +124,7 @@ impl Checker<'_> {
         }
     }
 
-    fn is_long_unused(&self, owned: &Owned<Role>, here: Option<&DataStore>) -> bool {
+    fn is_long_unused(&self, owned: &Owned, here: Option<&DataStore>) -> bool {
         let Evidence { seen, policy, by_name, .. } = self.evidence;
         let Ok(state) = &seen.state else { return false };
         let since = state.unused.get(owned.group.id());
@@ -147,8 +140,8 @@ impl Checker<'_> {
 
     /// The groups that rules name which are there once the plan is carried out.
     fn named_afterwards(&self) -> BTreeSet<&SecurityGroupId> {
-        let teardowns = self.plan.teardowns.values().chain(self.plan.cidr_teardowns.values());
-        let deleted: BTreeSet<_> = teardowns.flat_map(|teardown| teardown.delete.iter().map(OwnedGroup::id)).collect();
+        let deleted: BTreeSet<_> =
+            self.plan.deletions.values().flat_map(|deletion| &deletion.delete).map(OwnedGroup::id).collect();
         let of_pairs = self.plan.pairs.values().flat_map(|work| &work.revoke);
         let works = of_pairs.chain(self.plan.cidrs.values().flat_map(|work| &work.revoke));
         let revoked: BTreeSet<_> = works.map(|(group, rule)| (group.id(), rule)).collect();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     cidr::{CidrPeer, Family},
-    group::{CidrGroupName, Owned, Ownership, Role, SecurityGroup},
+    group::{GroupKind, Owned, SecurityGroup},
     id::{InstanceId, SecurityGroupId, StoreId},
     model::{DataStore, Instance},
     observation::{Observation, StoreLookup},
@@ -21,9 +21,9 @@ pub(super) struct Evidence<'seen> {
     pub(super) by_name: BTreeMap<&'seen ConnectionName, BTreeSet<&'seen InstanceId>>,
     pub(super) stores: BTreeMap<&'seen StoreId, &'seen DataStore>,
     pub(super) owned: BTreeMap<&'seen SecurityGroupId, (Owned, &'seen SecurityGroup)>,
-    pub(super) cidr_groups: BTreeMap<&'seen SecurityGroupId, (Owned<CidrGroupName>, &'seen SecurityGroup)>,
+    pub(super) cidr_groups: BTreeMap<&'seen SecurityGroupId, (Owned, &'seen SecurityGroup)>,
     /// Every owned group, by its role.
-    pub(super) ours: BTreeMap<&'seen SecurityGroupId, Owned<Role>>,
+    pub(super) ours: BTreeMap<&'seen SecurityGroupId, Owned>,
 }
 
 impl<'seen> Evidence<'seen> {
@@ -34,22 +34,20 @@ impl<'seen> Evidence<'seen> {
                 by_name.entry(name).or_default().insert(&instance.id);
             }
         }
-        let owned = seen.groups.found.iter().filter_map(|group| match group.ownership() {
-            Ownership::Owned(owned) => Some((&group.id, (owned, group))),
-            Ownership::OwnedCidr(_) | Ownership::Foreign | Ownership::Forged(_) => None,
-        });
-        let cidr_groups = seen.groups.found.iter().filter_map(|group| match group.ownership() {
-            Ownership::OwnedCidr(owned) => Some((&group.id, (owned, group))),
-            Ownership::Owned(_) | Ownership::Foreign | Ownership::Forged(_) => None,
-        });
+        let of_kind = |kind: GroupKind| {
+            seen.groups.found.iter().filter_map(move |group| {
+                let owned = group.ownership().ours().filter(|owned| owned.role().kind() == kind)?;
+                Some((&group.id, (owned, group)))
+            })
+        };
         Self {
             seen,
             policy,
             instances: seen.instances.found.iter().map(|instance| (&instance.id, instance)).collect(),
             by_name,
             stores: seen.present_stores().into_values().map(|store| (&store.id, store)).collect(),
-            owned: owned.collect(),
-            cidr_groups: cidr_groups.collect(),
+            owned: of_kind(GroupKind::Pair).collect(),
+            cidr_groups: of_kind(GroupKind::Cidr).collect(),
             ours: seen.groups.found.iter().filter_map(|group| Some((&group.id, group.ownership().ours()?))).collect(),
         }
     }
@@ -77,17 +75,15 @@ impl<'seen> Evidence<'seen> {
     }
 
     /// Whether a store is gone for certain.
-    pub(super) fn is_gone<Name>(&self, owned: &Owned<Name>) -> bool {
+    pub(super) fn is_gone(&self, owned: &Owned) -> bool {
         let named = owned.arn.as_ref().is_some_and(|arn| {
             self.seen.stores.found.iter().any(|lookup| match lookup {
                 StoreLookup::NotFound(gone) => gone == arn,
                 StoreLookup::Found(store) => store.arn == *arn && store.id != owned.store,
             })
         });
-        let mut of_store = self
-            .ours
-            .iter()
-            .filter(|(_, group)| group.store == owned.store && group.name != Role::Side(Side::Instance));
+        let mut of_store =
+            self.ours.iter().filter(|(_, group)| group.store == owned.store && group.role() != Side::Instance);
         let carried = of_store.any(|(id, _)| {
             self.seen.other_attached(id).is_none_or(|mut others| others.next().is_some())
                 || self.stores.values().any(|store| store.groups.contains_key(*id))

@@ -24,7 +24,8 @@ impl Checker<'_> {
         let role = role.into();
         let violation = match group {
             GroupRef::Existing(id) => {
-                let owned = self.evidence.ours.get(id).is_some_and(|owned| owned.store == *store && owned.name == role);
+                let owned =
+                    self.evidence.ours.get(id).is_some_and(|owned| owned.store == *store && owned.role() == role);
                 (!owned).then(|| Violation::NotOwned { group: id.clone(), store: store.clone() })
             }
             GroupRef::Planned(of, of_role) => {
@@ -61,7 +62,7 @@ impl Checker<'_> {
             objections.insert(Violation::RestsOnGap { target: id.to_string() });
         }
         for (side, spec) in &work.create {
-            let right = spec.name.side == *side
+            let right = spec.name.role == *side
                 && spec.name.service == store.service
                 && spec.tags.role == Role::Side(*side)
                 && spec.tags.store == *id
@@ -113,10 +114,10 @@ impl Checker<'_> {
         let rule_to = |side: Side, peer: &SecurityGroupId| {
             PairRule { side, ports, peer: GroupRef::Existing(peer.clone()) }.with_peer(peer.clone())
         };
-        let side = owned.name.side;
+        let Some(side) = owned.side() else { return false };
         let peers = self.evidence.owned.iter().filter(|(_, (peer, other))| {
             peer.store == owned.store
-                && peer.name.side == side.opposite()
+                && peer.name.role == side.opposite()
                 && other.rules.contains(&rule_to(side.opposite(), &group.id))
         });
         let own: BTreeSet<Rule> =

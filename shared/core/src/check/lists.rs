@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Checker, Objection, Objections, Part, Violation};
 use crate::{
-    group::GroupList,
+    group::{GroupKind, GroupList},
     id::{InstanceId, InterfaceId, StoreId},
     model::{DataStore, Form, Instance, Interface},
     plan::{GroupRef, InterfaceChange, StoreChange},
@@ -24,11 +24,11 @@ impl Checker<'_> {
         let Some(store) = self.evidence.stores.get(id).filter(|store| store.arn == change.store) else {
             return objections.insert(Violation::OutsideScope { target: change.store.to_string() });
         };
-        for (group, reason) in &change.detach {
+        for (group, reason) in change.detached_of(GroupKind::Pair) {
             let objections = &mut objections.at(Part::Detachment(target.clone(), group.id().clone()));
-            self.leaves_store(store, change, group.id(), *reason, objections);
+            self.leaves_store(store, change, group.id(), reason, objections);
         }
-        if let Some(group) = &change.attach {
+        if let Some(group) = change.attach.get(&GroupKind::Pair) {
             let objections = &mut objections.at(Part::Attachment(target, group.clone()));
             self.has_role(group, id, Side::Store, objections);
             self.rests_on_groups(&store.arn, objections);
@@ -38,14 +38,14 @@ impl Checker<'_> {
                 objections.insert(Violation::OutsideScope { target: store.arn.to_string() });
             }
         }
-        if let Some(cidr) = &change.cidr {
-            self.cidr_change(store, cidr, objections);
-        }
+        self.cidr_change(store, change, objections);
         for instance in &change.needed_by {
             let objections = &mut objections.at(Part::NeededBy(id.clone(), instance.clone()));
             self.joinable(instance, store, objections);
         }
-        let both = change.attach.is_some() && !change.detach.is_empty();
+        let both = GroupKind::ALL
+            .into_iter()
+            .any(|kind| change.attach.contains_key(&kind) && change.detached_of(kind).next().is_some());
         let nothing = change.attached().next().is_none() && change.detached().next().is_none();
         if both || nothing {
             objections.insert(Violation::OutsideScope { target: store.arn.to_string() });

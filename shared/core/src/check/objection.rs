@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Violation;
 use crate::{
+    group::GroupKind,
     id::{InstanceId, SecurityGroupId, StoreArn, StoreId},
     plan::GroupRef,
     state::Target,
@@ -24,10 +25,8 @@ pub enum Part {
     Detachment(Target, SecurityGroupId),
     /// One of the instances for which a store's list is changed.
     NeededBy(StoreId, InstanceId),
-    /// The deletion of a store's pair.
-    Deletion(StoreId),
-    /// The deletion of a store's group for clients that are not instances.
-    CidrDeletion(StoreId),
+    /// The deletion of a store's groups of one kind.
+    Deletion(GroupKind, StoreId),
     /// Every removal that uses up the window.
     CountedRemovals,
     /// The verdict on an instance and a store.

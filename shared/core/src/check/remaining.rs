@@ -8,8 +8,9 @@ use super::{
 };
 use crate::{
     finding::{Finding, Reason, Subject},
+    group::GroupKind,
     id::StoreId,
-    plan::{CidrChange, Decision, Plan, StatusOf, StoreChange, Verdict},
+    plan::{Decision, Plan, StatusOf, StoreChange, Verdict},
     state::Target,
 };
 
@@ -49,14 +50,12 @@ fn leave_out(plan: &mut Plan, part: &Part) {
                 for change in plan.interfaces.values_mut() {
                     change.attach.retain(|_, attachment| attachment.store != work.store);
                 }
-                change_store(plan, store, |change| change.attach = None);
+                change_store(plan, store, |change| drop(change.attach.remove(&GroupKind::Pair)));
             }
         }
         Part::Cidr(store) => {
             if plan.cidrs.remove(store).is_some() {
-                change_store(plan, store, |change| {
-                    change.cidr.take_if(|cidr| matches!(cidr, CidrChange::Attach(_)));
-                });
+                change_store(plan, store, |change| drop(change.attach.remove(&GroupKind::Cidr)));
             }
         }
         Part::List(Target::Interface(interface)) => drop(plan.interfaces.remove(interface)),
@@ -67,8 +66,7 @@ fn leave_out(plan: &mut Plan, part: &Part) {
             }
         }
         Part::Attachment(Target::Store(store), group) => change_store(plan, store, |change| {
-            change.attach.take_if(|attached| attached == group);
-            change.cidr.take_if(|cidr| matches!(cidr, CidrChange::Attach(attached) if attached == group));
+            change.attach.retain(|_, attached| attached != group);
         }),
         Part::Detachment(Target::Interface(interface), group) => {
             // Several groups of one store are one connection, which goes as a whole or stays.
@@ -80,17 +78,17 @@ fn leave_out(plan: &mut Plan, part: &Part) {
             }
         }
         Part::Detachment(Target::Store(store), group) => change_store(plan, store, |change| {
-            change.detach.retain(|gone, _| gone.id() != group);
-            change.cidr.take_if(|cidr| match cidr {
-                CidrChange::Detach { groups, .. } => groups.iter().any(|gone| gone.id() == group),
-                CidrChange::Attach(_) => false,
+            // The groups for CIDR clients go as one.
+            let of_cidr = change.detached_of(GroupKind::Cidr).any(|(gone, _)| gone.id() == group);
+            change.detach.retain(|(kind, gone), _| match kind {
+                GroupKind::Pair => gone.id() != group,
+                GroupKind::Cidr => !of_cidr,
             });
         }),
         Part::NeededBy(store, instance) => change_store(plan, store, |change| {
             change.needed_by.remove(instance);
         }),
-        Part::Deletion(store) => drop(plan.teardowns.remove(store)),
-        Part::CidrDeletion(store) => drop(plan.cidr_teardowns.remove(store)),
+        Part::Deletion(kind, store) => drop(plan.deletions.remove(&(*kind, store.clone()))),
         Part::CountedRemovals => leave_out_counted(plan),
         Part::Verdict(instance, store) => plan.decisions.push(Decision {
             store: store.clone(),
@@ -109,9 +107,6 @@ fn leave_out_counted(plan: &mut Plan) {
     for store in plan.stores.keys().cloned().collect::<Vec<_>>() {
         change_store(plan, &store, |change| {
             change.detach.retain(|_, reason| !reason.is_counted());
-            if counted_cidr(change) > 0 {
-                change.cidr = None;
-            }
         });
     }
 }
@@ -122,12 +117,13 @@ fn change_store(plan: &mut Plan, store: &StoreId, leave_out: impl FnOnce(&mut St
     let of_pairs = change.cuts.saturating_sub(counted_cidr(change));
     leave_out(change);
     if change.needed_by.is_empty() {
-        change.attach = None;
+        change.attach.remove(&GroupKind::Pair);
     }
-    if change.attach.is_none() {
+    if !change.attach.contains_key(&GroupKind::Pair) {
         change.needed_by.clear();
     }
-    change.cuts = counted_cidr(change) + if change.detach.is_empty() { 0 } else { of_pairs };
+    let cuts_pairs = change.detached_of(GroupKind::Pair).next().is_some();
+    change.cuts = counted_cidr(change) + if cuts_pairs { of_pairs } else { 0 };
 }
 
 /// Counts the removals that are left.
@@ -161,12 +157,8 @@ fn finding(whole: &Plan, evidence: &Evidence<'_>, objection: &Objection) -> Find
         | Part::Detachment(Target::Store(id), _)
         | Part::Pair(id)
         | Part::Cidr(id) => of_store(id),
-        Part::Deletion(id) => {
-            let deletion = whole.teardowns.get(id);
-            deletion.and_then(|deletion| deletion.delete.first()).map(|group| Subject::Group(group.id().clone()))
-        }
-        Part::CidrDeletion(id) => {
-            let deletion = whole.cidr_teardowns.get(id);
+        Part::Deletion(kind, id) => {
+            let deletion = whole.deletions.get(&(*kind, id.clone()));
             deletion.and_then(|deletion| deletion.delete.first()).map(|group| Subject::Group(group.id().clone()))
         }
         Part::CountedRemovals => None,
@@ -208,7 +200,7 @@ fn attaches_instance_side(plan: &Plan, decision: &Decision) -> bool {
 }
 
 fn attaches_store_side(plan: &Plan, decision: &Decision) -> bool {
-    plan.stores.values().any(|change| change.store == decision.store && change.attach.is_some())
+    plan.stores.values().any(|change| change.store == decision.store && change.attach.contains_key(&GroupKind::Pair))
 }
 
 fn works_at_pair(plan: &Plan, decision: &Decision) -> bool {

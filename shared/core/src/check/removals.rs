@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use super::{Checker, Evidence, Objection, Objections, Part, Violation};
 use crate::{
-    group::Owned,
+    group::{GroupKind, Owned},
     id::SecurityGroupId,
     model::{DataStore, Instance, Interface},
     observation::Scope,
-    plan::{CidrChange, DetachReason, Detachment, GroupRef, Plan, StoreChange},
+    plan::{DetachReason, Detachment, GroupRef, Plan, StoreChange},
     service::Side,
     tag::ConnectTag,
 };
@@ -26,7 +26,7 @@ impl Checker<'_> {
         let target = interface.id.to_string();
         let owned = self.evidence.owned.get(group).map(|(owned, _)| owned);
         let is_right = |owned: &&Owned| {
-            owned.name.side == Side::Instance && owned.store == detachment.store && interface.groups.contains(group)
+            owned.name.role == Side::Instance && owned.store == detachment.store && interface.groups.contains(group)
         };
         let Some(owned) = owned.filter(is_right) else {
             return objections.insert(Violation::NotOwned { group: group.clone(), store: detachment.store.clone() });
@@ -61,6 +61,7 @@ impl Checker<'_> {
             DetachReason::StoreGone => !instance.settings.held && self.evidence.is_gone(owned),
             _ if held => false,
             DetachReason::Uninstalling => self.evidence.seen.is_uninstalling(),
+            DetachReason::CidrNotAskedFor => false,
             DetachReason::StoreOptedOut => {
                 matches!(tags, Some((ConnectTag::Names(_) | ConnectTag::Absent, ConnectTag::Absent)))
             }
@@ -88,7 +89,7 @@ impl Checker<'_> {
         if !self.evidence.in_scope(store) || store.vpc.as_ref() != Some(&self.evidence.seen.vpc) {
             objections.insert(Violation::OutsideScope { target: store.arn.to_string() });
         }
-        let is_instance_side = |owned: &Owned| owned.store == store.id && owned.name.side == Side::Instance;
+        let is_instance_side = |owned: &Owned| owned.store == store.id && owned.name.role == Side::Instance;
         let instance_sides = self.evidence.owned.iter().filter(|(_, (owned, _))| is_instance_side(owned));
         let mut still_attached = 0;
         for (side, _) in instance_sides {
@@ -106,7 +107,10 @@ impl Checker<'_> {
             }
             // Who keeps an instance side because it is the last of its list loses the connection here.
             DetachReason::Uninstalling => self.evidence.seen.is_uninstalling() && !store.settings.held,
-            DetachReason::StoreGone | DetachReason::NotAskedFor | DetachReason::NamesNotShared => false,
+            DetachReason::StoreGone
+            | DetachReason::NotAskedFor
+            | DetachReason::NamesNotShared
+            | DetachReason::CidrNotAskedFor => false,
         };
         if !holds {
             objections.insert(Violation::ReasonDoesNotHold {
@@ -136,9 +140,7 @@ impl Checker<'_> {
         let mut objections = Objections::to(Part::CountedRemovals, found);
         let removed = counted_removals(self.plan);
         let Ok(state) = &seen.state else {
-            let is_counted = |change: &StoreChange| {
-                change.detach.values().any(|reason| reason.is_counted()) || counted_cidr(change) > 0
-            };
+            let is_counted = |change: &StoreChange| change.detach.values().any(|reason| reason.is_counted());
             if removed > 0 || self.plan.stores.values().any(is_counted) {
                 objections.insert(Violation::BreaksWindow { removed, counted: 0, left: 0 });
             }
@@ -166,9 +168,5 @@ pub(super) fn counted_removals(plan: &Plan) -> usize {
 
 /// As how many connections the removal of a group for clients that are not instances counts.
 pub(super) fn counted_cidr(change: &StoreChange) -> usize {
-    let reason = match &change.cidr {
-        Some(CidrChange::Detach { reason, .. }) => Some(reason),
-        Some(CidrChange::Attach(_)) | None => None,
-    };
-    usize::from(reason.is_some_and(|reason| reason.is_counted()))
+    usize::from(change.detached_of(GroupKind::Cidr).any(|(_, reason)| reason.is_counted()))
 }

@@ -11,10 +11,10 @@ use super::{
 use crate::{
     cidr::CidrPeer,
     finding::{Reason, Subject},
-    group::SecurityGroup,
+    group::{GroupKind, SecurityGroup},
     id::VpcId,
     model::DataStore,
-    plan::{CidrChange, GroupRef, Plan},
+    plan::Plan,
     rule::{Direction, Rule, Traffic},
     state::Target,
     tag::ConnectTag,
@@ -89,11 +89,9 @@ fn pair_state(
     let serves = store.ports.is_some_and(|ports| covers(&rule.traffic, ports));
     let state = if exact { State::Connected } else { State::Drifted };
     let plan = known.plan(vpc).map(|(_, plan)| plan);
-    let leaves = plan.and_then(|plan| match &plan.stores.get(&store.id)?.cidr {
-        Some(CidrChange::Detach { groups, reason }) if groups.iter().any(|gone| *gone.id() == group.id) => {
-            Some(reason.to_string())
-        }
-        Some(CidrChange::Detach { .. } | CidrChange::Attach(_)) | None => None,
+    let leaves = plan.and_then(|plan| {
+        let mut leaving = plan.stores.get(&store.id)?.detached_of(GroupKind::Cidr);
+        leaving.find(|(gone, _)| *gone.id() == group.id).map(|(_, reason)| reason.to_string())
     });
     let goes = plan
         .and_then(|plan| plan.cidrs.get(&store.id))
@@ -127,11 +125,7 @@ fn wanted(plan: &Plan, store: &DataStore) -> Vec<(CidrPeer, State, &'static str,
         return Vec::new();
     }
     let work = plan.cidrs.get(&store.id);
-    let attaches =
-        plan.stores.get(&store.id).and_then(|change| change.cidr.as_ref()).is_some_and(|change| match change {
-            CidrChange::Attach(GroupRef::Existing(_) | GroupRef::Planned(..)) => true,
-            CidrChange::Detach { .. } => false,
-        });
+    let attaches = plan.stores.get(&store.id).is_some_and(|change| change.attach.contains_key(&GroupKind::Cidr));
     let refused = plan
         .findings
         .iter()

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{row::SideGroup, survey::Survey};
 use crate::{
     finding::{Finding, Reason},
-    group::{CidrGroupName, Owned, Ownership, SecurityGroup},
+    group::{Owned, Ownership, Role, SecurityGroup},
     id::{InstanceId, SecurityGroupId, StoreArn, StoreId, VpcId},
     model::{DataStore, Instance},
     observation::Observation,
@@ -102,7 +102,7 @@ impl<'known> Known<'known> {
     fn owned(&self, id: &SecurityGroupId) -> Option<&Owned> {
         match self.ownership.get(id)? {
             Ownership::Owned(owned) => Some(owned),
-            Ownership::OwnedCidr(_) | Ownership::Foreign | Ownership::Forged(_) => None,
+            Ownership::Foreign | Ownership::Forged(_) => None,
         }
     }
 
@@ -114,14 +114,14 @@ impl<'known> Known<'known> {
         });
         attached
             .filter_map(|(instance, group)| Some((instance, self.owned(group)?)))
-            .filter(|(_, owned)| owned.name.side == Side::Instance)
+            .filter(|(_, owned)| owned.name.role == Side::Instance)
     }
 
     /// The store side of tagwire's that is on a data store.
     pub(super) fn store_side(&self, store: &DataStore) -> Option<&'known SecurityGroup> {
         let attached = store.groups.keys().filter(|group| store.has_group(group));
         let own = attached.filter_map(|group| self.owned(group));
-        let mut own = own.filter(|owned| owned.store == store.id && owned.name.side == Side::Store);
+        let mut own = own.filter(|owned| owned.store == store.id && owned.name.role == Side::Store);
         own.next().and_then(|owned| self.group(owned.group.id()))
     }
 
@@ -138,7 +138,7 @@ impl<'known> Known<'known> {
 
     fn instance_side_of(&self, instance: &Instance, store: Option<&DataStore>, arn: &StoreArn) -> Option<&Owned> {
         let attached = instance.interface.iter().flat_map(|interface| &interface.groups);
-        let sides = attached.filter_map(|group| self.owned(group)).filter(|owned| owned.name.side == Side::Instance);
+        let sides = attached.filter_map(|group| self.owned(group)).filter(|owned| owned.name.role == Side::Instance);
         // Of a data store that is gone, the tag of its groups is all there is.
         let mut own = sides.filter(|owned| match store {
             Some(store) => owned.store == store.id,
@@ -160,10 +160,12 @@ impl<'known> Known<'known> {
     }
 
     /// The groups of tagwire's for the CIDR clients of a data store that are on it.
-    pub(super) fn cidr_groups(&self, store: &DataStore) -> Vec<(&Owned<CidrGroupName>, &'known SecurityGroup)> {
+    pub(super) fn cidr_groups(&self, store: &DataStore) -> Vec<(&Owned, &'known SecurityGroup)> {
         let all = self.ownership.iter().filter_map(|(id, ownership)| match ownership {
-            Ownership::OwnedCidr(owned) if owned.store == store.id => Some((owned, self.group(id)?)),
-            Ownership::OwnedCidr(_) | Ownership::Owned(_) | Ownership::Foreign | Ownership::Forged(_) => None,
+            Ownership::Owned(owned) if owned.role() == Role::Cidr && owned.store == store.id => {
+                Some((owned, self.group(id)?))
+            }
+            Ownership::Owned(_) | Ownership::Foreign | Ownership::Forged(_) => None,
         });
         all.filter(|(owned, _)| store.has_group(owned.group.id())).collect()
     }

@@ -2,7 +2,7 @@
 
 use super::{known::Known, row::Maker};
 use crate::{
-    group::{GroupName, Ownership, SecurityGroup},
+    group::{GroupName, Ownership, Role, SecurityGroup},
     id::SecurityGroupId,
     model::{DataStore, Instance},
     plan::{PairRule, is_usable},
@@ -135,7 +135,7 @@ fn is_listed(
     attached: &[&SecurityGroup],
 ) -> bool {
     let named = |group: &SecurityGroup, side: Side| {
-        GroupName::read(&group.name).is_some_and(|name| name.side == side && name.service == store.service)
+        GroupName::read(&group.name).is_some_and(|name| name.role == side && name.service == store.service)
     };
     let has_port =
         |group: &SecurityGroup, way: Direction| group.rules(way).any(|rule| rule.traffic == Traffic::Tcp(ports));
@@ -227,9 +227,12 @@ const CONSOLE_INSTANCE: [&str; 2] = [
 fn is_of_console(group: &SecurityGroup) -> bool {
     let Some(name) = GroupName::read(&group.name).filter(|name| name.service == Service::Rds) else { return false };
     let Some(text) = group.description.strip_suffix(CONSOLE_END) else { return false };
-    let database = match name.side {
-        Side::Store => text.strip_prefix(CONSOLE_STORE.0).and_then(|text| text.strip_suffix(CONSOLE_STORE.1)),
-        Side::Instance => CONSOLE_INSTANCE.iter().find_map(|start| text.strip_prefix(start)),
+    let database = match name.role {
+        Role::Side(Side::Store) => {
+            text.strip_prefix(CONSOLE_STORE.0).and_then(|text| text.strip_suffix(CONSOLE_STORE.1))
+        }
+        Role::Side(Side::Instance) => CONSOLE_INSTANCE.iter().find_map(|start| text.strip_prefix(start)),
+        Role::Cidr => None,
     };
     database.is_some_and(|database| !database.is_empty() && !database.contains(' '))
 }

@@ -44,5 +44,5 @@ impl Survey {
 
 /// Whether it is named as an instance side is, of whatever service.
 fn is_instance_side(group: &SecurityGroup) -> bool {
-    GroupName::read(&group.name).is_some_and(|name| name.side == Side::Instance)
+    GroupName::read(&group.name).is_some_and(|name| name.role == Side::Instance)
 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     finding::{Reason, Subject},
-    group::Owned,
+    group::{GroupKind, Owned},
     id::{InstanceId, StoreArn},
     model::{DataStore, Instance},
     observation::StoreLookup,
@@ -63,7 +63,7 @@ impl Explainer<'_> {
         let of_instance = match about.instance {
             Some(_) => Answer::Holds,
             None => match seen.instances.gaps.iter().min() {
-                Some(gap) => about.fails(Reason::Unread { gap: gap.clone() }, &Subject::Instance(id.clone())),
+                Some(gap) => about.fails(Reason::unread(gap), &Subject::Instance(id.clone())),
                 None => Answer::Fails(
                     Failure::new(
                         "instance-not-read",
@@ -86,7 +86,7 @@ impl Explainer<'_> {
         let of_store = match (about.store, seen.stores.gaps.iter().min()) {
             (Some(_), _) => Answer::Holds,
             (None, _) if gone => about.fails(Reason::StoreGone, &subject),
-            (None, Some(gap)) => about.fails(Reason::Unread { gap: gap.clone() }, &subject),
+            (None, Some(gap)) => about.fails(Reason::unread(gap), &subject),
             (None, None) => Answer::Fails(
                 Failure::new("store-not-read", "no such data store was looked at: nothing tagged or owned led to it"),
                 vec![format!("look at {arn} by its ARN")],
@@ -151,7 +151,9 @@ impl Explainer<'_> {
         if let Some(Verdict::Disconnecting(DetachReason::StoreOptedOut | DetachReason::Blocked)) = verdict
             && let Some(change) = store.and_then(|store| self.settled.plan.stores.get(&store.id))
         {
-            facts.extend(change.detach.keys().map(|group| format!("{group} leaves the data store as well")));
+            facts.extend(
+                change.detached_of(GroupKind::Pair).map(|(group, _)| format!("{group} leaves the data store as well")),
+            );
         }
         facts
     }

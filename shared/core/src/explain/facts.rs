@@ -17,7 +17,7 @@ use crate::{
     },
     rule::{Peer, Rule},
     service::{Readiness, Side},
-    state::Connection,
+    state::{Connection, Removal},
     tag::{ALLOW_CIDR_KEY, BLOCK_KEY, ConnectTag, HOLD_KEY, TagSettings},
 };
 
@@ -121,8 +121,12 @@ impl Explainer<'_> {
                 facts.push(format!("{} more may be removed now", state.window.left(seen.at, policy)));
                 let connection =
                     store.map(|store| Connection { instance: instance.id.clone(), store: store.id.clone() });
-                let since = connection.and_then(|connection| state.wanted.get(&connection));
-                facts.extend(since.map(|since| format!("it has waited since {since}")));
+                let wanted = connection.and_then(|of| state.wanted.get(&Removal::Connection(of)));
+                facts.extend(wanted.map(|wanted| format!("it has waited since {}", wanted.since)));
+                let failed = wanted.and_then(|wanted| wanted.failed);
+                facts.extend(
+                    failed.map(|at| format!("it was tried at {at}, which failed, and goes to the end of the queue")),
+                );
             }
             None => facts.push("what was removed lately could not be read, so nothing counted is removed".to_owned()),
         }
@@ -182,7 +186,7 @@ impl Explainer<'_> {
         };
         let Some(peer) = peer else {
             let name = GroupName::read(&group.name);
-            let named = name.is_some_and(|name| name.side == side && name.service == store.service);
+            let named = name.is_some_and(|name| name.role == side && name.service == store.service);
             let (direction, rules) = (direction(side), rules(group));
             let no_rule = || format!("no side of a usable pair: no rule leads {direction} another group, only {rules}");
             return if named { no_rule() } else { other_name(side) };

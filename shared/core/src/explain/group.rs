@@ -12,12 +12,12 @@ use super::{
 use crate::{
     cidr::CidrTag,
     finding::{Finding, Reason, Subject},
-    group::{CidrGroupName, Owned, OwnedGroup, Ownership, Role, SecurityGroup, description},
+    group::{Owned, OwnedGroup, Ownership, Role, SecurityGroup, description},
     id::{SecurityGroupId, StoreId},
     model::{DataStore, Instance, Membership},
     observation::{Gap, InterfaceOwner, Scope},
     plan::{
-        DeleteReason, Plan, Teardown, Verdict,
+        DeleteReason, Deletion, Plan, Verdict,
         conditions::Candidate,
         disconnect::{self, StoreExistence, store_existence},
         teardown,
@@ -106,7 +106,7 @@ impl DeleteCondition {
 /// The groups that end together, taken apart.
 enum GroupSet<'look> {
     Pair(Vec<&'look Owned>),
-    Cidr(Vec<&'look Owned<CidrGroupName>>),
+    Cidr(Vec<&'look Owned>),
 }
 
 /// What the planner's own questions answer about the groups of one store.
@@ -129,13 +129,11 @@ impl Explainer<'_> {
         let mut facts = group.map(|group| self.group_facts(group)).unwrap_or_default();
         match ownership {
             Some(Ownership::Owned(owned)) => self.ending(&mut steps, owned, &mut facts),
-            Some(Ownership::OwnedCidr(owned)) => self.ending(&mut steps, owned, &mut facts),
             Some(Ownership::Foreign | Ownership::Forged(_)) | None => self.not_ours(&mut steps, id, group, ownership),
         }
         let plan = &self.settled.plan;
-        let teardowns = plan.teardowns.values().chain(plan.cidr_teardowns.values());
-        let deleted = |teardown: &&Teardown| teardown.delete.iter().any(|owned| owned.id() == id);
-        let because = teardowns.into_iter().find(deleted).map(|teardown| teardown.reason);
+        let deleted = |deletion: &&Deletion| deletion.delete.iter().any(|owned| owned.id() == id);
+        let because = plan.deletions.values().find(deleted).map(|deletion| deletion.reason);
         let findings: Vec<Finding> = self.findings(&subject).cloned().collect();
         let about = About { look: self, instance: None, store: None };
         for finding in &findings {
@@ -182,7 +180,7 @@ impl Explainer<'_> {
                 Vec::new(),
             ),
             (_, None) => match self.index.seen.groups.gaps.iter().min() {
-                Some(gap) => about.because(Reason::Unread { gap: gap.clone() }, &subject),
+                Some(gap) => about.because(Reason::unread(gap), &subject),
                 None => (
                     Failure::new(
                         "group-not-read",
@@ -212,7 +210,7 @@ impl Explainer<'_> {
             facts.extend(group.rules.iter().map(|rule| format!("rule {rule}")));
             return facts;
         };
-        facts.push(match owned.name {
+        facts.push(match owned.role() {
             Role::Side(Side::Store) => format!("the store side of a pair of {}", owned.store),
             Role::Side(Side::Instance) => format!("the instance side of a pair of {}", owned.store),
             Role::Cidr => format!("lets in the clients of {} that are not EC2 instances", owned.store),
@@ -222,7 +220,7 @@ impl Explainer<'_> {
             facts.extend(group.rules.iter().map(|rule| format!("rule {rule}")));
             return facts;
         };
-        match owned.name {
+        match owned.role() {
             Role::Side(side) => facts.extend(self.side_facts(group, store, side)),
             Role::Cidr => {
                 let peers = match &store.settings.allow_cidr {
@@ -257,7 +255,7 @@ impl Explainer<'_> {
         facts
     }
 
-    fn store_of_group(&self, owned: &Owned<Role>) -> Vec<String> {
+    fn store_of_group(&self, owned: &Owned) -> Vec<String> {
         let Some(store) = self.index.store(&owned.store) else {
             let arn = owned.arn.as_ref().map_or_else(|| "its tag names none".to_owned(), ToString::to_string);
             let mut facts = vec![match store_existence(self.index, owned) {
@@ -327,7 +325,11 @@ impl Explainer<'_> {
             };
         }
         let names = asked.store.map(|store| Candidate::of(store, instance).names).unwrap_or_default();
-        let kept = self.index.owned(id).and_then(|owned| disconnect::kept_because(self.index, instance, owned));
+        let kept = self
+            .index
+            .owned(id)
+            .filter(|owned| owned.role() != Role::Cidr)
+            .and_then(|owned| disconnect::kept_because(self.index, instance, owned));
         match (names.is_empty(), kept) {
             (false, _) => format!(", whose tags ask for it: {}", words(names)),
             (true, Some(reason)) => format!(", and keeps it: {reason} ({})", reason.code()),
@@ -336,7 +338,7 @@ impl Explainer<'_> {
     }
 
     /// Walks the conditions of a deletion, each by the planner's own question.
-    fn ending<Name: Copy + Into<Role>>(&self, steps: &mut Steps, owned: &Owned<Name>, facts: &mut Vec<String>) {
+    fn ending(&self, steps: &mut Steps, owned: &Owned, facts: &mut Vec<String>) {
         let index = self.index;
         let asked = match owned.role() {
             Role::Side(_) => {
@@ -359,11 +361,11 @@ impl Explainer<'_> {
         }
     }
 
-    fn asked<'look, Name: Copy + Into<Role>>(
+    fn asked<'look>(
         &'look self,
         store: &'look StoreId,
         unasked: bool,
-        groups: &[&'look Owned<Name>],
+        groups: &[&'look Owned],
         set: GroupSet<'look>,
     ) -> Asked<'look> {
         let (index, settled) = (self.index, &self.settled);
@@ -385,7 +387,7 @@ impl Explainer<'_> {
             Some(store) => Subject::Store(store.arn.clone()),
             None => Subject::Vpc(index.seen.vpc.clone()),
         };
-        let unread = |gap: &Gap| about.because(Reason::Unread { gap: gap.clone() }, &subject);
+        let unread = |gap: &Gap| about.because(Reason::unread(gap), &subject);
         let none = Vec::new();
         match ending {
             DeleteCondition::Owned => (Answer::Holds, vec!["its tags, name and description are tagwire's".to_owned()]),
@@ -432,8 +434,8 @@ impl Explainer<'_> {
             DeleteCondition::NotInTemplate => self.in_template(asked, unread),
             DeleteCondition::NotInRule => {
                 let plan = &self.settled.plan;
-                let ends = plan.teardowns.values().chain(plan.cidr_teardowns.values());
-                let going: BTreeSet<_> = ends.flat_map(|end| &end.delete).map(OwnedGroup::id).collect();
+                let going: BTreeSet<_> =
+                    plan.deletions.values().flat_map(|end| &end.delete).map(OwnedGroup::id).collect();
                 let namers = teardown::namers(plan, index, |id| asked.ids.contains(id) || going.contains(id));
                 let namers: Vec<_> = namers.into_iter().filter(|(_, named)| asked.ids.contains(named)).collect();
                 let facts =
@@ -578,10 +580,8 @@ impl Explainer<'_> {
 
     fn in_template(&self, asked: &Asked<'_>, unread: impl Fn(&Gap) -> Advised) -> (Answer, Vec<String>) {
         let mut sentence = Plan::default();
-        let may_go = match &asked.set {
-            GroupSet::Pair(groups) => teardown::may_be_deleted(&mut sentence, self.index, groups),
-            GroupSet::Cidr(groups) => teardown::may_be_deleted(&mut sentence, self.index, groups),
-        };
+        let (GroupSet::Pair(groups) | GroupSet::Cidr(groups)) = &asked.set;
+        let may_go = teardown::may_be_deleted(&mut sentence, self.index, groups);
         if may_go {
             return (Answer::Holds, Vec::new());
         }

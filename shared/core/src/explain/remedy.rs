@@ -130,6 +130,7 @@ impl<'look> About<'look> {
             DetachReason::NamesNotShared => self.share_a_name(Premise::SharedName),
             DetachReason::NotAskedFor => self.share_a_name(Premise::InstanceTag),
             DetachReason::StoreOptedOut => self.share_a_name(Premise::StoreTag),
+            DetachReason::CidrNotAskedFor => one("put the clients into tagwire:allow-cidr of the data store"),
             DetachReason::Uninstalling => not_uninstall(),
             DetachReason::StoreGone => one("nothing: there is no data store to connect to any more"),
             DetachReason::Blocked => {

@@ -7,6 +7,7 @@ use super::Reason;
 use crate::{
     cidr::{CidrPeer, MOST_RULES},
     id::SecurityGroupId,
+    observation::Gap,
     policy::HIGHEST_INTERFACE_GROUP_LIMIT,
     rule::Rule,
     state::MOST_TIMES_AGAIN,
@@ -41,6 +42,12 @@ fn described(code: &'static str, sentence: impl Into<String>, hint: impl Into<St
 const UNCHANGED_BY_TAG: &str = "nothing is added or removed because of the tag";
 
 impl Reason {
+    /// That a decision rests on what a gap hides.
+    #[must_use]
+    pub fn unread(gap: &Gap) -> Self {
+        Self::Unread { gap: Box::new(gap.clone()) }
+    }
+
     /// The stable code.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -317,7 +324,7 @@ impl Reason {
                 if gap.passing {
                     "nothing: it is read again".to_owned()
                 } else {
-                    format!("see that what looks may call {}", gap.reading)
+                    format!("see that what looks may call {}", gap.reading())
                 },
             )
             .passing(gap.passing),

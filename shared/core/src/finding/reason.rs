@@ -208,7 +208,7 @@ pub enum Reason {
     /// Something needed for the decision could not be read.
     Unread {
         /// What.
-        gap: Gap,
+        gap: Box<Gap>,
     },
     /// The planner decided something that no plan may do, which the checker left out.
     PlanRejected {

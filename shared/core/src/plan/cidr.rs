@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    CidrChange, CidrDetachReason, CidrWork, GroupRef, GroupSpec, Plan,
+    CidrWork, DetachReason, GroupRef, GroupSpec, Plan,
     disconnect::{Disconnects, last_group},
     index::{Index, TakenNames},
     obstacles,
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     cidr::{CidrLimits, CidrPeer, CidrTag, Family, MOST_RULES, PrefixList},
     finding::{Finding, Reason, Subject},
-    group::{CidrGroupName, GroupList, OwnTags, Owned, Role},
+    group::{GroupKind, GroupList, OwnTags, Owned, Role},
     id::{PrefixListId, StoreId},
     model::DataStore,
     rule::{Direction, Peer, PortRange, Rule, Traffic},
@@ -94,27 +94,27 @@ enum CidrRequest<'store> {
     /// Nothing can be told from the tag for CIDR clients.
     Unreadable(Reason),
     /// No CIDR clients, on this reason.
-    Leaves(CidrDetachReason),
+    Leaves(DetachReason),
     /// These clients.
     Peers(&'store BTreeSet<CidrPeer>),
 }
 
 fn cidr_request<'store>(index: &Index<'_>, store: &'store DataStore) -> CidrRequest<'store> {
     if store.settings.blocked {
-        return CidrRequest::Leaves(CidrDetachReason::Blocked);
+        return CidrRequest::Leaves(DetachReason::Blocked);
     }
     if index.seen.is_uninstalling() {
-        return CidrRequest::Leaves(CidrDetachReason::Uninstalling);
+        return CidrRequest::Leaves(DetachReason::Uninstalling);
     }
     match (&store.settings.connect, &store.settings.allow_cidr) {
-        (ConnectTag::Absent, _) => CidrRequest::Leaves(CidrDetachReason::StoreOptedOut),
+        (ConnectTag::Absent, _) => CidrRequest::Leaves(DetachReason::StoreOptedOut),
         (ConnectTag::Invalid(_), _) => CidrRequest::Nothing,
         (ConnectTag::Names(_), CidrTag::Invalid(problem)) => {
             CidrRequest::Unreadable(Reason::InvalidCidr { problem: problem.clone() })
         }
         (ConnectTag::Names(_), CidrTag::Peers(peers)) if !peers.is_empty() => CidrRequest::Peers(peers),
         (ConnectTag::Names(_), CidrTag::Absent | CidrTag::Peers(_)) => {
-            CidrRequest::Leaves(CidrDetachReason::NotAskedFor)
+            CidrRequest::Leaves(DetachReason::CidrNotAskedFor)
         }
     }
 }
@@ -145,7 +145,7 @@ fn may_come_in(index: &Index<'_>, store: &DataStore, peer: &CidrPeer, limits: Ci
     };
     let list = match (prefix_list(index, id), index.seen.prefix_lists.gaps.iter().min()) {
         (Some(list), _) => list,
-        (None, Some(gap)) => return Err(Reason::Unread { gap: gap.clone() }),
+        (None, Some(gap)) => return Err(Reason::unread(gap)),
         (None, None) => return Err(Reason::PrefixListNotFound { list: id.clone() }),
     };
     if list.owner != store.arn.account() {
@@ -183,7 +183,7 @@ struct Clients<'index> {
     index: &'index Index<'index>,
     store: &'index DataStore,
     /// By number; the first serves.
-    groups: Vec<&'index Owned<CidrGroupName>>,
+    groups: Vec<&'index Owned>,
 }
 
 impl<'index> Clients<'index> {
@@ -208,17 +208,12 @@ impl<'index> Clients<'index> {
 
     /// Takes the groups off the store, whatever service they are named after; the finding when no other
     /// would be left in its list.
-    fn leave(
-        &self,
-        plan: &mut Plan,
-        disconnects: &mut Disconnects<'_>,
-        reason: CidrDetachReason,
-    ) -> Result<(), Finding> {
+    fn leave(&self, plan: &mut Plan, disconnects: &mut Disconnects<'_>, reason: DetachReason) -> Result<(), Finding> {
         let store = self.store;
         let attached: Vec<_> =
             self.index.cidr_groups(&store.id).filter(|owned| store.has_group(owned.group.id())).collect();
         let Some(first) = attached.first() else { return Ok(()) };
-        if store.settings.held && reason != CidrDetachReason::Blocked {
+        if store.settings.held && reason != DetachReason::Blocked {
             self.say(plan, Reason::Held);
             return Ok(());
         }
@@ -232,14 +227,13 @@ impl<'index> Clients<'index> {
                 || change.is_some_and(|change| change.detaches(group))
         };
         let rest = store.lasting_groups().filter(|group| !leaves(group)).cloned().collect();
-        let gains = change.is_some_and(|change| change.attach.is_some());
+        let gains = change.is_some_and(|change| change.attach.contains_key(&GroupKind::Pair));
         if !gains && GroupList::new(rest, usize::MAX).is_err() {
             return Err(last_group(Subject::Store(store.arn.clone()), first));
         }
         if !reason.is_counted() || disconnects.spend_on_store() {
-            let groups = attached.iter().map(|owned| owned.group.clone()).collect();
             let change = plan.change_of(store);
-            change.cidr = Some(CidrChange::Detach { groups, reason });
+            change.detach.extend(attached.iter().map(|owned| ((GroupKind::Cidr, owned.group.clone()), reason)));
             change.cuts += usize::from(reason.is_counted());
         }
         Ok(())
@@ -271,7 +265,7 @@ impl<'index> Clients<'index> {
         if !attached && obstacle.is_none() {
             match obstacles::list_waits(store) {
                 Some(reason) => self.say(plan, reason),
-                None => plan.change_of(store).cidr = Some(CidrChange::Attach(work.group.clone())),
+                None => drop(plan.change_of(store).attach.insert(GroupKind::Cidr, work.group.clone())),
             }
         }
         if !work.is_empty() {
@@ -282,7 +276,7 @@ impl<'index> Clients<'index> {
     /// Why the group cannot be attached; none when it can.
     fn no_place(&self, plan: &mut Plan) -> Option<Reason> {
         let store = self.store;
-        let pair = plan.stores.get(&store.id).is_some_and(|change| change.attach.is_some());
+        let pair = plan.stores.get(&store.id).is_some_and(|change| change.attach.contains_key(&GroupKind::Pair));
         let limit = store.service.row().store_group_limit;
         if store.lasting_groups().count() + usize::from(pair) >= limit {
             return Some(Reason::StoreGroupLimit { limit });

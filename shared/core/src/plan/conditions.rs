@@ -291,7 +291,7 @@ impl Condition {
             Self::StoreNotHeld => store.settings.held.then_some(Reason::Held),
             Self::StoreState => obstacles::by_state(store),
             // Without every group of the VPC a pair of this store may be there unseen, and its name taken.
-            Self::GroupsRead => index.seen.groups.gaps.iter().min().map(|gap| Reason::Unread { gap: gap.clone() }),
+            Self::GroupsRead => index.seen.groups.gaps.iter().min().map(Reason::unread),
             Self::OnePair => pair_state.obstacle(),
             Self::StorePlace => {
                 let limit = store.service.row().store_group_limit;

@@ -7,12 +7,12 @@ use jiff::Timestamp;
 use super::{Decision, DetachReason, Detachment, InterfaceChange, Plan, Verdict, index::Index, obstacles};
 use crate::{
     finding::{Finding, Reason, Subject},
-    group::{GroupList, Owned, OwnedGroup, Role},
+    group::{GroupKind, GroupList, Owned, OwnedGroup, Role},
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId},
     model::{DataStore, Instance},
     observation::{InterfaceOwner, Observation, Scope, StoreLookup},
     service::Side,
-    state::{Connection, Note, VpcState},
+    state::{Connection, Note, Removal, VpcState, Wanted},
     tag::{ConnectTag, InvalidTag},
 };
 
@@ -130,18 +130,19 @@ impl<'index> Disconnects<'index> {
         let mut queue: BTreeMap<Connection, Timestamp> = BTreeMap::new();
         for leaving in &counted {
             let connection = leaving.connection();
-            let since = state.wanted.get(&connection).copied().unwrap_or(self.seen.at);
-            queue.insert(connection, since);
+            let wanted = state.wanted.get(&Removal::Connection(connection.clone()));
+            queue.insert(connection, wanted.map_or(self.seen.at, Wanted::turn));
         }
-        for (connection, since) in &state.wanted {
+        for (removal, wanted) in &state.wanted {
+            let Removal::Connection(connection) = removal else { continue };
             if queue.contains_key(connection) {
                 continue;
             }
             if self.is_settled(connection) {
-                self.notes.push(Note::Wanted(connection.clone(), None));
+                self.notes.push(Note::Wanted(removal.clone(), None));
             } else if self.seen.scope != Scope::Vpc {
                 // Another run's turn. A look at everything is every turn, also of what it could not see.
-                queue.insert(connection.clone(), *since);
+                queue.insert(connection.clone(), wanted.turn());
             }
         }
         let mut order: Vec<(Timestamp, Connection)> =
@@ -157,8 +158,9 @@ impl<'index> Disconnects<'index> {
         self.used = taken.len();
         let waiting: BTreeSet<Connection> = held_back.iter().map(Leaving::connection).collect();
         for (since, connection) in later {
-            if waiting.contains(connection) && !state.wanted.contains_key(connection) {
-                self.notes.push(Note::Wanted(connection.clone(), Some(*since)));
+            let removal = Removal::Connection(connection.clone());
+            if waiting.contains(connection) && !state.wanted.contains_key(&removal) {
+                self.notes.push(Note::Wanted(removal, Some(Wanted::since(*since))));
             }
         }
         self.leaving.extend(leaving);
@@ -225,14 +227,14 @@ impl<'index> Disconnects<'index> {
     }
 
     /// Whether an instance side leaves an instance.
-    fn leaves<Name>(&self, instance: &Instance, owned: &Owned<Name>) -> bool {
+    fn leaves(&self, instance: &Instance, owned: &Owned) -> bool {
         let off = instance.interface.as_ref().and_then(|interface| self.off.get(&interface.id));
         off.is_some_and(|groups| groups.contains(owned.group.id()))
     }
 
     /// Whether nobody has a group once this plan is carried out, as far as interfaces go; none when
     /// that is not known.
-    pub(crate) fn is_off_interfaces<Name: Copy + Into<Role>>(&self, owned: &Owned<Name>) -> Option<bool> {
+    pub(crate) fn is_off_interfaces(&self, owned: &Owned) -> Option<bool> {
         let id = owned.group.id();
         let others = self.seen.other_attached(id)?.any(|attached| !is_of_its_store(self.index, owned, &attached.owner));
         Some(!others && self.index.with_group(id).all(|instance| self.leaves(instance, owned)))
@@ -252,7 +254,7 @@ impl<'index> Disconnects<'index> {
             return;
         };
         // Whatever service they are named after.
-        let sides = |side| index.owned_groups(&store.id).filter(move |owned| owned.name.side == side);
+        let sides = |side| index.owned_groups(&store.id).filter(move |owned| owned.name.role == side);
         let attached: Vec<&Owned> = sides(Side::Store).filter(|owned| store.has_group(owned.group.id())).collect();
         if attached.is_empty() || !self.seen.groups.is_complete() {
             return;
@@ -287,7 +289,7 @@ impl<'index> Disconnects<'index> {
         self.used += cuts;
         self.cut(plan, store, &attached_ids, reason);
         let change = plan.change_of(store);
-        change.detach = attached.into_iter().map(|owned| (owned.group.clone(), reason)).collect();
+        change.detach.extend(attached.into_iter().map(|owned| ((GroupKind::Pair, owned.group.clone()), reason)));
         change.cuts += cuts;
     }
 
@@ -306,7 +308,7 @@ impl<'index> Disconnects<'index> {
 
     /// Says of those who keep a store's instance side that they are disconnected all the same.
     fn cut(&self, plan: &mut Plan, store: &DataStore, sides: &BTreeSet<&SecurityGroupId>, reason: DetachReason) {
-        let instance_sides = self.index.owned_groups(&store.id).filter(|owned| owned.name.side == Side::Instance);
+        let instance_sides = self.index.owned_groups(&store.id).filter(|owned| owned.name.role == Side::Instance);
         let with = instance_sides.flat_map(|owned| self.index.with_group(owned.group.id()));
         let with: BTreeSet<&InstanceId> = with.map(|instance| &instance.id).collect();
         for instance in with.into_iter().filter(|instance| !self.contains(instance, &store.id)) {
@@ -371,17 +373,13 @@ impl<'index> Disconnects<'index> {
     }
 }
 
-pub(crate) fn last_group<Name>(subject: Subject, owned: &Owned<Name>) -> Finding {
+pub(crate) fn last_group(subject: Subject, owned: &Owned) -> Finding {
     Finding { subject, reason: Reason::LastGroup { group: owned.group.id().clone() } }
 }
 
 /// A store's own interfaces have its groups for as long as its list holds them, which is where they
 /// are looked at; they follow the list a little later.
-fn is_of_its_store<Name: Copy + Into<Role>>(
-    index: &Index<'_>,
-    owned: &Owned<Name>,
-    interface_owner: &InterfaceOwner,
-) -> bool {
+fn is_of_its_store(index: &Index<'_>, owned: &Owned, interface_owner: &InterfaceOwner) -> bool {
     let listed = || index.store(&owned.store).is_some_and(|store| store.groups.contains_key(owned.group.id()));
     owned.role() != Role::Side(Side::Instance) && matches!(interface_owner, InterfaceOwner::Other { .. }) && listed()
 }
@@ -471,7 +469,7 @@ pub(crate) enum StoreExistence {
 
 /// A store is gone only when its service says so of its name, lists nothing with its identity, and no
 /// interface or other store carries its store side or its group for clients that are not instances.
-pub(crate) fn store_existence<Name>(index: &Index<'_>, owned: &Owned<Name>) -> StoreExistence {
+pub(crate) fn store_existence(index: &Index<'_>, owned: &Owned) -> StoreExistence {
     let unknown = || {
         let reason = Reason::StoreUnknown { store: owned.store.clone() };
         // A gap says for itself what could not be read.
@@ -482,7 +480,7 @@ pub(crate) fn store_existence<Name>(index: &Index<'_>, owned: &Owned<Name>) -> S
     if !is_free_name(index, &arn) || !index.seen.absent.contains(&owned.store) {
         return unknown();
     }
-    let store_sides = index.owned_groups(&owned.store).filter(|group| group.name.side == Side::Store);
+    let store_sides = index.owned_groups(&owned.store).filter(|group| group.name.role == Side::Store);
     let carried = store_sides.map(|side| &side.group).chain(index.cidr_groups(&owned.store).map(|group| &group.group));
     for id in carried.map(OwnedGroup::id) {
         let Some(mut others) = index.seen.other_attached(id) else { return StoreExistence::Unknown(None) };

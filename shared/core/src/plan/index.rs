@@ -8,7 +8,7 @@ use super::{
     pair::PairState,
 };
 use crate::{
-    group::{CidrGroupName, GroupName, Owned, Ownership, SecurityGroup},
+    group::{GroupKind, GroupName, Owned, Ownership, Role, SecurityGroup},
     id::{InstanceId, SecurityGroupId, StoreArn, StoreId},
     model::{DataStore, Instance, Interface},
     observation::{Observation, Scope},
@@ -23,10 +23,8 @@ pub(crate) struct Index<'seen> {
     pub(crate) policy: &'seen Policy,
     groups: BTreeMap<&'seen SecurityGroupId, &'seen SecurityGroup>,
     ownership: BTreeMap<&'seen SecurityGroupId, Ownership>,
-    /// The owned groups of an identity.
-    by_store: BTreeMap<StoreId, Vec<&'seen SecurityGroupId>>,
-    /// The groups of an identity for clients that are not instances.
-    cidr_by_store: BTreeMap<StoreId, Vec<&'seen SecurityGroupId>>,
+    /// The owned groups of an identity, by what they are for.
+    by_store: BTreeMap<GroupKind, BTreeMap<StoreId, Vec<&'seen SecurityGroupId>>>,
     stores: BTreeMap<&'seen StoreId, &'seen DataStore>,
     instances: BTreeMap<&'seen InstanceId, &'seen Instance>,
     /// The instances that hold a name.
@@ -47,17 +45,18 @@ impl TakenNames {
     /// free for both sides. That it must be free for both keeps the number of another store's
     /// half-made pair for that store. The names are taken from then on.
     pub(crate) fn take(&mut self, service: Service, missing: &[Side], preferred: Option<u32>) -> Option<u32> {
-        let is_free = |side, number| !self.0.contains(&GroupName { service, side, number }.folded());
+        let is_free = |side: Side, number| !self.0.contains(&GroupName { service, role: side.into(), number }.folded());
         let number = preferred
             .filter(|&number| missing.iter().all(|&side| is_free(side, number)))
             .or_else(|| (1..=u32::MAX).find(|&number| Side::BOTH.into_iter().all(|side| is_free(side, number))))?;
-        self.0.extend(missing.iter().map(|&side| GroupName { service, side, number }.folded()));
+        self.0.extend(missing.iter().map(|&side| GroupName { service, role: side.into(), number }.folded()));
         Some(number)
     }
 
     /// The smallest free number of a group for clients that are not instances, taken from then on.
-    pub(crate) fn take_cidr(&mut self, service: Service) -> Option<CidrGroupName> {
-        (1..=u32::MAX).map(|number| CidrGroupName { service, number }).find(|name| self.0.insert(name.to_string()))
+    pub(crate) fn take_cidr(&mut self, service: Service) -> Option<GroupName> {
+        let names = (1..=u32::MAX).map(|number| GroupName { service, role: Role::Cidr, number });
+        names.into_iter().find(|name| self.0.insert(name.folded()))
     }
 }
 
@@ -75,12 +74,11 @@ impl<'seen> Index<'seen> {
             }
         }
         let ownership: BTreeMap<_, _> = groups.iter().map(|(id, group)| (*id, group.ownership())).collect();
-        let (mut by_store, mut cidr_by_store) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::<_, Vec<_>>::new());
+        let mut by_store = BTreeMap::<_, BTreeMap<_, Vec<_>>>::new();
         for (id, ownership) in &ownership {
-            match ownership {
-                Ownership::Owned(owned) => by_store.entry(owned.store.clone()).or_default().push(*id),
-                Ownership::OwnedCidr(owned) => cidr_by_store.entry(owned.store.clone()).or_default().push(*id),
-                Ownership::Foreign | Ownership::Forged(_) => {}
+            if let Ownership::Owned(owned) = ownership {
+                let of_kind = by_store.entry(owned.role().kind()).or_default();
+                of_kind.entry(owned.store.clone()).or_default().push(*id);
             }
         }
         let stores: BTreeMap<&StoreId, &DataStore> =
@@ -101,7 +99,6 @@ impl<'seen> Index<'seen> {
             by_name,
             by_group,
             by_store,
-            cidr_by_store,
             ownership,
             stores,
             stores_by_name,
@@ -192,55 +189,48 @@ impl<'seen> Index<'seen> {
     }
 
     /// Whether the scope names an owned group's store, by the name it has or by the one it had.
-    pub(crate) fn names_store<Name>(&self, owned: &Owned<Name>) -> bool {
+    pub(crate) fn names_store(&self, owned: &Owned) -> bool {
         let now = self.store(&owned.store).map(|store| &store.arn);
         owned.arn.iter().chain(now).any(|arn| self.seen.scope.has_store(arn)) || self.seen.scope == Scope::Vpc
     }
 
     /// The ARN of an owned group's store: the one it has, or else the one it had.
-    pub(crate) fn arn_of<Name>(&self, owned: &Owned<Name>) -> Option<StoreArn> {
+    pub(crate) fn arn_of(&self, owned: &Owned) -> Option<StoreArn> {
         self.store(&owned.store).map(|store| store.arn.clone()).or_else(|| owned.arn.clone())
     }
 
-    /// The identities that have owned groups.
-    pub(crate) fn owners(&self) -> impl Iterator<Item = &StoreId> {
-        self.by_store.keys()
+    /// The identities that have owned groups of a kind.
+    pub(crate) fn owners(&self, kind: GroupKind) -> impl Iterator<Item = &StoreId> {
+        self.by_store.get(&kind).into_iter().flat_map(BTreeMap::keys)
     }
 
-    /// All owned groups of an identity.
+    /// All owned groups of an identity that are of a kind.
+    pub(crate) fn groups_of(&self, store: &StoreId, kind: GroupKind) -> impl Iterator<Item = &Owned> {
+        let groups = self.by_store.get(&kind).and_then(|of_kind| of_kind.get(store));
+        groups.into_iter().flatten().filter_map(|id| self.owned(id))
+    }
+
+    /// The owned groups of a store's pairs.
     pub(crate) fn owned_groups(&self, store: &StoreId) -> impl Iterator<Item = &Owned> {
-        self.by_store.get(store).into_iter().flatten().filter_map(|id| self.owned(id))
+        self.groups_of(store, GroupKind::Pair)
+    }
+
+    /// The owned groups of a store for clients that are not instances.
+    pub(crate) fn cidr_groups(&self, store: &StoreId) -> impl Iterator<Item = &Owned> {
+        self.groups_of(store, GroupKind::Cidr)
     }
 
     /// A group, if it is owned.
     pub(crate) fn owned(&self, id: &SecurityGroupId) -> Option<&Owned> {
         match self.ownership.get(id)? {
             Ownership::Owned(owned) => Some(owned),
-            Ownership::OwnedCidr(_) | Ownership::Foreign | Ownership::Forged(_) => None,
-        }
-    }
-
-    /// The store that an owned group was made for, whatever it is for.
-    pub(crate) fn store_of(&self, id: &SecurityGroupId) -> Option<&StoreId> {
-        match self.ownership.get(id)? {
-            Ownership::Owned(owned) => Some(&owned.store),
-            Ownership::OwnedCidr(owned) => Some(&owned.store),
             Ownership::Foreign | Ownership::Forged(_) => None,
         }
     }
 
-    /// The identities that have groups for clients that are not instances.
-    pub(crate) fn cidr_owners(&self) -> impl Iterator<Item = &StoreId> {
-        self.cidr_by_store.keys()
-    }
-
-    /// All groups of an identity for clients that are not instances.
-    pub(crate) fn cidr_groups(&self, store: &StoreId) -> impl Iterator<Item = &Owned<CidrGroupName>> {
-        let groups = self.cidr_by_store.get(store).into_iter().flatten();
-        groups.filter_map(|id| match self.ownership.get(id)? {
-            Ownership::OwnedCidr(owned) => Some(owned),
-            Ownership::Owned(_) | Ownership::Foreign | Ownership::Forged(_) => None,
-        })
+    /// The store that an owned group was made for.
+    pub(crate) fn store_of(&self, id: &SecurityGroupId) -> Option<&StoreId> {
+        self.owned(id).map(|owned| &owned.store)
     }
 
     /// The owned instance sides that an interface has.
@@ -248,7 +238,7 @@ impl<'seen> Index<'seen> {
         &'this self,
         interface: &'this Interface,
     ) -> impl Iterator<Item = &'this Owned> {
-        interface.groups.iter().filter_map(|group| self.owned(group)).filter(|owned| owned.name.side == Side::Instance)
+        interface.groups.iter().filter_map(|group| self.owned(group)).filter(|owned| owned.name.role == Side::Instance)
     }
 
     /// Whether an instance has a store's instance side that may reach it as far as the tags go.
@@ -278,7 +268,7 @@ impl<'seen> Index<'seen> {
     /// by number. A group of another service's name could never be a part of a usable pair.
     pub(crate) fn owned_by(&self, store: &DataStore, side: Side) -> BTreeMap<u32, &Owned> {
         self.owned_groups(&store.id)
-            .filter(|owned| owned.name.service == store.service && owned.name.side == side)
+            .filter(|owned| owned.name.service == store.service && owned.name.role == side)
             .map(|owned| (owned.name.number, owned))
             .collect()
     }
@@ -350,7 +340,7 @@ pub(crate) fn flaw(
     group: &SecurityGroup,
     peer: &SecurityGroupId,
 ) -> Option<Flaw> {
-    let named = GroupName::read(&group.name).is_some_and(|name| name.side == side && name.service == store.service);
+    let named = GroupName::read(&group.name).is_some_and(|name| name.role == side && name.service == store.service);
     if !named {
         return Some(Flaw::Name);
     }

@@ -154,7 +154,7 @@ pub(crate) fn findings(index: &Index<'_>) -> Vec<Finding> {
     let seen = index.seen;
     let mut findings: Vec<Finding> = seen
         .gaps()
-        .map(|gap| Finding { subject: Subject::Vpc(seen.vpc.clone()), reason: Reason::Unread { gap: gap.clone() } })
+        .map(|gap| Finding { subject: Subject::Vpc(seen.vpc.clone()), reason: Reason::unread(gap) })
         .collect();
 
     // In a whole VPC it is a stale entry of the tag index, which is nothing to speak of.
@@ -170,7 +170,7 @@ pub(crate) fn findings(index: &Index<'_>) -> Vec<Finding> {
         let reason = match ownership {
             Ownership::Forged(forgery) => Reason::OwnershipForged { forgery: *forgery },
             Ownership::Foreign if index.group(id).is_some_and(looks_like_ours) => Reason::OwnershipLost,
-            Ownership::Foreign | Ownership::Owned(_) | Ownership::OwnedCidr(_) => continue,
+            Ownership::Foreign | Ownership::Owned(_) => continue,
         };
         findings.push(Finding { subject: Subject::Group(id.clone()), reason });
     }

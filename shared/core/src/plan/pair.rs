@@ -53,7 +53,9 @@ impl<'index> PairState<'index> {
         let stuck = several
             && lowest.is_some_and(|number| {
                 let missing = Side::BOTH.into_iter().filter(|side| !serving.contains_key(side));
-                missing.into_iter().any(|side| !index.is_free(GroupName { service: store.service, side, number }))
+                missing
+                    .into_iter()
+                    .any(|side| !index.is_free(GroupName { service: store.service, role: side.into(), number }))
             });
 
         let row = match (several, lowest, serving.get(&Side::Store), serving.get(&Side::Instance)) {
@@ -166,7 +168,7 @@ fn partner<'seen>(index: &Index<'seen>, store: &DataStore, owned: &Owned) -> Opt
         Peer::Group(peer) => index.group(peer),
         Peer::GroupOfAccount { .. } | Peer::Ipv4(_) | Peer::Ipv6(_) | Peer::PrefixList(_) => None,
     })?;
-    let (store_side, instance_side) = match owned.name.side {
+    let (store_side, instance_side) = match owned.side()? {
         Side::Store => (group, other),
         Side::Instance => (other, group),
     };
@@ -190,16 +192,18 @@ fn lowest_pair<'index>(
     };
     let lets = |one: &Owned, other: &Owned| {
         let peer = GroupRef::Existing(other.group.id().clone());
-        let rule =
-            store.ports.map(|ports| PairRule { side: one.name.side, ports, peer }.with_peer(other.group.id().clone()));
+        let rule = store
+            .ports
+            .zip(one.side())
+            .map(|(ports, side)| PairRule { side, ports, peer }.with_peer(other.group.id().clone()));
         rule.zip(index.group(one.group.id())).is_some_and(|(rule, group)| group.rules.contains(&rule))
     };
     let is_used = |first: &Owned, second: &Owned| {
-        let instance_side = if first.name.side == Side::Instance { first } else { second };
+        let instance_side = if first.name.role == Side::Instance { first } else { second };
         (lets(first, second) && lets(second, first)) || index.is_used_by_entitled(store, instance_side.group.id())
     };
     let partner = |first: &Owned| {
-        of(first.name.side.opposite())
+        of(first.side()?.opposite())
             .filter(|second| names(first, second) && names(second, first) && is_used(first, second))
             .min_by_key(|second| (second.name.number != number, second.name.number))
     };
@@ -255,7 +259,7 @@ pub(crate) fn work(
         let rule = PairRule { side, ports, peer };
         let Some(owned) = pair_state.serving.get(&side) else {
             if makes {
-                let name = GroupName { service: store.service, side, number: number? };
+                let name = GroupName { service: store.service, role: side.into(), number: number? };
                 work.create.insert(side, GroupSpec { name, tags });
                 work.authorize.push((pair_state.group_ref(side), rule));
             }

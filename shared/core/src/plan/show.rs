@@ -6,8 +6,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::{
-    CidrChange, CidrWork, GroupRef, InterfaceChange, PairWork, Plan, StatusChange, StatusOf, StoreChange, Teardown,
-    Verdict,
+    CidrWork, Deletion, GroupRef, InterfaceChange, PairWork, Plan, StatusChange, StatusOf, StoreChange, Verdict,
 };
 use crate::{
     group::Role,
@@ -94,8 +93,7 @@ impl Plan {
         let cidrs = self.cidrs.values().flat_map(|work| self.cidr_actions(work));
         let stores = self.stores.values().flat_map(|change| self.store_actions(change));
         let interfaces = self.interfaces.iter().flat_map(|(id, change)| self.interface_actions(id, change));
-        let ends = self.teardowns.iter().chain(&self.cidr_teardowns);
-        let ends = ends.flat_map(|(id, teardown)| teardown_actions(id, teardown));
+        let ends = self.deletions.iter().flat_map(|((_, id), deletion)| deletion_actions(id, deletion));
         let statuses = self.statuses.iter().map(status_action);
         pairs.chain(cidrs).chain(stores).chain(interfaces).chain(ends).chain(statuses).collect()
     }
@@ -147,13 +145,8 @@ impl Plan {
         for group in change.attached() {
             about.say(Effect::Add, format!("attach {} to {store}", self.call(group)));
         }
-        for (group, reason) in &change.detach {
+        for ((_, group), reason) in &change.detach {
             about.say(Effect::Remove, format!("detach {group} from {store}: {reason}"));
-        }
-        if let Some(CidrChange::Detach { groups, reason }) = &change.cidr {
-            for group in groups {
-                about.say(Effect::Remove, format!("detach {group} from {store}: {reason}"));
-            }
         }
         about.actions
     }
@@ -185,14 +178,14 @@ impl Plan {
     }
 }
 
-fn teardown_actions(id: &StoreId, teardown: &Teardown) -> Vec<Action> {
-    let mut about = About::new(teardown.store.as_ref());
-    let store = teardown.store.as_ref().map_or_else(|| id.to_string(), StoreArn::short);
-    for (group, rule) in &teardown.revoke {
+fn deletion_actions(id: &StoreId, deletion: &Deletion) -> Vec<Action> {
+    let mut about = About::new(deletion.store.as_ref());
+    let store = deletion.store.as_ref().map_or_else(|| id.to_string(), StoreArn::short);
+    for (group, rule) in &deletion.revoke {
         about.say(Effect::Remove, format!("revoke in {group}: {rule}"));
     }
-    for group in &teardown.delete {
-        about.say(Effect::Remove, format!("delete {group} of {store}: {}", teardown.reason));
+    for group in &deletion.delete {
+        about.say(Effect::Remove, format!("delete {group} of {store}: {}", deletion.reason));
     }
     about.actions
 }

@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    DeleteReason, Plan, Teardown,
+    DeleteReason, Deletion, Plan,
     disconnect::{Disconnects, StoreExistence, store_existence},
     index::Index,
 };
 use crate::{
     finding::{Finding, Reason, Subject},
-    group::{CidrGroupName, Owned, OwnedGroup, Role},
+    group::{GroupKind, Owned, OwnedGroup, Role},
     id::{InterfaceId, SecurityGroupId, StoreArn, StoreId},
     model::{DataStore, Instance},
     observation::{InterfaceOwner, Scope},
@@ -20,13 +20,6 @@ use crate::{
     tag::ConnectTag,
 };
 
-/// What ends together: the pair of a store, or its group for clients that are not instances.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    Pair,
-    Cidr,
-}
-
 /// Groups to be deleted, and why.
 struct End<'index> {
     because: DeleteReason,
@@ -34,10 +27,10 @@ struct End<'index> {
     groups: Vec<&'index OwnedGroup>,
 }
 
-type Ends<'index> = BTreeMap<(Kind, StoreId), End<'index>>;
+type Ends<'index> = BTreeMap<(GroupKind, StoreId), End<'index>>;
 
 impl<'index> End<'index> {
-    fn of<Name>(index: &Index<'_>, because: DeleteReason, groups: &[&'index Owned<Name>]) -> Self {
+    fn of(index: &Index<'_>, because: DeleteReason, groups: &[&'index Owned]) -> Self {
         Self {
             because,
             store: groups.iter().find_map(|owned| index.arn_of(owned)),
@@ -53,7 +46,7 @@ pub(crate) fn tear_down(plan: &mut Plan, index: &Index<'_>, disconnects: &Discon
         return;
     }
     let mut ends = BTreeMap::new();
-    for store in index.owners() {
+    for store in index.owners(GroupKind::Pair) {
         let groups: Vec<&Owned> = index.owned_groups(store).collect();
         plan.findings.extend(groups.iter().flat_map(|owned| foreign_attachments(index, owned)));
         if !groups.iter().any(|owned| index.names_store(owned) || is_attached_in_scope(index, owned)) {
@@ -74,7 +67,7 @@ pub(crate) fn tear_down(plan: &mut Plan, index: &Index<'_>, disconnects: &Discon
         }
         let Some(because) = because.filter(|_| is_one_pair) else { continue };
         if may_be_deleted(plan, index, &groups) {
-            ends.insert((Kind::Pair, store.clone()), End::of(index, because, &groups));
+            ends.insert((GroupKind::Pair, store.clone()), End::of(index, because, &groups));
         }
     }
     end_cidr_groups(plan, index, disconnects, &mut ends);
@@ -89,16 +82,10 @@ pub(crate) fn tear_down(plan: &mut Plan, index: &Index<'_>, disconnects: &Discon
         }
     }
     for ((kind, store), end) in ends {
-        let teardown = teardown(index, end);
-        match kind {
-            Kind::Pair => {
-                plan.pairs.remove(&store);
-                plan.teardowns.insert(store, teardown);
-            }
-            Kind::Cidr => {
-                plan.cidr_teardowns.insert(store, teardown);
-            }
+        if kind == GroupKind::Pair {
+            plan.pairs.remove(&store);
         }
+        plan.deletions.insert((kind, store), deletion(index, end));
     }
     follow_tags(plan, index);
     forget_deleted(plan, index);
@@ -114,7 +101,7 @@ fn ambiguity(index: &Index<'_>, groups: &[&Owned]) -> Option<Finding> {
 /// Whether there is at most one group of each side, if that matters.
 pub(crate) fn is_one_pair(ended: Option<DeleteReason>, groups: &[&Owned]) -> bool {
     ended == Some(DeleteReason::Uninstalling)
-        || Side::BOTH.iter().all(|side| groups.iter().filter(|owned| owned.name.side == *side).count() < 2)
+        || Side::BOTH.iter().all(|side| groups.iter().filter(|owned| owned.name.role == *side).count() < 2)
 }
 
 /// Whether no tags ask for a store's pair. One that is asked for and cannot be attached at present is
@@ -126,8 +113,8 @@ pub(crate) fn is_unasked(index: &Index<'_>, store: &StoreId) -> bool {
 
 /// AWS deletes no group that a rule of another one names: the ends named by a rule that outlives the
 /// plan, each with the findings.
-fn named_elsewhere(plan: &Plan, index: &Index<'_>, ends: &Ends<'_>) -> BTreeMap<(Kind, StoreId), Vec<Finding>> {
-    let going: BTreeMap<&SecurityGroupId, &(Kind, StoreId)> =
+fn named_elsewhere(plan: &Plan, index: &Index<'_>, ends: &Ends<'_>) -> BTreeMap<(GroupKind, StoreId), Vec<Finding>> {
+    let going: BTreeMap<&SecurityGroupId, &(GroupKind, StoreId)> =
         ends.iter().flat_map(|(key, end)| end.groups.iter().map(move |group| (group.id(), key))).collect();
     let mut named = BTreeMap::<_, Vec<Finding>>::new();
     for (namer, peer) in namers(plan, index, |group| going.contains_key(group)) {
@@ -169,7 +156,7 @@ fn end_cidr_groups<'index>(
     disconnects: &Disconnects<'_>,
     ends: &mut Ends<'index>,
 ) {
-    for store in index.cidr_owners() {
+    for store in index.owners(GroupKind::Cidr) {
         let groups: Vec<_> = index.cidr_groups(store).collect();
         plan.findings.extend(groups.iter().flat_map(|owned| foreign_attachments(index, owned)));
         if !groups.iter().any(|owned| index.names_store(owned)) {
@@ -181,7 +168,7 @@ fn end_cidr_groups<'index>(
         let lets = cidr_certain(index, store) && is_one_cidr_group(index, &groups);
         let because = because.filter(|_| lets && is_off(plan, index, disconnects, store, &groups));
         if let Some(because) = because.filter(|_| may_be_deleted(plan, index, &groups)) {
-            ends.insert((Kind::Cidr, store.clone()), End::of(index, because, &groups));
+            ends.insert((GroupKind::Cidr, store.clone()), End::of(index, because, &groups));
         }
     }
 }
@@ -192,7 +179,7 @@ pub(crate) fn cidr_certain(index: &Index<'_>, store: &StoreId) -> bool {
 }
 
 /// Whether there is one group for clients that are not instances, if that matters.
-pub(crate) fn is_one_cidr_group(index: &Index<'_>, groups: &[&Owned<CidrGroupName>]) -> bool {
+pub(crate) fn is_one_cidr_group(index: &Index<'_>, groups: &[&Owned]) -> bool {
     index.seen.is_uninstalling() || groups.len() == 1
 }
 
@@ -208,7 +195,7 @@ pub(crate) fn cidr_unasked(index: &Index<'_>, store: &StoreId) -> bool {
 
 /// What keeps groups although tagwire is to be gone: a hold, and stores elsewhere that have them in
 /// their lists.
-fn keepers<Name>(index: &Index<'_>, store: &StoreId, groups: &[&Owned<Name>]) -> Vec<Finding> {
+fn keepers(index: &Index<'_>, store: &StoreId, groups: &[&Owned]) -> Vec<Finding> {
     if !index.seen.is_uninstalling() {
         return Vec::new();
     }
@@ -218,7 +205,7 @@ fn keepers<Name>(index: &Index<'_>, store: &StoreId, groups: &[&Owned<Name>]) ->
 }
 
 /// The stores elsewhere that have a group in their lists, which keeps it.
-fn carried_elsewhere<Name>(index: &Index<'_>, owned: &Owned<Name>) -> Vec<Finding> {
+fn carried_elsewhere(index: &Index<'_>, owned: &Owned) -> Vec<Finding> {
     let id = owned.group.id();
     let elsewhere = |holder: &&&DataStore| holder.has_group(id) && holder.vpc.as_ref() != Some(&index.seen.vpc);
     let finding = |holder: &&DataStore| Finding {
@@ -233,7 +220,7 @@ pub(crate) fn is_attached_in_scope(index: &Index<'_>, owned: &Owned) -> bool {
 }
 
 /// Whether the store takes no part any more, for certain.
-pub(crate) fn ended<Name>(index: &Index<'_>, store: &StoreId, groups: &[&Owned<Name>]) -> Option<DeleteReason> {
+pub(crate) fn ended(index: &Index<'_>, store: &StoreId, groups: &[&Owned]) -> Option<DeleteReason> {
     if index.seen.is_uninstalling() {
         let held = index.store(store).is_some_and(|store| store.settings.held);
         return (!held).then_some(DeleteReason::Uninstalling);
@@ -248,16 +235,16 @@ pub(crate) fn ended<Name>(index: &Index<'_>, store: &StoreId, groups: &[&Owned<N
 }
 
 /// Whether nothing has any of the groups once the plan is carried out, for certain.
-pub(crate) fn is_off<Name: Copy + Into<Role>>(
+pub(crate) fn is_off(
     plan: &Plan,
     index: &Index<'_>,
     disconnects: &Disconnects<'_>,
     store: &StoreId,
-    groups: &[&Owned<Name>],
+    groups: &[&Owned],
 ) -> bool {
     let change = plan.stores.get(store);
     let is_pair = groups.iter().any(|owned| owned.role() != Role::Cidr);
-    let attaches = is_pair && change.is_some_and(|change| change.attach.is_some());
+    let attaches = is_pair && change.is_some_and(|change| change.attach.contains_key(&GroupKind::Pair));
     let listed = |group: &SecurityGroupId| {
         let leaves = |holder: &StoreId| holder == store && change.is_some_and(|change| change.detaches(group));
         index.stores_with(group).iter().any(|holder| holder.has_group(group) && !leaves(&holder.id))
@@ -291,7 +278,7 @@ pub(crate) fn write_notes(plan: &mut Plan, index: &Index<'_>, groups: &[&Owned],
 }
 
 /// Whether no launch template would fail without the groups.
-pub(crate) fn may_be_deleted<Name>(plan: &mut Plan, index: &Index<'_>, groups: &[&Owned<Name>]) -> bool {
+pub(crate) fn may_be_deleted(plan: &mut Plan, index: &Index<'_>, groups: &[&Owned]) -> bool {
     let Some(templates) = index.seen.launch_templates.as_ref().filter(|reading| reading.is_complete()) else {
         return false;
     };
@@ -303,13 +290,13 @@ pub(crate) fn may_be_deleted<Name>(plan: &mut Plan, index: &Index<'_>, groups: &
     named.is_empty()
 }
 
-fn teardown(index: &Index<'_>, end: End<'_>) -> Teardown {
+fn deletion(index: &Index<'_>, end: End<'_>) -> Deletion {
     let names_one = |peer: &Peer| matches!(peer, Peer::Group(peer) if index.store_of(peer).is_some());
     let revoke = end.groups.iter().flat_map(|&owned| {
         let rules = index.group(owned.id()).into_iter().flat_map(|group| &group.rules);
         rules.filter(|rule| names_one(&rule.peer)).map(|rule| (owned.clone(), rule.clone()))
     });
-    Teardown {
+    Deletion {
         revoke: revoke.collect(),
         delete: end.groups.iter().map(|&group| group.clone()).collect(),
         reason: end.because,
@@ -318,7 +305,7 @@ fn teardown(index: &Index<'_>, end: End<'_>) -> Teardown {
 }
 
 /// Who has an owned group and is not what it was made for.
-fn foreign_attachments<Name: Copy + Into<Role>>(index: &Index<'_>, owned: &Owned<Name>) -> Vec<Finding> {
+fn foreign_attachments(index: &Index<'_>, owned: &Owned) -> Vec<Finding> {
     let id = owned.group.id();
     let for_instances = owned.role() == Role::Side(Side::Instance);
     let finding =

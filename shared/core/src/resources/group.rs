@@ -63,13 +63,13 @@ impl SecurityGroup {
     }
 }
 
-/// The name of a pair's group: the service's pattern for the side, and a number.
+/// The name of a group of ours: the service's pattern for the role, and a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct GroupName {
     /// The service of the store.
     pub service: Service,
-    /// The side.
-    pub side: Side,
+    /// What the group is for.
+    pub role: Role,
     /// The number, 1 or more.
     pub number: u32,
 }
@@ -79,10 +79,10 @@ impl GroupName {
     /// `RDS-EC2-3`), because that is what the RDS console looks for.
     #[must_use]
     pub fn read(name: &str) -> Option<Self> {
-        Service::ALL.iter().flat_map(|&service| Side::BOTH.map(|side| (service, side))).find_map(|(service, side)| {
+        Service::ALL.iter().flat_map(|&service| Role::ALL.map(|role| (service, role))).find_map(|(service, role)| {
             // Fact 2.4
-            let number = number_behind(name, service.row().pattern(side))?;
-            Some(Self { service, side, number })
+            let number = number_behind(name, &pattern(service, role))?;
+            Some(Self { service, role, number })
         })
     }
 
@@ -96,33 +96,15 @@ impl GroupName {
 
 impl fmt::Display for GroupName {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}-{}", self.service.row().pattern(self.side), self.number)
+        write!(out, "{}-{}", pattern(self.service, self.role), self.number)
     }
 }
 
-/// The name of a group for a store's clients that are not EC2 instances.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct CidrGroupName {
-    /// The service of the store.
-    pub service: Service,
-    /// The number, 1 or more.
-    pub number: u32,
-}
-
-impl CidrGroupName {
-    /// Reads a group's name; only the canonical form counts.
-    #[must_use]
-    pub fn read(name: &str) -> Option<Self> {
-        Service::ALL.iter().find_map(|&service| {
-            let number = number_behind(name, &service.row().cidr_pattern())?;
-            Some(Self { service, number })
-        })
-    }
-}
-
-impl fmt::Display for CidrGroupName {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}-{}", self.service.row().cidr_pattern(), self.number)
+/// The beginning of a group's name, without `-n`.
+fn pattern(service: Service, role: Role) -> String {
+    match role {
+        Role::Side(side) => service.row().pattern(side).to_owned(),
+        Role::Cidr => service.row().cidr_pattern(),
     }
 }
 
@@ -143,7 +125,34 @@ pub enum Role {
     Side(Side),
 }
 
+/// Which of a store's groups belong together: they are made, attached and deleted as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GroupKind {
+    /// The two sides that instances use.
+    Pair,
+    /// The group for clients that are not EC2 instances.
+    Cidr,
+}
+
+impl GroupKind {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Pair, Self::Cidr];
+}
+
 impl Role {
+    /// Every role.
+    pub const ALL: [Self; 3] = [Self::Side(Side::Store), Self::Side(Side::Instance), Self::Cidr];
+
+    /// The groups that one with this role belongs to.
+    #[must_use]
+    pub fn kind(self) -> GroupKind {
+        match self {
+            Self::Side(_) => GroupKind::Pair,
+            Self::Cidr => GroupKind::Cidr,
+        }
+    }
+
     /// The value of the side tag.
     #[must_use]
     pub fn tag_value(self) -> &'static str {
@@ -156,21 +165,13 @@ impl Role {
     /// The role that a group's name says, if it is a name of ours.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {
-        GroupName::read(name)
-            .map(|name| Self::Side(name.side))
-            .or_else(|| CidrGroupName::read(name).map(|_| Self::Cidr))
+        GroupName::read(name).map(|name| name.role)
     }
 }
 
-impl From<GroupName> for Role {
-    fn from(name: GroupName) -> Self {
-        Self::Side(name.side)
-    }
-}
-
-impl From<CidrGroupName> for Role {
-    fn from(_: CidrGroupName) -> Self {
-        Self::Cidr
+impl PartialEq<Side> for Role {
+    fn eq(&self, side: &Side) -> bool {
+        *self == Self::Side(*side)
     }
 }
 
@@ -249,19 +250,16 @@ pub enum Ownership {
     Foreign,
     /// It carries our tag, but something that cannot be changed later says otherwise.
     Forged(Forgery),
-    /// Ours, and one side of a pair.
+    /// Ours.
     Owned(Owned),
-    /// Ours, and for clients that are not instances.
-    OwnedCidr(Owned<CidrGroupName>),
 }
 
 impl Ownership {
-    /// The owned group, of whichever kind, with its role for a name.
+    /// The owned group, if it is one.
     #[must_use]
-    pub fn ours(self) -> Option<Owned<Role>> {
+    pub fn ours(self) -> Option<Owned> {
         match self {
-            Self::Owned(owned) => Some(owned.by_role()),
-            Self::OwnedCidr(owned) => Some(owned.by_role()),
+            Self::Owned(owned) => Some(owned),
             Self::Foreign | Self::Forged(_) => None,
         }
     }
@@ -269,26 +267,31 @@ impl Ownership {
 
 /// An owned group, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Owned<Name = GroupName> {
+pub struct Owned {
     /// The proof.
     pub group: OwnedGroup,
-    /// Its name.
-    pub name: Name,
+    /// Its name, which says what it is for.
+    pub name: GroupName,
     /// The identity of the store it was made for.
     pub store: StoreId,
-    /// The ARN in its tags, none when that tag is lost or unreadable.
+    /// The ARN in its tags, `None` when that tag is lost or unreadable.
     pub arn: Option<StoreArn>,
 }
 
-impl<Name: Copy + Into<Role>> Owned<Name> {
+impl Owned {
     /// What it is for.
     #[must_use]
     pub fn role(&self) -> Role {
-        self.name.into()
+        self.name.role
     }
 
-    fn by_role(self) -> Owned<Role> {
-        Owned { name: self.role(), group: self.group, store: self.store, arn: self.arn }
+    /// The side of a pair that it is; `None` for a group that is no side.
+    #[must_use]
+    pub fn side(&self) -> Option<Side> {
+        match self.name.role {
+            Role::Side(side) => Some(side),
+            Role::Cidr => None,
+        }
     }
 }
 
@@ -318,7 +321,8 @@ impl SecurityGroup {
         if self.tags.get(MANAGED_BY_KEY).map(String::as_str) != Some(MANAGED_BY) {
             return Ownership::Foreign;
         }
-        let Some(role) = Role::of_name(&self.name) else { return Ownership::Forged(Forgery::Name) };
+        let Some(name) = GroupName::read(&self.name) else { return Ownership::Forged(Forgery::Name) };
+        let role = name.role;
         if self.tags.get(SIDE_KEY).map(String::as_str) != Some(role.tag_value()) {
             return Ownership::Forged(Forgery::Side);
         }
@@ -329,12 +333,7 @@ impl SecurityGroup {
             return Ownership::Forged(Forgery::StoreId);
         };
         let arn = self.tags.get(STORE_ARN_KEY).and_then(|arn| StoreArn::parse(arn).ok());
-        let group = OwnedGroup(self.id.clone());
-        match (GroupName::read(&self.name), CidrGroupName::read(&self.name)) {
-            (Some(name), _) => Ownership::Owned(Owned { group, name, store, arn }),
-            (None, Some(name)) => Ownership::OwnedCidr(Owned { group, name, store, arn }),
-            (None, None) => Ownership::Forged(Forgery::Name),
-        }
+        Ownership::Owned(Owned { group: OwnedGroup(self.id.clone()), name, store, arn })
     }
 }
 
@@ -451,8 +450,8 @@ mod tests {
     #[test]
     fn names_are_read_back_as_they_are_written() {
         for &service in Service::ALL {
-            for side in Side::BOTH {
-                let name = GroupName { service, side, number: 12 };
+            for role in Role::ALL {
+                let name = GroupName { service, role, number: 12 };
                 assert_eq!(GroupName::read(&name.to_string()), Some(name));
             }
         }
@@ -477,8 +476,11 @@ mod tests {
             group.description = description(Role::Cidr).into();
             group.tags.insert(SIDE_KEY.into(), "cidr".into());
         };
-        let Ownership::OwnedCidr(owned) = verdict(cidr) else { panic!("not owned") };
-        assert_eq!((owned.store.as_str(), owned.name.to_string()), ("cluster-A", "rds-cidr-2".to_owned()));
+        let Ownership::Owned(owned) = verdict(cidr) else { panic!("not owned") };
+        assert_eq!(
+            (owned.store.as_str(), owned.name.to_string(), owned.role()),
+            ("cluster-A", "rds-cidr-2".to_owned(), Role::Cidr)
+        );
         let forged = |change: fn(&mut SecurityGroup)| {
             verdict(|group| {
                 cidr(group);

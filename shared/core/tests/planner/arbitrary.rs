@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tagwire_core::{
     check::check,
     expected::expected,
-    group::Ownership,
+    group::{Ownership, Role},
     model::{DataStore, Form, Instance},
     observation::{Observation, Scope},
     plan::plan,
@@ -92,8 +92,8 @@ pub(crate) fn eligible(seen: &Observation, instance: &Instance, store: &DataStor
 /// Whether a store has at most one pair, by the oracle's own reading of the tags.
 fn has_one_pair(seen: &Observation, store: &DataStore) -> bool {
     let sides = seen.groups.found.iter().filter_map(|group| match group.ownership() {
-        Ownership::Owned(owned) => (owned.store == store.id).then_some(owned.name.side),
-        Ownership::OwnedCidr(_) | Ownership::Foreign | Ownership::Forged(_) => None,
+        Ownership::Owned(owned) => owned.side().filter(|_| owned.store == store.id),
+        Ownership::Foreign | Ownership::Forged(_) => None,
     });
     let sides: Vec<Side> = sides.collect();
     Side::BOTH.iter().all(|side| sides.iter().filter(|other| *other == side).count() < 2)
@@ -101,8 +101,10 @@ fn has_one_pair(seen: &Observation, store: &DataStore) -> bool {
 
 fn has_side_of(seen: &Observation, instance: &Instance, store: &DataStore) -> bool {
     seen.groups.found.iter().any(|group| match group.ownership() {
-        Ownership::Owned(owned) => owned.store == store.id && instance.has_group(&group.id),
-        Ownership::OwnedCidr(_) | Ownership::Foreign | Ownership::Forged(_) => false,
+        Ownership::Owned(owned) => {
+            owned.role() != Role::Cidr && owned.store == store.id && instance.has_group(&group.id)
+        }
+        Ownership::Foreign | Ownership::Forged(_) => false,
     })
 }
 
@@ -141,7 +143,7 @@ fn without_invitations(seen: &Observation) -> Observation {
         .collect();
     let mut without = seen.clone();
     for group in &mut without.groups.found {
-        if matches!(group.ownership(), Ownership::OwnedCidr(_)) {
+        if group.ownership().ours().is_some_and(|owned| owned.role() == Role::Cidr) {
             group.rules.clear();
         }
         if group.ownership().ours().is_none() {

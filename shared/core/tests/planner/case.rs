@@ -87,7 +87,7 @@ pub(crate) fn holds(world: &World) -> Result<Plan, String> {
     let second = plan(&after, policy);
     // A name that a deletion sets free lets a pair be finished that nothing could be done about before.
     let stuck = |decision: &Decision| matches!(decision.verdict, Verdict::Refused(Reason::AmbiguousPair { .. }));
-    let frees_a_name = !first.teardowns.is_empty() && first.decisions.iter().any(stuck);
+    let frees_a_name = !first.deletions.is_empty() && first.decisions.iter().any(stuck);
     if !second.is_empty() && !frees_a_name {
         return fail(format!("once it is carried out, there is still something to do:\n{second}"));
     }

@@ -100,7 +100,7 @@ fn attach_a_foreign_group(plan: &mut Plan, _: &World) {
 
 fn rename(plan: &mut Plan, number: u32) {
     for work in plan.pairs.values_mut() {
-        let name = GroupName { service: Service::Rds, side: Side::Store, number };
+        let name = GroupName { service: Service::Rds, role: Side::Store.into(), number };
         work.create.get_mut(&Side::Store).unwrap().name = name;
     }
 }
@@ -185,7 +185,7 @@ fn owned(world: &World) -> Vec<Owned> {
     let groups = world.seen.groups.found.iter();
     let owned = groups.filter_map(|group| match group.ownership() {
         Ownership::Owned(owned) => Some(owned),
-        Ownership::OwnedCidr(_) | Ownership::Foreign | Ownership::Forged(_) => None,
+        Ownership::Foreign | Ownership::Forged(_) => None,
     });
     owned.collect()
 }
@@ -332,10 +332,10 @@ fn what_is_in_use_is_not_deleted() {
 fn the_rules_of_a_deletion_are_those_that_name_owned_groups_and_no_others() {
     let world = format!("{GONE} store-rule=\"tcp 22 from 10.0.0.0/8\"");
     let violations = spoilt(&world, &world, |plan, world| {
-        let side = owned(world).into_iter().find(|owned| owned.name.side == Side::Store).unwrap();
+        let side = owned(world).into_iter().find(|owned| owned.name.role == Side::Store).unwrap();
         let rule = world.seen.groups.found.iter().flat_map(|group| &group.rules);
         let rule = rule.into_iter().find(|rule| matches!(rule.peer, Peer::Ipv4(_))).unwrap().clone();
-        plan.teardowns.values_mut().for_each(|teardown| teardown.revoke.push((side.group.clone(), rule.clone())));
+        plan.deletions.values_mut().for_each(|deletion| deletion.revoke.push((side.group.clone(), rule.clone())));
     });
     assert!(matches!(violations.as_slice(), [Violation::BadRule { .. }]), "{violations:?}");
 }
@@ -345,7 +345,7 @@ fn deleting_another_store_s_group_is_refused() {
     let world = format!("{GONE}\npair other 2");
     let violations = spoilt(&world, &world, |plan, world| {
         let other = owned(world).into_iter().find(|owned| owned.store.as_str() == "db-other").unwrap();
-        plan.teardowns.values_mut().for_each(|teardown| teardown.delete.push(other.group.clone()));
+        plan.deletions.values_mut().for_each(|deletion| deletion.delete.push(other.group.clone()));
     });
     assert!(violations.iter().any(|violation| matches!(violation, Violation::NotOwned { .. })), "{violations:?}");
 }

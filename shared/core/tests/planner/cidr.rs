@@ -7,10 +7,10 @@ use tagwire_core::{
     check::{Violation, check},
     cidr::{CidrPeer, CidrTag},
     expected::expected,
-    group::{Ownership, Role},
+    group::{GroupKind, Role},
     id::{SecurityGroupId, StoreId},
     observation::{Observation, Scope},
-    plan::{CidrChange, CidrDetachReason, GroupRef, Plan, plan},
+    plan::{DetachReason, GroupRef, Plan, plan},
     rule::{Direction, Peer, Rule, Traffic},
     service::Side,
     tag::ConnectTag,
@@ -18,6 +18,11 @@ use tagwire_core::{
 use tagwire_world::{World, worlds};
 
 use crate::case::{after, case, holds};
+
+/// How many deletions of groups of a kind a plan holds.
+fn of_kind(plan: &Plan, kind: GroupKind) -> usize {
+    plan.deletions.keys().filter(|(of, _)| *of == kind).count()
+}
 
 /// A store with CIDR clients, whose group stands and is attached, and what else is message.
 fn standing(store: &str, rules: &[&str], rest: &str) -> String {
@@ -154,7 +159,10 @@ fn the_pair_gets_the_last_place() {
     )
     .codes(&["store-group-limit"])
     .plan;
-    assert!(plan.cidrs.is_empty() && plan.stores.values().all(|change| change.attach.is_some()), "{plan}");
+    assert!(
+        plan.cidrs.is_empty() && plan.stores.values().all(|change| change.attach.contains_key(&GroupKind::Pair)),
+        "{plan}"
+    );
 }
 
 #[test]
@@ -254,7 +262,7 @@ fn a_store_that_opts_out_loses_its_clients() {
 fn a_store_that_loses_both_its_groups_loses_them_in_one_change() {
     let plan = case(&standing("", &[OFFICE], "pair orders 1")).plan;
     assert_eq!(plan.changes().iter().filter(|line| line.starts_with("detach")).count(), 2, "{plan}");
-    assert_eq!((plan.stores.len(), plan.teardowns.len(), plan.cidr_teardowns.len()), (1, 1, 1));
+    assert_eq!((plan.stores.len(), of_kind(&plan, GroupKind::Pair), of_kind(&plan, GroupKind::Cidr)), (1, 1, 1));
 }
 
 #[test]
@@ -283,7 +291,7 @@ fn what_may_still_be_in_use_is_not_deleted() {
         "gap instances",
     ] {
         let plan = case(&standing("connect=orders", &[OFFICE], rest)).plan;
-        assert!(plan.cidr_teardowns.is_empty() && plan.stores.len() == 1, "{rest}: {plan}");
+        assert!(of_kind(&plan, GroupKind::Cidr) == 0 && plan.stores.len() == 1, "{rest}: {plan}");
     }
 }
 
@@ -293,9 +301,9 @@ fn a_rule_that_names_a_pair_s_group_does_not_keep_the_pair() {
          pair orders 1 store-rule=\"tcp 22 from sg-rds-cidr-1\"
          group rds-cidr-1 tagged=orders/cidr ours=cidr on=orders rule=\"tcp 22 from sg-rds-ec2-1\"";
     let plan = case(world).plan;
-    assert_eq!((plan.teardowns.len(), plan.cidr_teardowns.len()), (1, 1), "{plan}");
+    assert_eq!((of_kind(&plan, GroupKind::Pair), of_kind(&plan, GroupKind::Cidr)), (1, 1), "{plan}");
     let plan = case(&world.replacen("db orders", "db orders connect=orders allow-cidr=10.0.0.0/24", 1)).plan;
-    assert!(plan.teardowns.is_empty() && plan.cidr_teardowns.is_empty(), "{plan}");
+    assert!(plan.deletions.is_empty(), "{plan}");
 }
 
 #[test]
@@ -331,7 +339,7 @@ fn taking_it_away_counts_as_one_connection() {
     }
     let two = format!("{world}\ninstance i-1\npair orders 1 attached-to=i-1\nmax 1");
     let plan = case(&two).plan;
-    assert!(plan.cidr_teardowns.is_empty() && plan.stores.is_empty(), "{plan}");
+    assert!(of_kind(&plan, GroupKind::Cidr) == 0 && plan.stores.is_empty(), "{plan}");
 }
 
 #[test]
@@ -387,7 +395,7 @@ fn of_several_groups_the_lowest_serves_and_none_is_deleted() {
         .changes("allow in sg-rds-cidr-1: tcp 5432 from 203.0.113.0/24")
         .codes(&["no-match", "ambiguous-cidr-group"]);
     let plan = case(&standing("connect=orders", &[OFFICE], other)).plan;
-    assert!(plan.cidr_teardowns.is_empty(), "{plan}");
+    assert!(of_kind(&plan, GroupKind::Cidr) == 0, "{plan}");
     assert_eq!(plan.changes().len(), 2, "{plan}");
 }
 
@@ -517,7 +525,7 @@ fn the_checker_lets_rules_for_clients_into_no_other_group() {
     refused(&world, never, &world, |violation| matches!(violation, Violation::NeverCreated { .. }));
     let pair = |plan: &mut Plan| {
         let change = plan.stores.values_mut().next().unwrap();
-        change.cidr = Some(CidrChange::Attach(GroupRef::Existing(SecurityGroupId::parse("sg-rds-ec2-1").unwrap())));
+        change.attach.insert(GroupKind::Cidr, GroupRef::Existing(SecurityGroupId::parse("sg-rds-ec2-1").unwrap()));
     };
     refused(&world, pair, &world, |violation| matches!(violation, Violation::NotOwned { .. }));
     let name = |plan: &mut Plan| {
@@ -536,8 +544,9 @@ fn the_checker_wants_the_reason_to_hold() {
     refused(&blocked, |_| {}, &blocked.replace("block", ""), is_it);
     let other_reason = |plan: &mut Plan| {
         for change in plan.stores.values_mut() {
-            if let Some(CidrChange::Detach { reason, .. }) = &mut change.cidr {
-                *reason = CidrDetachReason::NotAskedFor;
+            for ((kind, _), reason) in &mut change.detach {
+                assert_eq!(*kind, GroupKind::Cidr);
+                *reason = DetachReason::CidrNotAskedFor;
             }
         }
     };
@@ -613,15 +622,12 @@ proptest! {
         let mut world = world;
         world.seen.scope = Scope::Vpc;
         let plan = plan(&world.seen, &world.policy);
-        let served: Vec<_> = plan.stores.iter().filter_map(|(id, change)| match &change.cidr {
-            Some(CidrChange::Attach(_)) => Some(id.clone()),
-            Some(CidrChange::Detach { .. }) | None => None,
-        }).collect();
+        let served: Vec<_> = plan.stores.iter().filter(|(_, change)| change.attach.contains_key(&GroupKind::Cidr)).map(|(id, _)| id.clone()).collect();
         let checked = check(plan, &world.seen, &world.policy).unwrap();
         let after = expected(&world.seen, &checked);
         for store in after.present_stores().into_values().filter(|store| served.contains(&store.id)) {
             let groups = after.groups.found.iter().filter(|group| store.has_group(&group.id));
-            let serving = groups.filter(|group| matches!(group.ownership(), Ownership::OwnedCidr(_)));
+            let serving = groups.filter(|group| group.ownership().ours().is_some_and(|owned| owned.role() == Role::Cidr));
             let rules: BTreeSet<Peer> =
                 serving.flat_map(|group| &group.rules).map(|rule| rule.peer.clone()).collect();
             let asked_for: BTreeSet<Peer> = store.settings.allow_cidr.peers().map(CidrPeer::to_peer).collect();
@@ -637,7 +643,10 @@ fn clients_that_leave_make_room_for_the_pair() {
                  group rds-cidr-1 tagged=orders/cidr ours=cidr on=orders";
     let plan = case(world).codes(&[]).plan;
     let change = plan.stores.values().next().unwrap();
-    assert!(change.attach.is_some() && matches!(change.cidr, Some(CidrChange::Detach { .. })), "{plan}");
+    assert!(
+        change.attach.contains_key(&GroupKind::Pair) && change.detached_of(GroupKind::Cidr).next().is_some(),
+        "{plan}"
+    );
     case(&format!("{world}\nmax 0")).changes_nothing().codes(&["store-group-limit", "disconnects-held-back"]);
 }
 

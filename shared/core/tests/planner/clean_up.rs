@@ -31,7 +31,7 @@ fn a_pair_is_deleted_when_two_sweeps_a_period_apart_have_seen_it_unused() {
     let mut world = World::read("db orders connect=orders\npair orders 1 loose").unwrap();
     let mut deleted = Vec::new();
     for _ in 0..5 {
-        deleted.push(holds(&world).unwrap().teardowns.len());
+        deleted.push(holds(&world).unwrap().deletions.len());
         world = after(&world, 5).unwrap();
     }
     assert_eq!(deleted, [0, 0, 0, 1, 0]);

@@ -78,8 +78,7 @@ proptest! {
     #[test]
     fn no_step_fails_exactly_when_the_plan_deletes_the_group(world in worlds()) {
         let plan = plan(&world.seen, &world.policy);
-        let teardowns = plan.teardowns.values().chain(plan.cidr_teardowns.values());
-        let deleted: Vec<&SecurityGroupId> = teardowns.flat_map(|end| &end.delete).map(OwnedGroup::id).collect();
+        let deleted: Vec<&SecurityGroupId> = plan.deletions.values().flat_map(|end| &end.delete).map(OwnedGroup::id).collect();
         for group in &named(&world.seen).2 {
             let explained = explained(&world, group);
             prop_assert_eq!(explained.may_go, deleted.contains(&group), "{}", explained);

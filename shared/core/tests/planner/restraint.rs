@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::{collection::btree_set, prelude::*};
 use tagwire_core::{
-    group::{Owned, Ownership},
+    group::{GroupKind, Owned, Ownership, Role},
     id::{InterfaceId, SecurityGroupId},
     model::Membership,
     observation::{AttachedInterface, Gap, InterfaceOwner, StoreLookup},
-    plan::{CidrChange, CidrDetachReason, DeleteReason, DetachReason, Plan, plan},
+    plan::{DeleteReason, DetachReason, Plan, plan},
     policy::Policy,
 };
 use tagwire_world::{World, gaps, worlds};
@@ -23,7 +23,7 @@ use crate::{
 enum Removal {
     InstanceSide(InterfaceId, SecurityGroupId, DetachReason),
     StoreSide(String, SecurityGroupId, DetachReason),
-    Clients(String, SecurityGroupId, CidrDetachReason),
+    Clients(String, SecurityGroupId, DetachReason),
     Deletion(SecurityGroupId, DeleteReason),
 }
 
@@ -34,22 +34,16 @@ fn removals(plan: &Plan) -> BTreeSet<Removal> {
             .iter()
             .map(|(group, detachment)| Removal::InstanceSide(interface.clone(), group.id().clone(), detachment.reason))
     });
-    let store_sides = plan.stores.values().flat_map(|change| {
-        change
-            .detach
-            .iter()
-            .map(|(group, reason)| Removal::StoreSide(change.store.to_string(), group.id().clone(), *reason))
-    });
-    let clients = plan.stores.values().flat_map(|change| match &change.cidr {
-        Some(CidrChange::Detach { groups, reason }) => groups
-            .iter()
-            .map(|group| Removal::Clients(change.store.to_string(), group.id().clone(), *reason))
-            .collect::<Vec<_>>(),
-        Some(CidrChange::Attach(_)) | None => Vec::new(),
-    });
-    let teardowns = plan.teardowns.values().chain(plan.cidr_teardowns.values());
-    let deletions = teardowns.flat_map(|teardown| {
-        teardown.delete.iter().map(|group| Removal::Deletion(group.id().clone(), teardown.reason))
+    let of_kind = |kind| {
+        plan.stores.values().flat_map(move |change| {
+            let detached = change.detached_of(kind);
+            detached.map(|(group, reason)| (change.store.to_string(), group.id().clone(), reason))
+        })
+    };
+    let store_sides = of_kind(GroupKind::Pair).map(|(store, group, reason)| Removal::StoreSide(store, group, reason));
+    let clients = of_kind(GroupKind::Cidr).map(|(store, group, reason)| Removal::Clients(store, group, reason));
+    let deletions = plan.deletions.values().flat_map(|deletion| {
+        deletion.delete.iter().map(|group| Removal::Deletion(group.id().clone(), deletion.reason))
     });
     instance_sides.chain(store_sides).chain(clients).chain(deletions).collect()
 }
@@ -65,7 +59,7 @@ fn rests_on(removal: &Removal, world: &World) -> &'static [&'static str] {
         }
         Removal::InstanceSide(.., DetachReason::Blocked)
         | Removal::StoreSide(.., DetachReason::Blocked)
-        | Removal::Clients(.., CidrDetachReason::Blocked) => &["groups"],
+        | Removal::Clients(.., DetachReason::Blocked) => &["groups"],
         Removal::InstanceSide(.., DetachReason::StoreGone) => &["groups", "instances", "attached_interfaces"],
         Removal::StoreSide(.., DetachReason::Uninstalling) | Removal::InstanceSide(..) | Removal::Clients(..) => {
             &["groups", "state"]
@@ -92,12 +86,12 @@ fn has_other_side(group: &SecurityGroupId, world: &World) -> bool {
         .found
         .iter()
         .filter_map(|group| match group.ownership() {
-            Ownership::Owned(owned) => Some(owned),
-            Ownership::OwnedCidr(_) | Ownership::Foreign | Ownership::Forged(_) => None,
+            Ownership::Owned(owned) => Some(owned).filter(|owned| owned.role() != Role::Cidr),
+            Ownership::Foreign | Ownership::Forged(_) => None,
         })
         .collect();
     let this = owned.iter().find(|owned| owned.group.id() == group);
-    this.is_some_and(|this| owned.iter().any(|other| other.store == this.store && other.name.side != this.name.side))
+    this.is_some_and(|this| owned.iter().any(|other| other.store == this.store && other.name.role != this.name.role))
 }
 
 /// The same world with gaps in some readings, and what falls into them not seen.
@@ -108,7 +102,7 @@ fn with_gaps(world: &World, gaps: &BTreeSet<&str>, unseen: &[bool]) -> World {
     }
     let mut world = world.clone();
     let seen = &mut world.seen;
-    let gap = Gap { reading: "a call".into(), message: "Throttling".into(), passing: true, soon: true };
+    let gap = Gap::of("a call", "", "Throttling").that_passes(true, true);
     for what in gaps {
         match *what {
             "instances" => {
@@ -247,7 +241,7 @@ fn each_kind_of_removal_is_seen_and_each_gap_it_rests_on_keeps_it() {
         kinds,
         [
             "clients: Blocked",
-            "clients: NotAskedFor",
+            "clients: CidrNotAskedFor",
             "deletion: CidrNotAskedFor",
             "deletion: StoreGone",
             "deletion: StoreOptedOut",

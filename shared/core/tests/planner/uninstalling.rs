@@ -90,7 +90,7 @@ fn a_hold_keeps_what_is_there_and_says_so() {
         "instance i-1 connect=orders\ndb orders connect=orders hold",
     ] {
         let case = case(&format!("{held}\npair orders 1 attached-to=i-1\nuninstalling ago=5"));
-        assert!(case.plan.interfaces.is_empty() && case.plan.teardowns.is_empty(), "{}", case.plan);
+        assert!(case.plan.interfaces.is_empty() && case.plan.deletions.is_empty(), "{}", case.plan);
         assert!(case.plan.findings.iter().any(|finding| finding.reason == Reason::Held), "{}", case.plan);
     }
 }
@@ -168,7 +168,7 @@ proptest! {
         let message = last.findings.iter().any(|finding| keeps(&finding.reason));
         let used_by_others = !now.seen.attachments.by.found.is_empty();
         prop_assert!(kept.is_empty() || message || used_by_others, "{:?} stay and nothing says why:\n{}", kept, last);
-        let because = plan(&world.seen, &world.policy).teardowns.into_values().map(|end| end.reason);
+        let because = plan(&world.seen, &world.policy).deletions.into_values().map(|end| end.reason);
         prop_assert!(because.into_iter().all(|because| because == DeleteReason::Uninstalling));
     }
 }

@@ -7,7 +7,7 @@ use tagwire_core::{
     id::InstanceId,
     observation::Scope,
     plan::Plan,
-    state::{Connection, Note},
+    state::{Note, Removal},
 };
 use tagwire_world::World;
 
@@ -115,7 +115,7 @@ fn a_store_that_loses_its_tag_loses_its_instances_first_and_its_pair_at_the_end(
     for (instances, stores) in [(10, 0), (10, 0), (5, 1), (0, 0)] {
         let plan = holds(&world).unwrap();
         assert_eq!((leaving(&plan).len(), store_sides(&world)), (instances, stores), "{plan}");
-        assert_eq!(plan.teardowns.len(), stores, "{plan}");
+        assert_eq!(plan.deletions.len(), stores, "{plan}");
         world = after(&world, 15).unwrap();
     }
     assert!(world.seen.groups.found.is_empty());
@@ -134,7 +134,7 @@ fn a_hundred_stores_that_lose_their_tags_cut_ten_connections_a_window() {
     for window in 0..11 {
         let (plan, after) = step(&world, 15).unwrap();
         let expected = if window < 10 { 10 } else { 0 };
-        let (stores, pairs) = (plan.stores.len(), plan.teardowns.len());
+        let (stores, pairs) = (plan.stores.len(), plan.deletions.len());
         assert_eq!((leaving(&plan).len(), stores, pairs), (expected, expected, expected), "{plan}");
         world = after;
     }
@@ -208,7 +208,7 @@ fn tags_that_come_back_in_time_cost_nothing_and_are_forgotten() {
     let before = fleet(12, "", "connect=orders");
     let mut world = after(&read(&before), 1).unwrap();
     let wanted =
-        |world: &World| world.seen.state.as_ref().ok().unwrap().wanted.keys().cloned().collect::<Vec<Connection>>();
+        |world: &World| world.seen.state.as_ref().ok().unwrap().wanted.keys().cloned().collect::<Vec<Removal>>();
     assert_eq!(wanted(&world).len(), 2);
     let names = read("instance i-1 connect=orders").seen.instances.found[0].settings.connect.clone();
     for instance in &mut world.seen.instances.found {

@@ -16,7 +16,7 @@ use tagwire_core::{
     group::SecurityGroup,
     id::{InstanceId, StoreArn, VpcId},
     model::{DataStore, Form, Instance},
-    observation::{Gap, Reading, Scope, StoreLookup},
+    observation::{Gap, Reading, Scope, StoreLookup, Subject},
     service::Readiness,
     tag::{ConnectTag, TagSettings},
     work::{Again, Cause, Tries, VERSION, WorkItem},
@@ -271,7 +271,7 @@ fn about_instance(
     retry_limit: &RetryLimit,
 ) -> Next {
     let Some(instance) = reading.found.iter().find(|instance| instance.id == *id) else {
-        return unseen(Queue::Instances, id.as_str(), pending, &reading.gaps, retry_limit);
+        return unseen(Queue::Instances, &Subject::Instance(id.clone()), pending, &reading.gaps, retry_limit);
     };
     match &instance.interface {
         None => Next::found(&Reason::InstanceGone),
@@ -294,7 +294,7 @@ fn about_store(
         StoreLookup::Found(_) | StoreLookup::NotFound(_) => None,
     });
     match lookup {
-        None => unseen(Queue::Stores, arn.as_str(), pending, &reading.gaps, retry_limit),
+        None => unseen(Queue::Stores, &Subject::Store(arn.clone()), pending, &reading.gaps, retry_limit),
         Some(None) => gone(arn, pending, groups, retry_limit),
         Some(Some(store)) => uninterested(&store.settings, pending.cause)
             .or_else(|| member(store))
@@ -331,7 +331,9 @@ fn gone(arn: &StoreArn, pending: &PendingHint, groups: &Reading<SecurityGroup>, 
         groups.found.iter().find(|group| group.ownership().ours().is_some_and(|owned| owned.arn.as_ref() == Some(arn)));
     match (left_behind, groups.gaps.first()) {
         (Some(group), _) => Next::Work(group.vpc.clone()),
-        (None, Some(gap)) => unseen(Queue::Stores, arn.as_str(), pending, std::slice::from_ref(gap), retry_limit),
+        (None, Some(gap)) => {
+            unseen(Queue::Stores, &Subject::Store(arn.clone()), pending, std::slice::from_ref(gap), retry_limit)
+        }
         (None, None) => Next::found(&Reason::StoreGone),
     }
 }
@@ -351,16 +353,16 @@ fn uninterested(settings: &TagSettings, cause: Cause) -> Option<Next> {
 }
 
 /// What was asked for and not seen: too new, unreadable for the moment, or never to be seen.
-fn unseen(queue: Queue, subject: &str, pending: &PendingHint, gaps: &[Gap], retry_limit: &RetryLimit) -> Next {
+fn unseen(queue: Queue, subject: &Subject, pending: &PendingHint, gaps: &[Gap], retry_limit: &RetryLimit) -> Next {
     // Other things of the same batch may lie in gaps that last.
-    match gaps.iter().find(|gap| gap.reading.ends_with(subject)).or(gaps.first()) {
+    match gaps.iter().find(|gap| !gap.resources.is_empty() && gap.hides(subject)).or(gaps.first()) {
         None if queue == Queue::Instances && pending.tries.age(retry_limit.now) < INSTANCE_MAY_BE_MISSING => {
             Next::Again(queue, pending.tries.attempt)
         }
         None if queue == Queue::Instances => Next::found(&Reason::InstanceGone),
         None => Next::found(&Reason::StoreGone),
         Some(gap) if gap.passing => retry_limit.again_because(queue, pending, &gap.to_string()),
-        Some(gap) => Next::found(&Reason::Unread { gap: gap.clone() }),
+        Some(gap) => Next::found(&Reason::unread(gap)),
     }
 }
 

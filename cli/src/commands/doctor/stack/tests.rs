@@ -215,7 +215,7 @@ fn a_sweep_that_is_not_written_down_or_cannot_be_read_is_said_so() {
     assert!(dry.level == CheckLevel::Ok && dry.message.contains("dry run"), "{dry:?}");
     let unread = of(Reading::complete(vec![(vpc("vpc-1"), denied())]), Some(Mode::Enforce));
     assert!(unread.level == CheckLevel::Warning && unread.message.starts_with("cannot tell when vpc-1"), "{unread:?}");
-    let gap = Gap { reading: "it".into(), message: "slow".into(), passing: true, soon: true };
+    let gap = Gap::of("it", "", "slow").that_passes(true, true);
     let half = of(Reading { found: Vec::new(), gaps: vec![gap] }, Some(Mode::Enforce));
     assert_eq!((half.level, half.fix.as_deref()), (CheckLevel::Warning, Some("tagwire doctor --region eu-west-1")));
 }
