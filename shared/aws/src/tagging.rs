@@ -7,7 +7,7 @@ use aws_sdk_resourcegroupstagging::{
 };
 use tagwire_core::{
     id::StoreArn,
-    observation::Reading,
+    observation::{Reading, Subject},
     service::StoreKind,
     tag::{ConnectTag, TagSettings},
 };
@@ -58,8 +58,8 @@ impl TagIndex {
     /// never tagged, is too new for it, or does not exist, which is to say that nothing follows.
     pub(crate) async fn settings(&self, which: &[&StoreArn], connect_key: &str) -> Reading<(StoreArn, TagSettings)> {
         together(which.chunks(AT_A_TIME).map(async |chunk| {
-            let what = format!("{} stores", chunk.len());
-            let call = Call::reading("tag:GetResources", what);
+            let call = Call::reading("tag:GetResources", format!("{} stores", chunk.len()));
+            let call = call.about(chunk.iter().map(|arn| Subject::Store((*arn).clone())));
             let arns = chunk.iter().map(|arn| arn.as_str().to_owned()).collect();
             match self.client.get_resources().set_resource_arn_list(Some(arns)).send().await {
                 Ok(answer) => {
@@ -67,7 +67,7 @@ impl TagIndex {
                     let found = mappings.filter_map(|mapping| settings(mapping, connect_key)).collect();
                     Reading { found, gaps: Vec::new() }
                 }
-                Err(error) => Reading { found: Vec::new(), gaps: vec![call.failed(&error).into()] },
+                Err(error) => Reading { found: Vec::new(), gaps: vec![call.gap(call.failed(&error))] },
             }
         }))
         .await

@@ -31,9 +31,10 @@ pub(crate) trait StoreService {
         true
     }
 
-    /// The stores that have these identities, whatever their names are now. None where the ARN is
-    /// the identity: such a store cannot be renamed.
-    fn by_identity(&self, which: Vec<StoreId>) -> LocalBoxFuture<'_, Reading<DataStore>> {
+    /// The stores that have these identities, whatever their names are now; each identity is given
+    /// with the last ARN that is known of it. None where the ARN is the identity: such a store
+    /// cannot be renamed.
+    fn by_identity(&self, which: Vec<(StoreId, StoreArn)>) -> LocalBoxFuture<'_, Reading<DataStore>> {
         drop(which);
         Box::pin(async { Reading::default() })
     }
