@@ -58,6 +58,7 @@ impl Job {
             cause: Cause::Request,
             tries: Tries::first(session.now()),
             request: Some(Request { id: id.clone(), kind: self.kind, digest: Some(self.digest.clone()) }),
+            tagged_stores: None,
         };
         let sent = session.aws.send_work(&item).await;
         sent.with_context(|| {
@@ -222,6 +223,11 @@ fn failure(vpc: &VpcId, answer: &Answer) -> Option<CommandError> {
             CommandErrorKind::NotCarriedOut,
             "connect could not make every change",
             format!("the log of connect names each step that failed; `tagwire plan --vpc {vpc}` shows what is left"),
+        ),
+        "superseded" => (
+            CommandErrorKind::NotCarriedOut,
+            "a later request took the place of this one",
+            format!("`tagwire plan --vpc {vpc}` shows what is planned now"),
         ),
         "dry-run" => {
             (CommandErrorKind::NotCarriedOut, "the stack only logs plans", "deploy it with Mode=enforce".to_owned())

@@ -6,6 +6,7 @@
 //! | `vpc-1` | `wanted i-1 IDENTITY`, `wanted store-side IDENTITY`, `wanted cidr-group IDENTITY` | `since`, `failed` |
 //! | `vpc-1` | `unused sg-1` | `since` |
 //! | `vpc-1` | `uninstalling`, `swept` | `since` |
+//! | `vpc-1` | `requested` | `since`, `request` |
 //! | `vpc-1 attached` | `eni-1` or an identity | one attribute for each group, named by its id |
 //! | `request ID` | `vpc-1` | `answer` |
 //!
@@ -49,9 +50,12 @@ const FAILED: &str = "failed";
 const UNUSED: &str = "unused";
 const UNINSTALLING: &str = "uninstalling";
 const SWEPT: &str = "swept";
+const REQUESTED: &str = "requested";
+const REQUEST: &str = "request";
 const ANSWER: &str = "answer";
 
 /// Most keys that one `BatchGetItem` takes.
+// Fact 3.4
 const KEYS_AT_ONCE: usize = 100;
 /// From this many lists on it is less work to read all of the VPC's.
 const MOST_LISTS: usize = 500;
@@ -201,7 +205,7 @@ impl StateTable {
             Note::Wanted(_, wanted) => wanted.is_none(),
             Note::Unused(_, since) | Note::Uninstalling(since) => since.is_none(),
             Note::Attached(_, _, attached) => attached.is_none(),
-            Note::Swept(_) => false,
+            Note::Requested(..) | Note::Swept(_) => false,
         };
         let (over, new): (Vec<&Note>, Vec<&Note>) = notes.iter().partition(is_over);
         // One after the other: an item goes with its last attachment, and must not take a new one along.
@@ -226,6 +230,15 @@ impl StateTable {
                 self.write_since(table, vpc, UNINSTALLING.to_owned(), *since, ATTACHED_KEPT_FOR).await
             }
             Note::Swept(at) => self.write_since(table, vpc, SWEPT.to_owned(), Some(*at), KEPT_FOR).await,
+            Note::Requested(request, at) => {
+                let call = Call::writing("dynamodb:PutItem", format!("{REQUESTED} in {table}"));
+                let item = keys(vpc.as_str(), REQUESTED.to_owned());
+                let put = self.client.put_item().table_name(table).set_item(Some(item));
+                let put = put.item("since", AttributeValue::S(at.to_string()));
+                let put = put.item(REQUEST, AttributeValue::S(request.to_string()));
+                let put = put.item(EXPIRES, expires(*at, ATTACHED_KEPT_FOR));
+                put.send().await.map(drop).map_err(|error| call.failed(&error))
+            }
             Note::Attached(target, group, None) => self.forget_attached(table, vpc, target, group).await,
             Note::Attached(target, group, Some(attached)) => {
                 let call = Call::writing("dynamodb:UpdateItem", format!("{} in {table}", list_entry(target)));
@@ -411,6 +424,7 @@ fn note(item: &Item) -> Option<Note> {
         }
         (UNUSED, Some(group), None) => Some(Note::Unused(SecurityGroupId::parse(group).ok()?, since)),
         (UNINSTALLING, None, None) => Some(Note::Uninstalling(since)),
+        (REQUESTED, None, None) => Some(Note::Requested(RequestId::parse(text(item, REQUEST)?).ok()?, since?)),
         (SWEPT, None, None) => since.map(Note::Swept),
         _ => None,
     }

@@ -54,7 +54,9 @@ use tagwire_core::{
     tag::{DEFAULT_CONNECT_KEY, TagSettings},
     work::{Again, Answer, WorkItem},
 };
-use tagwire_engine::cloud::{Change, CloudError, ErrorKind, Groups, Instances, Line, Observe, Queues, TaggedStore};
+use tagwire_engine::cloud::{
+    Change, CloudError, ErrorKind, EventQueue, Groups, Instances, Observe, Queues, TaggedStore,
+};
 
 use crate::{
     call::Call,
@@ -328,7 +330,7 @@ impl Queues for Aws {
         self.sender.send_work(item).await
     }
 
-    async fn send_again(&self, line: Line, again: &Again, after: Duration) -> Result<(), CloudError> {
-        self.sender.send_again(line, again, after).await
+    async fn send_again(&self, queue: EventQueue, again: &Again, after: Duration) -> Result<(), CloudError> {
+        self.sender.send_again(queue, again, after).await
     }
 }

@@ -36,6 +36,7 @@ const PAGE_SIZE: i32 = 100;
 const AT_A_TIME: usize = 100;
 /// Fewest records that RDS lets a page hold.
 #[cfg(feature = "account")]
+// Fact 3.4
 const FEWEST: i32 = 20;
 
 const DESCRIBE_SUBNET_GROUPS: &str = "rds:DescribeDBSubnetGroups";
@@ -347,6 +348,7 @@ fn service(engine: Option<&str>) -> Result<Service, Unusable> {
 /// Aurora Serverless v2 is a `provisioned` cluster; only v1 calls its mode `serverless`. Clusters
 /// of a global database name it, and secondary ones of old versions only say that they forward
 /// their writes to it.
+// Fact 4.2
 fn cluster_form(raw: &DbCluster) -> Form {
     let global = raw.global_cluster_identifier().filter(|global| !global.is_empty());
     let forwards = raw.global_write_forwarding_requested() == Some(true);

@@ -9,12 +9,13 @@ use std::{
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use tagwire_core::work::{Again, WorkItem};
-use tagwire_engine::cloud::{CloudError, ErrorKind, Line};
+use tagwire_engine::cloud::{CloudError, ErrorKind, EventQueue};
 
 use crate::call::Call;
 
 const SEND: &str = "sqs:SendMessage";
 /// Longest delay of a single message that SQS takes.
+// Fact 5.3
 const LONGEST_DELAY: Duration = Duration::from_mins(15);
 
 /// The URLs of the queues between the functions. A send to a queue that is left out fails and names
@@ -56,10 +57,10 @@ impl Sender {
         message.send().await.map(drop).map_err(|error| call.failed(&error))
     }
 
-    pub(crate) async fn send_again(&self, line: Line, again: &Again, after: Duration) -> Result<(), CloudError> {
-        let (url, call) = match line {
-            Line::Instances => queue(self.urls.instances.as_deref(), "instance"),
-            Line::Stores => queue(self.urls.stores.as_deref(), "store"),
+    pub(crate) async fn send_again(&self, to: EventQueue, again: &Again, after: Duration) -> Result<(), CloudError> {
+        let (url, call) = match to {
+            EventQueue::Instances => queue(self.urls.instances.as_deref(), "instance"),
+            EventQueue::Stores => queue(self.urls.stores.as_deref(), "store"),
         }?;
         let body = serde_json::to_string(again)
             .map_err(|error| call.error(ErrorKind::Rejected, "message-not-written", error.to_string()))?;

@@ -20,6 +20,7 @@ use crate::{call::Call, reading::together};
 /// Most resources a page may hold.
 const PAGE_SIZE: i32 = 100;
 /// Most resources that can be asked for at once.
+// Fact 3.4
 const AT_A_TIME: usize = 100;
 
 /// The tag index.

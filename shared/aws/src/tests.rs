@@ -12,7 +12,7 @@ use tagwire_core::{
     tag::ConnectionName,
     work::{Again, Cause, Tries, VERSION, WorkItem},
 };
-use tagwire_engine::cloud::{Change, ErrorKind, Groups, Instances, Line, Observe, Queues};
+use tagwire_engine::cloud::{Change, ErrorKind, EventQueue, Groups, Instances, Observe, Queues};
 
 use crate::testing::Script;
 
@@ -400,15 +400,23 @@ async fn work_is_ordered_by_vpc_and_never_swallowed_as_a_duplicate() {
     let script = Script::default().then(200, "{}").then(200, "{}").then(200, "{}");
     let aws = script.aws();
     let tries = Tries::first(jiff::Timestamp::UNIX_EPOCH);
-    let item = WorkItem { version: VERSION, vpc: vpc(), scope: Scope::Vpc, cause: Cause::Sweep, tries, request: None };
+    let item = WorkItem {
+        version: VERSION,
+        vpc: vpc(),
+        scope: Scope::Vpc,
+        cause: Cause::Sweep,
+        tries,
+        request: None,
+        tagged_stores: None,
+    };
     aws.send_work(&item).await.unwrap();
     aws.send_work(&item).await.unwrap();
     let again = Again { version: VERSION, hints: BTreeSet::new(), cause: Cause::Sweep, tries };
-    aws.send_again(Line::Instances, &again, Duration::from_secs(40)).await.unwrap();
+    aws.send_again(EventQueue::Instances, &again, Duration::from_secs(40)).await.unwrap();
     let asked = script.asked();
     assert!(asked[0].contains(r#""MessageGroupId":"vpc-1""#) && asked[0] != asked[1], "{asked:?}");
     assert!(asked[2].contains(r#""DelaySeconds":40"#) && !asked[2].contains("MessageGroupId"), "{asked:?}");
-    let error = aws.send_again(Line::Stores, &again, Duration::ZERO).await.unwrap_err();
+    let error = aws.send_again(EventQueue::Stores, &again, Duration::ZERO).await.unwrap_err();
     assert_eq!((error.kind, error.code.as_str()), (ErrorKind::Rejected, "no-queue-url"));
 }
 

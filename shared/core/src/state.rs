@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    id::{InstanceId, InterfaceId, SecurityGroupId, StoreId},
+    id::{InstanceId, InterfaceId, RequestId, SecurityGroupId, StoreId},
     policy::Policy,
     tag::ConnectTag,
     work::RequestKind,
@@ -177,6 +177,8 @@ pub struct VpcState {
     /// Since when tagwire is to be gone from the VPC: a person asked for it, and until that is taken back
     /// nothing is made there and everything owned is taken away.
     pub uninstalling: Option<Timestamp>,
+    /// The last request that had tagwire uninstalled from the VPC, or that took that back.
+    pub last_request: Option<RequestId>,
     /// When a sweep last looked at all of the VPC.
     pub swept: Option<Timestamp>,
 }
@@ -193,6 +195,8 @@ pub enum Note {
     Attached(Target, SecurityGroupId, Option<Attached>),
     /// Since when tagwire is to be gone.
     Uninstalling(Option<Timestamp>),
+    /// Which request had tagwire uninstalled or took that back, and when.
+    Requested(RequestId, Timestamp),
     /// When everything was last looked at.
     Swept(Timestamp),
 }
@@ -221,6 +225,7 @@ impl VpcState {
             Note::Unused(group, since) => put(&mut self.unused, group, since),
             Note::Attached(target, group, attached) => put(&mut self.attached, (target, group), attached),
             Note::Uninstalling(since) => self.uninstalling = since,
+            Note::Requested(request, _) => self.last_request = Some(request),
             Note::Swept(at) => self.swept = Some(at),
         }
     }

@@ -226,8 +226,8 @@ pub trait Change: Observe {
 }
 
 /// Which of the two queues of events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Line {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EventQueue {
     /// The one of `instance-events`.
     Instances,
     /// The one of `data-store-events`.
@@ -240,7 +240,7 @@ pub trait Queues {
     /// Hands work to `connect`, in the order of its VPC.
     async fn send_work(&self, item: &WorkItem) -> Result<(), CloudError>;
     /// Has something looked at again after a delay of at most 15 minutes.
-    async fn send_again(&self, line: Line, again: &Again, after: Duration) -> Result<(), CloudError>;
+    async fn send_again(&self, queue: EventQueue, again: &Again, after: Duration) -> Result<(), CloudError>;
 }
 
 /// The time, which nothing else may read.

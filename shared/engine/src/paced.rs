@@ -4,9 +4,11 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
+    pin::pin,
     time::Duration,
 };
 
+use futures_util::future::{Either, select};
 use jiff::Timestamp;
 use tagwire_core::{
     cidr::PrefixList,
@@ -50,10 +52,24 @@ impl Bucket {
             Self::VpcState => (100.0, 50.0),
         }
     }
+
+    /// The calls, for people.
+    fn call(self) -> &'static str {
+        match self {
+            Self::CreateGroup => "ec2:CreateSecurityGroup",
+            Self::DeleteGroup => "ec2:DeleteSecurityGroup",
+            Self::Authorize(_) => "ec2:AuthorizeSecurityGroup",
+            Self::Revoke(_) => "ec2:RevokeSecurityGroup",
+            Self::Tag => "the change of tags",
+            Self::Interface => "ec2:ModifyNetworkInterfaceAttribute",
+            Self::Store => "the change of a data store",
+            Self::VpcState => "the state table",
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Level {
+struct BucketLevel {
     calls: f64,
     at: Timestamp,
 }
@@ -61,7 +77,7 @@ struct Level {
 /// What is left in the buckets. It outlives the invocations of a function's process.
 #[derive(Debug, Default)]
 pub struct Pacing {
-    levels: RefCell<BTreeMap<Bucket, Level>>,
+    levels: RefCell<BTreeMap<Bucket, BucketLevel>>,
 }
 
 impl Pacing {
@@ -69,7 +85,7 @@ impl Pacing {
     fn take(&self, bucket: Bucket, now: Timestamp) -> Result<(), Duration> {
         let (size, refill) = bucket.size();
         let mut levels = self.levels.borrow_mut();
-        let level = levels.entry(bucket).or_insert(Level { calls: size, at: now });
+        let level = levels.entry(bucket).or_insert(BucketLevel { calls: size, at: now });
         let passed = Duration::try_from(now.duration_since(level.at)).unwrap_or_default();
         level.calls = (level.calls + passed.as_secs_f64() * refill).min(size);
         level.at = now;
@@ -89,6 +105,26 @@ const BACKOFF: [Duration; 4] =
 
 /// A wait that is rounded to nothing would be asked for again and again.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+
+/// The error of a call that was given up: it may have had its effect.
+pub(crate) fn unanswered(call: &'static str, resource: &str) -> CloudError {
+    CloudError {
+        kind: ErrorKind::EffectUnknown,
+        call,
+        resource: resource.to_owned(),
+        code: "no-answer".to_owned(),
+        message: "no answer came before the time was over".to_owned(),
+        request_id: None,
+    }
+}
+
+/// What a call comes to within a span; `None` when that is over first.
+pub(crate) async fn in_time<T>(clock: &impl Clock, span: Duration, call: impl Future<Output = T>) -> Option<T> {
+    match select(pin!(call), pin!(clock.sleep(span))).await {
+        Either::Left((answer, _)) => Some(answer),
+        Either::Right(_) => None,
+    }
+}
 
 /// A cloud whose calls are paced, and repeated while that can help and the deadline allows.
 #[derive(Debug)]
@@ -114,15 +150,38 @@ impl<'run, C, K: Clock> Paced<'run, C, K> {
         fits
     }
 
-    async fn read<T>(&self, read: impl AsyncFn() -> Reading<T>) -> Reading<T> {
-        let mut reading = read().await;
+    /// Reads what is asked for by name, and asks again only for what could not be read for the moment: `read`
+    /// is given what was found already.
+    async fn read_each<T>(&self, call: &'static str, read: impl AsyncFn(&[T]) -> Reading<T>) -> Reading<T> {
+        let mut reading = self.answer(call, Box::pin(read(&[]))).await;
         for delay in BACKOFF {
             if !reading.gaps.iter().any(|gap| gap.soon) || !self.may_wait(delay).await {
                 break;
             }
-            reading = read().await;
+            let rest = self.answer(call, Box::pin(read(&reading.found))).await;
+            reading.found.extend(rest.found);
+            reading.gaps = rest.gaps;
         }
         reading
+    }
+
+    /// Reads, and reads all of it again when something could not be read for the moment.
+    async fn read<T>(&self, call: &'static str, read: impl AsyncFn() -> Reading<T>) -> Reading<T> {
+        let mut reading = self.answer(call, Box::pin(read())).await;
+        for delay in BACKOFF {
+            if !reading.gaps.iter().any(|gap| gap.soon) || !self.may_wait(delay).await {
+                break;
+            }
+            reading = self.answer(call, Box::pin(read())).await;
+        }
+        reading
+    }
+
+    /// What a reading came to; nothing but a gap when no answer comes before the deadline.
+    async fn answer<T>(&self, call: &'static str, reading: impl Future<Output = Reading<T>>) -> Reading<T> {
+        let left = self.time_left();
+        let reading = if left.is_zero() { None } else { in_time(self.clock, left, reading).await };
+        reading.unwrap_or_else(|| Reading::failed(unanswered(call, "what the run needs").into()))
     }
 
     /// When everything has to be done.
@@ -142,8 +201,7 @@ impl<'run, C, K: Clock> Paced<'run, C, K> {
         bucket: Bucket,
         change: impl AsyncFn() -> Result<T, CloudError>,
     ) -> Result<T, CloudError> {
-        self.pace(bucket).await;
-        let mut result = change().await;
+        let mut result = self.attempt(bucket, &change).await;
         for delay in BACKOFF {
             let had_no_effect =
                 |error: &CloudError| matches!(error.kind, ErrorKind::Throttled | ErrorKind::Unavailable);
@@ -151,10 +209,24 @@ impl<'run, C, K: Clock> Paced<'run, C, K> {
                 break;
             }
             // AWS counts the calls it refuses too.
-            self.pace(bucket).await;
-            result = change().await;
+            result = self.attempt(bucket, &change).await;
         }
         result
+    }
+
+    async fn attempt<T>(
+        &self,
+        bucket: Bucket,
+        change: &impl AsyncFn() -> Result<T, CloudError>,
+    ) -> Result<T, CloudError> {
+        self.pace(bucket).await;
+        if self.time_left().is_zero() {
+            let message = "no time was left to make the call".to_owned();
+            let kind = ErrorKind::Unavailable;
+            return Err(CloudError { kind, message, ..unanswered(bucket.call(), "what the run changes") });
+        }
+        let result = in_time(self.clock, self.time_left(), Box::pin(change())).await;
+        result.unwrap_or_else(|| Err(unanswered(bucket.call(), "what the run changes")))
     }
 
     async fn pace(&self, bucket: Bucket) {
@@ -180,43 +252,52 @@ impl<C, K: Clock> Clock for Paced<'_, C, K> {
 
 impl<C: Observe, K: Clock> Observe for Paced<'_, C, K> {
     async fn instances(&self, which: Instances<'_>) -> Reading<Instance> {
-        self.read(async || self.cloud.instances(which).await).await
+        self.read("ec2:DescribeInstances", async || self.cloud.instances(which).await).await
     }
 
     async fn interfaces(&self, which: &BTreeSet<InterfaceId>) -> Reading<Interface> {
-        self.read(async || self.cloud.interfaces(which).await).await
+        self.read("ec2:DescribeNetworkInterfaces", async || self.cloud.interfaces(which).await).await
     }
 
     async fn groups(&self, which: Groups<'_>) -> Reading<SecurityGroup> {
-        self.read(async || self.cloud.groups(which).await).await
+        self.read("ec2:DescribeSecurityGroups", async || self.cloud.groups(which).await).await
     }
 
     async fn candidates(&self) -> Reading<TaggedStore> {
-        self.read(async || self.cloud.candidates().await).await
+        self.read("tag:GetResources", async || self.cloud.candidates().await).await
     }
 
     async fn stores(&self, which: &BTreeSet<StoreArn>) -> Reading<StoreLookup> {
-        self.read(async || self.cloud.stores(which).await).await
+        self.read_each("the data stores' descriptions", async |found: &[StoreLookup]| {
+            let found: BTreeSet<&StoreArn> = found.iter().map(StoreLookup::arn).collect();
+            self.cloud.stores(&which.iter().filter(|arn| !found.contains(arn)).cloned().collect()).await
+        })
+        .await
     }
 
     async fn all_stores(&self) -> Reading<DataStore> {
-        self.read(async || self.cloud.all_stores().await).await
+        self.read("the list of all data stores", async || self.cloud.all_stores().await).await
     }
 
     async fn stores_by_id(&self, which: &BTreeMap<StoreId, StoreArn>) -> Reading<DataStore> {
-        self.read(async || self.cloud.stores_by_id(which).await).await
+        self.read_each("the lists of data stores", async |found: &[DataStore]| {
+            let found: BTreeSet<&StoreId> = found.iter().map(|store| &store.id).collect();
+            let rest = which.iter().filter(|(id, _)| !found.contains(id));
+            self.cloud.stores_by_id(&rest.map(|(id, arn)| (id.clone(), arn.clone())).collect()).await
+        })
+        .await
     }
 
     async fn attached_interfaces(&self, vpc: &VpcId, groups: &BTreeSet<SecurityGroupId>) -> Reading<AttachedInterface> {
-        self.read(async || self.cloud.attached_interfaces(vpc, groups).await).await
+        self.read("ec2:DescribeNetworkInterfaces", async || self.cloud.attached_interfaces(vpc, groups).await).await
     }
 
     async fn launch_template_groups(&self) -> Reading<SecurityGroupId> {
-        self.read(async || self.cloud.launch_template_groups().await).await
+        self.read("ec2:DescribeLaunchTemplateVersions", async || self.cloud.launch_template_groups().await).await
     }
 
     async fn prefix_lists(&self, which: &BTreeSet<PrefixListId>) -> Reading<PrefixList> {
-        self.read(async || self.cloud.prefix_lists(which).await).await
+        self.read("ec2:DescribeManagedPrefixLists", async || self.cloud.prefix_lists(which).await).await
     }
 
     async fn vpc_state(&self, vpc: &VpcId, lists: Option<&BTreeSet<Target>>) -> Result<VpcState, CloudError> {

@@ -35,7 +35,7 @@ pub struct Settings {
     /// `TAGWIRE_MAX_DISCONNECTS`, `TAGWIRE_DISCONNECT_WINDOW`, `TAGWIRE_SWEEP_PERIOD`,
     /// `TAGWIRE_ISOLATION_GROUPS`, `TAGWIRE_STATUS_TAGS`, `TAGWIRE_ALLOW_CIDR`, `TAGWIRE_WIDEST_IPV4`,
     /// `TAGWIRE_WIDEST_IPV6`.
-    pub handlers: handlers::Settings,
+    pub handlers: handlers::ConnectSettings,
 }
 
 /// A variable that cannot be used.
@@ -81,7 +81,7 @@ impl Settings {
             give_up_after: optional("TAGWIRE_GIVE_UP_AFTER")
                 .map_or(Ok(GIVE_UP_AFTER), |value| seconds("TAGWIRE_GIVE_UP_AFTER", value))?,
             state_table: required("TAGWIRE_STATE_TABLE")?,
-            handlers: handlers::Settings {
+            handlers: handlers::ConnectSettings {
                 mode: mode(required("TAGWIRE_MODE")?)?,
                 policy: Policy {
                     interface_group_limit: optional("TAGWIRE_INTERFACE_GROUP_LIMIT")

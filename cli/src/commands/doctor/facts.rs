@@ -96,6 +96,7 @@ pub(super) struct ServiceRole {
 }
 
 /// The roles, which services make with their first resource in an account.
+// Fact 6.1
 pub(super) const SERVICE_ROLES: [ServiceRole; 3] = [
     ServiceRole {
         check: "service-linked-role-rds",

@@ -154,7 +154,7 @@ pub(crate) async fn gather(session: &Session, filter: &Filter) -> CommandResult<
     let account = session.identity().await?.account;
     let vpcs: BTreeSet<VpcId> = filter.scope.vpcs.vpc.iter().cloned().collect();
     let cloud = session.cloud()?;
-    let looking = Box::pin(tagwire_engine::survey::survey(&cloud, (!vpcs.is_empty()).then_some(&vpcs)));
+    let looking = Box::pin(tagwire_engine::observe::survey(&cloud, (!vpcs.is_empty()).then_some(&vpcs)));
     let survey = waiting("Looking at data stores, groups and instances", looking).await;
     let scopes = session.vpcs(&filter.scope.vpcs.vpc).await?;
     let planned = Box::pin(plans(session, scopes.found.into_iter().map(|vpc| (vpc, Scope::Vpc)))).await?;

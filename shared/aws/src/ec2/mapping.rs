@@ -53,6 +53,7 @@ pub(super) fn instance(raw: &ec2::Instance, connect_key: &str) -> Result<Instanc
 
 /// Instances with several network cards count device indices on each of them, and the primary
 /// interface is always on the first.
+// Fact 4.3
 fn is_primary(interface: &InstanceNetworkInterface) -> bool {
     interface.attachment().is_some_and(|attachment| {
         attachment.device_index() == Some(0) && attachment.network_card_index().unwrap_or(0) == 0

@@ -38,9 +38,11 @@ const TEMPLATES_PAGE_SIZE: i32 = 200;
 /// Most prefix lists, or entries of one, that a page may hold.
 const PREFIX_LISTS_PAGE_SIZE: i32 = 100;
 /// Most values that EC2 takes in one filter.
+// Fact 3.4
 const FILTER_VALUES: usize = 200;
 /// The states of instances that are listed by their tags: all but `terminated`, in which an
 /// instance stays listed for up to an hour with its tags.
+// Fact 1.1
 const NOT_TERMINATED: [&str; 5] = ["pending", "running", "shutting-down", "stopping", "stopped"];
 
 /// EC2.
@@ -333,7 +335,7 @@ impl Ec2 {
                 (call, answer.unknown_ip_permissions)
             }
         };
-        // In a default VPC, EC2 answers a rule that is not there with success and this list.
+        // Fact 4.3: in a default VPC, EC2 answers a rule that is not there with success and this list.
         if unknown.is_none_or(|unknown| unknown.is_empty()) {
             Ok(())
         } else {

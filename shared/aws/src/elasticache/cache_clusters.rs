@@ -82,6 +82,7 @@ impl StoreService for CacheClusters<'_> {
                 return Err(pending_changes(&call));
             }
             let request = elasticache.client.modify_cache_cluster().cache_cluster_id(of.name());
+            // Fact 4.1
             let answer = request.set_security_group_ids(Some(group_ids(to))).apply_immediately(true).send().await;
             answer.map(drop).map_err(|error| call.failed(&error))
         })

@@ -42,12 +42,14 @@ use crate::{
 const PAGE_SIZE: i32 = 100;
 /// Fewest records that every list of ElastiCache lets a page hold.
 #[cfg(feature = "account")]
+// Fact 3.4
 const FEWEST: i32 = 20;
 /// Most caches that are asked for one by one. ElastiCache describes one cache or lists all, so for
 /// more than these a list of all is read.
 const MOST_SINGLY: usize = 20;
 
 const DESCRIBE_SUBNET_GROUPS: &str = "elasticache:DescribeCacheSubnetGroups";
+// Fact 4.2
 const LIST_TAGS: &str = "elasticache:ListTagsForResource";
 
 /// The ElastiCache API, and the tag index for the tags that it does not list.

@@ -116,6 +116,7 @@ impl StoreService for ReplicationGroups<'_> {
                 return Err(pending_changes(&call));
             }
             let request = elasticache.client.modify_replication_group().replication_group_id(of.name());
+            // Fact 4.1
             let answer = request.set_security_group_ids(Some(group_ids(to))).apply_immediately(true).send().await;
             answer.map(drop).map_err(|error| call.failed(&error))
         })

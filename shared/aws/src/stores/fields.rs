@@ -42,6 +42,7 @@ pub(crate) fn memberships<'raw>(
 /// AWS documents only `active`; the other two are seen. A word that nobody knows is taken for
 /// `adding`: the group then counts as there, but nothing is written while it stays so, and a word
 /// for being taken away can at worst delay a change, never make one of a list that is not real.
+// Fact 4.1
 fn membership(status: Option<&str>) -> Membership {
     match status.map(str::to_ascii_lowercase).as_deref() {
         None | Some("" | "active") => Membership::Active,

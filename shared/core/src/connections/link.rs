@@ -211,7 +211,7 @@ pub(super) fn differences(
     (!message.is_empty()).then(|| message.join("; "))
 }
 
-/// What the RDS console writes on the groups that it makes, around the identifier of the database.
+/// The descriptions that the RDS console gives to its groups, around the identifier of the database (Fact 2.1).
 const CONSOLE_END: &str = ". Modification could lead to connection loss.";
 const CONSOLE_STORE: (&str, &str) = (
     "Security group attached to ",

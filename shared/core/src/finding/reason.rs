@@ -147,6 +147,7 @@ pub enum Reason {
         store: StoreId,
     },
     /// The data store is in another VPC now than its pair.
+    // Fact 9.2
     StoreMoved {
         /// Where it is.
         vpc: VpcId,

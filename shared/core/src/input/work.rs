@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     event::Hint,
-    id::{RequestId, VpcId},
+    id::{RequestId, StoreArn, VpcId},
     observation::Scope,
 };
 
@@ -169,6 +169,10 @@ pub struct WorkItem {
     /// The person's request that it came from, if it came from one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<Request>,
+    /// The tagged stores of the VPC, as the sweep that sends this saw them: of the Region's others, those
+    /// are read that share a name with an instance here. `None` when it is not known which they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tagged_stores: Option<BTreeSet<StoreArn>>,
 }
 
 /// Something to be looked at again after a delay: goes back into the instance or store queue.
@@ -210,6 +214,7 @@ mod tests {
             cause: Cause::TagChange,
             tries: Tries::first(Timestamp::from_second(1_700_000_000).unwrap()),
             request: None,
+            tagged_stores: None,
         };
         let text = serde_json::to_string(&item).unwrap();
         assert_eq!(serde_json::from_str::<WorkItem>(&text).unwrap(), item);

@@ -9,6 +9,7 @@ use super::Via;
 /// the store's identity, attached or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
+// Fact 2.2
 pub enum StoreRow {
     /// There are none.
     NoGroups,

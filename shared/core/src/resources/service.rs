@@ -98,20 +98,24 @@ pub struct ServiceRow {
 }
 
 /// RDS takes five groups on a store, and AWS support confirms that no quota raises it.
+// Fact 3.2
 const RDS_STORE_GROUP_LIMIT: usize = 5;
 
 /// AWS does not document which states besides `available` accept a group change; the others here
 /// are states in which the store serves and CloudFormation's own handlers find it modifiable. A
 /// refusal after all is answered with another try, so a state too many costs one call.
+// Fact 4.1
 const RDS_READY: &[&str] = &["available", "backing-up", "storage-optimization", "storage-full"];
 const RDS_NEVER: &[&str] = &["deleting", "deleted", "failed", "restore-error", "cloning-failed", "migration-failed"];
 
 /// No document names a limit for ElastiCache or Redshift. Their nodes have the list on network
 /// interfaces, which take five groups by default; a store with more than that is left alone.
+// Fact 3.2
 const INTERFACE_STORE_GROUP_LIMIT: usize = 5;
 
 const RDS: ServiceRow = ServiceRow {
     title: "RDS",
+    // Fact 2.1
     store_side: "rds-ec2",
     instance_side: "ec2-rds",
     store_group_limit: RDS_STORE_GROUP_LIMIT,
@@ -143,6 +147,7 @@ table! {
         /// ElastiCache replication groups, cache clusters and serverless caches.
         ElastiCache: ServiceRow {
             title: "ElastiCache",
+            // Fact 2.6
             store_side: "elasticache-ec2",
             instance_side: "ec2-elasticache",
             store_group_limit: INTERFACE_STORE_GROUP_LIMIT,

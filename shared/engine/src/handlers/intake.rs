@@ -23,7 +23,7 @@ use tagwire_core::{
 };
 
 use super::{Context, Failed, INSTANCE_MAY_BE_MISSING, Message, latest_tries, outcome};
-use crate::cloud::{Clock, Groups, Instances, Line, Observe, Queues};
+use crate::cloud::{Clock, EventQueue, Groups, Instances, Observe, Queues};
 
 /// Turns a batch of events into work for `connect`, with one reading for all instances and one
 /// for all stores of the batch. An instance or a store that takes no part ends here.
@@ -59,10 +59,10 @@ pub async fn take_in<C: Observe, Q: Queues, K: Clock>(context: &Context<'_, C, Q
     let mut failed = Failed::new();
     for (step, hints) in &next {
         let result = match step {
-            Next::Work(vpc) => context.queues.send_work(&work(vpc, hints)).await,
-            Next::Again(line, _) => {
+            Next::Work(vpc) => context.send_work(&work(vpc, hints)).await,
+            Next::Again(queue, _) => {
                 let (again, delay) = again(hints);
-                context.queues.send_again(line.line(), &again, delay).await
+                context.send_again(*queue, &again, delay).await
             }
             Next::Done { .. } => Ok(()),
         };
@@ -179,24 +179,9 @@ enum Next {
     /// `connect` looks at it.
     Work(VpcId),
     /// It is looked at again, together with what has been tried as often.
-    Again(Queue, u32),
+    Again(EventQueue, u32),
     /// That is all.
     Done { code: &'static str, message: String },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Queue {
-    Instances,
-    Stores,
-}
-
-impl Queue {
-    fn line(self) -> Line {
-        match self {
-            Self::Instances => Line::Instances,
-            Self::Stores => Line::Stores,
-        }
-    }
 }
 
 impl Next {
@@ -252,7 +237,7 @@ struct RetryLimit {
 
 impl RetryLimit {
     /// One look more, unless there have been looks for too long.
-    fn again_because(&self, queue: Queue, pending: &PendingHint, why: &str) -> Next {
+    fn again_because(&self, queue: EventQueue, pending: &PendingHint, why: &str) -> Next {
         if pending.tries.age(self.now) < self.give_up_after {
             return Next::Again(queue, pending.tries.attempt);
         }
@@ -271,7 +256,7 @@ fn about_instance(
     retry_limit: &RetryLimit,
 ) -> Next {
     let Some(instance) = reading.found.iter().find(|instance| instance.id == *id) else {
-        return unseen(Queue::Instances, &Subject::Instance(id.clone()), pending, &reading.gaps, retry_limit);
+        return unseen(EventQueue::Instances, &Subject::Instance(id.clone()), pending, &reading.gaps, retry_limit);
     };
     match &instance.interface {
         None => Next::found(&Reason::InstanceGone),
@@ -294,7 +279,7 @@ fn about_store(
         StoreLookup::Found(_) | StoreLookup::NotFound(_) => None,
     });
     match lookup {
-        None => unseen(Queue::Stores, &Subject::Store(arn.clone()), pending, &reading.gaps, retry_limit),
+        None => unseen(EventQueue::Stores, &Subject::Store(arn.clone()), pending, &reading.gaps, retry_limit),
         Some(None) => gone(arn, pending, groups, retry_limit),
         Some(Some(store)) => uninterested(&store.settings, pending.cause)
             .or_else(|| member(store))
@@ -319,7 +304,7 @@ fn not_ready(store: &DataStore, pending: &PendingHint, retry_limit: &RetryLimit)
     if store.readiness() != Readiness::Later || pending.cause == Cause::TagChange || store.settings.blocked {
         return None;
     }
-    let again = retry_limit.again_because(Queue::Stores, pending, &format!("its state is {:?}", store.state));
+    let again = retry_limit.again_because(EventQueue::Stores, pending, &format!("its state is {:?}", store.state));
     let gives_up = again.code() == GAVE_UP && pending.tries.attempt > 0;
     (store.ports.is_none() || gives_up).then_some(again)
 }
@@ -332,7 +317,7 @@ fn gone(arn: &StoreArn, pending: &PendingHint, groups: &Reading<SecurityGroup>, 
     match (left_behind, groups.gaps.first()) {
         (Some(group), _) => Next::Work(group.vpc.clone()),
         (None, Some(gap)) => {
-            unseen(Queue::Stores, &Subject::Store(arn.clone()), pending, std::slice::from_ref(gap), retry_limit)
+            unseen(EventQueue::Stores, &Subject::Store(arn.clone()), pending, std::slice::from_ref(gap), retry_limit)
         }
         (None, None) => Next::found(&Reason::StoreGone),
     }
@@ -353,13 +338,13 @@ fn uninterested(settings: &TagSettings, cause: Cause) -> Option<Next> {
 }
 
 /// What was asked for and not seen: too new, unreadable for the moment, or never to be seen.
-fn unseen(queue: Queue, subject: &Subject, pending: &PendingHint, gaps: &[Gap], retry_limit: &RetryLimit) -> Next {
+fn unseen(queue: EventQueue, subject: &Subject, pending: &PendingHint, gaps: &[Gap], retry_limit: &RetryLimit) -> Next {
     // Other things of the same batch may lie in gaps that last.
     match gaps.iter().find(|gap| !gap.resources.is_empty() && gap.hides(subject)).or(gaps.first()) {
-        None if queue == Queue::Instances && pending.tries.age(retry_limit.now) < INSTANCE_MAY_BE_MISSING => {
+        None if queue == EventQueue::Instances && pending.tries.age(retry_limit.now) < INSTANCE_MAY_BE_MISSING => {
             Next::Again(queue, pending.tries.attempt)
         }
-        None if queue == Queue::Instances => Next::found(&Reason::InstanceGone),
+        None if queue == EventQueue::Instances => Next::found(&Reason::InstanceGone),
         None => Next::found(&Reason::StoreGone),
         Some(gap) if gap.passing => retry_limit.again_because(queue, pending, &gap.to_string()),
         Some(gap) => Next::found(&Reason::unread(gap)),
@@ -380,6 +365,7 @@ fn work(vpc: &VpcId, hints: &[(&Hint, &PendingHint)]) -> WorkItem {
         cause,
         tries,
         request: None,
+        tagged_stores: None,
     }
 }
 

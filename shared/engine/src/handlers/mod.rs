@@ -12,15 +12,18 @@ use std::{collections::BTreeSet, time::Duration};
 use jiff::Timestamp;
 use tagwire_core::{
     policy::{Mode, Policy},
-    work::Tries,
+    work::{Again, Tries, WorkItem},
 };
 
 pub use self::{connect::connect, intake::take_in, sweep::sweep};
-use crate::paced::{Paced, Pacing};
+use crate::{
+    cloud::{Clock, CloudError, EventQueue, Queues},
+    paced::{Paced, Pacing, in_time, unanswered},
+};
 
 /// What the functions are told by their environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub struct ConnectSettings {
     /// The planner's settings.
     pub policy: Policy,
     /// Whether plans are carried out.
@@ -65,9 +68,25 @@ pub struct Context<'run, C, Q, K> {
     pub give_up_after: Duration,
 }
 
-impl<'run, C, Q, K: crate::cloud::Clock> Context<'run, C, Q, K> {
+impl<'run, C, Q, K: Clock> Context<'run, C, Q, K> {
     fn paced(&self, deadline: Timestamp) -> Paced<'run, C, K> {
         Paced::new(self.cloud, self.clock, self.pacing, deadline)
+    }
+}
+
+/// How long a message may take to be sent, also when the function's time is as good as over: a message that
+/// is not sent costs another delivery of all that led to it.
+const TIME_TO_SEND: Duration = Duration::from_secs(2);
+
+impl<C, Q: Queues, K: Clock> Context<'_, C, Q, K> {
+    async fn send_work(&self, item: &WorkItem) -> Result<(), CloudError> {
+        let sent = in_time(self.clock, TIME_TO_SEND, self.queues.send_work(item)).await;
+        sent.unwrap_or_else(|| Err(unanswered("sqs:SendMessage", item.vpc.as_str())))
+    }
+
+    async fn send_again(&self, queue: EventQueue, again: &Again, after: Duration) -> Result<(), CloudError> {
+        let sent = in_time(self.clock, TIME_TO_SEND, self.queues.send_again(queue, again, after)).await;
+        sent.unwrap_or_else(|| Err(unanswered("sqs:SendMessage", "something to be looked at again")))
     }
 }
 

@@ -12,8 +12,11 @@ use tagwire_core::{
 use super::{Context, outcome};
 use crate::{
     cloud::{Clock, CloudError, Observe, Queues},
-    observe::vpcs_of_interest,
+    observe::vpcs_with_stores,
 };
+
+/// A message takes 256 KiB, and an ARN some hundred characters.
+const MOST_STORES_IN_A_MESSAGE: usize = 1000;
 
 /// Sends every VPC that has something opted in or owned to `connect`; returns them.
 ///
@@ -23,16 +26,16 @@ pub async fn sweep<C: Observe, Q: Queues, K: Clock>(
     context: &Context<'_, C, Q, K>,
     request: &str,
 ) -> Result<BTreeSet<VpcId>, CloudError> {
-    let found = vpcs_of_interest(&context.paced(context.deadline)).await;
+    let found = vpcs_with_stores(&context.paced(context.deadline)).await;
     // What could not be read hides VPCs from this sweep, never from the next.
     for gap in &found.gaps {
         tracing::error!(record = "finding", function = context.function, code = "unread", "{gap}");
     }
-    let vpcs: BTreeSet<VpcId> = found.found.into_iter().collect();
-
+    let mut vpcs = BTreeSet::new();
     let mut first_error = None;
     let tries = Tries::first(context.clock.now());
-    for vpc in &vpcs {
+    for (vpc, stores) in found.found {
+        vpcs.insert(vpc.clone());
         let item = WorkItem {
             version: VERSION,
             vpc: vpc.clone(),
@@ -40,8 +43,9 @@ pub async fn sweep<C: Observe, Q: Queues, K: Clock>(
             cause: Cause::Sweep,
             tries,
             request: None,
+            tagged_stores: Some(stores).filter(|stores| stores.len() <= MOST_STORES_IN_A_MESSAGE),
         };
-        if let Err(error) = context.queues.send_work(&item).await {
+        if let Err(error) = context.send_work(&item).await {
             tracing::error!(record = "finding", function = context.function, code = "not-sent", %vpc, "{error}");
             first_error.get_or_insert(error);
         }

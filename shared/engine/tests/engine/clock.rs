@@ -3,6 +3,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeMap,
     future::{Future, poll_fn},
     pin::pin,
     sync::{
@@ -21,17 +22,43 @@ const MOST_POLLS: usize = 100_000;
 
 pub(crate) struct SimulatedClock {
     now: Cell<Timestamp>,
-    sleepers: RefCell<Vec<(Timestamp, Waker)>>,
+    sleepers: RefCell<BTreeMap<usize, (Timestamp, Waker)>>,
+    born: Cell<usize>,
     longest_reach: Cell<Timestamp>,
+    /// Whether the process that is running has been killed.
+    killed: Cell<bool>,
+}
+
+/// One who sleeps, and who is forgotten when it is dropped.
+struct Sleeper<'clock> {
+    clock: &'clock SimulatedClock,
+    id: usize,
+}
+
+impl Drop for Sleeper<'_> {
+    fn drop(&mut self) {
+        self.clock.sleepers.borrow_mut().remove(&self.id);
+    }
 }
 
 impl SimulatedClock {
     pub(crate) fn new(now: Timestamp) -> Self {
-        Self { now: Cell::new(now), sleepers: RefCell::default(), longest_reach: Cell::new(now) }
+        Self {
+            now: Cell::new(now),
+            sleepers: RefCell::default(),
+            born: Cell::default(),
+            longest_reach: Cell::new(now),
+            killed: Cell::default(),
+        }
     }
 
     pub(crate) fn advance(&self, span: Duration) {
         self.now.set(self.now.get() + span);
+    }
+
+    /// Kills the process that is running.
+    pub(crate) fn kill(&self) {
+        self.killed.set(true);
     }
 
     /// The latest moment that anybody has asked to sleep to.
@@ -41,11 +68,11 @@ impl SimulatedClock {
 
     /// Moves to the first moment at which somebody wants to wake; false when nobody sleeps.
     fn tick(&self) -> bool {
-        let mut sleepers = self.sleepers.borrow_mut();
-        let Some(next) = sleepers.iter().map(|(until, _)| *until).min() else { return false };
+        let sleepers = self.sleepers.borrow();
+        let Some(next) = sleepers.values().map(|(until, _)| *until).min() else { return false };
         self.now.set(next.max(self.now.get()));
-        for (_, waker) in sleepers.extract_if(.., |(until, _)| *until <= next) {
-            waker.wake();
+        for (_, waker) in sleepers.values().filter(|(until, _)| *until <= next) {
+            waker.wake_by_ref();
         }
         true
     }
@@ -59,11 +86,13 @@ impl Clock for SimulatedClock {
     async fn sleep(&self, span: Duration) {
         let until = self.now.get() + span;
         self.longest_reach.set(self.longest_reach.get().max(until));
+        self.born.set(self.born.get() + 1);
+        let sleeper = Sleeper { clock: self, id: self.born.get() };
         poll_fn(|context| {
             if self.now.get() >= until {
                 return Poll::Ready(());
             }
-            self.sleepers.borrow_mut().push((until, context.waker().clone()));
+            self.sleepers.borrow_mut().insert(sleeper.id, (until, context.waker().clone()));
             Poll::Pending
         })
         .await;
@@ -84,13 +113,13 @@ pub(crate) fn run<T>(clock: &SimulatedClock, future: impl Future<Output = T>) ->
     let woken = Arc::new(Woken(AtomicBool::new(true)));
     let waker = Waker::from(Arc::clone(&woken));
     let mut future = pin!(future);
+    clock.killed.set(false);
     for _ in 0..MOST_POLLS {
         if woken.0.swap(false, Ordering::Relaxed) {
             if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
                 return Some(value);
             }
-        } else if !clock.tick() {
-            clock.sleepers.borrow_mut().clear();
+        } else if clock.killed.get() || !clock.tick() {
             return None;
         }
     }

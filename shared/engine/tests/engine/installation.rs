@@ -18,7 +18,7 @@ use tagwire_core::{
 };
 use tagwire_engine::{
     cloud::{Clock, CloudError},
-    handlers::{Context, Failed, Message, Settings, connect, sweep, take_in},
+    handlers::{ConnectSettings, Context, Failed, Message, connect, sweep, take_in},
     paced::Pacing,
 };
 use tracing::{Event, Metadata, Subscriber, field::Visit, span};
@@ -183,13 +183,25 @@ impl Installation {
 
     pub(crate) fn connect_raw<B: AsRef<str>>(&self, bodies: &[B]) -> Ran<Failed> {
         let messages = messages(bodies);
-        let settings = Settings { policy: self.policy.clone(), mode: self.mode };
+        let settings = ConnectSettings { policy: self.policy.clone(), mode: self.mode };
         self.invoke(async |context| connect(context, &settings, &messages).await)
     }
 
     pub(crate) fn connect(&self, items: &[WorkItem]) -> Ran<Failed> {
         let bodies: Vec<String> = items.iter().map(|item| serde_json::to_string(item).unwrap()).collect();
         self.connect_raw(&bodies)
+    }
+
+    /// Takes the first pieces of work that wait for `connect`.
+    pub(crate) fn take_work(&self, most: usize) -> Vec<WorkItem> {
+        let mut world = self.cloud.world.borrow_mut();
+        let most = most.min(world.work.len());
+        world.work.drain(..most).collect()
+    }
+
+    /// Waits until a moment, unless it is over.
+    pub(crate) fn advance_to(&self, moment: Timestamp) {
+        self.clock.advance(Duration::try_from(moment.duration_since(self.now())).unwrap_or_default());
     }
 
     /// `connect` with all work that was sent to it.
@@ -324,6 +336,7 @@ impl Installation {
             cause: Cause::InstanceState,
             tries: Tries::first(self.now()),
             request: None,
+            tagged_stores: None,
         }
     }
 

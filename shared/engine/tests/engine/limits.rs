@@ -158,10 +158,10 @@ fn work_that_no_time_is_left_for_is_delivered_again() {
             world.store(&format!("orders{of}"), &vpc(of), Some("orders"));
             world.launch(of, &vpc(of), Some("orders"));
         }
-        // Every call takes its time, so that the first VPC uses most of what there is.
-        world.latency = Duration::from_millis(900);
+        // Every call takes its time, so that the first VPC leaves too little for the others.
+        world.latency = Duration::from_millis(200);
     });
-    installation.budget.set(Duration::from_secs(10));
+    installation.budget.set(Duration::from_secs(6));
     let items: Vec<_> = ["1", "2", "3"].iter().map(|of| installation.about_instance(&vpc(of), &instance(of))).collect();
     let ran = installation.connect(&items);
     assert_eq!(ran.returned, Some(["m1".to_owned(), "m2".to_owned()].into()));

@@ -17,17 +17,23 @@ mod batches;
 #[cfg(test)]
 mod blocks;
 #[cfg(test)]
+mod bounded;
+#[cfg(test)]
 mod cleanup;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
 mod crashes;
 #[cfg(test)]
+mod deadlines;
+#[cfg(test)]
 mod dry_run;
 #[cfg(test)]
 mod errors;
 #[cfg(test)]
 mod first;
+#[cfg(test)]
+mod last_word;
 #[cfg(test)]
 mod leaving;
 #[cfg(test)]

@@ -7,7 +7,7 @@ use tagwire_core::{
     model::Form,
     work::{Cause, GIVE_UP_AFTER},
 };
-use tagwire_engine::cloud::{ErrorKind, Line};
+use tagwire_engine::cloud::{ErrorKind, EventQueue};
 
 use crate::{
     installation::{Installation, Ran},
@@ -35,7 +35,7 @@ fn wait(installation: &Installation) -> (Ran<tagwire_engine::handlers::Failed>, 
     let mut delays = Vec::new();
     loop {
         let sent = std::mem::take(&mut installation.cloud.world.borrow_mut().again);
-        let [(Line::Stores, again, delay)] = sent.as_slice() else { panic!("not one message: {sent:#?}") };
+        let [(EventQueue::Stores, again, delay)] = sent.as_slice() else { panic!("not one message: {sent:#?}") };
         delays.push(delay.as_secs());
         installation.clock.advance(*delay);
         let ran = installation.take_in(&[serde_json::to_string(again).unwrap()]);

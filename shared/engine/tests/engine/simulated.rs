@@ -28,7 +28,7 @@ use tagwire_core::{
     work::{Again, Answer, WorkItem},
 };
 use tagwire_engine::cloud::{
-    Change, Clock, CloudError, ErrorKind, Groups, Instances, Line, Observe, Queues, TaggedStore,
+    Change, Clock, CloudError, ErrorKind, EventQueue, Groups, Instances, Observe, Queues, TaggedStore,
 };
 
 use crate::clock::SimulatedClock;
@@ -159,11 +159,17 @@ pub(crate) struct World {
     pub(crate) their_groups: BTreeMap<SecurityGroupId, SecurityGroup>,
     pub(crate) calls: Vec<Call>,
     pub(crate) latency: Duration,
+    /// Calls that take another time.
+    pub(crate) slow: BTreeMap<&'static str, Duration>,
+    /// Calls about this are not answered.
+    pub(crate) hangs: Option<String>,
     faults: Vec<(When, Fault)>,
     hooks: Vec<Hook>,
     crashed: bool,
+    /// The stores on the page that could not be read.
+    beyond_page: BTreeSet<StoreArn>,
     pub(crate) work: Vec<WorkItem>,
-    pub(crate) again: Vec<(Line, Again, Duration)>,
+    pub(crate) again: Vec<(EventQueue, Again, Duration)>,
     /// Where and when connections were cut that have to be counted.
     pub(crate) cuts: Vec<(VpcId, Timestamp)>,
     /// What AWS or its owner would never forgive.
@@ -204,6 +210,8 @@ fn settings(names: Option<&str>) -> TagSettings {
 const ANYWHERE_IPV4: &str = "0.0.0.0/0";
 const ANYWHERE_IPV6: &str = "::/0";
 const PORT: u16 = 5432;
+/// Longer than anybody waits for an answer.
+const LONG: Duration = Duration::from_hours(10);
 
 /// Building the world, and what others do in it.
 impl World {
@@ -342,6 +350,7 @@ impl World {
     /// Nothing fails any more, and whoever died lives again.
     pub(crate) fn heal(&mut self) {
         self.faults.clear();
+        self.beyond_page.clear();
         self.crashed = false;
     }
 
@@ -477,11 +486,14 @@ fn error(kind: ErrorKind, call: &'static str, subject: &str) -> CloudError {
 
 impl Simulated {
     async fn begin(&self, name: &'static str, subject: &str) -> Fate {
-        let latency = self.world.borrow().latency;
+        let hangs = self.world.borrow().hangs.as_ref().is_some_and(|word| subject.contains(word));
+        let slow = self.world.borrow().slow.get(name).copied();
+        let latency = if hangs { LONG } else { slow.unwrap_or(self.world.borrow().latency) };
         if !latency.is_zero() {
             self.clock.sleep(latency).await;
         }
         if self.world.borrow().crashed {
+            self.clock.kill();
             pending::<()>().await;
         }
         let mut world = self.world.borrow_mut();
@@ -504,6 +516,7 @@ impl Simulated {
             Some(Fault::Page(kind)) => Fate::Page { error: error(kind, name, subject) },
             Some(Fault::Crash { with_effect }) => {
                 world.crashed = true;
+                self.clock.kill();
                 Fate::Crash { with_effect }
             }
         }
@@ -661,9 +674,16 @@ impl Observe for Simulated {
                     Some(store) => StoreLookup::Found(Box::new(store.clone())),
                     None => StoreLookup::NotFound(arn.clone()),
                 };
-                which.iter().filter(|arn| !world.dark.contains_key(arn)).map(lookup).collect()
+                let hidden = |arn: &&StoreArn| world.dark.contains_key(arn) || world.beyond_page.contains(arn);
+                which.iter().filter(|arn| !hidden(arn)).map(lookup).collect()
             })
             .await;
+        if !reading.gaps.is_empty() && !reading.found.is_empty() {
+            // Who asks again for the rest alone gets no more of it while the fault lasts.
+            let shown: BTreeSet<&StoreArn> = reading.found.iter().map(StoreLookup::arn).collect();
+            let rest = which.iter().filter(|arn| !shown.contains(arn)).cloned();
+            self.world.borrow_mut().beyond_page.extend(rest);
+        }
         let dark = self.world.borrow().dark.clone();
         let gaps = dark.iter().filter(|(arn, _)| which.contains(arn));
         reading.gaps.extend(gaps.map(|(arn, kind)| Gap::from(error(*kind, "stores", arn.as_str()))));
@@ -1067,9 +1087,9 @@ impl Queues for Simulated {
         .await
     }
 
-    async fn send_again(&self, line: Line, again: &Again, after: Duration) -> Result<(), CloudError> {
-        self.write("send_again", format!("{line:?}"), |world| {
-            world.again.push((line, again.clone(), after));
+    async fn send_again(&self, queue: EventQueue, again: &Again, after: Duration) -> Result<(), CloudError> {
+        self.write("send_again", format!("{queue:?}"), |world| {
+            world.again.push((queue, again.clone(), after));
             Ok(())
         })
         .await

@@ -8,7 +8,7 @@ use tagwire_core::{
     observation::Gap,
     rule::{Direction, Peer, PortRange, Rule, Traffic},
 };
-use tagwire_engine::{cloud::ErrorKind, paced::Paced, survey::survey};
+use tagwire_engine::{cloud::ErrorKind, observe::survey, paced::Paced};
 
 use crate::{
     clock::run,

@@ -6,7 +6,7 @@ use tagwire_core::{
     model::Membership,
     work::{GIVE_UP_AFTER, Tries},
 };
-use tagwire_engine::cloud::Line;
+use tagwire_engine::cloud::EventQueue;
 
 use crate::{
     installation::{Installation, start},
@@ -21,7 +21,7 @@ fn installation() -> Installation {
 }
 
 /// Takes the one message that asks for another look, waits, and hands it in.
-fn next_look(installation: &Installation) -> (Line, Duration) {
+fn next_look(installation: &Installation) -> (EventQueue, Duration) {
     let sent = std::mem::take(&mut installation.cloud.world.borrow_mut().again);
     let [(line, again, delay)] = sent.as_slice() else { panic!("not one message: {sent:#?}") };
     installation.clock.advance(*delay);
@@ -42,7 +42,7 @@ fn a_store_that_takes_no_change_holds_back_only_its_own_call() {
     let mut delays = Vec::new();
     for _ in 0..4 {
         let (line, delay) = next_look(&installation);
-        assert_eq!(line, Line::Stores);
+        assert_eq!(line, EventQueue::Stores);
         delays.push(delay.as_secs());
         let ran = installation.connect_sent();
         assert_eq!(ran.writes(), 0);
@@ -67,7 +67,7 @@ fn a_list_that_is_changing_is_not_written() {
     assert_eq!((ran.count("set_interface_groups"), ran.count("set_store_groups")), (1, 0));
     assert!(ran.codes("decision").contains(&"list-changing"));
     let (line, _) = next_look(&installation);
-    assert_eq!(line, Line::Stores);
+    assert_eq!(line, EventQueue::Stores);
     installation.change(World::lists_settle);
     installation.drain();
     assert!(installation.look(|world| world.reaches(&instance("1"), &cluster("orders"))));
@@ -132,7 +132,7 @@ fn an_instance_that_shows_late_is_asked_for_again() {
     let ran = installation.take_in(&[installation.pending(&instance("1"))]);
     assert_eq!(ran.codes("outcome"), ["looked-at-again"]);
     let (line, delay) = next_look(&installation);
-    assert_eq!((line, delay), (Line::Instances, Duration::from_secs(5)));
+    assert_eq!((line, delay), (EventQueue::Instances, Duration::from_secs(5)));
     installation.change(|world| world.unseen.clear());
     installation.drain();
     assert!(installation.look(|world| world.reaches(&instance("1"), &cluster("orders"))));
@@ -195,7 +195,7 @@ fn an_instance_that_connect_cannot_see_is_asked_for_again() {
     });
     let ran = installation.connect(std::slice::from_ref(&item));
     assert_eq!((ran.writes(), ran.codes("outcome")), (0, vec!["looked-at-again"]));
-    assert_eq!(installation.look(|world| world.again[0].0), Line::Instances);
+    assert_eq!(installation.look(|world| world.again[0].0), EventQueue::Instances);
     installation.change(|world| world.again.clear());
     installation.clock.advance(Duration::from_mins(5));
     let ran = installation.connect(&[item]);

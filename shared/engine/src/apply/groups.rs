@@ -1,0 +1,352 @@
+//! Making and repairing a store's groups: groups empty → rules → what is too much revoked.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use tagwire_core::{
+    group::{GroupKind, OwnTags, OwnedGroup, Role, SecurityGroup},
+    id::{SecurityGroupId, StoreArn, StoreId},
+    observation::Observation,
+    plan::{CidrWork, GroupRef, PairRule, PairWork, Plan},
+    rule::Rule,
+};
+
+use super::{Ensure, PAIRS_AT_ONCE, Stages, StepAction, StepFailure, StepOutcome, fresh};
+use crate::cloud::{Change, Clock, ErrorKind, Groups};
+
+impl<C: Change, K: Clock> Stages<'_, C, K> {
+    pub(super) async fn groups(&mut self, all: Vec<Work<'_>>) {
+        for portion in all.chunks(PAIRS_AT_ONCE) {
+            if !self.has_time() {
+                for work in portion {
+                    self.ready.leave_unfinished(work.store, work.kind);
+                    let name = format!("what the {} lacks", called(work.kind));
+                    self.leave(StepAction::Create { name, store: work.store.clone() });
+                }
+                continue;
+            }
+            let (cloud, clock, seen) = (self.cloud, self.clock, self.seen);
+            let finish = portion.iter().map(|work| Making { cloud, clock, seen, work }.finish());
+            for (work, finished) in portion.iter().zip(join_all(finish).await) {
+                // Tags on a group that is whole are for people: traffic does not wait for them.
+                let matters = |step: &StepOutcome| !matches!(step.action, StepAction::Tag { .. });
+                if finished.steps.iter().any(|step| step.result.is_err() && matters(step)) {
+                    self.ready.leave_unfinished(work.store, work.kind);
+                }
+                self.ready.groups.extend(finished.groups);
+                self.outcome.steps.extend(finished.steps);
+            }
+        }
+    }
+}
+
+fn called(kind: GroupKind) -> &'static str {
+    match kind {
+        GroupKind::Pair => "pair",
+        GroupKind::Cidr => "group for CIDR clients",
+    }
+}
+
+/// A rule to be added.
+enum NewRule<'plan> {
+    /// One whose peer may have no id yet.
+    OfPair(&'plan PairRule),
+    /// One as AWS holds it.
+    Whole(Rule),
+}
+
+/// What is to be done at groups of a store that belong together.
+pub(super) struct Work<'plan> {
+    id: &'plan StoreId,
+    store: &'plan StoreArn,
+    kind: GroupKind,
+    create: Vec<(String, &'plan OwnTags)>,
+    authorize: Vec<(&'plan GroupRef, NewRule<'plan>)>,
+    revoke: &'plan [(OwnedGroup, Rule)],
+    revoke_first: bool,
+    tag: Vec<&'plan (OwnedGroup, OwnTags)>,
+}
+
+impl<'plan> Work<'plan> {
+    fn of_pair(id: &'plan StoreId, work: &'plan PairWork) -> Self {
+        Self {
+            id,
+            store: &work.store,
+            kind: GroupKind::Pair,
+            create: work.create.values().map(|spec| (spec.name.to_string(), &spec.tags)).collect(),
+            authorize: work.authorize.iter().map(|(group, rule)| (group, NewRule::OfPair(rule))).collect(),
+            revoke: &work.revoke,
+            revoke_first: false,
+            tag: work.tag.iter().collect(),
+        }
+    }
+
+    fn of_cidr(id: &'plan StoreId, work: &'plan CidrWork) -> Self {
+        Self {
+            id,
+            store: &work.store,
+            kind: GroupKind::Cidr,
+            create: work.create.iter().map(|spec| (spec.name.to_string(), &spec.tags)).collect(),
+            authorize: work.authorize.iter().map(|peer| (&work.group, NewRule::Whole(work.rule(peer)))).collect(),
+            revoke: &work.revoke,
+            revoke_first: work.revoke_first,
+            tag: work.tag.iter().collect(),
+        }
+    }
+}
+
+pub(super) fn works(plan: &Plan) -> Vec<Work<'_>> {
+    let of_pairs = plan.pairs.iter().map(|(id, work)| Work::of_pair(id, work));
+    of_pairs.chain(plan.cidrs.iter().map(|(id, work)| Work::of_cidr(id, work))).collect()
+}
+
+struct Finished {
+    groups: BTreeMap<(StoreId, Role), SecurityGroupId>,
+    steps: Vec<StepOutcome>,
+}
+
+/// The groups of one store being made and mended.
+struct Making<'run, C, K> {
+    cloud: &'run C,
+    clock: &'run K,
+    seen: &'run Observation,
+    work: &'run Work<'run>,
+}
+
+/// How long a group just created may stay invisible: AWS lists `InvalidGroup.NotFound` right after
+/// `CreateSecurityGroup` as normal, for seconds.
+const VISIBILITY: [Duration; 6] = [
+    Duration::ZERO,
+    Duration::from_millis(100),
+    Duration::from_millis(400),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+];
+
+impl<C: Change, K: Clock> Making<'_, C, K> {
+    async fn finish(self) -> Finished {
+        let mut steps = Vec::new();
+        let mut made: BTreeMap<Role, SecurityGroup> = BTreeMap::new();
+        let created = join_all(
+            self.work.create.iter().map(async |(name, tags)| (name, tags.role, self.create(name, tags).await)),
+        );
+        let mut ids: BTreeMap<Role, SecurityGroupId> = BTreeMap::new();
+        for (name, role, result) in created.await {
+            let action = StepAction::Create { name: name.clone(), store: self.work.store.clone() };
+            steps.push(StepOutcome {
+                action,
+                result: result.map(|(id, ensure)| {
+                    ids.insert(role, id);
+                    ensure
+                }),
+            });
+        }
+        // Also when the other side could not be created: a plan that is made anew has to see this one.
+        let visible = self.visible(&ids).await;
+        let all_created = steps.iter().all(|step| step.result.is_ok());
+        match visible {
+            Ok(visible) if all_created => {
+                made = visible;
+                steps.extend(self.rules(&made).await);
+            }
+            Ok(_) => {}
+            Err((id, failure)) => {
+                steps.push(StepOutcome { action: StepAction::Await { group: id }, result: Err(failure) });
+            }
+        }
+        Finished {
+            groups: made.into_iter().map(|(role, group)| ((self.work.id.clone(), role), group.id)).collect(),
+            steps,
+        }
+    }
+
+    /// Creates a group, or finds the one that an earlier, interrupted run created.
+    async fn create(&self, name: &str, tags: &OwnTags) -> Result<(SecurityGroupId, Ensure), StepFailure> {
+        let error = match self.cloud.create_group(&self.seen.vpc, name, tags).await {
+            Ok(id) => return Ok((id, Ensure::Done)),
+            Err(error) => error,
+        };
+        if !matches!(error.kind, ErrorKind::AlreadyThere | ErrorKind::EffectUnknown) {
+            return Err(error.into());
+        }
+        // A name that is taken and not found is somebody's who writes it otherwise, or that of a
+        // group of our own that an interrupted run has just created and that cannot be read yet. What was
+        // created without an answer shows as late; left unseen, its name would go to another store.
+        let mut there = Vec::new();
+        let begun = self.clock.now();
+        for delay in VISIBILITY {
+            self.clock.sleep(delay).await;
+            let reading = self.cloud.groups(Groups::Named { vpc: &self.seen.vpc, name }).await;
+            if let Some(gap) = reading.gaps.into_iter().next() {
+                return Err(StepFailure::Unread { gap: Box::new(gap) });
+            }
+            there = reading.found;
+            if !there.is_empty() {
+                break;
+            }
+        }
+        let is_ours = |group: &&SecurityGroup| {
+            let owned = group.ownership().ours();
+            group.name == name && owned.is_some_and(|owned| owned.store == *self.work.id && owned.role() == tags.role)
+        };
+        let ours = there.iter().find(is_ours);
+        match ours {
+            Some(group) => Ok((group.id.clone(), Ensure::NotNeeded)),
+            None if error.kind != ErrorKind::AlreadyThere => Err(error.into()),
+            // With less time than a group may take to show, it cannot be told whose it is; another number
+            // would leave a second pair.
+            None if there.is_empty() && self.waited_since(begun) < VISIBILITY.iter().sum() => {
+                Err(StepFailure::Changed { what: format!("{name} is there already and cannot be read"), passing: true })
+            }
+            None => Err(StepFailure::NameTaken { name: name.to_owned() }),
+        }
+    }
+
+    fn waited_since(&self, begun: Timestamp) -> Duration {
+        Duration::try_from(self.clock.now().duration_since(begun)).unwrap_or_default()
+    }
+
+    /// Reads the groups just created until all are visible: their first rules are revoked by what
+    /// was read, not by what is usual (an IPv6 VPC has one more).
+    async fn visible(
+        &self,
+        ids: &BTreeMap<Role, SecurityGroupId>,
+    ) -> Result<BTreeMap<Role, SecurityGroup>, (SecurityGroupId, StepFailure)> {
+        let which: BTreeSet<SecurityGroupId> = ids.values().cloned().collect();
+        let mut visible = BTreeMap::new();
+        let Some(first) = which.first() else { return Ok(visible) };
+        for delay in VISIBILITY {
+            self.clock.sleep(delay).await;
+            let reading = self.cloud.groups(Groups::Ids(&which)).await;
+            if let Some(gap) = reading.gaps.into_iter().next() {
+                return Err((first.clone(), StepFailure::Unread { gap: Box::new(gap) }));
+            }
+            visible = reading
+                .found
+                .into_iter()
+                .filter_map(|group| {
+                    let role = ids.iter().find_map(|(role, id)| (*id == group.id).then_some(*role))?;
+                    group.ownership().ours().is_some().then_some((role, group))
+                })
+                .collect();
+            if visible.len() == ids.len() {
+                return Ok(visible);
+            }
+        }
+        let missing = which.iter().find(|id| !visible.values().any(|group| group.id == **id)).unwrap_or(first);
+        let what = "it was created but cannot be read yet".to_owned();
+        Err((missing.clone(), StepFailure::Changed { what, passing: true }))
+    }
+
+    /// New rules first; only when all are in, what does not belong there is taken away, unless there is no
+    /// room for both.
+    async fn rules(&self, made: &BTreeMap<Role, SecurityGroup>) -> Vec<StepOutcome> {
+        let (early, late) =
+            if self.work.revoke_first { (self.work.revoke, &[][..]) } else { (&[][..], self.work.revoke) };
+        let mut steps = join_all(early.iter().map(|(group, rule)| revoke(self.cloud, group, rule))).await;
+        if steps.iter().any(|step| step.result.is_err()) {
+            return steps;
+        }
+        steps.extend(join_all(self.work.authorize.iter().map(|(group, rule)| self.authorize(made, group, rule))).await);
+        if steps.iter().any(|step| step.result.is_err()) {
+            return steps;
+        }
+        let authorized: BTreeSet<(SecurityGroupId, Rule)> = steps
+            .iter()
+            .filter_map(|step| match &step.action {
+                StepAction::Authorize { group, rule } => Some((group.clone(), rule.clone())),
+                StepAction::Create { .. }
+                | StepAction::Await { .. }
+                | StepAction::Revoke { .. }
+                | StepAction::Tag { .. }
+                | StepAction::ChangeStore { .. }
+                | StepAction::ChangeInterface { .. }
+                | StepAction::Delete { .. }
+                | StepAction::Status { .. } => None,
+            })
+            .collect();
+        let born = made
+            .values()
+            .filter_map(|group| Some((proof(group)?, group)))
+            .flat_map(|(owned, group)| group.rules.iter().map(move |rule| (owned.clone(), rule.clone())));
+        let born = born.filter(|(group, rule)| !authorized.contains(&(group.id().clone(), rule.clone())));
+        let surplus: Vec<(OwnedGroup, Rule)> = late.iter().cloned().chain(born).collect();
+        steps.extend(join_all(surplus.iter().map(|(group, rule)| revoke(self.cloud, group, rule))).await);
+        steps.extend(
+            join_all(self.work.tag.iter().map(async |(group, tags)| StepOutcome {
+                action: StepAction::Tag { group: group.id().clone() },
+                result: self.cloud.tag_group(group, tags).await.map(|()| Ensure::Done).map_err(StepFailure::from),
+            }))
+            .await,
+        );
+        steps
+    }
+
+    fn resolve<'group>(
+        &'group self,
+        made: &'group BTreeMap<Role, SecurityGroup>,
+        group: &GroupRef,
+    ) -> Option<&'group SecurityGroup> {
+        match group {
+            GroupRef::Existing(id) => self.seen.groups.found.iter().find(|group| group.id == *id),
+            GroupRef::Planned(_, role) => made.get(role),
+        }
+    }
+
+    async fn authorize(
+        &self,
+        made: &BTreeMap<Role, SecurityGroup>,
+        group: &GroupRef,
+        rule: &NewRule<'_>,
+    ) -> StepOutcome {
+        let rule = match rule {
+            NewRule::Whole(rule) => Some(rule.clone()),
+            NewRule::OfPair(rule) => self.resolve(made, &rule.peer).map(|peer| rule.with_peer(peer.id.clone())),
+        };
+        let Some((owned, rule)) = self.resolve(made, group).and_then(proof).zip(rule) else {
+            let name = format!("what a rule of the {} needs", called(self.work.kind));
+            let action = StepAction::Create { name, store: self.work.store.clone() };
+            return StepOutcome { action, result: Err(StepFailure::PairUnfinished) };
+        };
+        let result = match self.cloud.authorize(&owned, &rule).await {
+            Ok(()) => Ok(Ensure::Done),
+            Err(error) if error.kind == ErrorKind::AlreadyThere => confirm(self.cloud, &owned, &rule, true).await,
+            Err(error) => Err(fresh(error)),
+        };
+        StepOutcome { action: StepAction::Authorize { group: owned.id().clone(), rule }, result }
+    }
+}
+
+/// A duplicate is only good news when the rule that is there is the one that was meant; and AWS says
+/// "not found" of a rule as it does of a group that it does not know everywhere yet.
+async fn confirm<C: Change>(cloud: &C, group: &OwnedGroup, rule: &Rule, wanted: bool) -> Result<Ensure, StepFailure> {
+    let reading = cloud.groups(Groups::Ids(&[group.id().clone()].into())).await;
+    if let Some(gap) = reading.gaps.into_iter().next() {
+        return Err(StepFailure::Unread { gap: Box::new(gap) });
+    }
+    match reading.found.iter().find(|found| found.id == *group.id()) {
+        Some(found) if found.rules.contains(rule) == wanted => Ok(Ensure::NotNeeded),
+        _ => {
+            let what = "AWS says one thing of the rule and shows another".to_owned();
+            Err(StepFailure::Changed { what, passing: true })
+        }
+    }
+}
+
+pub(super) async fn revoke<C: Change>(cloud: &C, group: &OwnedGroup, rule: &Rule) -> StepOutcome {
+    let result = match cloud.revoke(group, rule).await {
+        Ok(()) => Ok(Ensure::Done),
+        Err(error) if error.kind == ErrorKind::NotFound => confirm(cloud, group, rule, false).await,
+        Err(error) => Err(error.into()),
+    };
+    StepOutcome { action: StepAction::Revoke { group: group.id().clone(), rule: rule.clone() }, result }
+}
+
+fn proof(group: &SecurityGroup) -> Option<OwnedGroup> {
+    group.ownership().ours().map(|owned| owned.group)
+}

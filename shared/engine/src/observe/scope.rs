@@ -1,0 +1,213 @@
+//! The closure of a scope: what has to be read next, worked out from what was read so far.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tagwire_core::{
+    cidr::{CidrPeer, CidrTag},
+    group::{Owned, Role, SecurityGroup},
+    id::{InterfaceId, PrefixListId, SecurityGroupId, StoreArn, StoreId, VpcId},
+    model::{DataStore, Instance},
+    observation::{AttachedInterface, Reading, Scope, StoreLookup},
+    service::Side,
+    state::Target,
+    tag::{ConnectTag, ConnectionName},
+};
+
+use crate::cloud::TaggedStore;
+
+/// A scope of a VPC, and the owned groups there.
+pub(super) struct Closure<'vpc> {
+    vpc: &'vpc VpcId,
+    scope: Scope,
+    owned: Vec<Owned>,
+}
+
+impl<'vpc> Closure<'vpc> {
+    pub(super) fn new(vpc: &'vpc VpcId, scope: Scope, groups: &[SecurityGroup]) -> Self {
+        let owned = groups.iter().filter_map(|group| group.ownership().ours()).collect();
+        Self { vpc, scope, owned }
+    }
+
+    pub(super) fn vpc(&self) -> &'vpc VpcId {
+        self.vpc
+    }
+
+    pub(super) fn is_whole_vpc(&self) -> bool {
+        self.scope == Scope::Vpc
+    }
+
+    pub(super) fn into_scope(self) -> Scope {
+        self.scope
+    }
+
+    /// Adds stores to a scope that names some.
+    pub(super) fn add_stores(&mut self, arns: Vec<StoreArn>) {
+        if let Scope::Some { stores, .. } = &mut self.scope {
+            stores.extend(arns);
+        }
+    }
+
+    /// The identities of the stores that the scope names and that may have another name now.
+    pub(super) fn renamed(&self, stores: &[StoreLookup]) -> BTreeMap<StoreId, StoreArn> {
+        let Scope::Some { stores: named, .. } = &self.scope else { return BTreeMap::new() };
+        identities(self.owned.iter().filter(|owned| owned.arn.as_ref().is_some_and(|arn| named.contains(arn))), stores)
+    }
+
+    /// The stores that the instances share a name with according to the index, and those whose owned groups
+    /// are attached to them. Of a whole VPC, every store that has owned groups and, when `tagged_here` says
+    /// which stores the VPC has, those, or else every tagged one.
+    pub(super) fn stores(
+        &self,
+        instances: &[Instance],
+        index: &[TaggedStore],
+        read: &[StoreLookup],
+        tagged_here: Option<&BTreeSet<StoreArn>>,
+    ) -> BTreeSet<StoreArn> {
+        let everything = self.is_whole_vpc();
+        let shares = |store: &TaggedStore| {
+            instances.iter().any(|instance| !instance.settings.connect.shared_with(&store.connect).is_empty())
+        };
+        let is_wanted = |store: &TaggedStore| match tagged_here.filter(|_| everything) {
+            Some(here) => here.contains(&store.arn) || shares(store),
+            None => everything || shares(store),
+        };
+        let mut arns: BTreeSet<StoreArn> =
+            index.iter().filter(|store| is_wanted(store)).map(|store| store.arn.clone()).collect();
+        let owned = self.owned.iter().filter(|owned| everything || has(instances, owned));
+        arns.extend(owned.filter_map(|owned| owned.arn.clone()));
+        for lookup in read {
+            arns.remove(lookup.arn());
+        }
+        arns
+    }
+
+    /// The names of the VPC's stores.
+    pub(super) fn names(&self, stores: &[StoreLookup]) -> BTreeSet<ConnectionName> {
+        present(stores)
+            .filter(|store| store.vpc.as_ref().is_none_or(|of| of == self.vpc))
+            .flat_map(|store| store.settings.connect.names().cloned())
+            .collect()
+    }
+
+    /// The instance sides of the stores that were asked for, there or not.
+    pub(super) fn instance_sides(&self, stores: &[StoreLookup]) -> BTreeSet<SecurityGroupId> {
+        let is_named = |arn: &StoreArn| matches!(&self.scope, Scope::Some { stores, .. } if stores.contains(arn));
+        let of_store = |owned: &Owned| {
+            owned.arn.as_ref().is_some_and(is_named) || present(stores).any(|store| store.id == owned.store)
+        };
+        let sides = self.owned.iter().filter(|owned| owned.role() == Side::Instance && of_store(owned));
+        sides.map(|owned| owned.group.id().clone()).collect()
+    }
+
+    /// The identities to look for: those of the groups that the scope has to do with and whose stores their
+    /// services do not know by name.
+    pub(super) fn lost(&self, stores: &[StoreLookup], instances: &[Instance]) -> BTreeMap<StoreId, StoreArn> {
+        identities(self.owned.iter().filter(|owned| self.is_whole_vpc() || has(instances, owned)), stores)
+    }
+
+    /// The owned groups of which it has to be known who has them: in a sweep all, else those of stores that
+    /// may be gone or take no part any more.
+    pub(super) fn groups_to_ask_about(
+        &self,
+        stores: &[StoreLookup],
+        instances: &[Instance],
+    ) -> BTreeSet<SecurityGroupId> {
+        let is_concerned = |owned: &Owned| {
+            owned.arn.as_ref().is_some_and(|arn| self.scope.has_store(arn))
+                || present(stores).any(|store| store.id == owned.store && self.scope.has_store(&store.arn))
+                || has(instances, owned)
+        };
+        let takes_part = |store: &DataStore, role: Role| {
+            let has_clients = role != Role::Cidr || !store.settings.allow_cidr.asks_for_none();
+            store.settings.connect != ConnectTag::Absent && has_clients
+        };
+        let is_ending = |owned: &&Owned| {
+            !present(stores).any(|store| store.id == owned.store && takes_part(store, owned.role()))
+                && is_concerned(owned)
+        };
+        let ends_with = |owned: &Owned| (owned.store.clone(), owned.role() == Role::Cidr);
+        let ending: BTreeSet<(StoreId, bool)> = self.owned.iter().filter(is_ending).map(ends_with).collect();
+        let asked = self.owned.iter().filter(|owned| self.is_whole_vpc() || ending.contains(&ends_with(owned)));
+        asked.map(|owned| owned.group.id().clone()).collect()
+    }
+
+    /// The lists of which it has to be known what was attached to them; `None` for all.
+    pub(super) fn lists(&self, instances: &[Instance], stores: &[StoreLookup]) -> Option<BTreeSet<Target>> {
+        if self.is_whole_vpc() {
+            return None;
+        }
+        let interfaces = instances.iter().filter_map(|instance| instance.interface.as_ref());
+        let interfaces = interfaces.map(|interface| Target::Interface(interface.id.clone()));
+        Some(interfaces.chain(present(stores).map(|store| Target::Store(store.id.clone()))).collect())
+    }
+
+    /// The prefix lists that the tags for CIDR clients name in scope, and those that rules of their groups
+    /// still name: these take up room until they are gone.
+    pub(super) fn prefix_lists(&self, stores: &[StoreLookup], groups: &[SecurityGroup]) -> BTreeSet<PrefixListId> {
+        let asks = |store: &&DataStore| {
+            store.vpc.as_ref() == Some(self.vpc)
+                && self.scope.has_store(&store.arn)
+                && matches!(&store.settings.allow_cidr, CidrTag::Peers(peers) if !peers.is_empty())
+        };
+        let asking: Vec<&DataStore> = present(stores).filter(asks).collect();
+        let tagged = asking.iter().flat_map(|store| store.settings.allow_cidr.peers().cloned());
+        let theirs = |group: &&SecurityGroup| {
+            let mut of_clients = self.owned.iter().filter(|owned| owned.role() == Role::Cidr);
+            of_clients.any(|owned| *owned.group.id() == group.id && asking.iter().any(|store| store.id == owned.store))
+        };
+        let rules = groups.iter().filter(theirs).flat_map(|group| &group.rules);
+        let peers = tagged.chain(rules.filter_map(|rule| CidrPeer::of(&rule.peer)));
+        let lists = peers.filter_map(|peer| match peer {
+            CidrPeer::PrefixList(list) => Some(list),
+            CidrPeer::Block(_) => None,
+        });
+        lists.collect()
+    }
+}
+
+fn has(instances: &[Instance], owned: &Owned) -> bool {
+    instances.iter().any(|instance| instance.has_group(owned.group.id()))
+}
+
+/// The identities of owned groups whose names their service does not know, or knows as others'.
+fn identities<'owned>(
+    owned: impl Iterator<Item = &'owned Owned>,
+    stores: &[StoreLookup],
+) -> BTreeMap<StoreId, StoreArn> {
+    let here: BTreeSet<&StoreId> = present(stores).map(|store| &store.id).collect();
+    let answered: BTreeSet<&StoreArn> = stores.iter().map(StoreLookup::arn).collect();
+    owned
+        .filter(|owned| !here.contains(&owned.store))
+        .filter_map(|owned| Some((owned.store.clone(), owned.arn.clone().filter(|arn| answered.contains(arn))?)))
+        .collect()
+}
+
+/// Of the primary interfaces of instances that were read, those speak for themselves.
+pub(super) fn without_primary_interfaces(
+    mut by: Reading<AttachedInterface>,
+    instances: &[Instance],
+) -> Reading<AttachedInterface> {
+    let known: BTreeSet<&InterfaceId> =
+        instances.iter().filter_map(|instance| instance.interface.as_ref()).map(|interface| &interface.id).collect();
+    by.found.retain(|wearer| !known.contains(&wearer.interface));
+    by
+}
+
+/// The names that the index lists for the stores that were asked for without an answer.
+pub(super) fn unread(
+    index: Vec<TaggedStore>,
+    asked: &BTreeSet<StoreArn>,
+    stores: &[StoreLookup],
+) -> BTreeMap<StoreArn, BTreeSet<ConnectionName>> {
+    let answered: BTreeSet<&StoreArn> = stores.iter().map(StoreLookup::arn).collect();
+    let unread = index.into_iter().filter(|store| asked.contains(&store.arn) && !answered.contains(&store.arn));
+    unread.map(|store| (store.arn, store.connect.names().cloned().collect())).collect()
+}
+
+/// The stores that are there.
+pub(super) fn present(stores: &[StoreLookup]) -> impl Iterator<Item = &DataStore> {
+    stores.iter().filter_map(|lookup| match lookup {
+        StoreLookup::Found(store) => Some(store.as_ref()),
+        StoreLookup::NotFound(_) => None,
+    })
+}
