@@ -299,7 +299,7 @@ fn filter(name: &str, values: Vec<String>) -> Filter {
     Filter::builder().name(name).set_values(Some(values)).build()
 }
 
-/// None for a cluster outside any VPC.
+/// `None` for a cluster outside any VPC.
 fn subnet_group(raw: &DbCluster) -> Option<&str> {
     raw.db_subnet_group().filter(|name| !name.is_empty())
 }

@@ -1,4 +1,4 @@
-//! Redshift: provisioned clusters. Their description holds everything, and their namespace is what
+//! Redshift: provisioned clusters. Their description holds everything, and their namespace
 //! survives a rename.
 
 #[cfg(test)]

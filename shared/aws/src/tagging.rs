@@ -55,7 +55,7 @@ impl TagIndex {
         Reading { found, gaps: answer.gaps }
     }
 
-    /// What the tags of these stores ask for, as the index has them. A store that it leaves out was
+    /// The settings in the tags of these stores, as the index has them. A store that it leaves out was
     /// never tagged, is too new for it, or does not exist, which is to say that nothing follows.
     pub(crate) async fn settings(&self, which: &[&StoreArn], connect_key: &str) -> Reading<(StoreArn, TagSettings)> {
         together(which.chunks(AT_A_TIME).map(async |chunk| {
@@ -81,7 +81,7 @@ fn settings(mapping: &ResourceTagMapping, connect_key: &str) -> Option<(StoreArn
     Some((arn, TagSettings::read(connect_key, tags)))
 }
 
-/// None for what is no supported store, and for what lost the key: the index goes on listing
+/// `None` for a resource that is no supported store, and for one that lost the key: the index goes on listing
 /// resources that were tagged once.
 fn tagged_store(mapping: &ResourceTagMapping, connect_key: &str) -> Option<TaggedStore> {
     let arn = StoreArn::parse(mapping.resource_arn()?).ok()?;

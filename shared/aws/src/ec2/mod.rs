@@ -237,7 +237,7 @@ impl Ec2 {
         let listed = together(chunks.map(|(_, ids)| self.describe_prefix_lists(ids))).await;
         let mut reading = Reading { found: Vec::new(), gaps: listed.gaps };
         let with_entries = listed.found.into_iter().map(|list| async move {
-            // What AWS owns is not let in whatever it holds.
+            // A list that AWS owns is refused whatever it holds, so its entries are of no use.
             if list.owner == mapping::AWS_OWNER { Reading::complete(vec![list]) } else { self.with_entries(list).await }
         });
         reading.extend(together(with_entries).await);
