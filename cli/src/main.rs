@@ -1,5 +1,5 @@
-//! `tagwire` looks at an account as the functions do, prints what they would do and why, and has it done by
-//! them.
+//! `tagwire` observes an account as the functions do, prints the changes that they would make and the reasons, and has
+//! the functions make them.
 //!
 //! Each command is a file or folder in `commands`. All of them open a [`session`], which finds out how tagwire is
 //! installed here; `apply` and `uninstall` hand work to `connect` by [`follow`].

@@ -50,6 +50,11 @@ pub(crate) fn painted(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
+/// A line with the hint for a code.
+pub(crate) fn hint_line(code: &str, hint: &str) -> String {
+    format!("{} ({code}): {hint}", painted(HINT, "Hint"))
+}
+
 /// Writes a result to standard output.
 ///
 /// # Errors

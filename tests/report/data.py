@@ -127,6 +127,7 @@ class Account:
             "state": state,
             "code": code or usual_code,
             "reason": reason or usual_reason,
+            "hint": f"a way out of {code or usual_code}" if state == "refused" else None,
         })
         if crosses:
             self.find(store["vpc"], "cross-az", f"connected with {store['name']}, but the two are in different Availability Zones", instance=client["id"])
@@ -139,8 +140,8 @@ class Account:
     def change(self, vpc, effect, action, store=None):
         self.changes.setdefault(vpc, []).append({"effect": effect, "store": store and store["arn"], "action": action})
 
-    def find(self, vpc, code, message, **subject):
-        self.findings.setdefault(vpc, []).append({"subject": subject, "code": code, "message": message})
+    def find(self, vpc, code, message, hint=None, **subject):
+        self.findings.setdefault(vpc, []).append({"subject": subject, "code": code, "message": message, "hint": hint})
 
     def data(self):
         vpcs = sorted({*self.changes, *self.findings})
@@ -188,7 +189,7 @@ def small():
     other = account.store("ledger", "vpc-2", names=["ledger"], kind="db")
     keeper = account.instance("ledger-1", "vpc-2", ["ledger"])
     account.connect(keeper, other, "drifted", made_by="console")
-    account.find(vpc, "no-match", "nothing on the other side shares a name", store=lonely["arn"])
+    account.find(vpc, "no-match", "nothing on the other side shares a name", hint="put the name archive on an instance", store=lonely["arn"])
     account.change("vpc-2", "remove", "revoke in sg-4: tcp 22 from 0.0.0.0/0", other)
     account.change(vpc, "write", 'write on i-1: tagwire:status="connected: orders"')
     return account.data()

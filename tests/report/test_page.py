@@ -166,3 +166,10 @@ def test_states_differ_by_shape_and_text_and_not_by_colour_alone(show):
             look = part.evaluate("(part) => [getComputedStyle(part).fill, getComputedStyle(part).stroke]")
             assert look != ["none", "none"], f"the sign of {state} cannot be seen"
     assert len(set(dashes.values())) == 4
+
+
+def test_a_hint_stands_below_its_finding_and_no_other(show):
+    findings = show("small").locator("#findings-list")
+    assert "Hint: put the name archive on an instance" in findings.inner_text()
+    with_hint = [one for one in samples.small()["plan"]["vpcs"][0]["findings"] if one["hint"] is not None]
+    assert findings.locator(".hint").count() == len(with_hint)

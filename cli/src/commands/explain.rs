@@ -126,7 +126,7 @@ fn show<T: fmt::Display + Serialize>(
     Ok(ExitCode::SUCCESS)
 }
 
-/// A line with its mark in the colour of what it says.
+/// A line with a coloured mark.
 fn styled(line: &str) -> String {
     let Some((mark, rest)) = line.split_once(' ').filter(|(mark, _)| !mark.is_empty()) else {
         return line.to_owned();

@@ -1,4 +1,4 @@
-//! What a person agreed to, and whether a later plan of the same VPC holds anything else.
+//! The changes that a person agreed to, and whether a later plan of the same VPC makes any other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,7 +25,7 @@ enum ChangedGroup {
     Existing(SecurityGroupId),
 }
 
-/// A change, without the reasons for it: two plans that make the same change may have other reasons.
+/// A change without its reasons: two plans may make the same change for different reasons.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum AgreedChange {
     Create(ChangedGroup),
@@ -61,7 +61,7 @@ enum AgreedChange {
         group: ChangedGroup,
     },
     Delete(ChangedGroup),
-    /// A status tag, whatever its text: it says what has become of the other changes.
+    /// A status tag, whatever its text: the text follows from the other changes.
     WriteStatus(StatusOf),
 }
 

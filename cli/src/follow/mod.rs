@@ -53,7 +53,7 @@ pub(crate) fn require_enforcing(session: &Session) -> CommandResult<()> {
     Ok(())
 }
 
-/// Plans what a request asks for in a scope.
+/// The plan for a request about a scope.
 ///
 /// # Errors
 /// When not all could be read: nothing is handed over then.

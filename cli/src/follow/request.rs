@@ -1,18 +1,18 @@
-//! One request to `connect` about one VPC: sending it, and following what becomes of it.
+//! One request to `connect` about one VPC: sending it, and following it to its end.
 
 use std::{
+    collections::BTreeSet,
     hash::{BuildHasher, RandomState},
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
 use indicatif::ProgressBar;
 use tagwire_core::{
     id::{RequestId, VpcId},
     observation::{Observation, Scope},
     work::{Answer, Cause, PlanDigest, Request, RequestKind, Tries, VERSION, WorkItem},
 };
-use tagwire_engine::cloud::{Observe, Queues};
+use tagwire_engine::cloud::{CloudError, ErrorKind, Observe, Queues};
 
 use super::{agreement::Agreement, schedule::ReadSchedule};
 use crate::{
@@ -31,6 +31,9 @@ pub(super) struct Job {
     kind: RequestKind,
     agreement: Agreement,
     digest: PlanDigest,
+    /// The last request to uninstall, or to cancel that, when the person agreed; and each of this job's own. Any other
+    /// in the state table is a later one.
+    known_requests: BTreeSet<RequestId>,
     /// The number of changes that were agreed to.
     pub(super) changes: usize,
 }
@@ -44,12 +47,18 @@ impl Job {
             kind,
             agreement: Agreement::to(kind, seen, plan),
             digest: plan.digest(),
+            known_requests: last_request(seen).cloned().into_iter().collect(),
             changes: plan.changes().len(),
         }
     }
 
+    /// Whether another request to uninstall, or to cancel that, came after this job.
+    fn is_superseded(&self, seen: &Observation) -> bool {
+        self.kind != RequestKind::Apply && last_request(seen).is_some_and(|last| !self.known_requests.contains(last))
+    }
+
     /// Hands the work to `connect`.
-    async fn send(&self, session: &Session) -> CommandResult<RequestId> {
+    async fn send(&mut self, session: &Session) -> CommandResult<RequestId> {
         let id = RequestId::parse(format!("{:016x}", RandomState::new().hash_one(session.now().as_nanosecond())))?;
         let item = WorkItem {
             version: VERSION,
@@ -60,10 +69,8 @@ impl Job {
             request: Some(Request { id: id.clone(), kind: self.kind, digest: Some(self.digest.clone()) }),
             tagged_stores: None,
         };
-        let sent = session.aws.send_work(&item).await;
-        sent.with_context(|| {
-            format!("the work in {} could not be handed to connect, so nothing is changed", self.vpc)
-        })?;
+        self.known_requests.insert(id.clone());
+        session.aws.send_work(&item).await.map_err(|error| not_sent(&self.vpc, error))?;
         Ok(id)
     }
 }
@@ -101,7 +108,7 @@ impl Follow {
     ///
     /// # Errors
     /// When the queue does not take it.
-    pub(super) async fn begin(session: &Session, job: Job) -> CommandResult<Self> {
+    pub(super) async fn begin(session: &Session, mut job: Job) -> CommandResult<Self> {
         let request = job.send(session).await?;
         Ok(Self::new(job, request, Instant::now()))
     }
@@ -162,6 +169,9 @@ impl Follow {
         let (seen, plan) = (&planned.0, planned.1.plan());
         let (digest, is_agreed) = (plan.digest(), self.job.agreement.covers(seen, plan));
         let is_refused = code == PLAN_CHANGED;
+        if self.job.is_superseded(seen) {
+            return NextStep::End(FollowOutcome::Failed(superseded(&self.job.vpc)));
+        }
         self.left = plan.changes().len().min(self.left);
         // A request that was refused is not written down either, so one that outlasts its changes is sent again.
         if plan.is_empty() && (self.job.kind == RequestKind::Apply || !is_refused) {
@@ -185,6 +195,19 @@ impl Follow {
     }
 }
 
+/// The last request to uninstall, or to cancel that, in the state table.
+fn last_request(seen: &Observation) -> Option<&RequestId> {
+    seen.state.as_ref().ok()?.last_request.as_ref()
+}
+
+/// The error for a request after which another one came: the last word of a person holds.
+fn superseded(vpc: &VpcId) -> CommandError {
+    let message =
+        format!("{vpc}: a later request to uninstall, or to cancel that, took the place of this one (superseded)");
+    CommandError::new(CommandErrorKind::NotCarriedOut, message)
+        .hint(format!("`tagwire plan --vpc {vpc}` shows what connect does now"))
+}
+
 /// The code of an answer after which `connect` continues by itself.
 const GOES_ON: &str = "goes-on";
 /// The code of an answer to a request that names another plan than `connect` makes.
@@ -196,6 +219,16 @@ pub(super) fn plan_for(session: &Session, mut seen: Observation, kind: RequestKi
         state.apply_request(kind, seen.at);
     }
     session.plan(seen)
+}
+
+/// The error for a request that the queue did not confirm.
+fn not_sent(vpc: &VpcId, error: CloudError) -> CommandError {
+    let message = if error.kind == ErrorKind::EffectUnknown {
+        format!("it is not known whether the work in {vpc} was handed to connect")
+    } else {
+        format!("the work in {vpc} could not be handed to connect, so nothing is changed")
+    };
+    CommandError::from(error).context(message).of_kind(CommandErrorKind::NotCarriedOut)
 }
 
 /// The error for work that was handed over and can no longer be followed.
@@ -219,15 +252,11 @@ fn disagreement(vpc: &VpcId) -> CommandError {
 /// The error for an answer that ends a request; `None` for any other answer.
 fn failure(vpc: &VpcId, answer: &Answer) -> Option<CommandError> {
     let (kind, message, hint) = match answer.code.as_str() {
+        "superseded" => return Some(superseded(vpc)),
         "failed" => (
             CommandErrorKind::NotCarriedOut,
             "connect could not make every change",
             format!("the log of connect names each step that failed; `tagwire plan --vpc {vpc}` shows what is left"),
-        ),
-        "superseded" => (
-            CommandErrorKind::NotCarriedOut,
-            "a later request took the place of this one",
-            format!("`tagwire plan --vpc {vpc}` shows what is planned now"),
         ),
         "dry-run" => {
             (CommandErrorKind::NotCarriedOut, "the stack only logs plans", "deploy it with Mode=enforce".to_owned())
@@ -304,6 +333,25 @@ mod tests {
             panic!("it does not end");
         };
         assert!(error.error.to_string().contains("plan-changed"), "{error:?}");
+    }
+
+    #[test]
+    fn an_uninstallation_that_somebody_cancelled_meanwhile_is_not_sent_again() {
+        let world =
+            "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 attached-to=i-1\nuninstalling";
+        let requested = |id: &str| {
+            let mut planned = planned(world);
+            planned.0.state.as_mut().unwrap().last_request = Some(RequestId::parse(id).unwrap());
+            planned
+        };
+        let mut follow = follow(RequestKind::Uninstall, world);
+        follow.job.known_requests.insert(RequestId::parse("r-1").unwrap());
+        assert!(matches!(follow.next("changed", requested("r-1"), Instant::now()), NextStep::SendAgain(_)));
+        let NextStep::End(FollowOutcome::Failed(error)) = follow.next("changed", requested("r-2"), Instant::now())
+        else {
+            panic!("it does not end");
+        };
+        assert!(error.error.to_string().contains("superseded"), "{error:?}");
     }
 
     #[test]

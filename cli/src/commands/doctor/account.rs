@@ -39,7 +39,7 @@ pub(super) fn credentials(caller: &CallerFacts) -> Check {
 }
 
 /// Whether asking for anything else makes sense.
-pub(super) fn may_go_on(identity: &Read<Identity>) -> bool {
+pub(super) fn can_continue(identity: &Read<Identity>) -> bool {
     !matches!(identity, Err(CloudError { kind: ErrorKind::Denied, .. }))
 }
 
@@ -164,13 +164,13 @@ mod tests {
             plain(&check),
             (CheckLevel::Ok, "arn:aws:sts::123456789012:assumed-role/ops/me in account 123456789012")
         );
-        assert!(may_go_on(&Ok(known)));
+        assert!(can_continue(&Ok(known)));
 
         let refused = Err(error(ErrorKind::Denied, "sts:GetCallerIdentity", "ExpiredToken"));
         let check = credentials(&caller(refused.clone()));
         assert!(check.level == CheckLevel::Failure && check.message.contains("ExpiredToken"), "{check:?}");
         assert_eq!(check.fix.as_deref(), Some("aws configure"));
-        assert!(!may_go_on(&refused));
+        assert!(!can_continue(&refused));
         let none = Err(error(ErrorKind::Denied, "sts:GetCallerIdentity", "no-credentials"));
         let check = credentials(&caller(none));
         assert_eq!(plain(&check), (CheckLevel::Failure, "no credentials were found, so nothing else was looked at"));
@@ -180,7 +180,7 @@ mod tests {
 
         let slow = Err(error(ErrorKind::Throttled, "sts:GetCallerIdentity", "Throttling"));
         assert_eq!(credentials(&caller(slow.clone())).level, CheckLevel::Warning);
-        assert!(may_go_on(&slow));
+        assert!(can_continue(&slow));
     }
 
     #[test]

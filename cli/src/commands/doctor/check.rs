@@ -1,24 +1,23 @@
-//! One line of the doctor's report, and the commands that it tells people to paste.
+//! One line of the doctor's report, and the commands that it suggests.
 
 use serde::Serialize;
 use tagwire_aws::{Identity, Stack};
 use tagwire_core::observation::Gap;
 use tagwire_engine::cloud::{CloudError, ErrorKind};
 
-/// How well something is.
+/// The level of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum CheckLevel {
     /// As it should be.
     Ok,
-    /// It works, or cannot be told, and deserves a look.
+    /// It works but should be looked into, or could not be checked.
     Warning,
     /// It does not work.
     Failure,
 }
 
 impl CheckLevel {
-    /// The word for it.
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -28,21 +27,20 @@ impl CheckLevel {
     }
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Check {
-    /// Its code, which stays the same from version to version.
+    /// The stable name of the check.
     pub(super) name: &'static str,
-    /// How well it is.
     pub(super) level: CheckLevel,
-    /// What was found, in one sentence.
+    /// The result, in one sentence.
     pub(super) message: String,
-    /// The command that mends it, for a shell.
+    /// A shell command that fixes it; `None` when all is well.
     pub(super) fix: Option<String>,
 }
 
 impl Check {
-    /// What AWS says may come in several lines; a check is one.
+    /// Joins the lines of a message: AWS's errors may have several, and a check has one.
     fn new(name: &'static str, level: CheckLevel, message: &str, fix: Option<String>) -> Self {
         let words: Vec<&str> = message.split_whitespace().collect();
         Self { name, level, message: words.join(" "), fix }
@@ -60,26 +58,26 @@ impl Check {
         Self::new(name, CheckLevel::Failure, message.as_ref(), Some(fix.into()))
     }
 
-    /// Something that nobody could tell.
+    /// A check that failed because something could not be read.
     pub(super) fn unread(name: &'static str, what: &str, error: &CloudError, target: &CommandTarget) -> Self {
         Self::warning(name, format!("cannot tell {what}, because {error}"), target.fix_reading(error.kind))
     }
 
-    /// Something that could be told in part only.
+    /// A check that could be made in part only.
     pub(super) fn gap(name: &'static str, what: &str, gap: &Gap, target: &CommandTarget) -> Self {
-        let fix = if gap.passing { target.again() } else { target.let_read() };
+        let fix = if gap.passing { target.again() } else { target.grant_reading() };
         Self::warning(name, format!("cannot tell {what}, because of {gap}"), fix)
     }
 }
 
-/// Where commands are to be run.
+/// The Region and profile in which the suggested commands run.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CommandTarget {
     /// The Region.
     pub(super) region: String,
     /// The profile, if one was chosen.
     pub(super) profile: Option<String>,
-    /// Who is calling, if that is known.
+    /// The caller's identity, if it is known.
     pub(super) identity: Option<Identity>,
 }
 
@@ -111,7 +109,7 @@ impl CommandTarget {
         format!("sam build && sam deploy {options}{changed}")
     }
 
-    /// Has CloudFormation put back what was changed or taken away by hand; a deployment of the same template changes
+    /// Has CloudFormation restore resources that were changed or deleted by hand; a deployment of the same template changes
     /// nothing.
     pub(super) fn revert(&self, stack: &Stack) -> String {
         let (name, set) = (quoted(&stack.name), "--change-set-name tagwire-doctor");
@@ -133,13 +131,13 @@ impl CommandTarget {
         .join(" && ")
     }
 
-    /// The doctor once more.
+    /// The same doctor command again.
     pub(super) fn again(&self) -> String {
         format!("tagwire doctor --region {}{}", quoted(&self.region), self.profile_option())
     }
 
-    /// Lets the caller read what the doctor reads.
-    pub(super) fn let_read(&self) -> String {
+    /// The command that gives the caller the read-only policy.
+    pub(super) fn grant_reading(&self) -> String {
         let resource = self.identity.as_ref().and_then(|identity| identity.arn.splitn(6, ':').nth(5));
         let mut parts = resource.unwrap_or_default().split('/');
         let policy = "--policy-name tagwire-read-only --policy-document file://docs/policies/read-only.json";
@@ -156,9 +154,9 @@ impl CommandTarget {
         self.aws(&command)
     }
 
-    /// What makes a reading possible that failed.
+    /// The command to run after a reading failed.
     fn fix_reading(&self, kind: ErrorKind) -> String {
-        if kind == ErrorKind::Denied { self.let_read() } else { self.again() }
+        if kind == ErrorKind::Denied { self.grant_reading() } else { self.again() }
     }
 
     /// The account, or a word that stands for it.
@@ -248,7 +246,7 @@ pub(super) mod tests {
             ("arn:aws:iam::1:root", "aws iam create-policy "),
         ] {
             let identity = Some(Identity { account: "1".to_owned(), arn: arn.to_owned() });
-            let message = CommandTarget { identity, ..target() }.let_read();
+            let message = CommandTarget { identity, ..target() }.grant_reading();
             assert!(
                 message.starts_with(command) && message.contains("file://docs/policies/read-only.json"),
                 "{arn}: {message}"

@@ -44,21 +44,21 @@ pub(super) struct Facts {
     pub(super) instances: Reading<Instance>,
     /// The groups that are tagwire's.
     pub(super) groups: Reading<SecurityGroup>,
-    /// The stack's name that was asked for, if one was.
-    pub(super) asked_stack: Option<String>,
+    /// The name given with `--stack-name`.
+    pub(super) requested_stack: Option<String>,
     /// The stack, if there is one.
     pub(super) stack: Read<Option<Installed>>,
     /// The settings of the installation; the template's defaults without one.
     pub(super) installation: Installation,
 }
 
-/// A stack and what belongs to it.
+/// A stack and its resources.
 #[derive(Debug, Clone)]
 pub(super) struct Installed {
     /// The stack.
     pub(super) stack: Stack,
-    /// The reason for which its parameters are none of tagwire's, if they are not.
-    pub(super) nonsense: Option<String>,
+    /// The message about a parameter that no stack of tagwire has.
+    pub(super) unknown_parameter: Option<String>,
     /// The ARN of connect's role; `None` when the stack has no such role.
     pub(super) role: Read<Option<String>>,
     /// The calls that connect's role has to make and may not; `None` when IAM was not asked.

@@ -17,7 +17,7 @@ use tagwire_engine::{
 use tokio::join;
 
 use super::{
-    account::may_go_on,
+    account::can_continue,
     check::CommandTarget,
     facts::{CallerFacts, DEAD_LETTERS, Facts, Installed, QUEUES, Quotas, Read, SERVICE_ROLES},
     permissions::questions,
@@ -44,7 +44,7 @@ async fn read(global: &GlobalArgs) -> Option<(CallerFacts, Option<Facts>)> {
     let identity = identity(&config).await;
     let target = CommandTarget { region, profile: global.profile.clone(), identity: identity.clone().ok() };
     let caller = CallerFacts { target, identity };
-    if !may_go_on(&caller.identity) {
+    if !can_continue(&caller.identity) {
         return Some((caller, None));
     }
     let facts = Box::pin(facts(global, config, &caller.target)).await;
@@ -52,11 +52,11 @@ async fn read(global: &GlobalArgs) -> Option<(CallerFacts, Option<Facts>)> {
 }
 
 async fn facts(global: &GlobalArgs, config: SdkConfig, target: &CommandTarget) -> Facts {
-    let asked_stack = global.installation.stack_name.clone();
+    let requested_stack = global.installation.stack_name.clone();
     let stacks = Stacks::new(&config);
-    let found = stacks.find(asked_stack.as_deref()).await;
+    let found = stacks.find(requested_stack.as_deref()).await;
     let deployed = found.as_ref().ok().and_then(Option::as_ref);
-    let (installation, nonsense) = match global.installation.resolve(deployed) {
+    let (installation, unknown_parameter) = match global.installation.resolve(deployed) {
         Ok(installation) => (installation, None),
         Err(error) => (assumed(&global.installation), Some(error.to_string())),
     };
@@ -68,7 +68,7 @@ async fn facts(global: &GlobalArgs, config: SdkConfig, target: &CommandTarget) -
     let account_id = target.identity.as_ref().map_or("000000000000", |identity| identity.account.as_str());
     let probes = Box::pin(session.aws.probes(account_id));
     let tagged = Box::pin(tagged(&session));
-    let of_stack = Box::pin(of_stack(found, nonsense, &stacks, &session, target));
+    let of_stack = Box::pin(of_stack(found, unknown_parameter, &stacks, &session, target));
     let ((region, platform, trails, tag_policy, quotas), service_roles, probes, tagged, stack) =
         join!(account, roles, probes, tagged, of_stack);
     let (stores, instances, groups) = tagged;
@@ -84,13 +84,13 @@ async fn facts(global: &GlobalArgs, config: SdkConfig, target: &CommandTarget) -
         stores,
         instances,
         groups,
-        asked_stack,
+        requested_stack,
         stack,
         installation,
     }
 }
 
-/// What the template has by default, for a stack that makes no sense.
+/// The template's defaults, for a stack with parameters that are none of tagwire's.
 fn assumed(overrides: &Overrides) -> Installation {
     let usual = || Installation {
         tag_key: tagwire_core::tag::DEFAULT_CONNECT_KEY.to_owned(),
@@ -126,7 +126,7 @@ async fn account(
 type TaggedResources =
     (Reading<TaggedStore>, Reading<tagwire_core::model::Instance>, Reading<tagwire_core::group::SecurityGroup>);
 
-/// What carries the connect tag or is tagwire's, with the engine's own retries.
+/// Reads data stores and instances with the connect tag, and owned groups, with the engine's own retries.
 async fn tagged(session: &Session) -> TaggedResources {
     let cloud = match session.cloud() {
         Ok(cloud) => cloud,
@@ -143,7 +143,7 @@ fn unread<T>(error: &CommandError) -> Reading<T> {
 
 async fn of_stack(
     found: Read<Option<Stack>>,
-    nonsense: Option<String>,
+    unknown_parameter: Option<String>,
     stacks: &Stacks,
     session: &Session,
     target: &CommandTarget,
@@ -153,7 +153,7 @@ async fn of_stack(
     let queues = join_all(named.map(async |(name, url)| (name, queue_depth(&session.config, url).await)));
     let (queues, (role, refusals), states) =
         join!(queues, Box::pin(permissions(&stack, stacks, session, target)), Box::pin(states(session)));
-    Ok(Some(Installed { stack, nonsense, role, refusals, queues, states }))
+    Ok(Some(Installed { stack, unknown_parameter, role, refusals, queues, states }))
 }
 
 async fn permissions(
@@ -170,7 +170,7 @@ async fn permissions(
     (Ok(Some(arn)), Some(refused))
 }
 
-/// What is remembered of each VPC of interest.
+/// Reads the state of each VPC of interest.
 async fn states(session: &Session) -> Reading<(VpcId, Read<VpcState>)> {
     let cloud = match session.cloud() {
         Ok(cloud) => cloud,

@@ -1,4 +1,4 @@
-//! Quotas of security groups against what is used of them.
+//! Quotas of security groups, and how much of each is used.
 
 use tagwire_core::{group::SecurityGroup, model::Instance, observation::Reading, rule::Direction};
 
@@ -54,7 +54,7 @@ pub(super) fn parameter(quotas: &Quotas, limit: usize, stack: Option<&str>, targ
     )
 }
 
-/// The fullest interface of what is opted in.
+/// The fullest interface of the instances with the connect tag.
 pub(super) fn interfaces(
     quotas: &Quotas,
     instances: &Reading<Instance>,

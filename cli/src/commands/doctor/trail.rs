@@ -1,4 +1,4 @@
-//! Whether calls to ElastiCache and Redshift reach EventBridge, which they do through a trail only.
+//! Checks whether calls to ElastiCache and Redshift reach EventBridge, which takes a trail.
 
 use serde_json::{Value, json};
 use tagwire_aws::{AdvancedSelector, BasicSelector, FieldSelector, Selectors, Trail};
@@ -24,7 +24,7 @@ pub(super) fn judge(trails: &Read<Vec<Trail>>, target: &CommandTarget) -> Check 
         let reach = if good.multi_region { "of every Region" } else { "of this Region" };
         return Check::ok(NAME, format!("{} logs management writes {reach}", good.arn));
     }
-    // A trail that is all but well is more easily mended than a new one is made.
+    // Fixing a trail is less work than creating one.
     let unknown = here.iter().find_map(|trail| reports(trail).err().map(|error| (trail, error)));
     if let Some((trail, error)) = unknown {
         let what = format!("whether {} reports calls to ElastiCache and Redshift", trail.arn);
@@ -78,8 +78,8 @@ fn one_reports(selector: &BasicSelector, service: &str) -> bool {
         && !selector.without.iter().any(|without| without == service)
 }
 
-/// Whether a selector of the newer kind lets a call through. A field that a call's record may have in any form is
-/// taken not to fit: what is let through by chance is nothing to rely on.
+/// Whether an advanced selector lets a call through. A field with a value that differs from call to call counts as no
+/// match: nothing may depend on chance.
 fn lets_through(selector: &AdvancedSelector, service: &str, call: &str) -> bool {
     let category = selector.fields.iter().any(|field| field.field == "eventCategory");
     category
@@ -104,8 +104,8 @@ fn fits(field: &FieldSelector, value: &str) -> bool {
     (found || !wanted) && !refused
 }
 
-/// The command that adds management writes to what a trail lets through, and takes nothing away: the call replaces
-/// all selectors.
+/// The command that adds management writes to a trail's selectors. It repeats the existing ones, because the call
+/// replaces all.
 fn widened(trail: &Trail, selectors: &Selectors, target: &CommandTarget) -> String {
     let (option, all): (&str, Vec<Value>) = match selectors {
         Selectors::Basic(selectors) => {

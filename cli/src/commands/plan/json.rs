@@ -1,9 +1,12 @@
 //! Plans as one JSON document for programs.
 
 use serde_json::{Value, json};
-use tagwire_core::finding::Finding;
+use tagwire_core::{
+    finding::{Finding, Reason},
+    plan::Decision,
+};
 
-use crate::session::Planned;
+use crate::{commands::reason_of, session::Planned};
 
 /// The version of the document.
 const JSON_VERSION: u32 = 3;
@@ -20,7 +23,7 @@ pub(crate) fn json(planned: &[Planned]) -> Value {
                 "observed_at": seen.at,
                 "digest": plan.digest(),
                 "changes": plan.actions(),
-                "decisions": plan.decisions,
+                "decisions": plan.decisions.iter().map(decision_json).collect::<Vec<_>>(),
                 "findings": findings,
                 "gaps": seen.gaps().collect::<Vec<_>>(),
             })
@@ -29,10 +32,18 @@ pub(crate) fn json(planned: &[Planned]) -> Value {
     json!({ "version": JSON_VERSION, "vpcs": vpcs })
 }
 
+fn decision_json(decision: &Decision) -> Value {
+    with(json!(decision), [("hint", json!(reason_of(&decision.verdict).map(Reason::hint)))])
+}
+
 fn finding_json(finding: &Finding) -> Value {
-    let mut value = json!(finding);
+    let Finding { subject: _, reason } = finding;
+    with(json!(finding), [("message", json!(reason.to_string())), ("hint", json!(reason.hint()))])
+}
+
+fn with<const N: usize>(mut value: Value, more: [(&str, Value); N]) -> Value {
     if let Some(fields) = value.as_object_mut() {
-        fields.insert("message".to_owned(), finding.reason.to_string().into());
+        fields.extend(more.map(|(key, value)| (key.to_owned(), value)));
     }
     value
 }
@@ -50,24 +61,35 @@ mod tests {
         let world = "instance i-1\ninstance i-2\ndb orders connect=orders\npair orders 1 attached-to=i-1,i-2\nmax 1";
         let store = "arn:aws:rds:eu-central-1:123456789012:db:orders";
         let change = "detach sg-ec2-rds-1 from eni-1 of i-1: the instance has no connect tag (db/orders)";
+        let planned = planned(&World::read(world).unwrap());
+        let hints: Vec<String> = planned.1.plan().findings.iter().map(|finding| finding.reason.hint()).collect();
         let expected = json!({ "version": 3, "vpcs": [{
             "vpc": "vpc-1",
             "observed_at": "1970-01-01T00:00:00Z",
             "digest": PlanDigest::of(&[change.to_owned()]),
             "changes": [{ "store": store, "effect": "remove", "action": change }],
             "decisions": [
-                { "instance": "i-1", "store": store, "verdict": { "disconnecting": "not-asked-for" } },
-                { "instance": "i-2", "store": store, "verdict": { "held-back": "not-asked-for" } },
+                { "instance": "i-1", "store": store, "hint": null, "verdict": { "disconnecting": "not-asked-for" } },
+                { "instance": "i-2", "store": store, "hint": null, "verdict": { "held-back": "not-asked-for" } },
             ],
             "findings": [
                 { "subject": { "vpc": "vpc-1" }, "code": "disconnects-held-back", "waiting": 1, "limit": 1, "window": 900,
-                    "message": "1 connection more is to be removed, but at most 1 of a VPC are in 900 seconds; the oldest go first in the next sweeps: if the tags were taken away by mistake, put them back and nothing more is lost" },
+                    "message": "1 connection more is to be removed, but at most 1 of a VPC are in 900 seconds; the oldest go first in the next sweeps: if the tags were taken away by mistake, put them back and nothing more is lost",
+                    "hint": hints[0] },
                 { "subject": { "store": store }, "code": "no-match", "names": ["orders"],
-                    "message": "nothing on the other side shares the name orders" },
+                    "message": "nothing on the other side shares the name orders", "hint": hints[1] },
             ],
             "gaps": [],
         }] });
-        assert_eq!(json(&[planned(&World::read(world).unwrap())]), expected);
+        assert_eq!(json(&[planned]), expected);
+    }
+
+    #[test]
+    fn a_refused_connection_has_a_hint() {
+        let world = "instance i-1 connect=orders groups=a,b,c,d,e\ndb orders connect=orders";
+        let document = json(&[planned(&World::read(world).unwrap())]);
+        let hint = document["vpcs"][0]["decisions"][0]["hint"].as_str().unwrap();
+        assert!(hint.contains("L-2AFB9258"), "{document}");
     }
 
     #[test]

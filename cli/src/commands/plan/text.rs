@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tagwire_core::{
-    finding::{Finding, Subject},
+    finding::{Finding, Reason, Subject},
     group::Ownership,
     id::StoreArn,
     observation::Observation,
@@ -11,26 +11,28 @@ use tagwire_core::{
 };
 
 use crate::{
-    output::{BAD, DOUBTFUL, FAINT, GOOD, HEADING, painted},
+    commands::reason_of,
+    output::{BAD, DOUBTFUL, FAINT, GOOD, HEADING, hint_line, painted},
     session::Planned,
 };
 
-/// What is said about one store, or about none.
+/// The lines about one store, or about none.
 #[derive(Default)]
 struct Section {
     actions: Vec<Action>,
-    message: Vec<String>,
+    remarks: Vec<String>,
+    /// One hint for each code.
+    hints: BTreeMap<&'static str, String>,
 }
 
-/// Lines for people, by VPC and store. Without everything read, nothing is said of absence: the error
-/// that follows says what could not be.
+/// Lines for people, by VPC and store. Unless everything was read, nothing is called absent: the error
+/// that follows names the gaps.
 pub(crate) fn text<'planned>(planned: impl IntoIterator<Item = &'planned Planned>, complete: bool) -> String {
     let (mut lines, mut changes, mut held_back, mut vpcs) = (Vec::new(), 0, 0, 0);
     for (seen, checked) in planned {
         vpcs += 1;
         let plan = checked.plan();
         lines.push(painted(HEADING, seen.vpc.as_str()));
-        // What is about no store stands last.
         let (others, stores): (Vec<_>, Vec<_>) =
             sections(seen, plan).into_iter().partition(|(store, _)| store.is_none());
         for (store, section) in stores.into_iter().chain(others) {
@@ -38,14 +40,15 @@ pub(crate) fn text<'planned>(planned: impl IntoIterator<Item = &'planned Planned
             lines.push(format!("  {}", painted(HEADING, &store)));
             changes += section.actions.len();
             lines.extend(section.actions.iter().map(|action| format!("    {}", signed(action))));
-            lines.extend(section.message.iter().map(|message| format!("      {message}")));
+            lines.extend(section.remarks.iter().map(|remark| format!("      {remark}")));
+            lines.extend(section.hints.iter().map(|(code, hint)| format!("      {}", hint_line(code, hint))));
         }
         held_back += plan.decisions.iter().filter(|of| matches!(of.verdict, Verdict::HeldBack(_))).count();
     }
     let waiting = match held_back {
         0 => String::new(),
-        1 => "; 1 connection waits for a later window to be taken away".to_owned(),
-        _ => format!("; {held_back} connections wait for a later window to be taken away"),
+        1 => "; 1 connection waits to be removed in a later window".to_owned(),
+        _ => format!("; {held_back} connections wait to be removed in a later window"),
     };
     match (vpcs, changes) {
         (_, 0) if !complete => {}
@@ -64,7 +67,9 @@ fn sections(seen: &Observation, plan: &Plan) -> BTreeMap<Option<StoreArn>, Secti
     }
     for decision in &plan.decisions {
         let message = format!("{}: {}", decision.instance, verdict(&decision.verdict));
-        sections.entry(Some(decision.store.clone())).or_default().message.push(message);
+        let section = sections.entry(Some(decision.store.clone())).or_default();
+        section.remarks.push(message);
+        section.add_hint(reason_of(&decision.verdict));
     }
     for finding in &plan.findings {
         let store = store_of(seen, finding);
@@ -72,9 +77,19 @@ fn sections(seen: &Observation, plan: &Plan) -> BTreeMap<Option<StoreArn>, Secti
             (Subject::Store(_), Some(_)) => sentence(finding),
             _ => format!("{}: {}", finding.subject, sentence(finding)),
         };
-        sections.entry(store).or_default().message.push(message);
+        let section = sections.entry(store).or_default();
+        section.remarks.push(message);
+        section.add_hint(Some(&finding.reason));
     }
     sections
+}
+
+impl Section {
+    fn add_hint(&mut self, reason: Option<&Reason>) {
+        if let Some(reason) = reason {
+            self.hints.entry(reason.code()).or_insert_with(|| reason.hint());
+        }
+    }
 }
 
 fn sentence(finding: &Finding) -> String {
@@ -106,7 +121,7 @@ fn verdict(verdict: &Verdict) -> String {
     painted(style, &verdict.to_string())
 }
 
-/// What is taken away is told apart at a glance.
+/// A change with its sign, so that removals stand out.
 fn signed(action: &Action) -> String {
     let (sign, style) = match action.effect {
         Effect::Add => ('+', GOOD),
@@ -161,7 +176,7 @@ vpc-1
         let world = World::read(world).unwrap();
         let message = plain(&[planned(&world)], true);
         assert!(message.starts_with(expected.trim_start()), "{message}");
-        let summary = "2 changes are pending; 1 connection waits for a later window to be taken away.\n";
+        let summary = "2 changes are pending; 1 connection waits to be removed in a later window.\n";
         assert!(message.ends_with(summary), "{message}");
     }
 
@@ -169,7 +184,7 @@ vpc-1
     fn a_window_that_is_used_up_is_not_taken_for_nothing_to_do() {
         let world = "instance i-1\ninstance i-2\ndb orders connect=orders\npair orders 1 attached-to=i-1,i-2\nmax 0";
         let message = plain(&[planned(&World::read(world).unwrap())], true);
-        let summary = "\nNothing to change; 2 connections wait for a later window to be taken away.\n";
+        let summary = "\nNothing to change; 2 connections wait to be removed in a later window.\n";
         assert!(message.ends_with(summary), "{message}");
     }
 
@@ -217,6 +232,17 @@ vpc-1
 1 change is pending.
 ",
         );
+    }
+
+    #[test]
+    fn below_each_data_store_stands_one_hint_for_each_code() {
+        let world = "instance i-1 connect=orders groups=a,b,c,d,e
+            instance i-2 connect=orders groups=a,b,c,d,e
+            db orders connect=orders";
+        let text = plain(&[planned(&World::read(world).unwrap())], true);
+        let hints: Vec<&str> = text.lines().filter(|line| line.starts_with("      Hint (")).collect();
+        assert_eq!(hints.len(), 1, "{text}");
+        assert!(hints[0].contains("interface-group-limit") && hints[0].contains("L-2AFB9258"), "{text}");
     }
 
     #[test]

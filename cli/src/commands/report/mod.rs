@@ -76,7 +76,7 @@ fn page(data: &Value) -> String {
     PAGE.replacen("{{style}}", STYLE, 1).replacen("{{script}}", SCRIPT, 1).replacen("{{data}}", &data, 1)
 }
 
-/// What the page shows.
+/// The data of the page.
 fn data(gathered: &Gathered) -> Value {
     let survey = &gathered.survey;
     let used: BTreeSet<&SecurityGroupId> = gathered
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
     use crate::commands::status::tests::gathered;
 
-    /// What the page is given, taken out of it again as a browser does.
+    /// The data in the page, read as a browser does.
     fn embedded(page: &str) -> Value {
         let (_, rest) = page.split_once("<script type=\"application/json\" id=\"data\">").unwrap();
         serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap()

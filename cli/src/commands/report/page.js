@@ -153,6 +153,7 @@ function readModel(data) {
       state: asText(entry.state) ?? "unknown",
       code: asText(entry.code),
       reason: asText(entry.reason),
+      hint: asText(entry.hint),
     };
     // Without groups there is no pair to go through; what is in its place says why, and so differs by reason.
     connection.pair = JSON.stringify(
@@ -188,6 +189,7 @@ function readModel(data) {
         subject: kind === null ? null : asText(subject[kind]),
         code: asText(finding.code) ?? "?",
         message: asText(finding.message) ?? "",
+        hint: asText(finding.hint),
       };
     }),
   );
@@ -1336,10 +1338,12 @@ function someOf(entries, drawn) {
   return list;
 }
 
+const hintOf = ({ hint }) => (hint === null ? null : html("small", { class: "said hint" }, ` Hint: ${hint}`));
+
 function findingsAbout(id) {
   const findings = view.model.findingsAbout.get(id) ?? [];
   if (findings.length === 0) return [];
-  return [html("h3", {}, "Findings"), someOf(findings, (finding) => html("li", {}, html("span", { class: "badge code warn" }, finding.code), " ", said(finding.message)))];
+  return [html("h3", {}, "Findings"), someOf(findings, (finding) => html("li", {}, html("span", { class: "badge code warn" }, finding.code), " ", said(finding.message), hintOf(finding)))];
 }
 
 const bySeverity = (one, other) => severity(one.state) - severity(other.state) || one.index - other.index;
@@ -1449,7 +1453,7 @@ function zonesOf(connection) {
 }
 
 const whyOf = (connection) =>
-  html("p", { class: `why ${stateClass(connection.state)}` }, connection.code === null ? null : said(connection.code, "code"), connection.reason === null ? null : said(connection.reason));
+  html("p", { class: `why ${stateClass(connection.state)}` }, connection.code === null ? null : said(connection.code, "code"), connection.reason === null ? null : said(connection.reason), hintOf(connection));
 
 function clearDetails() {
   view.chosen = null;
@@ -1670,7 +1674,7 @@ function subjectOf(finding) {
 function showFindings(findings) {
   showLists(
     "findings-list", "findings-title", "Findings", findings, view.model.findings.length, view.findingsLimit,
-    (finding) => html("li", { class: "finding" }, html("span", {}, html("span", { class: "badge code warn" }, finding.code)), subjectOf(finding), said(finding.message)),
+    (finding) => html("li", { class: "finding" }, html("span", {}, html("span", { class: "badge code warn" }, finding.code)), subjectOf(finding), html("span", {}, said(finding.message), hintOf(finding))),
     view.model.complete && view.model.gaps.length === 0 ? "Nothing to report." : "Nothing to report on what could be read.",
     () => {
       view.findingsLimit = Infinity;

@@ -7,7 +7,7 @@ use tagwire_core::{
     id::{StoreArn, VpcId},
 };
 
-/// What stands in one VPC, in the order of the rows: what belongs together stands together.
+/// The nodes and edges of one VPC, in the order of the rows.
 #[derive(Default)]
 struct VpcGraph<'row> {
     clients: Vec<&'row Client>,
@@ -88,8 +88,7 @@ pub(super) fn dot(rows: &[ConnectionStatus]) -> String {
     lines.into_iter().map(|line| line + "\n").collect()
 }
 
-/// A text between double quotes, as Mermaid reads it: what could end it or mean something is written by
-/// its entity.
+/// A text between double quotes for Mermaid, in which symbols with a meaning are written as entities.
 fn entities(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut safe, symbol| {
         match symbol {

@@ -1,6 +1,7 @@
 //! `tagwire status`: every connection of the account and Region, whoever made it.
 
 mod graph;
+mod hints;
 mod record;
 mod table;
 
@@ -189,7 +190,7 @@ pub(crate) async fn run(global: &GlobalArgs, args: StatusArgs) -> CommandResult<
         StatusFormat::Table => table::text(&gathered, &args.filter, table::Columns::Few),
         StatusFormat::Wide => table::text(&gathered, &args.filter, table::Columns::All),
         StatusFormat::Json => format!("{:#}\n", record::json(&gathered)),
-        StatusFormat::Csv => record::csv(&gathered.connections)?,
+        StatusFormat::Csv => record::csv(&gathered)?,
         StatusFormat::Dot => graph::dot(&gathered.connections),
         StatusFormat::Mermaid => graph::mermaid(&gathered.connections),
     })?;
@@ -200,12 +201,12 @@ pub(crate) async fn run(global: &GlobalArgs, args: StatusArgs) -> CommandResult<
 #[cfg(test)]
 pub(crate) mod tests {
     use clap::Parser;
-    use tagwire_core::{observation::Reading, plan::plan};
+    use tagwire_core::{check::check, observation::Reading, plan::plan};
     use tagwire_world::World;
 
     use super::*;
 
-    /// What a look at a world of text gathers.
+    /// The result of gathering in a world of text.
     pub(crate) fn gathered(world: &str) -> Gathered {
         let World { seen, policy } = World::read(world).unwrap();
         let survey = Survey {
@@ -213,15 +214,15 @@ pub(crate) mod tests {
             groups: Reading::complete(seen.groups.found.clone()),
             instances: Reading::complete(seen.instances.found.clone()),
         };
-        let plan = plan(&seen, &policy);
+        let checked = check(plan(&seen, &policy), &seen, &policy).unwrap();
         Gathered {
             observed_at: seen.at,
             account: "123456789012".to_owned(),
             region: "eu-central-1".to_owned(),
-            connections: connections(&survey, &[(&seen, &plan)]),
+            connections: connections(&survey, &[(&seen, checked.plan())]),
             survey,
-            planned: Vec::new(),
             gaps: seen.gaps().cloned().collect(),
+            planned: vec![(seen, checked)],
         }
     }
 

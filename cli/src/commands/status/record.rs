@@ -10,8 +10,8 @@ use tagwire_core::{
     tag::ConnectionName,
 };
 
-use super::Gathered;
-use crate::error::CommandResult;
+use super::{Gathered, hints::hint_of};
+use crate::{error::CommandResult, session::Planned};
 
 /// The version of the JSON document's form.
 pub(super) const JSON_VERSION: u32 = 2;
@@ -37,10 +37,11 @@ struct Record<'row> {
     state: State,
     code: Option<&'static str>,
     reason: Option<&'row str>,
+    hint: Option<String>,
 }
 
 impl<'row> Record<'row> {
-    fn of(row: &'row ConnectionStatus) -> Self {
+    fn of(row: &'row ConnectionStatus, planned: &[Planned]) -> Self {
         Self {
             vpc: &row.vpc,
             instance: row.client.instance(),
@@ -60,6 +61,7 @@ impl<'row> Record<'row> {
             state: row.state,
             code: row.code,
             reason: row.reason.as_deref(),
+            hint: hint_of(row, planned),
         }
     }
 
@@ -87,13 +89,15 @@ impl<'row> Record<'row> {
             self.state.word().to_owned(),
             text(self.code),
             text(self.reason),
+            text(self.hint.as_deref()),
         ]
     }
 }
 
 /// One document.
 pub(crate) fn json(gathered: &Gathered) -> Value {
-    let connections: Vec<Record<'_>> = gathered.connections.iter().map(Record::of).collect();
+    let connections: Vec<Record<'_>> =
+        gathered.connections.iter().map(|row| Record::of(row, &gathered.planned)).collect();
     json!({
         "version": JSON_VERSION,
         "account": gathered.account,
@@ -106,17 +110,17 @@ pub(crate) fn json(gathered: &Gathered) -> Value {
 }
 
 /// A header and one record a connection, as RFC 4180 has them.
-pub(super) fn csv(connections: &[ConnectionStatus]) -> CommandResult<String> {
+pub(super) fn csv(gathered: &Gathered) -> CommandResult<String> {
     let mut out = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     out.write_record(KEYS)?;
-    for row in connections {
-        out.write_record(Record::of(row).cells())?;
+    for row in &gathered.connections {
+        out.write_record(Record::of(row, &gathered.planned).cells())?;
     }
     Ok(String::from_utf8(out.into_inner()?)?)
 }
 
 /// The header of the records, which is written also when there are none.
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "vpc",
     "instance",
     "client",
@@ -135,6 +139,7 @@ const KEYS: [&str; 18] = [
     "state",
     "code",
     "reason",
+    "hint",
 ];
 
 #[cfg(test)]
@@ -154,7 +159,7 @@ mod tests {
         schema["required"].as_array().unwrap().iter().map(|key| key.as_str().unwrap()).collect()
     }
 
-    /// A validator has the whole schema checked where one is at hand; here is what a change of the code
+    /// A validator checks the whole schema in the end-to-end tests; this test finds what a change of the code
     /// could forget.
     #[test]
     fn every_key_is_in_the_schema_in_the_records_and_nowhere_else() {
@@ -193,13 +198,14 @@ mod tests {
     #[test]
     fn cells_with_commas_and_quotes_are_quoted() {
         let world = "instance i-1 connect=orders\ndb orders connect=orders state=\"a,b\"";
-        let written = csv(&gathered(world).connections).unwrap();
+        let written = csv(&gathered(world)).unwrap();
         assert!(written.starts_with("vpc,instance,client,") && written.ends_with("\r\n"), "{written:?}");
         let mut reader = csv::Reader::from_reader(written.as_bytes());
         let record = reader.records().next().unwrap().unwrap();
         assert_eq!(record.len(), KEYS.len());
         let reason = "its state is \"a,b\", in which its groups cannot be changed; it is looked at again";
         assert_eq!((record.get(1), record.get(17)), (Some("i-1"), Some(reason)));
-        assert_eq!(csv(&[]).unwrap().trim_end(), KEYS.join(","));
+        let none = Gathered { connections: Vec::new(), ..gathered("instance i-1") };
+        assert_eq!(csv(&none).unwrap().trim_end(), KEYS.join(","));
     }
 }

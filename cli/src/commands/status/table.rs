@@ -1,5 +1,7 @@
 //! Connections as a table for people.
 
+use std::collections::BTreeMap;
+
 use comfy_table::{ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use tagwire_core::{
@@ -8,10 +10,10 @@ use tagwire_core::{
     tag::ConnectionName,
 };
 
-use super::{Filter, Gathered};
-use crate::output::{BAD, DOUBTFUL, GOOD, painted};
+use super::{Filter, Gathered, hints::hint_of};
+use crate::output::{BAD, DOUBTFUL, GOOD, hint_line, painted};
 
-/// Said once below a table in which something is being taken away.
+/// The note below a table with connections that are being removed.
 const STAYS_OPEN: &str =
     "What is disconnecting lets nobody in anew; what is open already stays open until it is closed.";
 
@@ -34,14 +36,26 @@ pub(super) fn text(gathered: &Gathered, filter: &Filter, columns: Columns) -> St
         lines.push(paint_states(&table(rows, gathered.observed_at, columns, width)));
         lines.push(String::new());
     }
-    // Without everything read, nothing is said of absence: the error that follows says what could not be.
+    // Unless everything was read, nothing is called absent: the error that follows names the gaps.
     if !rows.is_empty() || gathered.gaps.is_empty() {
         lines.push(summary(rows, filter));
     }
     if rows.iter().any(|row| row.code == Some(DISCONNECTING)) {
         lines.push(STAYS_OPEN.to_owned());
     }
+    lines.extend(hints(gathered));
     lines.into_iter().map(|line| line + "\n").collect()
+}
+
+/// One hint for each code in the table.
+fn hints(gathered: &Gathered) -> Vec<String> {
+    let mut hints = BTreeMap::new();
+    for row in &gathered.connections {
+        if let (Some(code), Some(hint)) = (row.code, hint_of(row, &gathered.planned)) {
+            hints.entry(code).or_insert(hint);
+        }
+    }
+    hints.into_iter().map(|(code, hint)| hint_line(code, &hint)).collect()
 }
 
 fn summary(rows: &[ConnectionStatus], filter: &Filter) -> String {
@@ -117,7 +131,7 @@ fn age(since: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// The instance's zone and, when the data store is in none but others, those.
+/// The instance's zone and, when the data store is only in others, those.
 fn zones(row: &ConnectionStatus) -> String {
     let Some(zone) = &row.instance_zone else { return "-".to_owned() };
     if !row.cross_az {
@@ -201,6 +215,19 @@ What is disconnecting lets nobody in anew; what is open already stays open until
         {
             assert!(all.contains(message), "{all}");
         }
+    }
+
+    #[test]
+    fn below_the_table_stands_one_hint_for_each_code() {
+        let world = "instance i-1 connect=orders groups=a,b,c,d,e
+            instance i-2 connect=orders groups=a,b,c,d,e
+            db orders connect=orders";
+        let table = plain(WORLD, Columns::Few);
+        assert!(!table.contains("Hint"), "nothing is to be done about these: {table}");
+        let table = plain(world, Columns::Few);
+        let hints: Vec<&str> = table.lines().filter(|line| line.starts_with("Hint (")).collect();
+        assert_eq!(hints.len(), 1, "{table}");
+        assert!(hints[0].starts_with("Hint (interface-group-limit): ") && hints[0].contains("L-2AFB9258"), "{table}");
     }
 
     #[test]

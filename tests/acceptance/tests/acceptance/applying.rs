@@ -74,7 +74,7 @@ async fn a_plan_that_connect_does_not_see_is_refused_and_the_new_one_shown() {
     // Between the plan and its sending another instance is tagged, of which no event tells.
     let other = installation.launch(None).await.unwrap();
     aws.settle().await.unwrap();
-    aws.inject(Fault::new("sqs", "SendMessage", Effect::Delay(Duration::from_secs(8))));
+    aws.inject(Fault::new("sqs", "SendMessage", Effect::Delay(Duration::from_secs(6))));
     let changed = {
         let running = tokio::task::spawn_blocking({
             let environment = aws.function_environment();

@@ -9,28 +9,28 @@ use tagwire_core::{
 
 use crate::{commands::doctor::check::CommandTarget, installation::Installation};
 
-/// When a permission is granted.
+/// The condition for a permission to be granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum GrantCondition {
     /// Always.
     Always,
     /// When plans are carried out.
     Enforcing,
-    /// When status tags are written, too.
+    /// When plans are carried out and status tags are written.
     WritingStatus,
 }
 
-/// One statement of the template: what it grants, on what.
+/// One statement of the template.
 pub(super) struct Grant {
     /// Its `Sid`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "it leads from here to the template, and a test goes that way"))]
+    #[cfg_attr(not(test), expect(dead_code, reason = "a test finds the statement in the template by it"))]
     pub(super) sid: &'static str,
     pub(super) when: GrantCondition,
     pub(super) actions: &'static [&'static str],
-    /// ARNs without what is the same for all, as `service:resource`; `*` for everything, `queue:NAME` for a queue of
+    /// ARNs without partition, Region and account, as `service:resource`; `*` for everything, `queue:NAME` for a queue of
     /// the stack, `state` for its table.
     resources: &'static [&'static str],
-    /// What its conditions ask for.
+    /// The values that its conditions ask for.
     context: fn() -> Vec<(&'static str, ContextValue)>,
 }
 
@@ -40,7 +40,7 @@ const CACHES: &[&str] = &[
     "elasticache:replicationgroup:tagwire-doctor",
     "elasticache:serverlesscache:tagwire-doctor",
 ];
-const WAREHOUSE: &[&str] = &["redshift:cluster:tagwire-doctor"];
+const REDSHIFT: &[&str] = &["redshift:cluster:tagwire-doctor"];
 const GROUP: &[&str] = &["ec2:security-group/sg-00000000000000000"];
 
 fn nothing() -> Vec<(&'static str, ContextValue)> {
@@ -268,7 +268,7 @@ pub(super) const GRANTS: &[Grant] = &[
         sid: "SetGroupsOfRedshiftCluster",
         when: GrantCondition::Enforcing,
         actions: &["redshift:ModifyCluster"],
-        resources: WAREHOUSE,
+        resources: REDSHIFT,
         context: nothing,
     },
     Grant {
@@ -296,12 +296,13 @@ pub(super) const GRANTS: &[Grant] = &[
         sid: "TagRedshiftClusterWithStatus",
         when: GrantCondition::WritingStatus,
         actions: &["redshift:CreateTags", "redshift:DeleteTags"],
-        resources: WAREHOUSE,
+        resources: REDSHIFT,
         context: status,
     },
 ];
 
-/// What connect's role has to be allowed in this installation. What the stack does not name is left out.
+/// The questions whether connect's role has each permission of this installation. Resources that the stack does not
+/// have are left out.
 pub(in crate::commands::doctor) fn questions(
     installation: &Installation,
     stack: &Stack,

@@ -53,21 +53,21 @@ pub(super) fn connect(installed: &Installed, installation: &Installation, target
             format!("{role} may make all {} that it has to{only}", count(actions.len(), "call")),
         )];
     }
-    let mut by_decider: BTreeMap<Decider, BTreeSet<&str>> = BTreeMap::new();
+    let mut by_source: BTreeMap<RefusedBy, BTreeSet<&str>> = BTreeMap::new();
     for refusal in refusals {
-        by_decider.entry(Decider::of(refusal)).or_default().insert(&refusal.action);
+        by_source.entry(RefusedBy::of(refusal)).or_default().insert(&refusal.action);
     }
-    let lines = by_decider.into_iter().map(|(decider, actions)| {
+    let lines = by_source.into_iter().map(|(source, actions)| {
         let actions: Vec<&str> = actions.into_iter().collect();
-        let message = format!("{} may not {}: {}", name_of(role), actions.join(", "), decider.says());
-        Check::failure(CONNECT, message, decider.fix(role, installed, target))
+        let message = format!("{} may not {}: {}", name_of(role), actions.join(", "), source.reason());
+        Check::failure(CONNECT, message, source.fix(role, installed, target))
     });
     lines.collect()
 }
 
-/// What keeps an action from being allowed.
+/// The policy that keeps an action from being allowed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Decider {
+enum RefusedBy {
     /// A service control policy of the organization.
     Organization,
     /// The permissions boundary of the role.
@@ -78,7 +78,7 @@ enum Decider {
     NotAllowed,
 }
 
-impl Decider {
+impl RefusedBy {
     fn of(refusal: &Refusal) -> Self {
         if refusal.by_organization {
             Self::Organization
@@ -91,7 +91,7 @@ impl Decider {
         }
     }
 
-    fn says(&self) -> String {
+    fn reason(&self) -> String {
         match self {
             Self::Organization => "a service control policy of the organization does not allow it".to_owned(),
             Self::Boundary => "its permissions boundary does not allow it".to_owned(),
@@ -109,7 +109,7 @@ impl Decider {
             )),
             Self::Boundary => {
                 match installed.stack.parameters.get("PermissionsBoundaryArn").filter(|arn| !arn.is_empty()) {
-                    // Whose boundary it is has to add to it: what else it lets through is not for us to say.
+                    // The owner of the boundary has to extend it; a command of ours could allow too much.
                     Some(boundary) => {
                         let arn = quoted(boundary);
                         let version = target.aws(&format!(
@@ -143,7 +143,7 @@ pub(super) fn caller(probes: &[Probe], target: &CommandTarget) -> Check {
     if !denied.is_empty() {
         let more = if unknown.is_empty() { String::new() } else { format!("; cannot tell of {}", unknown.join(", ")) };
         let message = format!("the caller may not {}{more}", denied.join(", "));
-        return Check::warning(CALLER, message, target.let_read());
+        return Check::warning(CALLER, message, target.grant_reading());
     }
     if !unknown.is_empty() {
         let message = format!("cannot tell whether the caller may {}", unknown.join(", "));

@@ -32,7 +32,7 @@ fn stack(parameters: &[(&str, &str)]) -> Stack {
 fn installed(refusals: Vec<Refusal>) -> Installed {
     Installed {
         stack: stack(&[("Mode", "enforce")]),
-        nonsense: None,
+        unknown_parameter: None,
         role: Ok(Some(ROLE.into())),
         refusals: Some(Ok(refusals)),
         queues: Vec::new(),

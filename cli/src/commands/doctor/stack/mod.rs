@@ -24,7 +24,7 @@ pub(super) fn judge(facts: &Facts, version: &str, target: &CommandTarget) -> Vec
     let installed = match &facts.stack {
         Ok(Some(installed)) => installed,
         Ok(None) => {
-            let (name, message) = match &facts.asked_stack {
+            let (name, message) = match &facts.requested_stack {
                 Some(name) => (
                     name.as_str(),
                     format!("there is no stack named {name} in account {} and {}", target.account(), target.region),
@@ -74,8 +74,8 @@ fn status(installed: &Installed, target: &CommandTarget) -> Check {
     let Stack { name, status, .. } = &installed.stack;
     let message = format!("the stack {name} is {status}");
     let named = quoted(name);
-    if let Some(nonsense) = &installed.nonsense {
-        return Check::failure(STACK, nonsense, target.deploy(name, &[]));
+    if let Some(unknown_parameter) = &installed.unknown_parameter {
+        return Check::failure(STACK, unknown_parameter, target.deploy(name, &[]));
     }
     match status.as_str() {
         "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS" | "IMPORT_COMPLETE" => {
@@ -127,7 +127,7 @@ fn same_version(stack: &Stack, here: &str, target: &CommandTarget) -> Check {
     Check::warning(VERSION, message, fix)
 }
 
-/// The numbers of a version; what is no number counts as the lowest.
+/// The numbers of a version; a part that is no number counts as 0.
 fn numbers(version: &str) -> Vec<u64> {
     version.split('.').map(|part| part.parse().unwrap_or(0)).collect()
 }

@@ -24,7 +24,14 @@ fn stack(status: &str, outputs: &[(&str, &str)]) -> Stack {
 }
 
 fn installed(stack: Stack) -> Installed {
-    Installed { stack, nonsense: None, role: Ok(None), refusals: None, queues: Vec::new(), states: Reading::default() }
+    Installed {
+        stack,
+        unknown_parameter: None,
+        role: Ok(None),
+        refusals: None,
+        queues: Vec::new(),
+        states: Reading::default(),
+    }
 }
 
 fn of_status(word: &str) -> Check {
@@ -70,9 +77,11 @@ fn each_state_of_the_stack_has_its_command() {
         assert_eq!(check.level, level, "{word}");
         assert!(check.message.contains(word) && check.fix.as_ref().unwrap().starts_with(command), "{check:?}");
     }
-    let nonsense =
-        Installed { nonsense: Some("the stack has Mode=fast".into()), ..installed(stack("CREATE_COMPLETE", &[])) };
-    assert_eq!(plain(&status(&nonsense, &target())), (CheckLevel::Failure, "the stack has Mode=fast"));
+    let unknown_parameter = Installed {
+        unknown_parameter: Some("the stack has Mode=fast".into()),
+        ..installed(stack("CREATE_COMPLETE", &[]))
+    };
+    assert_eq!(plain(&status(&unknown_parameter, &target())), (CheckLevel::Failure, "the stack has Mode=fast"));
 }
 
 #[test]
