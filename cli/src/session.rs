@@ -17,7 +17,7 @@ use tagwire_core::{
 };
 use tagwire_engine::{
     cloud::{Clock, Instances, Observe},
-    observe::{observe, vpcs_of_interest},
+    observe::{observe, vpcs_of_interest, vpcs_to_take_back},
     paced::{Paced, Pacing},
 };
 
@@ -157,6 +157,14 @@ impl Session {
             return Ok(Reading::complete(chosen.to_vec()));
         }
         Ok(waiting("Looking for VPCs", vpcs_of_interest(&self.cloud()?)).await)
+    }
+
+    /// The same, and every VPC that tagwire is being uninstalled from, whatever is left there.
+    pub(crate) async fn vpcs_to_take_back(&self, chosen: &[VpcId]) -> CommandResult<Reading<VpcId>> {
+        if !chosen.is_empty() {
+            return Ok(Reading::complete(chosen.to_vec()));
+        }
+        Ok(waiting("Looking for VPCs", Box::pin(vpcs_to_take_back(&self.cloud()?))).await)
     }
 
     /// Observes a scope of a VPC, as `connect` does.

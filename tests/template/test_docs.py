@@ -94,6 +94,13 @@ def test_the_policy_for_whoever_applies_allows_what_apply_and_uninstall_call_bes
     assert allowed["dynamodb:GetItem"] == "arn:*:dynamodb:*:*:table/*-StateTable-*"
 
 
+def test_every_code_that_a_run_ends_with_is_explained_to_the_operator():
+    codes = set(re.findall(r'Conclusion::Done\("([a-z-]+)"\)', "".join(sources("shared/engine/src"))))
+    explained = {code.strip(" `") for row in rows("operating.md", "Outcome codes") for code in row.split(",")}
+    assert len(codes) > 3
+    assert codes <= explained
+
+
 def explained_codes():
     """The codes that only explanations have; all others are those of findings."""
     code = "".join(text for text in sources("shared/core/src") if "Failure::new(" in text or "impl Unmet" in text)
@@ -124,13 +131,14 @@ def facts():
     return {number for number, _ in headings} - background, background
 
 
-def test_every_fact_that_code_cites_is_listed():
+def test_every_fact_that_code_cites_is_listed_and_every_listed_fact_is_cited_or_background():
     template = (TOP / "template.yaml").read_text(encoding="utf-8")
     code = "".join([template, *sources("shared", "cli/src", "functions")])
     cited = {number for list_ in re.findall(r"\bFacts? (\d+\.\d+(?:(?:, | and )\d+\.\d+)*)", code)
              for number in re.findall(r"\d+\.\d+", list_)}
     required, background = facts()
     assert cited <= required | background
+    assert required <= cited
 
 
 def test_every_fact_that_a_document_cites_is_listed():
@@ -150,3 +158,13 @@ def test_every_decision_is_linked_from_the_design_under_its_number():
         assert text.startswith(f"# {number}. ")
         headings = re.findall(r"^## (.+)$", text, flags=re.MULTILINE)
         assert headings == ["Context", "Decision", "Consequences", "Rejected"], path.name
+
+
+def test_every_path_that_a_document_names_exists():
+    named = set()
+    for path in [TOP / "README.md", *(TOP / "docs").rglob("*.md")]:
+        text = path.read_text(encoding="utf-8")
+        for target in re.findall(r"`((?:shared|cli|functions|tests|events|xtask|docs)/[\w./-]*)`", text):
+            assert (TOP / target).exists(), f"{path.name}: {target}"
+            named.add(target)
+    assert len(named) > 20

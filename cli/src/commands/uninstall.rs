@@ -80,7 +80,10 @@ pub(crate) async fn run(global: &GlobalArgs, args: UninstallArgs) -> CommandResu
 }
 
 async fn plans(session: &Session, chosen: &[VpcId], kind: RequestKind) -> CommandResult<Vec<(Scope, Planned)>> {
-    let vpcs = session.vpcs(chosen).await?;
+    let vpcs = match kind {
+        RequestKind::CancelUninstall => session.vpcs_to_take_back(chosen).await?,
+        RequestKind::Apply | RequestKind::Uninstall => session.vpcs(chosen).await?,
+    };
     require_complete(&vpcs.gaps, "the plan")?;
     let mut planned = Vec::new();
     for vpc in vpcs.found {

@@ -7,6 +7,7 @@
 //! | `vpc-1` | `unused sg-1` | `since` |
 //! | `vpc-1` | `uninstalling`, `swept` | `since` |
 //! | `vpc-1` | `requested` | `since`, `request` |
+//! | `uninstalling` | `vpc-1` | `since`: nothing else may tell of a VPC without tags and groups |
 //! | `vpc-1 attached` | `eni-1` or an identity | one attribute for each group, named by its id |
 //! | `request ID` | `vpc-1` | `answer` |
 //!
@@ -26,6 +27,7 @@ use aws_sdk_dynamodb::{
 use jiff::Timestamp;
 use tagwire_core::{
     id::{InstanceId, InterfaceId, RequestId, SecurityGroupId, StoreId, VpcId},
+    observation::Reading,
     state::{Attached, Connection, Note, Removal, Target, VpcState, Wanted, Window},
     work::Answer,
 };
@@ -221,15 +223,16 @@ impl StateTable {
                     let failed = wanted.failed.map(|failed| (FAILED, failed));
                     [(SINCE, wanted.since)].into_iter().chain(failed)
                 });
-                self.write_moments(table, vpc, wanted_entry(removal), moments.collect(), KEPT_FOR).await
+                self.write_moments(table, vpc.as_str(), wanted_entry(removal), moments.collect(), KEPT_FOR).await
             }
             Note::Unused(group, since) => {
-                self.write_since(table, vpc, format!("{UNUSED} {group}"), *since, KEPT_FOR).await
+                self.write_since(table, vpc.as_str(), format!("{UNUSED} {group}"), *since, KEPT_FOR).await
             }
             Note::Uninstalling(since) => {
-                self.write_since(table, vpc, UNINSTALLING.to_owned(), *since, ATTACHED_KEPT_FOR).await
+                self.write_since(table, vpc.as_str(), UNINSTALLING.to_owned(), *since, ATTACHED_KEPT_FOR).await?;
+                self.write_since(table, UNINSTALLING, vpc.to_string(), *since, ATTACHED_KEPT_FOR).await
             }
-            Note::Swept(at) => self.write_since(table, vpc, SWEPT.to_owned(), Some(*at), KEPT_FOR).await,
+            Note::Swept(at) => self.write_since(table, vpc.as_str(), SWEPT.to_owned(), Some(*at), KEPT_FOR).await,
             Note::Requested(request, at) => {
                 let call = Call::writing("dynamodb:PutItem", format!("{REQUESTED} in {table}"));
                 let item = keys(vpc.as_str(), REQUESTED.to_owned());
@@ -258,28 +261,28 @@ impl StateTable {
     async fn write_since(
         &self,
         table: &str,
-        vpc: &VpcId,
+        key: &str,
         entry: String,
         since: Option<Timestamp>,
         kept_for: Duration,
     ) -> Result<(), CloudError> {
-        self.write_moments(table, vpc, entry, since.iter().map(|since| (SINCE, *since)).collect(), kept_for).await
+        self.write_moments(table, key, entry, since.iter().map(|since| (SINCE, *since)).collect(), kept_for).await
     }
 
     /// Writes an entry that holds moments; without any it is deleted.
     async fn write_moments(
         &self,
         table: &str,
-        vpc: &VpcId,
+        key: &str,
         entry: String,
         moments: BTreeMap<&str, Timestamp>,
         kept_for: Duration,
     ) -> Result<(), CloudError> {
         let Some(last) = moments.values().max().copied() else {
-            return self.delete(table, vpc.as_str(), entry).await;
+            return self.delete(table, key, entry).await;
         };
         let call = Call::writing("dynamodb:PutItem", format!("{entry} in {table}"));
-        let mut request = self.client.put_item().table_name(table).set_item(Some(keys(vpc.as_str(), entry)));
+        let mut request = self.client.put_item().table_name(table).set_item(Some(keys(key, entry)));
         for (name, at) in moments {
             request = request.item(name, AttributeValue::S(at.to_string()));
         }
@@ -297,6 +300,18 @@ impl StateTable {
         let request = request.item(ANSWER, AttributeValue::S(written));
         let request = request.item(EXPIRES, expires(answer.at, ANSWER_KEPT_FOR));
         request.send().await.map(drop).map_err(|error| call.failed(&error))
+    }
+
+    /// The VPCs that tagwire is being uninstalled from.
+    pub(crate) async fn vpcs_uninstalling(&self) -> Reading<VpcId> {
+        let Some(table) = self.name.as_deref() else { return Reading::default() };
+        match self.query(table, UNINSTALLING).await {
+            Ok(items) => {
+                let vpcs = items.iter().filter_map(|item| VpcId::parse(text(item, ENTRY)?).ok());
+                Reading::complete(vpcs.collect())
+            }
+            Err(error) => Reading::failed(error.into()),
+        }
     }
 
     /// The answer to a request; `None` while there is none.

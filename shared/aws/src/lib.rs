@@ -267,6 +267,10 @@ impl Observe for Aws {
         self.state.vpc_state(vpc, lists).await
     }
 
+    async fn vpcs_uninstalling(&self) -> Reading<VpcId> {
+        self.state.vpcs_uninstalling().await
+    }
+
     async fn answer(&self, vpc: &VpcId, request: &RequestId) -> Result<Option<Answer>, CloudError> {
         self.state.answer(vpc, request).await
     }

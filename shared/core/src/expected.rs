@@ -1,4 +1,4 @@
-//! What the world looks like once a plan has been carried out. A completed apply is verified
+//! The observation that a completely carried out plan leads to. A completed apply is verified
 //! against it, and every test plans again on it: that plan must be empty.
 
 use std::collections::BTreeSet;
@@ -107,7 +107,7 @@ pub(crate) fn carried_out(seen: &Observation, plan: &Plan) -> Observation {
     after
 }
 
-/// What is remembered after a run that did everything it planned.
+/// Writes the notes of a run that made every change of its plan.
 fn write_notes(state: &mut VpcState, seen: &Observation, plan: &Plan) {
     state.window = plan.window.clone().unwrap_or_else(|| state.window.clone());
     let mut notes = plan.notes.clone();

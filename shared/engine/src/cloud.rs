@@ -192,6 +192,8 @@ pub trait Observe {
     async fn prefix_lists(&self, which: &BTreeSet<PrefixListId>) -> Reading<PrefixList>;
     /// Reads what is remembered of a VPC; of attachments, those to these lists, or all with none.
     async fn vpc_state(&self, vpc: &VpcId, lists: Option<&BTreeSet<Target>>) -> Result<VpcState, CloudError>;
+    /// Reads the VPCs that tagwire is being uninstalled from, whether anything is opted in or owned there or not.
+    async fn vpcs_uninstalling(&self) -> Reading<VpcId>;
     /// Reads what became of a person's request about a VPC; none while it is not known.
     async fn answer(&self, vpc: &VpcId, request: &RequestId) -> Result<Option<Answer>, CloudError>;
 }

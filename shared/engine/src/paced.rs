@@ -15,7 +15,7 @@ use tagwire_core::{
     group::{GroupList, OwnTags, OwnedGroup, SecurityGroup},
     id::{InterfaceId, PrefixListId, RequestId, SecurityGroupId, StoreArn, StoreId, VpcId},
     model::{DataStore, Instance, Interface},
-    observation::{AttachedInterface, Reading, StoreLookup},
+    observation::{AttachedInterface, Gap, Reading, StoreLookup, Subject},
     plan::StatusOf,
     rule::{Direction, Rule},
     state::{Note, Target, VpcState, Window},
@@ -150,17 +150,18 @@ impl<'run, C, K: Clock> Paced<'run, C, K> {
         fits
     }
 
-    /// Reads what is asked for by name, and asks again only for what could not be read for the moment: `read`
-    /// is given what was found already.
-    async fn read_each<T>(&self, call: &'static str, read: impl AsyncFn(&[T]) -> Reading<T>) -> Reading<T> {
-        let mut reading = self.answer(call, Box::pin(read(&[]))).await;
+    /// Reads what is asked for by name, and asks again only for what could not be read for the moment: `read` is
+    /// given what was found already, and what cannot be read for longer.
+    async fn read_each<T>(&self, call: &'static str, read: impl AsyncFn(&Reading<T>) -> Reading<T>) -> Reading<T> {
+        let mut reading = self.answer(call, Box::pin(read(&Reading::default()))).await;
         for delay in BACKOFF {
             if !reading.gaps.iter().any(|gap| gap.soon) || !self.may_wait(delay).await {
                 break;
             }
-            let rest = self.answer(call, Box::pin(read(&reading.found))).await;
-            reading.found.extend(rest.found);
-            reading.gaps = rest.gaps;
+            // A gap in everything would come again with the rest.
+            reading.gaps.retain(|gap| !gap.soon && !gap.resources.is_empty());
+            let rest = self.answer(call, Box::pin(read(&reading))).await;
+            reading.extend(rest);
         }
         reading
     }
@@ -239,6 +240,10 @@ impl<'run, C, K: Clock> Paced<'run, C, K> {
     }
 }
 
+fn is_in_gap(gaps: &[Gap], arn: &StoreArn) -> bool {
+    gaps.iter().any(|gap| gap.resources.contains(&Subject::Store(arn.clone())))
+}
+
 /// The clock for those who have to wait themselves: it lets nobody sleep beyond the deadline.
 impl<C, K: Clock> Clock for Paced<'_, C, K> {
     fn now(&self) -> Timestamp {
@@ -268,9 +273,10 @@ impl<C: Observe, K: Clock> Observe for Paced<'_, C, K> {
     }
 
     async fn stores(&self, which: &BTreeSet<StoreArn>) -> Reading<StoreLookup> {
-        self.read_each("the data stores' descriptions", async |found: &[StoreLookup]| {
-            let found: BTreeSet<&StoreArn> = found.iter().map(StoreLookup::arn).collect();
-            self.cloud.stores(&which.iter().filter(|arn| !found.contains(arn)).cloned().collect()).await
+        self.read_each("the data stores' descriptions", async |reading: &Reading<StoreLookup>| {
+            let found: BTreeSet<&StoreArn> = reading.found.iter().map(StoreLookup::arn).collect();
+            let rest = which.iter().filter(|arn| !found.contains(arn) && !is_in_gap(&reading.gaps, arn));
+            self.cloud.stores(&rest.cloned().collect()).await
         })
         .await
     }
@@ -280,9 +286,9 @@ impl<C: Observe, K: Clock> Observe for Paced<'_, C, K> {
     }
 
     async fn stores_by_id(&self, which: &BTreeMap<StoreId, StoreArn>) -> Reading<DataStore> {
-        self.read_each("the lists of data stores", async |found: &[DataStore]| {
-            let found: BTreeSet<&StoreId> = found.iter().map(|store| &store.id).collect();
-            let rest = which.iter().filter(|(id, _)| !found.contains(id));
+        self.read_each("the lists of data stores", async |reading: &Reading<DataStore>| {
+            let found: BTreeSet<&StoreId> = reading.found.iter().map(|store| &store.id).collect();
+            let rest = which.iter().filter(|(id, arn)| !found.contains(id) && !is_in_gap(&reading.gaps, arn));
             self.cloud.stores_by_id(&rest.map(|(id, arn)| (id.clone(), arn.clone())).collect()).await
         })
         .await
@@ -302,6 +308,10 @@ impl<C: Observe, K: Clock> Observe for Paced<'_, C, K> {
 
     async fn vpc_state(&self, vpc: &VpcId, lists: Option<&BTreeSet<Target>>) -> Result<VpcState, CloudError> {
         self.change(Bucket::VpcState, async || self.cloud.vpc_state(vpc, lists).await).await
+    }
+
+    async fn vpcs_uninstalling(&self) -> Reading<VpcId> {
+        self.read("the state table", async || self.cloud.vpcs_uninstalling().await).await
     }
 
     async fn answer(&self, vpc: &VpcId, request: &RequestId) -> Result<Option<Answer>, CloudError> {

@@ -471,12 +471,14 @@ async fn without_a_table_nothing_is_remembered_and_nothing_can_be_counted() {
 #[tokio::test]
 async fn that_tagwire_is_to_be_gone_and_when_a_vpc_was_swept_come_back_as_they_were_written() {
     let at = time("2026-01-02T03:04:05.123456789Z");
-    let script = Script::default().then(200, "{}").then(200, "{}").then(200, "{}");
+    let script = (0..5).fold(Script::default(), |script, _| script.then(200, "{}"));
     write_notes(&script, &[Note::Uninstalling(Some(at)), Note::Swept(at)]).await;
     let written: Vec<(String, Value)> =
         script.asked().iter().map(|asked| call(asked)).map(|(name, body)| (name.to_owned(), body)).collect();
     assert!(written.iter().all(|(name, _)| name == "PutItem"), "{written:?}");
-    let kept: Vec<Value> = written.iter().map(|(_, body)| body["Item"].clone()).collect();
+    let items = written.iter().map(|(_, body)| body["Item"].clone());
+    let (index, kept): (Vec<Value>, Vec<Value>) = items.partition(|item| item["vpc"]["S"] == json!("uninstalling"));
+    assert_eq!((index.len(), &index[0]["entry"]["S"]), (1, &json!(vpc().as_str())), "it is listed by itself too");
     assert_eq!([&kept[0]["entry"]["S"], &kept[1]["entry"]["S"]], [&json!("uninstalling"), &json!("swept")]);
     let days = |item: &Value| {
         let expires: i64 = item["expires"]["N"].as_str().unwrap().parse().unwrap();
@@ -488,8 +490,22 @@ async fn that_tagwire_is_to_be_gone_and_when_a_vpc_was_swept_come_back_as_they_w
 
     write_notes(&script, &[Note::Uninstalling(None)]).await;
     let asked = script.asked();
-    let (operation, body) = call(asked.last().unwrap());
+    let [.., of_vpc, of_list] = asked.as_slice() else { panic!("{asked:?}") };
+    let (operation, body) = call(of_vpc);
     assert_eq!((operation, &body["Key"]["entry"]["S"]), ("DeleteItem", &json!("uninstalling")));
+    let (operation, body) = call(of_list);
+    assert_eq!((operation, &body["Key"]["vpc"]["S"]), ("DeleteItem", &json!("uninstalling")));
+}
+
+#[tokio::test]
+async fn the_vpcs_that_tagwire_is_to_be_gone_from_are_listed_without_knowing_them() {
+    let items = json!({"Items": [{"vpc": {"S": "uninstalling"}, "entry": {"S": vpc().as_str()}}]});
+    let script = Script::default().then(200, items.to_string());
+    let listed = script.aws().vpcs_uninstalling().await;
+    assert_eq!((listed.found, listed.gaps), (vec![vpc()], Vec::new()));
+    let asked = script.asked();
+    let (operation, body) = call(&asked[0]);
+    assert_eq!((operation, &body["ExpressionAttributeValues"][":vpc"]["S"]), ("Query", &json!("uninstalling")));
 }
 
 #[tokio::test]

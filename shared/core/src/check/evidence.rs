@@ -13,7 +13,7 @@ use crate::{
     tag::ConnectionName,
 };
 
-/// An observation, by what the checker looks up.
+/// An observation with the lookups that the checker needs.
 pub(super) struct Evidence<'seen> {
     pub(super) seen: &'seen Observation,
     pub(super) policy: &'seen Policy,

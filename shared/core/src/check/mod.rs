@@ -1,6 +1,6 @@
-//! The plan checker: the invariants of the design, verified on a finished plan without a word of
-//! the planner's own reasoning. Nothing is carried out that has not passed it, in tests and in
-//! production; a violation is a defect of the planner, never of the observation.
+//! The plan checker: it verifies the invariants of the design on a finished plan and shares no reasoning
+//! with the planner. Only a checked plan can be carried out, in tests and in production. A violation is a
+//! defect of the planner, never of the observation.
 //!
 //! An objection costs a plan the part that it is about, and whatever depends on that part. The rest
 //! is checked again and may be carried out.
@@ -92,7 +92,7 @@ struct Checker<'plan> {
 }
 
 impl Checker<'_> {
-    /// A verdict stands on every instance and store in scope that share a name.
+    /// Every instance and store in scope that share a name have a verdict.
     fn decisions(&self, found: &mut BTreeSet<Objection>) {
         let Evidence { seen, by_name, .. } = self.evidence;
         let decided: BTreeSet<_> =

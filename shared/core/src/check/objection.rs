@@ -42,7 +42,7 @@ pub struct Objection {
     pub violation: Violation,
 }
 
-/// The objections found so far, while one part of the plan is looked at.
+/// The objections found so far, and the part of the plan that is being verified.
 pub(super) struct Objections<'found> {
     part: Part,
     found: &'found mut BTreeSet<Objection>,
@@ -53,7 +53,7 @@ impl<'found> Objections<'found> {
         Self { part, found }
     }
 
-    /// The same collection, while something smaller is looked at.
+    /// The same collection, for a smaller part.
     pub(super) fn at(&mut self, part: Part) -> Objections<'_> {
         Objections { part, found: self.found }
     }

@@ -8,7 +8,7 @@ use crate::{
     plan::DetachReason,
 };
 
-/// What a plan would do that no plan may.
+/// A change, or a missing verdict, that breaks an invariant.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Error)]
 pub enum Violation {
     /// A change of something that is neither in scope nor joined to something that is.
@@ -47,12 +47,12 @@ pub enum Violation {
         /// The group.
         group: SecurityGroupId,
     },
-    /// A group stands in the plan that it does not create.
+    /// The plan refers to a new group that it does not create.
     #[error("the {} group of {store} is attached or referred to but not created", role.tag_value())]
     NeverCreated {
         /// The store.
         store: StoreId,
-        /// What it is for.
+        /// The role of the group.
         role: Role,
     },
     /// A list would be longer than AWS takes.
@@ -101,7 +101,7 @@ pub enum Violation {
         /// How many may be.
         left: usize,
     },
-    /// Clients that are not instances would be let in or kept out otherwise than the store's tags say.
+    /// Clients that are not instances would be let in or kept out against the store's tags.
     #[error("{peer} may not be let into {store} or kept out: {why}")]
     NotAllowed {
         /// The store.
@@ -119,7 +119,7 @@ pub enum Violation {
         /// Why not.
         why: &'static str,
     },
-    /// An instance and a store in scope share a name and nothing is said about them.
+    /// An instance and a store in scope share a name and have no verdict.
     #[error("nothing is decided about {instance} and {store}")]
     Undecided {
         /// The instance.

@@ -1,5 +1,5 @@
-//! The clients of data stores that are not instances: what the groups for them let in, and what the tags
-//! ask for beyond that. A rule for addresses in anybody else's group is no connection of one client.
+//! The clients of data stores that are not instances: those that the groups for them let in, and those that
+//! only the tags ask for. A rule for addresses in anybody else's group is no connection of one client.
 
 use std::collections::BTreeMap;
 
@@ -118,7 +118,7 @@ fn pair_state(
     }
 }
 
-/// What a data store's tag asks for and is not there: on its way, or refused.
+/// The clients that a data store's tag asks for and that are not let in: on their way, or refused.
 fn wanted(plan: &Plan, store: &DataStore) -> Vec<(CidrPeer, State, &'static str, String)> {
     let asks = matches!(store.settings.connect, ConnectTag::Names(_)) && !store.settings.blocked;
     if !asks {

@@ -1,5 +1,5 @@
-//! Everything that was read, in one place. What a plan was made from stands above what the survey saw,
-//! so that a row and its verdict are of the same moment.
+//! Everything that was read, in one place. The observation of a plan takes precedence over the survey, so
+//! that a row and its verdict are of the same moment.
 
 use std::collections::BTreeMap;
 
@@ -74,7 +74,7 @@ impl<'known> Known<'known> {
         self.instances.get(id).copied()
     }
 
-    /// The plan for a VPC and what it was made from.
+    /// The plan for a VPC and the observation that it was made from.
     pub(super) fn plan(&self, vpc: &VpcId) -> Option<(&'known Observation, &'known Plan)> {
         self.planned.get(vpc).copied()
     }
@@ -153,7 +153,7 @@ impl<'known> Known<'known> {
         store.map(|store| store.service).or_else(of_group).unwrap_or_else(|| arn.kind().row().usual_service)
     }
 
-    /// Since when tagwire has had a group in a list; none when that is not remembered.
+    /// When tagwire attached a group to a list; `None` when the state table does not tell.
     pub(super) fn attached_since(&self, vpc: &VpcId, target: Target, group: &SecurityGroupId) -> Option<Timestamp> {
         let state = self.plan(vpc)?.0.state.as_ref().ok()?;
         state.attached.get(&(target, group.clone())).map(|attached| attached.since)

@@ -13,7 +13,7 @@ use crate::{
 /// How an instance reaches a data store.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum LinkState {
-    /// Through a pair that holds exactly what a pair holds.
+    /// Through a pair whose groups hold exactly the pair's rules.
     Usable,
     /// Through a pair that the console would list as well, and that holds something else.
     Modified(String),
@@ -25,7 +25,7 @@ pub(super) enum LinkState {
 pub(super) struct Link<'known> {
     pub(super) store_side: &'known SecurityGroup,
     pub(super) instance_side: &'known SecurityGroupId,
-    /// The group on the instance; none when it is let in by its id and could not be read itself.
+    /// The group on the instance; `None` when it is let in by its id and could not be read itself.
     outside: Option<&'known SecurityGroup>,
     pub(super) how: LinkState,
 }
@@ -71,7 +71,7 @@ impl<'known> Link<'known> {
     }
 }
 
-/// How an instance reaches a data store of its VPC; none when it does not.
+/// How an instance reaches a data store of its VPC; `None` when it does not.
 pub(super) fn find<'known>(
     known: &Known<'known>,
     store: &DataStore,
@@ -189,7 +189,7 @@ fn lets_out(outside: &SecurityGroup, ports: PortRange, on_store: &[&SecurityGrou
     outside.rules(Direction::Outbound).any(|rule| covers(&rule.traffic, ports) && leads_there(&rule.peer))
 }
 
-/// In what a pair does not hold exactly what it should; none when it does.
+/// The differences between a pair's rules and those it should have; `None` when there are none.
 pub(super) fn differences(
     store: &DataStore,
     store_side: &SecurityGroup,

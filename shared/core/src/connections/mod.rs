@@ -1,9 +1,9 @@
-//! Every connection of an account and Region, as it stands: who reaches which data store, through which
-//! groups, by whose doing, and what is about to become of it.
+//! Every connection of an account and Region at present: who reaches which data store, through which
+//! groups, who made it, and whether tagwire is about to change it.
 //!
 //! [`connections`] joins two looks. The [`Survey`] holds all there is, tagged or not, and the pairs in it
-//! are found by the conditions by which the RDS console finds its own. The plans say what the tags ask
-//! for, also where nothing stands yet. There is one row for each client and data store.
+//! are found by the conditions by which the RDS console finds its own. The plans add what the tags ask
+//! for, also where there is no connection yet. There is one row for each client and data store.
 //!
 //! A default group and somebody else's rule for a block of addresses let in whoever happens to be there:
 //! they are no connections.
@@ -35,8 +35,8 @@ use crate::{
     state::Target,
 };
 
-/// What a row is about. A data store may have the name of one that is gone and whose pair is still there.
-type Key = (VpcId, StoreArn, Client, Former);
+/// The subject of a row. A data store may have the name of one that is gone and whose pair is still there.
+type RowKey = (VpcId, StoreArn, Client, Former);
 
 /// Whether a row is about the data store that had the name before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,12 +79,12 @@ pub fn connections(survey: &Survey, planned: &[(&Observation, &Plan)]) -> Vec<Co
     rows
 }
 
-/// The decisions by what they are about. Of two about the same instance and ARN, one may be about the
+/// The decisions by their subjects. Of two about the same instance and ARN, one may be about the
 /// data store that had the name before; where that cannot be told, the first counts.
 fn decisions<'known>(
     known: &Known<'known>,
     planned: &[(&'known Observation, &'known Plan)],
-) -> BTreeMap<Key, (&'known Observation, &'known Plan, &'known Decision)> {
+) -> BTreeMap<RowKey, (&'known Observation, &'known Plan, &'known Decision)> {
     let mut decisions = BTreeMap::new();
     for (seen, plan) in planned.iter().copied() {
         for decision in &plan.decisions {
@@ -97,7 +97,7 @@ fn decisions<'known>(
     decisions
 }
 
-/// What a plan decided, with what stands already.
+/// The row of a decision, with the connection that there is already.
 fn decided(
     known: &Known<'_>,
     seen: &Observation,
@@ -129,8 +129,8 @@ fn decided(
     row
 }
 
-/// What a verdict comes to over what stands already. What stands is called so whatever was decided: an
-/// instance that is refused a connection and has another one is let in all the same.
+/// The state of a connection, from the verdict and the groups. A connection that exists is called so
+/// whatever was decided: an instance that is refused a connection and has another one is let in.
 fn state_of(verdict: &Verdict, how: Option<&LinkState>) -> (State, Option<&'static str>, Option<String>) {
     let (modified, stands) = match how {
         None => (None, None),
@@ -165,7 +165,7 @@ fn plan_fixes(plan: &Plan, store: &DataStore, via: &Via) -> bool {
     })
 }
 
-/// What stands and no plan says anything of.
+/// The row of a connection that no plan decides about.
 fn found(
     known: &Known<'_>,
     vpc: &VpcId,
@@ -184,7 +184,7 @@ fn found(
 }
 
 /// The instances that have an instance side of tagwire's and reach nothing by it.
-fn half_attached(known: &Known<'_>) -> Vec<(Key, ConnectionStatus)> {
+fn half_attached(known: &Known<'_>) -> Vec<(RowKey, ConnectionStatus)> {
     let mut rows = Vec::new();
     for (instance, owned) in known.attached_instance_sides() {
         let Some(interface) = &instance.interface else { continue };
@@ -206,7 +206,7 @@ fn half_attached(known: &Known<'_>) -> Vec<(Key, ConnectionStatus)> {
     rows
 }
 
-/// Whether a finding says what became of the data store of a pair.
+/// Whether a finding explains where the data store of a pair is.
 fn explains(finding: &Finding, owned: &Owned, arn: &StoreArn) -> bool {
     let about = match &finding.subject {
         Subject::Group(group) => group == owned.group.id(),
@@ -230,7 +230,7 @@ fn half(known: &Known<'_>, store: Option<&DataStore>, owned: &Owned) -> String {
     }
 }
 
-/// What is known of an instance and a data store, before anything is said of their connection.
+/// An instance and a data store, before the state of their connection is known.
 struct RowBuilder<'row, 'known> {
     known: &'row Known<'known>,
     vpc: &'row VpcId,

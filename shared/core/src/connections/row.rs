@@ -19,7 +19,7 @@ pub const CONNECTING: &str = "connecting";
 pub const DISCONNECTING: &str = "disconnecting";
 /// The code of a connection that is to be taken away, and has to wait for a later window.
 pub const HELD_BACK: &str = "disconnects-held-back";
-/// The code of a connection whose groups do not hold exactly what a pair holds.
+/// The code of a connection whose groups do not hold exactly the pair's rules.
 pub const MODIFIED: &str = "pair-modified";
 
 /// Who is let in to a data store.
@@ -51,11 +51,11 @@ impl fmt::Display for Client {
     }
 }
 
-/// How a connection stands.
+/// The state of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// It stands, and its groups are as they should be.
+    /// The client is let in, and the groups are as they should be.
     Connected,
     /// Its groups are attached, and are not as they should be: a rule is missing or there is one too
     /// many, or only one side is attached.
@@ -132,7 +132,7 @@ pub struct ConnectionStatus {
     pub store_zones: BTreeSet<ZoneName>,
     /// Whether the instance is in none of them: traffic between them may cost.
     pub cross_az: bool,
-    /// The data store's ports; none while it is being created or when it is gone.
+    /// The data store's ports; `None` while it is being created or when it is gone.
     pub ports: Option<PortRange>,
     /// The connection names that both hold.
     pub names: BTreeSet<ConnectionName>,
@@ -140,14 +140,14 @@ pub struct ConnectionStatus {
     pub store_side: Option<SideGroup>,
     /// The group on the instance.
     pub instance_side: Option<SideGroup>,
-    /// Who made it; none while nothing is made.
+    /// The maker; `None` while nothing is made.
     pub made_by: Option<Maker>,
-    /// Since when both groups are attached; none when nobody remembers.
+    /// The time since which both groups are attached; `None` when the state table does not tell.
     pub since: Option<Timestamp>,
-    /// How it stands.
+    /// The state.
     pub state: State,
-    /// The stable code of what there is to say of it.
+    /// The stable code of the reason for the state.
     pub code: Option<&'static str>,
-    /// The same in a sentence.
+    /// The reason in a sentence.
     pub reason: Option<String>,
 }

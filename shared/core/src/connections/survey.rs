@@ -1,4 +1,4 @@
-//! The survey: everything that stands in some VPCs.
+//! The survey: every data store, group and instance of some VPCs that may belong to a connection.
 
 use std::collections::{BTreeMap, BTreeSet};
 

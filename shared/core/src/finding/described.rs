@@ -1,4 +1,4 @@
-//! Everything that is said about a reason, in one place for each: its code, its sentence, a person's
+//! The wording of each reason in one place: its code, its sentence, a person's
 //! way out, and whether it passes by itself.
 
 use std::{collections::BTreeSet, fmt};
@@ -14,9 +14,9 @@ use crate::{
     tag::MOST_NAMES,
 };
 
-/// Everything that is said about a reason.
+/// The wording of a reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Described {
+struct Wording {
     /// The stable code.
     code: &'static str,
     /// The sentence about the subject.
@@ -27,7 +27,7 @@ struct Described {
     passes: bool,
 }
 
-impl Described {
+impl Wording {
     fn passing(mut self, passes: bool) -> Self {
         self.passes = passes;
         self
@@ -35,14 +35,14 @@ impl Described {
 }
 
 /// A reason that stays until somebody acts on it.
-fn described(code: &'static str, sentence: impl Into<String>, hint: impl Into<String>) -> Described {
-    Described { code, sentence: sentence.into(), hint: hint.into(), passes: false }
+fn described(code: &'static str, sentence: impl Into<String>, hint: impl Into<String>) -> Wording {
+    Wording { code, sentence: sentence.into(), hint: hint.into(), passes: false }
 }
 
 const UNCHANGED_BY_TAG: &str = "nothing is added or removed because of the tag";
 
 impl Reason {
-    /// That a decision rests on what a gap hides.
+    /// The reason for a decision that a gap leaves open.
     #[must_use]
     pub fn unread(gap: &Gap) -> Self {
         Self::Unread { gap: Box::new(gap.clone()) }
@@ -67,7 +67,7 @@ impl Reason {
     }
 
     #[expect(clippy::too_many_lines, reason = "one arm for each reason")]
-    fn described(&self) -> Described {
+    fn described(&self) -> Wording {
         match self {
             Self::InvalidTag { problem } => described(
                 "invalid-tag",

@@ -19,7 +19,7 @@ use crate::{
 pub enum Reason {
     /// The connect tag's value breaks the grammar: it adds nothing and removes nothing.
     InvalidTag {
-        /// What is wrong with it.
+        /// The error.
         problem: InvalidTag,
     },
     /// The resource carries `tagwire:block`.
@@ -42,7 +42,7 @@ pub enum Reason {
     },
     /// The instance is shutting down or gone: it has no interface left.
     InstanceGone,
-    /// The data store's service says that there is no such store.
+    /// The data store's service knows no such store.
     StoreGone,
     /// The store's state does not accept a change.
     NotAvailable {
@@ -91,7 +91,7 @@ pub enum Reason {
     },
     /// A group carries our tags and is not ours.
     OwnershipForged {
-        /// What gives it away.
+        /// The difference from an owned group.
         forgery: Forgery,
     },
     /// An owned group's rules are not the pair's; they are put back.
@@ -119,12 +119,12 @@ pub enum Reason {
     },
     /// Something of ours was taken off a list again and again.
     Contested {
-        /// What was taken off.
+        /// The group.
         group: SecurityGroupId,
     },
     /// Something has an owned group that is not what the group was made for.
     ForeignAttachment {
-        /// What has it.
+        /// The interface or store that has it.
         holder: String,
     },
     /// An owned group is the only one left in a list, and AWS takes no empty one.
@@ -160,7 +160,7 @@ pub enum Reason {
     /// The value of the tag for clients that are not instances breaks the grammar: it adds nothing and
     /// removes nothing.
     InvalidCidr {
-        /// What is wrong with it.
+        /// The error.
         problem: InvalidCidr,
     },
     /// More than one owned group for clients that are not instances belongs to the store.
@@ -178,7 +178,7 @@ pub enum Reason {
     CidrNotAllowed,
     /// A block is wider than the installation lets.
     CidrTooWide {
-        /// What the tag names.
+        /// The block or list that the tag names.
         peer: CidrPeer,
         /// The block: itself, or an entry of the list.
         block: Block,

@@ -29,11 +29,11 @@ pub enum Hint {
 pub struct Event {
     /// The id that EventBridge gave it.
     pub id: String,
-    /// Where to look. A rename says two places, everything else one.
+    /// The hints: two for a rename, one for everything else.
     pub hints: BTreeSet<Hint>,
-    /// What kind of event it was.
+    /// The kind of event.
     pub cause: Cause,
-    /// When it happened, none when it does not say or says it wrongly.
+    /// The time of the event; `None` when it holds none that can be read.
     pub time: Option<Timestamp>,
 }
 
@@ -53,7 +53,7 @@ pub enum BadEvent {
     /// It is not JSON, or not an object.
     #[error("the message is not a JSON object: {problem}")]
     NotJson {
-        /// What the parser problem.
+        /// The message of the parser.
         problem: String,
     },
     /// A field is missing or has another type.
@@ -61,7 +61,7 @@ pub enum BadEvent {
     Field {
         /// Its path.
         field: &'static str,
-        /// What it should be.
+        /// The expected type.
         expected: &'static str,
     },
     /// An event of a kind that no rule asks for.
@@ -89,7 +89,7 @@ pub enum BadEvent {
     /// A message of ours of another version or shape.
     #[error("a message of tagwire's own cannot be read: {problem}")]
     Own {
-        /// What the parser problem.
+        /// The message of the parser.
         problem: String,
     },
 }

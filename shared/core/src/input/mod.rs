@@ -1,4 +1,5 @@
-//! What arrives: events of AWS, and work that the functions send each other.
+//! Messages: events of AWS, and work that the functions send each other.
 
 pub mod event;
+pub(crate) mod scope;
 pub mod work;

@@ -1,4 +1,4 @@
-//! What travels through the queues between the functions.
+//! The messages that the functions send each other through the queues.
 
 use std::{collections::BTreeSet, fmt, time::Duration};
 
@@ -6,14 +6,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::scope::Scope;
 use crate::{
     event::Hint,
     id::{RequestId, StoreArn, VpcId},
-    observation::Scope,
 };
 
-/// What made tagwire look. What is done depends on what is there; the cause only decides whether
-/// something without a connect tag is worth a look, which it is when its tags have just changed.
+/// The cause of an observation. Decisions depend only on what is observed; the cause decides whether a
+/// resource without a connect tag is observed at all, which it is when its tags have just changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
@@ -87,8 +87,7 @@ impl Tries {
     }
 }
 
-/// What tells the changes of one plan from those of any other: the SHA-256 of their lines, in hexadecimal
-/// digits.
+/// The digest of a plan's changes: the SHA-256 of their lines, in hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PlanDigest(String);
 
@@ -118,7 +117,7 @@ impl fmt::Display for PlanDigest {
     }
 }
 
-/// What is asked of `connect` beside a look.
+/// The kind of a person's request to `connect`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RequestKind {
@@ -130,39 +129,39 @@ pub enum RequestKind {
     CancelUninstall,
 }
 
-/// Work that a person has seen the plan of and agreed to.
+/// A person's request, after the plan was shown and agreed to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
-    /// Under which name what became of it is told.
+    /// The id, under which the answer is stored.
     pub id: RequestId,
-    /// What is asked for.
+    /// The kind.
     pub kind: RequestKind,
-    /// The plan that was agreed to: `connect` carries out no other one. None once it has begun, when what
-    /// is left of it is another plan.
+    /// The plan that was agreed to: `connect` carries out no other one. `None` once it has begun, for the
+    /// rest of a plan is another plan.
     pub digest: Option<PlanDigest>,
 }
 
-/// What became of a request.
+/// The answer to a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// The outcome's stable code.
     pub code: String,
     /// The outcome, in a sentence.
     pub message: String,
-    /// When it came.
+    /// The time of the answer.
     pub at: Timestamp,
 }
 
-/// One piece of work for `connect`: a place to look at. FIFO by VPC.
+/// One piece of work for `connect`: a scope to observe. FIFO by VPC.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkItem {
     /// [`VERSION`].
     pub version: u32,
     /// The VPC, which is the queue's message group.
     pub vpc: VpcId,
-    /// What to look at.
+    /// The scope.
     pub scope: Scope,
-    /// What made us look.
+    /// The cause.
     pub cause: Cause,
     /// How often this was tried.
     pub tries: Tries,
@@ -175,14 +174,14 @@ pub struct WorkItem {
     pub tagged_stores: Option<BTreeSet<StoreArn>>,
 }
 
-/// Something to be looked at again after a delay: goes back into the instance or store queue.
+/// Hints to be followed again after a delay, through the instance or store queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Again {
     /// [`VERSION`].
     pub version: u32,
-    /// What to look at.
+    /// The hints.
     pub hints: BTreeSet<Hint>,
-    /// What made us look first.
+    /// The first cause.
     pub cause: Cause,
     /// How often this was tried, this time included.
     pub tries: Tries,

@@ -23,9 +23,9 @@ pub const DEFAULT_WIDEST_IPV4: u8 = 16;
 /// The widest IPv6 block, unless the stack says otherwise: what a site is usually given.
 pub const DEFAULT_WIDEST_IPV6: u8 = 48;
 
-/// What the widest IPv4 block may be set to: nothing wider than a whole class A network.
+/// The upper bound of the setting for IPv4: nothing wider than a whole class A network.
 pub const WIDEST_IPV4: RangeInclusive<u8> = 8..=32;
-/// What the widest IPv6 block may be set to: nothing wider than the larger blocks of a provider.
+/// The upper bound of the setting for IPv6: nothing wider than the larger blocks of a provider.
 pub const WIDEST_IPV6: RangeInclusive<u8> = 16..=128;
 
 /// IPv4 or IPv6, whose rules AWS counts separately.
@@ -61,7 +61,7 @@ impl Block {
     /// Reads `203.0.113.0/24` or `2001:db8::/48`.
     ///
     /// # Errors
-    /// [`InvalidCidr`] that says what is wrong with it.
+    /// [`InvalidCidr`] when it is not one.
     pub fn parse(text: &str) -> Result<Self, InvalidCidr> {
         let shown = || text.chars().take(80).collect();
         let Some((address, length)) = text.split_once('/') else {
@@ -172,7 +172,7 @@ impl CidrPeer {
         }
     }
 
-    /// The peer of a rule as one of these; none when it is a group.
+    /// The peer of a rule as one of these; `None` when it is a group.
     #[must_use]
     pub fn of(peer: &Peer) -> Option<Self> {
         match peer {
@@ -233,7 +233,7 @@ pub enum InvalidCidr {
     },
 }
 
-/// What a store's tag says about clients that are not EC2 instances: blocks and prefix lists, separated
+/// The value of a store's tag for clients that are not EC2 instances: blocks and prefix lists, separated
 /// by spaces.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -241,7 +241,7 @@ pub enum CidrTag {
     /// There is no such tag.
     #[default]
     Absent,
-    /// What it holds; an empty value holds nothing.
+    /// The peers; an empty value holds none.
     Peers(BTreeSet<CidrPeer>),
     /// The value cannot be read. It is not an empty one.
     Invalid(InvalidCidr),
@@ -269,7 +269,7 @@ impl CidrTag {
         }
     }
 
-    /// What it holds, nothing when it is absent or cannot be read.
+    /// The peers; none when the tag is absent or cannot be read.
     pub fn peers(&self) -> impl Iterator<Item = &CidrPeer> {
         match self {
             Self::Peers(peers) => Some(peers),

@@ -68,7 +68,7 @@ impl SecurityGroup {
 pub struct GroupName {
     /// The service of the store.
     pub service: Service,
-    /// What the group is for.
+    /// The role of the group.
     pub role: Role,
     /// The number, 1 or more.
     pub number: u32,
@@ -114,7 +114,7 @@ fn number_behind(name: &str, pattern: &str) -> Option<u32> {
     (number > 0 && number.to_string() == digits).then_some(number)
 }
 
-/// What one of our groups is for.
+/// The role of an owned group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
@@ -162,7 +162,7 @@ impl Role {
         }
     }
 
-    /// The role that a group's name says, if it is a name of ours.
+    /// The role that belongs to a group's name; `None` when the name is not one of ours.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {
         GroupName::read(name).map(|name| name.role)
@@ -198,14 +198,14 @@ pub fn description(role: impl Into<Role>) -> &'static str {
     }
 }
 
-/// What our tags say about a group of ours.
+/// The tags of an owned group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnTags {
     /// The identity of the store.
     pub store: StoreId,
     /// Its ARN when the tags were written.
     pub arn: StoreArn,
-    /// What the group is for.
+    /// The role of the group.
     pub role: Role,
 }
 
@@ -270,7 +270,7 @@ impl Ownership {
 pub struct Owned {
     /// The proof.
     pub group: OwnedGroup,
-    /// Its name, which says what it is for.
+    /// The name, which determines the role.
     pub name: GroupName,
     /// The identity of the store it was made for.
     pub store: StoreId,
@@ -279,7 +279,7 @@ pub struct Owned {
 }
 
 impl Owned {
-    /// What it is for.
+    /// The role.
     #[must_use]
     pub fn role(&self) -> Role {
         self.name.role
@@ -295,14 +295,14 @@ impl Owned {
     }
 }
 
-/// What gives a forged group away.
+/// The difference between a forged group and an owned one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Error, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Forgery {
     /// The name fits no pattern of ours.
     #[error("its name is none that tagwire gives")]
     Name,
-    /// The side tag is missing or says another side than the name.
+    /// The side tag is missing or names another side than the name does.
     #[error("its side tag does not agree with its name")]
     Side,
     /// The description is not our sentence for the side.

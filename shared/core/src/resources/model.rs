@@ -27,14 +27,14 @@ pub struct Interface {
 pub struct Instance {
     /// Its id.
     pub id: InstanceId,
-    /// What people call it: its `Name` tag. Nothing is decided by it.
+    /// The `Name` tag. Nothing is decided by it.
     pub name: Option<String>,
     /// The interface at device index 0. None once the instance is shutting down: AWS then no
     /// longer reports one, and there is nothing to connect.
     pub interface: Option<Interface>,
     /// Its Availability Zone.
     pub zone: Option<ZoneName>,
-    /// What its tags ask for.
+    /// The settings in its tags.
     pub settings: TagSettings,
 }
 
@@ -46,7 +46,7 @@ impl Instance {
     }
 }
 
-/// How a group stands in a data store's list, which changes asynchronously.
+/// The state of a group in a data store's list, which changes asynchronously.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Membership {
@@ -58,11 +58,11 @@ pub enum Membership {
     Removing,
 }
 
-/// What kind of thing a store is, as far as it decides whether a pair can be made.
+/// The form of a store, as far as it decides whether a pair can be made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Form {
-    /// Nothing stands in the way.
+    /// One that can be connected.
     Plain,
     /// Aurora Serverless v1: the console's own feature refuses it.
     // Fact 2.3
@@ -89,20 +89,20 @@ pub struct DataStore {
     pub arn: StoreArn,
     /// The service it belongs to.
     pub service: Service,
-    /// Its VPC; none for the EC2-Classic platform that AWS retired in 2022.
+    /// The VPC; `None` for the EC2-Classic platform that AWS retired in 2022.
     // Fact 4.4
     pub vpc: Option<VpcId>,
     /// The Availability Zones it runs in; empty when not known.
     pub zones: BTreeSet<ZoneName>,
-    /// The ports its endpoints listen on; none while it is being created.
+    /// The ports its endpoints listen on; `None` while it is being created.
     pub ports: Option<PortRange>,
     /// Its state, in the service's own word.
     pub state: String,
-    /// What kind of thing it is.
+    /// The form.
     pub form: Form,
     /// Its list of groups.
     pub groups: BTreeMap<SecurityGroupId, Membership>,
-    /// What its tags ask for.
+    /// The settings in its tags.
     pub settings: TagSettings,
 }
 

@@ -15,13 +15,13 @@ pub struct PortRange {
 }
 
 impl PortRange {
-    /// A range, or none when `first` is 0 or lies behind `last`.
+    /// A range; `None` when `first` is 0 or lies behind `last`.
     #[must_use]
     pub fn new(first: u16, last: u16) -> Option<Self> {
         (first > 0 && first <= last).then_some(Self { first, last })
     }
 
-    /// The range of one port, or none for port 0.
+    /// The range of one port; `None` for port 0.
     #[must_use]
     pub fn single(port: u16) -> Option<Self> {
         Self::new(port, port)
@@ -50,7 +50,7 @@ impl fmt::Display for PortRange {
     }
 }
 
-/// What traffic a rule lets through.
+/// The traffic that a rule lets through.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Traffic {
@@ -105,9 +105,9 @@ pub enum Direction {
 pub struct Rule {
     /// Which way.
     pub direction: Direction,
-    /// What.
+    /// The traffic.
     pub traffic: Traffic,
-    /// From or to whom.
+    /// The other end.
     pub peer: Peer,
 }
 

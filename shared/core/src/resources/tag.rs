@@ -1,4 +1,4 @@
-//! The tag contract: what people write on instances and data stores, and what it means.
+//! The tag contract: the tags that people set on instances and data stores, and their meaning.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -15,7 +15,7 @@ pub const BLOCK_KEY: &str = "tagwire:block";
 pub const HOLD_KEY: &str = "tagwire:hold";
 /// The clients of a store that are not EC2 instances; the grammar is [`CidrTag`]'s.
 pub const ALLOW_CIDR_KEY: &str = "tagwire:allow-cidr";
-/// Written by us, when the stack asks for it: what became of the connect tag beside it.
+/// The key of the status tag, which tagwire writes beside the connect tag when the stack asks for it.
 pub const STATUS_KEY: &str = "tagwire:status";
 
 /// Most names one tag may hold. An interface takes 5 to 16 groups, so more could never be served.
@@ -100,7 +100,7 @@ pub enum InvalidTag {
     },
 }
 
-/// What the connect tag of an instance or a data store says.
+/// The connect tag of an instance or a data store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ConnectTag {
@@ -129,7 +129,7 @@ impl ConnectTag {
         }
     }
 
-    /// The names, none when the tag is absent or cannot be read.
+    /// The names; none when the tag is absent or cannot be read.
     pub fn names(&self) -> impl Iterator<Item = &ConnectionName> {
         match self {
             Self::Names(names) => Some(names),
@@ -149,7 +149,7 @@ impl ConnectTag {
     }
 }
 
-/// What the tags of an instance or a data store ask for, and the answer that stands beside them.
+/// The settings in the tags of an instance or a data store, and the status tag beside them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TagSettings {
     /// The connect tag.
@@ -158,9 +158,9 @@ pub struct TagSettings {
     pub blocked: bool,
     /// Carries [`HOLD_KEY`].
     pub held: bool,
-    /// What [`ALLOW_CIDR_KEY`] says. Only a store's is looked at.
+    /// The value of [`ALLOW_CIDR_KEY`]. Only a store's counts.
     pub allow_cidr: CidrTag,
-    /// What [`STATUS_KEY`] says, none when it is not there.
+    /// The value of [`STATUS_KEY`]; `None` without the tag.
     pub status: Option<String>,
 }
 

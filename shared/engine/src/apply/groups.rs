@@ -119,6 +119,7 @@ struct Making<'run, C, K> {
 
 /// How long a group just created may stay invisible: AWS lists `InvalidGroup.NotFound` right after
 /// `CreateSecurityGroup` as normal, for seconds.
+// Fact 4.3
 const VISIBILITY: [Duration; 6] = [
     Duration::ZERO,
     Duration::from_millis(100),

@@ -149,7 +149,17 @@ pub async fn vpcs_of_interest<C: Observe>(cloud: &C) -> Reading<VpcId> {
     Reading { found: found.into_iter().map(|(vpc, _)| vpc).collect(), gaps }
 }
 
-/// The same VPCs, each with its tagged stores.
+/// The same VPCs and those that tagwire is being uninstalled from: whoever takes that back reaches also a VPC
+/// in which all tags were taken away meanwhile.
+pub async fn vpcs_to_take_back<C: Observe>(cloud: &C) -> Reading<VpcId> {
+    let (mut vpcs, uninstalling) = join!(vpcs_of_interest(cloud), cloud.vpcs_uninstalling());
+    vpcs.extend(uninstalling);
+    vpcs.found.sort();
+    vpcs.found.dedup();
+    vpcs
+}
+
+/// The same VPCs as those of interest, each with its tagged stores.
 pub(crate) async fn vpcs_with_stores<C: Observe>(cloud: &C) -> Reading<(VpcId, BTreeSet<StoreArn>)> {
     let (instances, groups, index) =
         join!(cloud.instances(Instances::OptedInAnywhere), cloud.groups(Groups::OwnedAnywhere), cloud.candidates());

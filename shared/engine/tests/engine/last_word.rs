@@ -8,9 +8,10 @@ use tagwire_core::{
     policy::Mode,
     work::{Cause, PlanDigest, Request, RequestKind, WorkItem},
 };
-use tagwire_engine::cloud::ErrorKind;
+use tagwire_engine::{cloud::ErrorKind, observe::vpcs_to_take_back};
 
 use crate::{
+    clock::run,
     installation::Installation,
     simulated::{Fault, World, cluster, instance, vpc},
 };
@@ -157,4 +158,29 @@ fn a_request_that_could_not_be_finished_is_not_overtaken_by_the_one_behind_it() 
     installation.connect(&[request(&installation, "cancel", RequestKind::CancelUninstall, None)]);
     installation.recovers();
     assert_eq!(reached(&installation), INSTANCES);
+}
+
+#[test]
+fn a_vpc_that_was_untagged_meanwhile_is_found_by_whoever_takes_an_uninstall_back() {
+    let mut installation = installation();
+    let everything = digest(&mut installation, RequestKind::Uninstall);
+    installation.connect(&[request(&installation, "uninstall", RequestKind::Uninstall, Some(everything))]);
+    installation.drain();
+    installation.next_sweep();
+    installation.change(|world| {
+        (0..INSTANCES).for_each(|number| world.tag_instance(&number.to_string(), None));
+        world.tag_store("orders", None);
+        world.index.clear();
+    });
+    let vpcs = |installation: &Installation| {
+        let cloud = &installation.cloud;
+        run(&installation.clock, vpcs_to_take_back(cloud)).unwrap().found
+    };
+    assert_eq!(vpcs(&installation), [vpc("1")]);
+    installation.connect(&[request(&installation, "cancel", RequestKind::CancelUninstall, None)]);
+    assert!(vpcs(&installation).is_empty());
+    installation.retag_store("orders", Some("orders"));
+    installation.retag_instance("1", Some("orders"));
+    assert_eq!(reached(&installation), 1);
+    installation.assert_converged();
 }

@@ -29,6 +29,8 @@ mod deadlines;
 #[cfg(test)]
 mod dry_run;
 #[cfg(test)]
+mod economy;
+#[cfg(test)]
 mod errors;
 #[cfg(test)]
 mod first;

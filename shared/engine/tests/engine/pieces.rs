@@ -222,3 +222,55 @@ fn what_is_left_of_an_event_goes_on_as_what_it_was() {
     assert_eq!(installation.look(connected), 200);
     settled(&installation);
 }
+
+#[test]
+fn a_portion_that_only_fails_does_not_hide_the_rest_of_the_plan() {
+    for shared in [false, true] {
+        let installation = fleet(40);
+        installation.change(|world| world.latency = Duration::ZERO);
+        installation.swept();
+        installation.change(|world| {
+            for number in 100..140 {
+                world.launch(&number.to_string(), &vpc("1"), Some("orders"));
+            }
+            world.launch("far", &vpc("2"), Some("nothing"));
+            // The first of them in the order of ids, more than one portion.
+            world.refused = (100..125).map(|number| format!("eni-{number}")).collect();
+        });
+        let mut work = vec![installation.whole(&vpc("1"))];
+        if shared {
+            installation.budget.set(Duration::from_secs(10));
+            work.push(installation.whole(&vpc("2")));
+        }
+        installation.connect(&work);
+        installation.drain();
+        assert_eq!(installation.look(connected), 55, "shared: {shared}");
+        installation.budget.set(Duration::from_mins(1));
+        installation.change(|world| world.refused.clear());
+        installation.recovers();
+        assert_eq!(installation.look(connected), 80);
+    }
+}
+
+#[test]
+fn a_sweep_that_finds_no_time_in_its_batch_goes_on_once_when_it_has_more() {
+    let installation = fleet(3);
+    installation.change(|world| {
+        world.latency = Duration::ZERO;
+        world.slow.insert("stores", Duration::from_secs(6));
+        for number in 2..=10 {
+            world.launch(&format!("far{number}"), &vpc(&number.to_string()), Some("nothing"));
+        }
+    });
+    installation.budget.set(Duration::from_secs(55));
+    let work: Vec<_> = (1..=10).map(|number| installation.whole(&vpc(&number.to_string()))).collect();
+    let ran = installation.connect(&work);
+    assert_eq!(ran.returned, Some(Failed::new()));
+    assert_eq!(installation.look(connected), 0, "a call takes longer than the share");
+    let runs = run_one_by_one(&installation, |_, _, _| {});
+    assert!(runs >= 1);
+    installation.change(World::lists_settle);
+    assert_eq!(installation.look(connected), 3);
+    installation.change(|world| world.slow.clear());
+    settled(&installation);
+}

@@ -161,6 +161,8 @@ pub(crate) struct World {
     pub(crate) latency: Duration,
     /// Calls that take another time.
     pub(crate) slow: BTreeMap<&'static str, Duration>,
+    /// The interfaces whose lists may not be changed.
+    pub(crate) refused: BTreeSet<String>,
     /// Calls about this are not answered.
     pub(crate) hangs: Option<String>,
     faults: Vec<(When, Fault)>,
@@ -391,6 +393,17 @@ impl World {
                 };
                 has(inside, &rule(Direction::Inbound, outside)) && has(outside, &rule(Direction::Outbound, inside))
             })
+        })
+    }
+
+    /// The same, once what is on its way into lists has arrived.
+    pub(crate) fn reaches_soon(&self, from: &InstanceId, to: &StoreArn) -> bool {
+        let on_its_way = |membership: &Membership| *membership != Membership::Removing;
+        let Some(interface) = &self.instances[from].interface else { return false };
+        let listening = self.stores[to].groups.iter().filter(|(_, membership)| on_its_way(membership));
+        listening.map(|(id, _)| id).any(|inside| {
+            let rules = self.groups.get(inside).map(|there| there.group.rules.clone()).unwrap_or_default();
+            rules.iter().any(|rule| matches!(&rule.peer, Peer::Group(peer) if interface.groups.contains(peer)))
         })
     }
 
@@ -686,7 +699,13 @@ impl Observe for Simulated {
         }
         let dark = self.world.borrow().dark.clone();
         let gaps = dark.iter().filter(|(arn, _)| which.contains(arn));
-        reading.gaps.extend(gaps.map(|(arn, kind)| Gap::from(error(*kind, "stores", arn.as_str()))));
+        reading.gaps.extend(gaps.map(|(arn, kind)| {
+            let gap = Gap::from(error(*kind, "stores", arn.as_str()));
+            // What is still being made was described, but for its identity.
+            let is_described = *kind == ErrorKind::NotReady;
+            let of = self.world.borrow().stores.get(arn).filter(|_| is_described).and_then(|store| store.vpc.clone());
+            Gap { vpc: of, ..gap }
+        }));
         reading
     }
 
@@ -733,6 +752,14 @@ impl Observe for Simulated {
             let mut state = world.table.get(vpc).cloned().unwrap_or_default();
             state.attached.retain(|(target, _), _| lists.is_none_or(|lists| lists.contains(target)));
             Ok(state)
+        })
+        .await
+    }
+
+    async fn vpcs_uninstalling(&self) -> Reading<VpcId> {
+        self.read("vpcs_uninstalling", String::new(), |world| {
+            let marked = world.table.iter().filter(|(_, state)| state.uninstalling.is_some());
+            marked.map(|(vpc, _)| vpc.clone()).collect()
         })
         .await
     }
@@ -947,6 +974,9 @@ impl Change for Simulated {
 
     async fn set_interface_groups(&self, of: &InterfaceId, to: &GroupList) -> Result<(), CloudError> {
         self.write("set_interface_groups", of.to_string(), |world| {
+            if world.refused.contains(of.as_str()) {
+                return Err(ErrorKind::Denied);
+            }
             let list = world.replaced(of.as_str(), to, GROUPS_IN_A_LIST)?;
             let gone: Vec<_> = world.list_of(of.as_str()).difference(&list).cloned().collect();
             let unjust: Vec<_> = gone.iter().filter(|group| !world.may_leave(of, group)).cloned().collect();

@@ -275,3 +275,44 @@ fn with_a_limit_of_none_nothing_counted_is_ever_removed() {
     assert!(ran.codes("finding").contains(&"disconnects-held-back"));
     installation.assert_converged();
 }
+
+#[test]
+fn a_removal_that_is_refused_for_good_starves_none_of_those_behind_it() {
+    let mut installation = fleet(5);
+    installation.policy.max_disconnects = 1;
+    installation.change(|world| {
+        untag(world, 0..4);
+        // The oldest, by the order of ids.
+        world.refused = ["eni-000".to_owned()].into();
+    });
+    for _ in 0..5 {
+        installation.next_sweep();
+    }
+    let left = connected(&installation);
+    assert_eq!(left.len(), 2, "all but the one that is refused and the one that asks for it: {left:?}");
+    installation.holds_the_window();
+    installation.change(|world| world.refused.clear());
+    installation.next_sweep();
+    installation.next_sweep();
+    assert_eq!(connected(&installation).len(), 1);
+    installation.assert_converged();
+}
+
+#[test]
+fn as_many_removals_as_the_window_lets_are_refused_and_the_others_go_in_the_next_windows() {
+    let installation = fleet(25);
+    installation.change(|world| {
+        untag(world, 0..24);
+        world.refused = (0..10).map(|number| format!("eni-{number:03}")).collect();
+    });
+    for _ in 0..4 {
+        installation.next_sweep();
+    }
+    assert_eq!(connected(&installation).len(), 11, "{:?}", connected(&installation));
+    installation.change(|world| world.refused.clear());
+    for _ in 0..2 {
+        installation.next_sweep();
+    }
+    assert_eq!(connected(&installation).len(), 1);
+    installation.assert_converged();
+}

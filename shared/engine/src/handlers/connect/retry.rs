@@ -69,9 +69,10 @@ impl Unsettled {
     }
 }
 
-/// Whether what could not be read may be of the VPC that was looked at.
-fn concerns(_gap: &Gap, _seen: &Observation) -> bool {
-    true
+/// Whether what could not be read may be of the VPC that was looked at. Of another VPC it is no reason to look
+/// here again.
+fn concerns(gap: &Gap, seen: &Observation) -> bool {
+    gap.vpc.as_ref().is_none_or(|vpc| *vpc == seen.vpc)
 }
 
 impl<C: Change, Q: Queues, K: Clock> VpcRun<'_, C, Q, K> {
@@ -161,6 +162,10 @@ impl<C: Change, Q: Queues, K: Clock> VpcRun<'_, C, Q, K> {
     /// Ends the run, or has the unsettled looked at again.
     pub(super) fn settle(&self, unsettled: Unsettled, code: &'static str, sentence: String) -> (Conclusion, String) {
         let Unsettled { stores, instances, because } = unsettled;
+        let is_cut_off = self.is_shared && self.context.clock.now() >= self.cloud.deadline();
+        if is_cut_off && !self.batch.is_asked() && self.batch.tries.attempt == 0 {
+            return (Conclusion::GoesOn, format!("{sentence}; it goes on, because it had to share its time"));
+        }
         if stores.is_empty() && instances.is_empty() {
             return (Conclusion::Done(code), sentence);
         }
