@@ -26,7 +26,7 @@ use crate::{
         StoreService,
         fields::{group_ids, memberships, ports, zones},
         gap_of,
-        lookup::{Described, find, look_up},
+        lookup::{DescribeCall, find, look_up},
         subnets::{KnownVpcs, listed_vpcs, named_vpc, vpc_of_group},
     },
 };
@@ -41,19 +41,21 @@ const FEWEST: i32 = 20;
 
 const DESCRIBE_SUBNET_GROUPS: &str = "rds:DescribeDBSubnetGroups";
 
-const CLUSTERS: Described<DbCluster> = Described {
+const CLUSTERS: DescribeCall<DbCluster> = DescribeCall {
     call: "rds:DescribeDBClusters",
     not_found: "DBClusterNotFoundFault",
     singly: 0,
     at_a_time: AT_A_TIME,
     arn: |raw| required(raw.db_cluster_arn(), "DBClusterArn").map(str::to_owned),
+    vpc: |_| None,
 };
-const INSTANCES: Described<DbInstance> = Described {
+const INSTANCES: DescribeCall<DbInstance> = DescribeCall {
     call: "rds:DescribeDBInstances",
     not_found: "DBInstanceNotFound",
     singly: 0,
     at_a_time: AT_A_TIME,
     arn: |raw| required(raw.db_instance_arn(), "DBInstanceArn").map(str::to_owned),
+    vpc: |raw| raw.db_subnet_group()?.vpc_id(),
 };
 
 /// The RDS API.
@@ -103,7 +105,7 @@ impl StoreService for DbClusters<'_> {
         })
     }
 
-    fn by_identity(&self, which: Vec<StoreId>) -> LocalBoxFuture<'_, Reading<DataStore>> {
+    fn by_identity(&self, which: Vec<(StoreId, StoreArn)>) -> LocalBoxFuture<'_, Reading<DataStore>> {
         let Self(rds) = self;
         Box::pin(async move {
             let list =
@@ -167,7 +169,7 @@ impl StoreService for DbInstances<'_> {
         })
     }
 
-    fn by_identity(&self, which: Vec<StoreId>) -> LocalBoxFuture<'_, Reading<DataStore>> {
+    fn by_identity(&self, which: Vec<(StoreId, StoreArn)>) -> LocalBoxFuture<'_, Reading<DataStore>> {
         let Self(rds) = self;
         Box::pin(async move {
             let list = async |call: &Call, ids| rds.list_instances(call, Some(filter("dbi-resource-id", ids))).await;
@@ -249,7 +251,7 @@ impl Rds {
         let request = self.client.describe_db_subnet_groups().db_subnet_group_name(subnet_group);
         let answer = request.send().await.map_err(|error| call.failed(&error))?;
         let vpc = answer.db_subnet_groups().first().and_then(DbSubnetGroup::vpc_id);
-        vpc_of_group(&call, subnet_group, vpc)
+        vpc_of_group(&call, vpc)
     }
 
     async fn decode_clusters(
@@ -265,16 +267,16 @@ impl Rds {
         from_results(clusters.iter().map(|(arn, raw)| {
             let vpc = subnet_group(raw).and_then(|name| vpcs.get(name)).cloned().transpose();
             let vpc = vpc.map_err(|gap| gap_of(&gap, arn))?;
-            let call = Call::reading(CLUSTERS.call, arn.as_str());
-            cluster(raw, arn.clone(), vpc, &self.connect_key)
-                .map_err(|unusable| call.unusable(Some(arn.as_str()), &unusable))
+            let call = Call::of_store(CLUSTERS.call, arn).in_vpc(vpc.as_ref());
+            cluster(raw, arn.clone(), vpc, &self.connect_key).map_err(|unusable| call.unusable(&unusable))
         }))
     }
 
     fn decode_instances(&self, instances: Vec<(StoreArn, DbInstance)>) -> Reading<DataStore> {
         from_results(instances.into_iter().map(|(arn, raw)| {
-            let call = Call::reading(INSTANCES.call, arn.as_str());
-            let unusable = |unusable| call.unusable(Some(arn.as_str()), &unusable);
+            let vpc = (INSTANCES.vpc)(&raw).and_then(|vpc| VpcId::parse(vpc).ok());
+            let call = Call::of_store(INSTANCES.call, &arn).in_vpc(vpc.as_ref());
+            let unusable = |unusable| call.unusable(&unusable);
             instance(&raw, arn.clone(), &self.connect_key).map_err(unusable)
         }))
     }
@@ -297,7 +299,7 @@ fn filter(name: &str, values: Vec<String>) -> Filter {
     Filter::builder().name(name).set_values(Some(values)).build()
 }
 
-/// None for a cluster outside any VPC.
+/// `None` for a cluster outside any VPC.
 fn subnet_group(raw: &DbCluster) -> Option<&str> {
     raw.db_subnet_group().filter(|name| !name.is_empty())
 }
