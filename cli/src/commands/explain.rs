@@ -21,7 +21,7 @@ use crate::{
     session::{GlobalArgs, Session},
 };
 
-/// The version of the JSON documents' form.
+/// The version of the JSON documents.
 const JSON_VERSION: u32 = 2;
 
 /// Shown below the options.

@@ -1,11 +1,11 @@
 //! One call of an AWS API: the errors and gaps that it leaves, and the decoding of its answer.
 
-use std::error::Error;
+use std::{collections::BTreeSet, error::Error};
 
 use aws_sdk_ec2::{error::ProvideErrorMetadata, operation::RequestId};
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use tagwire_core::{
-    id::{InvalidId, StoreArn},
+    id::{InstanceId, InvalidId, SecurityGroupId, StoreArn, VpcId},
     observation::{Gap, Reading, Subject},
 };
 use tagwire_engine::cloud::{CloudError, ErrorKind};
@@ -17,23 +17,43 @@ use crate::error::{Access, meaning};
 pub(crate) struct Call {
     name: &'static str,
     access: Access,
+    /// For people: an id, or words for several.
     resource: String,
+    /// The VPC, if the call asks for nothing outside it.
+    vpc: Option<VpcId>,
+    /// The resources that the call asks for; empty when nobody can name them before it is answered.
+    about: BTreeSet<Subject>,
 }
 
 impl Call {
     /// A call that changes nothing.
     pub(crate) fn reading(name: &'static str, resource: impl Into<String>) -> Self {
-        Self { name, access: Access::Read, resource: resource.into() }
+        Self { name, access: Access::Read, resource: resource.into(), vpc: None, about: BTreeSet::new() }
     }
 
     /// A call that changes something.
     pub(crate) fn writing(name: &'static str, resource: impl Into<String>) -> Self {
-        Self { name, access: Access::Write, resource: resource.into() }
+        Self { access: Access::Write, ..Self::reading(name, resource) }
     }
 
-    /// The same call on something else: one page of many, or one resource in its answer.
-    pub(crate) fn on(&self, resource: impl Into<String>) -> Self {
-        Self { resource: resource.into(), ..self.clone() }
+    /// A call that reads one store.
+    pub(crate) fn of_store(name: &'static str, arn: &StoreArn) -> Self {
+        Self::reading(name, arn.as_str()).about([Subject::Store(arn.clone())])
+    }
+
+    /// The same call, which asks for nothing outside a VPC.
+    pub(crate) fn in_vpc(self, vpc: Option<&VpcId>) -> Self {
+        Self { vpc: vpc.cloned(), ..self }
+    }
+
+    /// The same call, which asks for these resources and nothing else.
+    pub(crate) fn about(self, resources: impl IntoIterator<Item = Subject>) -> Self {
+        Self { about: resources.into_iter().collect(), ..self }
+    }
+
+    /// The gap that an error leaves in everything that the call asks for.
+    pub(crate) fn gap(&self, error: CloudError) -> Gap {
+        Gap { vpc: self.vpc.clone(), ..Gap::from(error) }.about(self.about.iter().cloned())
     }
 
     /// The error of a call that failed.
@@ -77,7 +97,8 @@ impl Call {
                     next = token.filter(|token| !token.is_empty());
                 }
                 Err(error) => {
-                    reading.gaps.push(self.on(format!("{} page {number}", self.resource)).failed(&error).into());
+                    let page = Self { resource: format!("{} page {number}", self.resource), ..self.clone() };
+                    reading.gaps.push(page.gap(page.failed(&error)));
                     next = None;
                 }
             }
@@ -85,7 +106,7 @@ impl Call {
         // The paginator stops without an error at a page that names itself as the next one.
         if next.is_some() {
             let message = "a page names itself as the next page";
-            reading.gaps.push(self.error(ErrorKind::Rejected, "page-repeats", message).into());
+            reading.gaps.push(self.gap(self.error(ErrorKind::Rejected, "page-repeats", message)));
         }
         reading
     }
@@ -94,26 +115,39 @@ impl Call {
     pub(crate) fn decode<Raw, T>(
         &self,
         answer: Reading<Raw>,
-        name: impl Fn(&Raw) -> Option<&str>,
+        id: impl Fn(&Raw) -> Option<&str>,
         read: impl Fn(&Raw) -> Result<T, Unusable>,
     ) -> Reading<T> {
         let mut reading = Reading { found: Vec::new(), gaps: answer.gaps };
         for raw in &answer.found {
             match read(raw) {
                 Ok(found) => reading.found.push(found),
-                Err(unusable) => reading.gaps.push(self.unusable(name(raw), &unusable)),
+                Err(unusable) => reading.gaps.push(self.on(id(raw)).unusable(&unusable)),
             }
         }
         reading
     }
 
-    /// The gap that an unusable part of an answer leaves.
-    pub(crate) fn unusable(&self, name: Option<&str>, unusable: &Unusable) -> Gap {
-        let resource = name.map_or_else(|| format!("something without an id among {}", self.resource), str::to_owned);
-        let about = name.and_then(|name| StoreArn::parse(name).ok()).map(Subject::Store);
-        let message = format!("the answer cannot be used: {}", unusable.reason);
-        Gap::of(self.name, resource, message).about(about).that_passes(unusable.passing, unusable.soon)
+    /// The same call on one resource in its answer.
+    pub(crate) fn on(&self, id: Option<&str>) -> Self {
+        let resource = id.map_or_else(|| format!("something without an id among {}", self.resource), str::to_owned);
+        let about = id.and_then(subject).map_or_else(|| self.about.clone(), |subject| [subject].into());
+        Self { resource, about, ..self.clone() }
     }
+
+    /// The gap that an unusable answer leaves.
+    pub(crate) fn unusable(&self, unusable: &Unusable) -> Gap {
+        let message = format!("the answer cannot be used: {}", unusable.reason);
+        let gap = Gap::of(self.name, self.resource.as_str(), message).about(self.about.iter().cloned());
+        Gap { vpc: self.vpc.clone(), ..gap }.that_passes(unusable.passing, unusable.soon)
+    }
+}
+
+/// The subject with an id; `None` for a resource that nothing is decided about by itself.
+fn subject(id: &str) -> Option<Subject> {
+    let instance = || InstanceId::parse(id).ok().map(Subject::Instance);
+    let group = || SecurityGroupId::parse(id).ok().map(Subject::Group);
+    StoreArn::parse(id).ok().map(Subject::Store).or_else(instance).or_else(group)
 }
 
 /// Why a part of an answer cannot be used.

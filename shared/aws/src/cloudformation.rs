@@ -38,10 +38,10 @@ impl Stacks {
         Self { client: Client::new(config) }
     }
 
-    /// The stack of that name, or, with none, the one that runs tagwire here; none when there is none.
+    /// The stack of that name, or, with `None`, the one that runs tagwire here; `None` when there is no such stack.
     ///
     /// # Errors
-    /// What CloudFormation message, when it did not answer.
+    /// CloudFormation's refusal or failure.
     pub async fn find(&self, name: Option<&str>) -> Result<Option<Stack>, CloudError> {
         let name = match name {
             Some(name) => name.to_owned(),
@@ -58,11 +58,11 @@ impl Stacks {
         }
     }
 
-    /// The physical id of a resource of a stack; none when the stack has none of that name, or it is not there any
+    /// The physical id of a resource of a stack; `None` when the stack has none of that name, or it is not there any
     /// more.
     ///
     /// # Errors
-    /// What CloudFormation message, when it did not answer.
+    /// CloudFormation's refusal or failure.
     pub async fn resource(&self, stack: &str, logical_id: &str) -> Result<Option<String>, CloudError> {
         let call = Call::reading("cloudformation:DescribeStackResource", format!("{logical_id} of {stack}"));
         let request = self.client.describe_stack_resource().stack_name(stack).logical_resource_id(logical_id);
@@ -106,7 +106,7 @@ fn is_gone(status: &cloudformation::ResourceStatus) -> bool {
 
 fn stack(raw: &cloudformation::Stack) -> Stack {
     let parameters = raw.parameters().iter().filter_map(|parameter| {
-        // What CloudFormation resolved is what the functions were given.
+        // The functions were given the values that CloudFormation resolved.
         let value = parameter.resolved_value().or(parameter.parameter_value())?;
         Some((parameter.parameter_key()?.to_owned(), value.to_owned()))
     });

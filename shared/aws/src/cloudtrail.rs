@@ -1,4 +1,4 @@
-//! CloudTrail: the trails through which calls reach EventBridge, and what each lets through.
+//! CloudTrail: the trails through which calls reach EventBridge, and the events that each lets through.
 
 use aws_config::SdkConfig;
 use aws_sdk_cloudtrail::{
@@ -20,11 +20,11 @@ pub struct Trail {
     pub multi_region: bool,
     /// Whether it is switched on.
     pub logging: Result<bool, CloudError>,
-    /// What it lets through.
+    /// The events that it lets through.
     pub selectors: Result<Selectors, CloudError>,
 }
 
-/// What a trail lets through. An event passes that passes one of its selectors.
+/// The selectors of a trail. An event passes when it passes one of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selectors {
     /// The older kind.
@@ -38,7 +38,7 @@ pub enum Selectors {
 pub struct BasicSelector {
     /// `All`, `ReadOnly` or `WriteOnly`.
     pub read_write: String,
-    /// Whether management events are among what it lets through.
+    /// Whether it lets management events through.
     pub management: bool,
     /// Types of data resources with their values, in the order of the answer.
     pub data: Vec<(String, Vec<String>)>,
@@ -55,7 +55,7 @@ pub struct AdvancedSelector {
     pub fields: Vec<FieldSelector>,
 }
 
-/// What a field of an event has to be, or not to be.
+/// The values that a field of an event must or must not have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FieldSelector {
     /// The field: `eventCategory`.
@@ -77,7 +77,7 @@ pub struct FieldSelector {
 /// The trails that this Region can see, those of the organization and of other Regions among them.
 ///
 /// # Errors
-/// What CloudTrail said when it did not list them. What it did not say of a single trail lies in the trail.
+/// CloudTrail's refusal to list them. The failure of a call about a single trail is in the trail.
 pub async fn trails(config: &SdkConfig) -> Result<Vec<Trail>, CloudError> {
     let client = Client::new(config);
     let call = Call::reading("cloudtrail:DescribeTrails", "the trails of this Region");

@@ -1,4 +1,4 @@
-//! DynamoDB: what is remembered of each VPC, in one table that the stack makes.
+//! DynamoDB: the state of each VPC, in one table that the stack makes.
 //!
 //! | `vpc` | `entry` | attributes |
 //! |---|---|---|
@@ -62,8 +62,8 @@ const KEYS_AT_ONCE: usize = 100;
 /// From this many lists on it is less work to read all of the VPC's.
 const MOST_LISTS: usize = 500;
 
-/// How long what is of no use any more stays: only litter of VPCs that nobody looks at lives so long,
-/// since what is over is taken out at once.
+/// The lifetime of an entry. An entry that is no longer true is deleted at once, so only entries of VPCs that
+/// nobody looks at live so long.
 const KEPT_FOR: Duration = Duration::from_hours(24 * 30);
 /// An attachment is remembered while it stands, which may be long; that tagwire is to be gone until it is.
 const ATTACHED_KEPT_FOR: Duration = Duration::from_hours(24 * 400);
@@ -84,7 +84,7 @@ impl StateTable {
         Self { client: Client::new(config), name }
     }
 
-    /// What is remembered of a VPC; of attachments, those to these lists. Without a table it is nothing,
+    /// The state of a VPC; of attachments, those to these lists. Without a table it is empty,
     /// which is safe: nothing is removed that cannot be counted there first.
     pub(crate) async fn vpc_state(
         &self,
@@ -113,7 +113,7 @@ impl StateTable {
         Ok(state)
     }
 
-    /// Tries both reads of the table, with a key that nothing has; none without a table.
+    /// Tries both reads of the table, with a key that does not exist; an empty list without a table.
     #[cfg(feature = "account")]
     pub(crate) async fn probes(&self) -> Vec<Probe> {
         let Some(table) = self.name.as_deref() else { return Vec::new() };
@@ -290,7 +290,7 @@ impl StateTable {
         request.send().await.map(drop).map_err(|error| call.failed(&error))
     }
 
-    /// Tells what became of a request.
+    /// Writes the answer to a request.
     pub(crate) async fn answer_request(&self, vpc: &VpcId, id: &RequestId, answer: &Answer) -> Result<(), CloudError> {
         let call = Call::writing("dynamodb:PutItem", format!("the answer to the request {id}"));
         let table = self.table(&call)?;
@@ -314,7 +314,7 @@ impl StateTable {
         }
     }
 
-    /// What became of a request; none while it is not known.
+    /// The answer to a request; `None` while there is none.
     pub(crate) async fn answer(&self, vpc: &VpcId, id: &RequestId) -> Result<Option<Answer>, CloudError> {
         let call = Call::reading("dynamodb:GetItem", format!("the answer to the request {id}"));
         let table = self.table(&call)?;
@@ -422,7 +422,7 @@ fn window(item: &Item) -> Option<Window> {
     Some(Window { version: item.get("version")?.as_n().ok()?.parse().ok()?, removals })
 }
 
-/// None for what cannot be read: it counts as lost, which delays a removal at most.
+/// `None` for an unreadable item: it counts as lost, which delays a removal at most.
 fn note(item: &Item) -> Option<Note> {
     let moment = |name: &str| text(item, name)?.parse::<Timestamp>().ok();
     let since = Some(moment(SINCE)?);
@@ -445,7 +445,7 @@ fn note(item: &Item) -> Option<Note> {
     }
 }
 
-/// Likewise.
+/// The attachments of one list. Those that cannot be read count as lost.
 fn attachments(item: &Item) -> Vec<Note> {
     let Some(entry) = text(item, ENTRY) else { return Vec::new() };
     let interface = InterfaceId::parse(entry).map(Target::Interface).ok();

@@ -196,13 +196,13 @@ fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
     std::iter::successors(Some(error), |&error| cause(error)).any(<dyn Error>::is::<CredentialsError>)
 }
 
-/// Everything that an error of the SDK was caused by; its own text says only which kind it is.
+/// The causes of an error of the SDK. Its own text says only which kind it is.
 fn chain(error: &(dyn Error + 'static)) -> String {
     let causes = std::iter::successors(error.source(), |&cause| cause.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-/// What caused an error. An I/O error that wraps another skips it and names that one's source.
+/// The cause of an error. An I/O error that wraps another skips it and names that one's source.
 fn cause<'error>(error: &'error (dyn Error + 'static)) -> Option<&'error (dyn Error + 'static)> {
     match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
         Some(wrapped) => Some(wrapped),

@@ -1,4 +1,4 @@
-//! IAM: what a role may do, and which roles are there.
+//! IAM: the permissions of a role, and the roles of an account.
 
 use aws_config::SdkConfig;
 use aws_sdk_iam::{
@@ -19,11 +19,11 @@ pub struct Question {
     pub actions: Vec<String>,
     /// The ARNs of the resources, or `*`.
     pub resources: Vec<String>,
-    /// What conditions may ask for.
+    /// The values that conditions may ask for.
     pub context: Vec<(String, ContextValue)>,
 }
 
-/// What a condition key has in a request.
+/// The value of a condition key in a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ContextValue {
     /// One text.
@@ -51,10 +51,10 @@ pub struct Refusal {
     pub policies: Vec<String>,
 }
 
-/// Asks IAM to simulate the policies of a principal; what is refused of all that is asked for.
+/// Asks IAM to simulate the policies of a principal. The result holds the refused requests.
 ///
 /// # Errors
-/// What IAM said when it did not simulate; [`ErrorKind::NotFound`] when there is no such principal.
+/// IAM's refusal to simulate; [`ErrorKind::NotFound`] when there is no such principal.
 pub async fn refusals(config: &SdkConfig, principal: &str, questions: &[Question]) -> Result<Vec<Refusal>, CloudError> {
     let client = Client::new(config);
     let answers = at_once(questions.iter().map(|question| simulate(&client, principal, question))).await;
@@ -96,7 +96,7 @@ fn entry(key: &str, value: &ContextValue) -> ContextEntry {
     ContextEntry::builder().context_key_name(key).context_key_type(kind).set_context_key_values(Some(values)).build()
 }
 
-/// What is refused according to one result: of each resource where the answer tells them apart.
+/// The refusals of one result: one for each resource where the answer tells them apart.
 fn refused_of(result: &iam::EvaluationResult) -> Vec<Refusal> {
     let organization = result.organizations_decision_detail().is_some_and(|detail| !detail.allowed_by_organizations());
     let refusal = |resource: &str,
@@ -135,7 +135,7 @@ fn refused_of(result: &iam::EvaluationResult) -> Vec<Refusal> {
 /// Whether there is a role of this name.
 ///
 /// # Errors
-/// What IAM said when it did not say whether there is.
+/// IAM's refusal or failure.
 pub async fn has_role(config: &SdkConfig, name: &str) -> Result<bool, CloudError> {
     let call = Call::reading("iam:GetRole", name);
     match Client::new(config).get_role().role_name(name).send().await {
@@ -147,7 +147,7 @@ pub async fn has_role(config: &SdkConfig, name: &str) -> Result<bool, CloudError
     }
 }
 
-/// IAM has a code of its own for what is not there.
+/// IAM has a code of its own for a role that does not exist.
 fn failed(code: Option<&str>, usual: impl FnOnce() -> CloudError) -> CloudError {
     match code {
         Some("NoSuchEntity") => CloudError { kind: ErrorKind::NotFound, ..usual() },

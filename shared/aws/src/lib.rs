@@ -191,9 +191,10 @@ impl Aws {
     ) -> (BTreeMap<StoreKind, Vec<T>>, Vec<Gap>) {
         let (mut by_kind, mut gaps) = (BTreeMap::<StoreKind, Vec<T>>::new(), Vec::new());
         for (arn, question) in questions {
-            match self.service_of(&arn, &Call::reading(call, arn.as_str())) {
+            let call = Call::of_store(call, &arn);
+            match self.service_of(&arn, &call) {
                 Ok(_) => by_kind.entry(arn.kind()).or_default().push(question),
-                Err(error) => gaps.push(error.into()),
+                Err(error) => gaps.push(call.gap(error)),
             }
         }
         (by_kind, gaps)
@@ -242,7 +243,7 @@ impl Observe for Aws {
     }
 
     async fn stores_by_id(&self, which: &BTreeMap<StoreId, StoreArn>) -> Reading<DataStore> {
-        let questions = which.iter().map(|(id, arn)| (arn.clone(), id.clone()));
+        let questions = which.iter().map(|(id, arn)| (arn.clone(), (id.clone(), arn.clone())));
         let (by_kind, gaps) = self.by_kind("tagwire:FindStore", questions);
         let mut reading =
             together(by_kind.into_iter().map(async |(kind, ids)| self.service(kind).by_identity(ids).await)).await;

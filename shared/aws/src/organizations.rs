@@ -1,4 +1,4 @@
-//! Organizations: what the organization asks of tags.
+//! Organizations: the tag policy of an organization.
 
 use aws_config::SdkConfig;
 use aws_sdk_organizations::{Client, types::EffectivePolicyType};
@@ -6,7 +6,7 @@ use tagwire_engine::cloud::CloudError;
 
 use crate::call::Call;
 
-/// What the organization asks of the tags of this account.
+/// The tag policy that is in effect for this account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TagPolicy {
     /// The account belongs to no organization.
@@ -20,7 +20,7 @@ pub enum TagPolicy {
 /// The tag policy in effect in this account.
 ///
 /// # Errors
-/// What Organizations said when it did not say which.
+/// The refusal or failure of Organizations.
 pub async fn tag_policy(config: &SdkConfig) -> Result<TagPolicy, CloudError> {
     let call = Call::reading("organizations:DescribeEffectivePolicy", "the tag policy of this account");
     match Client::new(config).describe_effective_policy().policy_type(EffectivePolicyType::TagPolicy).send().await {

@@ -13,13 +13,13 @@ use crate::call::Call;
 pub struct Probe {
     /// The action: `rds:DescribeDBClusters`.
     pub action: &'static str,
-    /// Nothing when the caller may make it, or what was message instead.
+    /// Success when the caller may make the call, or the refusal.
     pub result: Result<(), CloudError>,
 }
 
 impl Probe {
-    /// What an answer says of the caller's permission. That something is not there is said only to those who
-    /// may ask for it.
+    /// The result that an answer stands for. `NotFound` is a success: AWS gives it only to callers who may make
+    /// the call.
     pub(crate) fn of<T, E>(action: &'static str, answer: Result<T, SdkError<E, HttpResponse>>) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,

@@ -1,6 +1,9 @@
 //! RDS: DB clusters and DB instances. Its API also describes and modifies DocumentDB and Neptune
 //! clusters, which only the engine's name tells apart.
 
+#[cfg(test)]
+mod tests;
+
 use aws_config::SdkConfig;
 use aws_sdk_rds::{
     Client,
@@ -26,7 +29,7 @@ use crate::{
         StoreService,
         fields::{group_ids, memberships, ports, zones},
         gap_of,
-        lookup::{Described, find, look_up},
+        lookup::{DescribeCall, find, look_up},
         subnets::{KnownVpcs, listed_vpcs, named_vpc, vpc_of_group},
     },
 };
@@ -41,19 +44,21 @@ const FEWEST: i32 = 20;
 
 const DESCRIBE_SUBNET_GROUPS: &str = "rds:DescribeDBSubnetGroups";
 
-const CLUSTERS: Described<DbCluster> = Described {
+const CLUSTERS: DescribeCall<DbCluster> = DescribeCall {
     call: "rds:DescribeDBClusters",
     not_found: "DBClusterNotFoundFault",
     singly: 0,
     at_a_time: AT_A_TIME,
     arn: |raw| required(raw.db_cluster_arn(), "DBClusterArn").map(str::to_owned),
+    vpc: |_| None,
 };
-const INSTANCES: Described<DbInstance> = Described {
+const INSTANCES: DescribeCall<DbInstance> = DescribeCall {
     call: "rds:DescribeDBInstances",
     not_found: "DBInstanceNotFound",
     singly: 0,
     at_a_time: AT_A_TIME,
     arn: |raw| required(raw.db_instance_arn(), "DBInstanceArn").map(str::to_owned),
+    vpc: |raw| raw.db_subnet_group()?.vpc_id(),
 };
 
 /// The RDS API.
@@ -103,7 +108,7 @@ impl StoreService for DbClusters<'_> {
         })
     }
 
-    fn by_identity(&self, which: Vec<StoreId>) -> LocalBoxFuture<'_, Reading<DataStore>> {
+    fn by_identity(&self, which: Vec<(StoreId, StoreArn)>) -> LocalBoxFuture<'_, Reading<DataStore>> {
         let Self(rds) = self;
         Box::pin(async move {
             let list =
@@ -167,7 +172,7 @@ impl StoreService for DbInstances<'_> {
         })
     }
 
-    fn by_identity(&self, which: Vec<StoreId>) -> LocalBoxFuture<'_, Reading<DataStore>> {
+    fn by_identity(&self, which: Vec<(StoreId, StoreArn)>) -> LocalBoxFuture<'_, Reading<DataStore>> {
         let Self(rds) = self;
         Box::pin(async move {
             let list = async |call: &Call, ids| rds.list_instances(call, Some(filter("dbi-resource-id", ids))).await;
@@ -249,7 +254,7 @@ impl Rds {
         let request = self.client.describe_db_subnet_groups().db_subnet_group_name(subnet_group);
         let answer = request.send().await.map_err(|error| call.failed(&error))?;
         let vpc = answer.db_subnet_groups().first().and_then(DbSubnetGroup::vpc_id);
-        vpc_of_group(&call, subnet_group, vpc)
+        vpc_of_group(&call, vpc)
     }
 
     async fn decode_clusters(
@@ -265,16 +270,16 @@ impl Rds {
         from_results(clusters.iter().map(|(arn, raw)| {
             let vpc = subnet_group(raw).and_then(|name| vpcs.get(name)).cloned().transpose();
             let vpc = vpc.map_err(|gap| gap_of(&gap, arn))?;
-            let call = Call::reading(CLUSTERS.call, arn.as_str());
-            cluster(raw, arn.clone(), vpc, &self.connect_key)
-                .map_err(|unusable| call.unusable(Some(arn.as_str()), &unusable))
+            let call = Call::of_store(CLUSTERS.call, arn).in_vpc(vpc.as_ref());
+            cluster(raw, arn.clone(), vpc, &self.connect_key).map_err(|unusable| call.unusable(&unusable))
         }))
     }
 
     fn decode_instances(&self, instances: Vec<(StoreArn, DbInstance)>) -> Reading<DataStore> {
         from_results(instances.into_iter().map(|(arn, raw)| {
-            let call = Call::reading(INSTANCES.call, arn.as_str());
-            let unusable = |unusable| call.unusable(Some(arn.as_str()), &unusable);
+            let vpc = (INSTANCES.vpc)(&raw).and_then(|vpc| VpcId::parse(vpc).ok());
+            let call = Call::of_store(INSTANCES.call, &arn).in_vpc(vpc.as_ref());
+            let unusable = |unusable| call.unusable(&unusable);
             instance(&raw, arn.clone(), &self.connect_key).map_err(unusable)
         }))
     }
@@ -297,7 +302,7 @@ fn filter(name: &str, values: Vec<String>) -> Filter {
     Filter::builder().name(name).set_values(Some(values)).build()
 }
 
-/// None for a cluster outside any VPC.
+/// `None` for a cluster outside any VPC.
 fn subnet_group(raw: &DbCluster) -> Option<&str> {
     raw.db_subnet_group().filter(|name| !name.is_empty())
 }
@@ -366,133 +371,4 @@ fn groups(raw: &[VpcSecurityGroupMembership]) -> impl Iterator<Item = (Option<&s
 fn settings(tags: &[Tag], connect_key: &str) -> TagSettings {
     let tags = tags.iter().map(|tag| (tag.key().unwrap_or_default(), tag.value().unwrap_or_default()));
     TagSettings::read(connect_key, tags)
-}
-
-#[cfg(test)]
-mod tests {
-    use aws_sdk_rds::types::builders::{DbClusterBuilder, DbInstanceBuilder};
-    use tagwire_core::{
-        id::ZoneName,
-        rule::PortRange,
-        tag::{ConnectTag, HOLD_KEY},
-    };
-
-    use super::*;
-
-    fn arn(text: &str) -> StoreArn {
-        StoreArn::parse(format!("arn:aws:rds:eu-west-1:123456789012:{text}")).unwrap()
-    }
-
-    fn member(id: &str, status: &str) -> VpcSecurityGroupMembership {
-        VpcSecurityGroupMembership::builder().vpc_security_group_id(id).status(status).build()
-    }
-
-    fn a_cluster() -> DbClusterBuilder {
-        DbCluster::builder()
-            .db_cluster_resource_id("cluster-A")
-            .engine("aurora-postgresql")
-            .engine_mode("provisioned")
-            .status("available")
-            .port(5432)
-            .availability_zones("eu-west-1a")
-            .availability_zones("eu-west-1b")
-            .vpc_security_groups(member("sg-1", "active"))
-            .tag_list(Tag::builder().key("k").value("one").build())
-            .tag_list(Tag::builder().key(HOLD_KEY).build())
-    }
-
-    fn read_cluster(raw: DbClusterBuilder) -> Result<DataStore, Unusable> {
-        cluster(&raw.build(), arn("cluster:a"), Some(VpcId::parse("vpc-1").unwrap()), "k")
-    }
-
-    fn a_db() -> DbInstanceBuilder {
-        DbInstance::builder()
-            .dbi_resource_id("db-A")
-            .engine("mysql")
-            .db_instance_status("available")
-            .endpoint(Endpoint::builder().port(3306).build())
-            .availability_zone("eu-west-1a")
-            .secondary_availability_zone("eu-west-1c")
-            .db_subnet_group(DbSubnetGroup::builder().vpc_id("vpc-1").build())
-            .vpc_security_groups(member("sg-1", "active"))
-    }
-
-    fn read_db(raw: DbInstanceBuilder) -> Result<DataStore, Unusable> {
-        instance(&raw.build(), arn("db:a"), "k")
-    }
-
-    #[test]
-    fn a_cluster_is_read_whole() {
-        let store = read_cluster(a_cluster()).unwrap();
-        assert_eq!((store.id.as_str(), store.service, store.form), ("cluster-A", Service::Rds, Form::Plain));
-        assert_eq!(store.ports, PortRange::single(5432));
-        assert_eq!(store.zones.iter().map(ZoneName::as_str).collect::<Vec<_>>(), ["eu-west-1a", "eu-west-1b"]);
-        assert_eq!(store.settings.connect, ConnectTag::read(Some("one")));
-        assert!(store.settings.held);
-    }
-
-    #[test]
-    fn the_engine_says_whose_service_a_store_is() {
-        for (engine, service) in [
-            ("docdb", Service::DocumentDb),
-            ("neptune", Service::Neptune),
-            ("mysql", Service::Rds),
-            ("aurora-mysql", Service::Rds),
-        ] {
-            assert_eq!(read_cluster(a_cluster().engine(engine)).unwrap().service, service);
-            assert_eq!(read_db(a_db().engine(engine)).unwrap().service, service);
-        }
-    }
-
-    #[test]
-    fn forms_that_cannot_be_joined_are_recognised() {
-        let form = |raw| read_cluster(raw).unwrap().form;
-        let global = |name: &str| Form::GlobalMember { global: name.into() };
-        assert_eq!(form(a_cluster().engine_mode("serverless")), Form::ServerlessV1);
-        assert_eq!(form(a_cluster().global_cluster_identifier("world")), global("world"));
-        assert_eq!(form(a_cluster().global_cluster_identifier("")), Form::Plain);
-        assert_eq!(form(a_cluster().global_write_forwarding_requested(true)), global("unnamed"));
-        assert_eq!(form(a_cluster().global_write_forwarding_requested(false)), Form::Plain);
-        let member = read_db(a_db().db_cluster_identifier("c")).unwrap().form;
-        assert_eq!(member, Form::ClusterMember { cluster: "c".into() });
-    }
-
-    #[test]
-    fn a_store_that_is_being_created_has_no_ports_yet() {
-        assert_eq!(read_cluster(a_cluster().set_port(None).status("creating")).unwrap().ports, None);
-        assert_eq!(read_cluster(a_cluster().port(0)).unwrap().ports, None);
-        assert_eq!(read_db(a_db().set_endpoint(None).db_instance_port(0)).unwrap().ports, None);
-        assert_eq!(read_db(a_db().set_endpoint(None)).unwrap().ports, None);
-    }
-
-    #[test]
-    fn the_endpoint_knows_the_port_better_than_the_instance() {
-        assert_eq!(read_db(a_db().db_instance_port(1)).unwrap().ports, PortRange::single(3306));
-        assert_eq!(read_db(a_db().set_endpoint(None).db_instance_port(1)).unwrap().ports, PortRange::single(1));
-    }
-
-    #[test]
-    fn an_instance_is_read_whole() {
-        let store = read_db(a_db()).unwrap();
-        assert_eq!((store.id.as_str(), store.vpc), ("db-A", Some(VpcId::parse("vpc-1").unwrap())));
-        assert_eq!(store.zones.len(), 2);
-        assert_eq!(read_db(a_db().set_db_subnet_group(None)).unwrap().vpc, None);
-    }
-
-    #[test]
-    fn what_cannot_be_understood_is_said_and_not_guessed() {
-        let unusable = |raw| read_cluster(raw).unwrap_err();
-        assert_eq!(
-            unusable(a_cluster().set_db_cluster_resource_id(None)),
-            Unusable::lasting("DbClusterResourceId is missing")
-        );
-        assert_eq!(unusable(a_cluster().set_status(None)), Unusable::lasting("Status is missing"));
-        assert_eq!(unusable(a_cluster().set_engine(None)), Unusable::lasting("Engine is missing"));
-        assert_eq!(unusable(a_cluster().port(70_000)), Unusable::lasting("70000 is not a port"));
-        assert!(read_cluster(a_cluster().vpc_security_groups(member("default", "active"))).is_err());
-        assert_eq!(
-            read_db(a_db().set_dbi_resource_id(None)).unwrap_err(),
-            Unusable::lasting("DbiResourceId is missing")
-        );
-    }
 }

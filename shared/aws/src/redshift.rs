@@ -1,4 +1,4 @@
-//! Redshift: provisioned clusters. Their description holds everything, and their namespace is what
+//! Redshift: provisioned clusters. Their description holds everything, and their namespace
 //! survives a rename.
 
 #[cfg(test)]
@@ -14,7 +14,7 @@ use tagwire_core::{
     group::GroupList,
     id::{StoreArn, StoreId, VpcId},
     model::{DataStore, Form},
-    observation::{Reading, StoreLookup},
+    observation::{Reading, StoreLookup, Subject},
     service::Service,
     tag::{STATUS_KEY, TagSettings},
 };
@@ -28,7 +28,7 @@ use crate::{
     stores::{
         StoreService,
         fields::{group_ids, memberships, ports, zones},
-        lookup::{Described, look_up},
+        lookup::{DescribeCall, look_up},
     },
 };
 
@@ -36,12 +36,13 @@ use crate::{
 const PAGE_SIZE: i32 = 100;
 
 /// For more clusters than can be asked for one by one, all that carry the connect tag are listed.
-const CLUSTERS: Described<Cluster> = Described {
+const CLUSTERS: DescribeCall<Cluster> = DescribeCall {
     call: "redshift:DescribeClusters",
     not_found: "ClusterNotFound",
     singly: 20,
     at_a_time: usize::MAX,
     arn,
+    vpc: Cluster::vpc_id,
 };
 
 /// The Redshift API.
@@ -74,16 +75,17 @@ impl StoreService for RedshiftClusters<'_> {
     }
 
     fn all(&self) -> LocalBoxFuture<'_, Reading<DataStore>> {
-        Box::pin(self.0.listed("every cluster", |_| true))
+        Box::pin(self.0.listed(Call::reading(CLUSTERS.call, "every cluster"), |_| true))
     }
 
     /// Redshift cannot be asked by namespace, so all clusters are listed.
-    fn by_identity(&self, which: Vec<StoreId>) -> LocalBoxFuture<'_, Reading<DataStore>> {
+    fn by_identity(&self, which: Vec<(StoreId, StoreArn)>) -> LocalBoxFuture<'_, Reading<DataStore>> {
         Box::pin(async move {
-            let what = format!("clusters of {} namespaces", which.len());
-            let wanted = |raw: &Cluster| which.iter().any(|id| raw.cluster_namespace_arn() == Some(id.as_str()));
+            let call = Call::reading(CLUSTERS.call, format!("clusters of {} namespaces", which.len()));
+            let call = call.about(which.iter().map(|(_, arn)| Subject::Store(arn.clone())));
+            let wanted = |raw: &Cluster| which.iter().any(|(id, _)| raw.cluster_namespace_arn() == Some(id.as_str()));
             // A cluster that shows no namespace yet may turn out to have any of these.
-            self.0.listed(&what, |raw| wanted(raw) || namespace(raw).is_err()).await
+            self.0.listed(call, |raw| wanted(raw) || namespace(raw).is_err()).await
         })
     }
 
@@ -134,8 +136,7 @@ impl Redshift {
         vec![Probe::of(CLUSTERS.call, self.client.describe_clusters().max_records(20).send().await)]
     }
 
-    async fn listed(&self, what: &str, wanted: impl Fn(&Cluster) -> bool) -> Reading<DataStore> {
-        let call = Call::reading(CLUSTERS.call, what);
+    async fn listed(&self, call: Call, wanted: impl Fn(&Cluster) -> bool) -> Reading<DataStore> {
         let pages = self.client.describe_clusters().max_records(PAGE_SIZE).into_paginator().send().collect().await;
         let mut listed = call.listed(pages, |page| (page.clusters, page.marker));
         listed.found.retain(wanted);
@@ -147,8 +148,9 @@ impl Redshift {
 
     fn decode(&self, clusters: Vec<(StoreArn, Cluster)>) -> Reading<DataStore> {
         from_results(clusters.into_iter().map(|(arn, raw)| {
-            let call = Call::reading(CLUSTERS.call, arn.as_str());
-            let unusable = |unusable| call.unusable(Some(arn.as_str()), &unusable);
+            let vpc = raw.vpc_id().and_then(|vpc| VpcId::parse(vpc).ok());
+            let call = Call::of_store(CLUSTERS.call, &arn).in_vpc(vpc.as_ref());
+            let unusable = |unusable| call.unusable(&unusable);
             cluster(&raw, &arn, &self.connect_key).map_err(unusable)
         }))
     }

@@ -13,7 +13,7 @@ const VPC: &str = "vpc";
 /// by default.
 ///
 /// # Errors
-/// What Service Quotas said when it named no number.
+/// The refusal or failure of Service Quotas, or an answer without a number.
 pub async fn vpc_quota(config: &SdkConfig, code: &str) -> Result<usize, CloudError> {
     let client = Client::new(config);
     let call = Call::reading("servicequotas:GetServiceQuota", code);

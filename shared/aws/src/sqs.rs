@@ -69,7 +69,7 @@ impl Sender {
     }
 }
 
-/// What lies in a queue, roughly, as SQS counts it.
+/// The approximate numbers of messages in a queue.
 #[cfg(feature = "account")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueDepth {
@@ -83,10 +83,10 @@ pub struct QueueDepth {
     pub delayed: u64,
 }
 
-/// What lies in a queue.
+/// Counts the messages in a queue.
 ///
 /// # Errors
-/// What SQS said when it did not tell.
+/// SQS's refusal or failure, or an answer that cannot be used.
 #[cfg(feature = "account")]
 pub async fn queue_depth(config: &SdkConfig, url: &str) -> Result<QueueDepth, CloudError> {
     use aws_sdk_sqs::types::QueueAttributeName as Name;

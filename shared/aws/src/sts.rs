@@ -18,7 +18,7 @@ pub struct Identity {
 /// Asks who is calling; every caller may.
 ///
 /// # Errors
-/// What STS message; without credentials, that there are none.
+/// The refusal of STS, or the lack of credentials.
 pub async fn identity(config: &SdkConfig) -> Result<Identity, CloudError> {
     let call = Call::reading("sts:GetCallerIdentity", "the caller");
     let answer = Client::new(config).get_caller_identity().send().await.map_err(|error| call.failed(&error))?;

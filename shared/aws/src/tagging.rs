@@ -7,7 +7,7 @@ use aws_sdk_resourcegroupstagging::{
 };
 use tagwire_core::{
     id::StoreArn,
-    observation::Reading,
+    observation::{Reading, Subject},
     service::StoreKind,
     tag::{ConnectTag, TagSettings},
 };
@@ -55,12 +55,12 @@ impl TagIndex {
         Reading { found, gaps: answer.gaps }
     }
 
-    /// What the tags of these stores ask for, as the index has them. A store that it leaves out was
+    /// The settings in the tags of these stores, as the index has them. A store that it leaves out was
     /// never tagged, is too new for it, or does not exist, which is to say that nothing follows.
     pub(crate) async fn settings(&self, which: &[&StoreArn], connect_key: &str) -> Reading<(StoreArn, TagSettings)> {
         together(which.chunks(AT_A_TIME).map(async |chunk| {
-            let what = format!("{} stores", chunk.len());
-            let call = Call::reading("tag:GetResources", what);
+            let call = Call::reading("tag:GetResources", format!("{} stores", chunk.len()));
+            let call = call.about(chunk.iter().map(|arn| Subject::Store((*arn).clone())));
             let arns = chunk.iter().map(|arn| arn.as_str().to_owned()).collect();
             match self.client.get_resources().set_resource_arn_list(Some(arns)).send().await {
                 Ok(answer) => {
@@ -68,7 +68,7 @@ impl TagIndex {
                     let found = mappings.filter_map(|mapping| settings(mapping, connect_key)).collect();
                     Reading { found, gaps: Vec::new() }
                 }
-                Err(error) => Reading { found: Vec::new(), gaps: vec![call.failed(&error).into()] },
+                Err(error) => Reading { found: Vec::new(), gaps: vec![call.gap(call.failed(&error))] },
             }
         }))
         .await
@@ -81,7 +81,7 @@ fn settings(mapping: &ResourceTagMapping, connect_key: &str) -> Option<(StoreArn
     Some((arn, TagSettings::read(connect_key, tags)))
 }
 
-/// None for what is no supported store, and for what lost the key: the index goes on listing
+/// `None` for a resource that is no supported store, and for one that lost the key: the index goes on listing
 /// resources that were tagged once.
 fn tagged_store(mapping: &ResourceTagMapping, connect_key: &str) -> Option<TaggedStore> {
     let arn = StoreArn::parse(mapping.resource_arn()?).ok()?;

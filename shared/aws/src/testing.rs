@@ -1,5 +1,5 @@
 //! A stand-in for AWS's endpoints, for tests: it answers each call with the next of its prepared
-//! answers and keeps what was asked.
+//! answers and keeps the requests.
 
 use std::{
     collections::VecDeque,
@@ -22,7 +22,7 @@ use crate::{Aws, AwsSettings, QueueUrls};
 
 #[derive(Debug)]
 struct Prepared {
-    /// What a call has to hold to be given it.
+    /// A text that a call must contain to be given it.
     to: String,
     status: u16,
     body: String,
@@ -83,7 +83,7 @@ impl Script {
         Aws::new(&self.config(), AwsSettings { connect_key: "k".to_owned(), queues, state_table })
     }
 
-    /// What clients of these endpoints are made from.
+    /// The configuration of clients of these endpoints.
     pub(crate) fn config(&self) -> SdkConfig {
         let connector = SharedHttpConnector::new(self.clone());
         SdkConfig::builder()

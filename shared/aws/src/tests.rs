@@ -16,6 +16,7 @@ use tagwire_engine::cloud::{Change, ErrorKind, EventQueue, Groups, Instances, Ob
 
 use crate::testing::Script;
 
+mod gaps;
 mod surveying;
 mod taking_away;
 

@@ -116,7 +116,11 @@ impl Gap {
             .filter(|resource| !self.on.contains(resource.as_str()))
             .collect();
         let on = if self.on.is_empty() { String::new() } else { format!(" on {}", self.on) };
-        let others = if others.is_empty() { String::new() } else { format!(" for {}", others.join(" ")) };
+        let others = match others.as_slice() {
+            [] => String::new(),
+            [only] => format!(" for {only}"),
+            [first, rest @ ..] => format!(" for {first} and {} more", rest.len()),
+        };
         format!("{call}{on}{others}")
     }
 }

@@ -18,7 +18,7 @@ use tagwire_engine::{
 
 pub use self::settings::{Settings, SettingsError};
 
-/// What is kept of the function's time to write the last log lines and the answer.
+/// The part of the function's time that is kept for the last log lines and the answer.
 const MARGIN: Duration = Duration::from_secs(5);
 
 /// Runs `instance-events` or `data-store-events`.
@@ -66,7 +66,7 @@ pub async fn sweep(function: &'static str) -> Result<(), Error> {
     .await
 }
 
-/// What lives as long as the function's process.
+/// The clients and settings that live as long as the function's process.
 struct Process {
     function: &'static str,
     settings: Settings,

@@ -1,4 +1,4 @@
-//! Log lines as flat JSON objects, one a line: what CloudWatch Logs Insights queries without a
+//! Log lines as flat JSON objects, one a line, which CloudWatch Logs Insights queries without a
 //! parser.
 
 use tracing_subscriber::EnvFilter;

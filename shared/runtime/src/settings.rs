@@ -1,4 +1,4 @@
-//! What the template tells the functions, read once at start. A variable that is missing or
+//! The settings that the template gives the functions, read once at start. A variable that is missing or
 //! malformed stops the function there, with one line that names it.
 
 use std::{collections::BTreeSet, ops::RangeInclusive, time::Duration};
@@ -27,11 +27,11 @@ pub struct Settings {
     pub instance_queue: String,
     /// The URL of the queue of store events: `TAGWIRE_STORE_QUEUE_URL`.
     pub store_queue: String,
-    /// The name of the table that holds what is remembered: `TAGWIRE_STATE_TABLE`.
+    /// The name of the state table: `TAGWIRE_STATE_TABLE`.
     pub state_table: String,
     /// For how long something is looked at again: `TAGWIRE_GIVE_UP_AFTER`.
     pub give_up_after: Duration,
-    /// What the handlers need: `TAGWIRE_MODE`, `TAGWIRE_INTERFACE_GROUP_LIMIT`,
+    /// The settings of the handlers: `TAGWIRE_MODE`, `TAGWIRE_INTERFACE_GROUP_LIMIT`,
     /// `TAGWIRE_MAX_DISCONNECTS`, `TAGWIRE_DISCONNECT_WINDOW`, `TAGWIRE_SWEEP_PERIOD`,
     /// `TAGWIRE_ISOLATION_GROUPS`, `TAGWIRE_STATUS_TAGS`, `TAGWIRE_ALLOW_CIDR`, `TAGWIRE_WIDEST_IPV4`,
     /// `TAGWIRE_WIDEST_IPV6`.
@@ -54,7 +54,7 @@ pub enum SettingsError {
         name: &'static str,
         /// Its value.
         value: String,
-        /// What it must be.
+        /// The values that it may have.
         expected: String,
     },
 }

@@ -9,9 +9,9 @@ use super::{
     facts::{CallerFacts, Read, ServiceRole},
 };
 
-/// Without a Region nothing can be asked.
+/// The check without a Region, in which nothing can be read.
 pub(super) fn no_region() -> Check {
-    Check::failure("region", "no AWS Region is set, so nothing was looked at", "export AWS_REGION=us-east-1")
+    Check::failure("region", "no AWS Region is set, so nothing was checked", "export AWS_REGION=us-east-1")
 }
 
 pub(super) fn credentials(caller: &CallerFacts) -> Check {
@@ -20,11 +20,11 @@ pub(super) fn credentials(caller: &CallerFacts) -> Check {
     match &caller.identity {
         Ok(Identity { account, arn }) => Check::ok(NAME, format!("{arn} in account {account}")),
         Err(error) if error.kind == ErrorKind::Denied => {
-            // Of a Region that is switched off AWS says the same as of a key that nobody has.
+            // AWS gives the same answer for a Region that is switched off as for an unknown key.
             let message = match error.code.as_str() {
-                "no-credentials" => "no credentials were found, so nothing else was looked at".to_owned(),
+                "no-credentials" => "no credentials were found, so nothing else was checked".to_owned(),
                 _ => format!(
-                    "AWS accepts no credentials of yours in {}, so nothing else was looked at: {error}",
+                    "AWS accepts no credentials of yours in {}, so nothing else was checked: {error}",
                     target.region
                 ),
             };
@@ -38,7 +38,7 @@ pub(super) fn credentials(caller: &CallerFacts) -> Check {
     }
 }
 
-/// Whether asking for anything else makes sense.
+/// Whether anything else can be read.
 pub(super) fn can_continue(identity: &Read<Identity>) -> bool {
     !matches!(identity, Err(CloudError { kind: ErrorKind::Denied, .. }))
 }
@@ -73,7 +73,7 @@ pub(super) fn platform(platform: &Read<Platform>, target: &CommandTarget) -> Che
     let has = |name: &str| supported.iter().any(|platform| platform == name);
     let default =
         default_vpc.as_ref().map_or_else(|| "no default VPC".to_owned(), |vpc| format!("{vpc} as default VPC"));
-    // An account that never had anything else need not say so for ever.
+    // AWS may stop listing platforms one day: an empty list stands for VPC.
     match (has("VPC") || supported.is_empty(), has("EC2")) {
         (true, false) => Check::ok(NAME, format!("VPC, with {default}")),
         (true, true) => {
@@ -173,7 +173,7 @@ mod tests {
         assert!(!can_continue(&refused));
         let none = Err(error(ErrorKind::Denied, "sts:GetCallerIdentity", "no-credentials"));
         let check = credentials(&caller(none));
-        assert_eq!(plain(&check), (CheckLevel::Failure, "no credentials were found, so nothing else was looked at"));
+        assert_eq!(plain(&check), (CheckLevel::Failure, "no credentials were found, so nothing else was checked"));
         let of_profile =
             CallerFacts { target: CommandTarget { profile: Some("ops".into()), ..target() }, identity: refused };
         assert_eq!(credentials(&of_profile).fix.as_deref(), Some("aws sso login --profile ops"));

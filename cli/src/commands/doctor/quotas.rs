@@ -10,12 +10,11 @@ use super::{
 pub(super) const PER_INTERFACE: &str = "L-2AFB9258";
 pub(super) const RULES: &str = "L-0EA8095F";
 pub(super) const PER_REGION: &str = "L-E79EC296";
-/// From this part of a quota on, its use deserves a look, in percent.
+/// The part of a quota, in percent, from which its use is a warning.
 const MUCH: usize = 80;
 /// The most groups that AWS grants an interface.
 const MOST_PER_INTERFACE: usize = 16;
 
-/// Whether so much is used of a quota that it deserves a look.
 fn is_much(used: usize, quota: usize) -> bool {
     used.saturating_mul(100) >= quota.saturating_mul(MUCH)
 }

@@ -13,7 +13,7 @@ use tagwire_core::{
 use super::{Gathered, hints::hint_of};
 use crate::{error::CommandResult, session::Planned};
 
-/// The version of the JSON document's form.
+/// The version of the JSON document.
 pub(super) const JSON_VERSION: u32 = 2;
 
 /// One connection.

@@ -1,4 +1,4 @@
-//! What the account is like, and what its caller may read there.
+//! Facts about the account, and the reads that its caller may make.
 
 use aws_config::SdkConfig;
 use aws_sdk_ec2::{
@@ -16,7 +16,7 @@ use crate::{call::Call, probe::Probe};
 /// How EC2 answers a dry run of a call that it would have carried out.
 const ALLOWED: &str = "DryRunOperation";
 
-/// What instances can be launched into.
+/// The networks that instances can be launched into.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Platform {
     /// `VPC`, and in an account of before 2013 perhaps `EC2`.
@@ -25,10 +25,10 @@ pub struct Platform {
     pub default_vpc: Option<String>,
 }
 
-/// What instances can be launched into.
+/// The networks that instances can be launched into.
 ///
 /// # Errors
-/// What EC2 said when it did not tell.
+/// EC2's refusal or failure.
 pub async fn platform(config: &SdkConfig) -> Result<Platform, CloudError> {
     let call = Call::reading("ec2:DescribeAccountAttributes", "supported-platforms and default-vpc");
     let request = Client::new(config).describe_account_attributes();
@@ -47,10 +47,10 @@ pub async fn platform(config: &SdkConfig) -> Result<Platform, CloudError> {
 }
 
 /// Whether this Region is switched on in the account, in EC2's own word: `opt-in-not-required`, `opted-in` or
-/// `not-opted-in`; none when there is no such Region.
+/// `not-opted-in`; `None` when there is no such Region.
 ///
 /// # Errors
-/// What EC2 said when it did not tell.
+/// EC2's refusal or failure.
 pub async fn region_status(config: &SdkConfig) -> Result<Option<String>, CloudError> {
     let region = config.region().map(|region| region.as_ref().to_owned()).unwrap_or_default();
     let call = Call::reading("ec2:DescribeRegions", region.as_str());
@@ -65,7 +65,7 @@ pub async fn region_status(config: &SdkConfig) -> Result<Option<String>, CloudEr
 /// How many security groups there are in this Region, whoever made them.
 ///
 /// # Errors
-/// What EC2 said of a page that it did not give.
+/// The first page that could not be read.
 pub async fn count_groups(config: &SdkConfig) -> Result<usize, CloudError> {
     let call = Call::reading("ec2:DescribeSecurityGroups", "every group of this Region");
     let request = Client::new(config).describe_security_groups().max_results(PAGE_SIZE);

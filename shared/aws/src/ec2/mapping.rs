@@ -76,7 +76,7 @@ pub(super) fn interface(raw: &NetworkInterface) -> Result<Interface, Unusable> {
     })
 }
 
-/// An interface that has a group, and what it belongs to. Interfaces of services say so in their
+/// An interface that has a group, and its owner. Interfaces of services say so in their
 /// description alone.
 pub(super) fn attached(raw: &NetworkInterface) -> Result<AttachedInterface, Unusable> {
     let attachment = raw.attachment();
@@ -182,7 +182,7 @@ fn traffic(permission: &IpPermission) -> Result<Traffic, Unusable> {
     })
 }
 
-/// What EC2 shows as one permission is a rule for each of its peers; a permission without any
+/// One permission of EC2 is a rule for each of its peers; a permission without any
 /// lets nothing through and is no rule.
 fn peers(permission: &IpPermission, owner: Option<&str>) -> Result<Vec<Peer>, Unusable> {
     let groups = permission.user_id_group_pairs().iter().map(|pair| group_peer(pair, owner));

@@ -19,7 +19,7 @@ use tagwire_core::{
     },
     id::{InstanceId, InterfaceId, PrefixListId, SecurityGroupId, VpcId},
     model::{Instance, Interface},
-    observation::{AttachedInterface, Reading},
+    observation::{AttachedInterface, Reading, Subject},
     rule::{Direction, Peer, Rule},
     service::Service,
     tag::STATUS_KEY,
@@ -58,49 +58,52 @@ impl Ec2 {
     }
 
     pub(crate) async fn instances(&self, which: Instances<'_>) -> Reading<Instance> {
+        let call = |what: String| Call::reading("ec2:DescribeInstances", what);
         let opted_in = || {
             [filter("tag-key", [literal(&self.connect_key)]), filter("instance-state-name", NOT_TERMINATED)].to_vec()
         };
-        let selections: Vec<(String, Vec<Filter>)> = match which {
+        let selections: Vec<(Call, Vec<Filter>)> = match which {
             // As a filter, unlike as a parameter, an id that does not exist is no error.
-            Instances::Ids(ids) => chunks(ids.iter().map(|id| id.as_str().to_owned()))
-                .map(|ids| (sample(&ids), vec![filter("instance-id", ids)]))
+            Instances::Ids(ids) => chunks(ids, ToString::to_string)
+                .map(|(ids, values)| {
+                    let call = call(sample(&values)).about(ids.into_iter().map(Subject::Instance));
+                    (call, vec![filter("instance-id", values)])
+                })
                 .collect(),
             Instances::OptedIn { vpc, names: None } => {
-                let in_vpc = filter("vpc-id", [vpc.as_str()]);
-                vec![(format!("tagged instances of {vpc}"), [opted_in(), vec![in_vpc]].concat())]
+                let call = call(format!("tagged instances of {vpc}")).in_vpc(Some(vpc));
+                vec![(call, [opted_in(), vec![filter("vpc-id", [vpc.as_str()])]].concat())]
             }
             // A name may stand anywhere in the value, and the whole of another name may hold it.
-            Instances::OptedIn { vpc, names: Some(names) } => chunks(names.iter().map(|name| format!("*{name}*")))
-                .map(|patterns| {
-                    let what = format!("instances of {vpc} tagged {}", sample(&patterns));
+            Instances::OptedIn { vpc, names: Some(names) } => chunks(names, |name| format!("*{name}*"))
+                .map(|(_, patterns)| {
+                    let call = call(format!("instances of {vpc} tagged {}", sample(&patterns))).in_vpc(Some(vpc));
                     let by_name = filter(&format!("tag:{}", self.connect_key), patterns);
-                    (what, [opted_in(), vec![filter("vpc-id", [vpc.as_str()]), by_name]].concat())
+                    (call, [opted_in(), vec![filter("vpc-id", [vpc.as_str()]), by_name]].concat())
                 })
                 .collect(),
-            Instances::WithGroups { vpc, groups } => chunks(groups.iter().map(|group| group.as_str().to_owned()))
-                .map(|groups| {
-                    let what = format!("instances of {vpc} that have {}", sample(&groups));
-                    (what, vec![filter("vpc-id", [vpc.as_str()]), filter("network-interface.group-id", groups)])
+            Instances::WithGroups { vpc, groups } => chunks(groups, ToString::to_string)
+                .map(|(_, groups)| {
+                    let call = call(format!("instances of {vpc} that have {}", sample(&groups))).in_vpc(Some(vpc));
+                    (call, vec![filter("vpc-id", [vpc.as_str()]), filter("network-interface.group-id", groups)])
                 })
                 .collect(),
-            Instances::OptedInAnywhere => vec![("tagged instances".to_owned(), opted_in())],
-            Instances::WithGroupsAnywhere(groups) => chunks(groups.iter().map(|group| group.as_str().to_owned()))
-                .map(|groups| {
-                    let what = format!("instances that have {}", sample(&groups));
-                    (what, vec![filter("network-interface.group-id", groups)])
+            Instances::OptedInAnywhere => vec![(call("tagged instances".to_owned()), opted_in())],
+            Instances::WithGroupsAnywhere(groups) => chunks(groups, ToString::to_string)
+                .map(|(_, groups)| {
+                    let call = call(format!("instances that have {}", sample(&groups)));
+                    (call, vec![filter("network-interface.group-id", groups)])
                 })
                 .collect(),
         };
         let mut reading =
-            together(selections.into_iter().map(|(what, filters)| self.describe_instances(what, filters))).await;
+            together(selections.into_iter().map(|(call, filters)| self.describe_instances(call, filters))).await;
         reading.found.sort_by(|one, other| one.id.cmp(&other.id));
         reading.found.dedup_by(|one, other| one.id == other.id);
         reading
     }
 
-    async fn describe_instances(&self, what: String, filters: Vec<Filter>) -> Reading<Instance> {
-        let call = Call::reading("ec2:DescribeInstances", what);
+    async fn describe_instances(&self, call: Call, filters: Vec<Filter>) -> Reading<Instance> {
         let request = self.client.describe_instances().set_filters(Some(filters)).max_results(PAGE_SIZE);
         let pages = request.into_paginator().send().collect().await;
         let reservations = call.listed(pages, |page| (page.reservations, page.next_token));
@@ -110,8 +113,8 @@ impl Ec2 {
     }
 
     pub(crate) async fn interfaces(&self, which: &BTreeSet<InterfaceId>) -> Reading<Interface> {
-        let chunks = chunks(which.iter().map(|id| id.as_str().to_owned()));
-        together(chunks.map(|ids| self.describe_interfaces(ids))).await
+        let chunks = chunks(which, ToString::to_string);
+        together(chunks.map(|(_, ids)| self.describe_interfaces(ids))).await
     }
 
     async fn describe_interfaces(&self, ids: Vec<String>) -> Reading<Interface> {
@@ -127,50 +130,51 @@ impl Ec2 {
     }
 
     pub(crate) async fn groups(&self, which: Groups<'_>) -> Reading<SecurityGroup> {
-        let selections: Vec<(String, Vec<Filter>)> = match which {
+        let call = |what: String| Call::reading("ec2:DescribeSecurityGroups", what);
+        let selections: Vec<(Call, Vec<Filter>)> = match which {
             Groups::InVpc(vpc) => {
                 let patterns = Service::ALL.iter().flat_map(|service| service.row().patterns());
                 let patterns = patterns.map(|pattern| format!("{pattern}-*"));
                 let filters = vec![filter("vpc-id", [vpc.as_str()]), filter("group-name", patterns)];
-                vec![(format!("groups of {vpc}"), filters)]
+                vec![(call(format!("groups of {vpc}")).in_vpc(Some(vpc)), filters)]
             }
             Groups::Beside { vpc, named } => {
                 let of_vpc = || filter("vpc-id", [vpc.as_str()]);
-                let naming = chunks(named.iter().map(|id| id.as_str().to_owned())).flat_map(|ids| {
+                let naming = chunks(named, ToString::to_string).flat_map(|(_, ids)| {
                     ["ip-permission.group-id", "egress.ip-permission.group-id"].map(|direction| {
                         let what = format!("groups of {vpc} whose rules name {}", sample(&ids));
-                        (what, vec![of_vpc(), filter(direction, ids.clone())])
+                        (call(what).in_vpc(Some(vpc)), vec![of_vpc(), filter(direction, ids.clone())])
                     })
                 });
-                [(format!("groups of {vpc} that carry tagwire's tag"), vec![of_vpc(), owned()])]
-                    .into_iter()
-                    .chain(naming)
-                    .collect()
+                let tagged = call(format!("groups of {vpc} that carry tagwire's tag")).in_vpc(Some(vpc));
+                [(tagged, vec![of_vpc(), owned()])].into_iter().chain(naming).collect()
             }
-            Groups::Ids(ids) => chunks(ids.iter().map(|id| id.as_str().to_owned()))
-                .map(|ids| (sample(&ids), vec![filter("group-id", ids)]))
+            Groups::Ids(ids) => chunks(ids, ToString::to_string)
+                .map(|(ids, values)| {
+                    let call = call(sample(&values)).about(ids.into_iter().map(Subject::Group));
+                    (call, vec![filter("group-id", values)])
+                })
                 .collect(),
             Groups::Named { vpc, name } => {
                 let filters = vec![filter("vpc-id", [vpc.as_str()]), filter("group-name", [literal(name)])];
-                vec![(format!("group {name} of {vpc}"), filters)]
+                vec![(call(format!("group {name} of {vpc}")).in_vpc(Some(vpc)), filters)]
             }
-            Groups::OwnedAnywhere => vec![("owned groups".to_owned(), vec![owned()])],
-            Groups::OwnedFor(stores) => chunks(stores.iter().map(|arn| literal(arn.as_str())))
-                .map(|arns| {
-                    let what = format!("owned groups of {}", sample(&arns));
-                    (what, vec![owned(), filter(&format!("tag:{STORE_ARN_KEY}"), arns)])
+            Groups::OwnedAnywhere => vec![(call("owned groups".to_owned()), vec![owned()])],
+            Groups::OwnedFor(stores) => chunks(stores, |arn| literal(arn.as_str()))
+                .map(|(_, arns)| {
+                    let call = call(format!("owned groups of {}", sample(&arns)));
+                    (call, vec![owned(), filter(&format!("tag:{STORE_ARN_KEY}"), arns)])
                 })
                 .collect(),
-            Groups::All(None) => vec![("every group".to_owned(), Vec::new())],
-            Groups::All(Some(vpcs)) => chunks(vpcs.iter().map(|vpc| vpc.as_str().to_owned()))
-                .map(|vpcs| (format!("every group of {}", sample(&vpcs)), vec![filter("vpc-id", vpcs)]))
+            Groups::All(None) => vec![(call("every group".to_owned()), Vec::new())],
+            Groups::All(Some(vpcs)) => chunks(vpcs, ToString::to_string)
+                .map(|(_, vpcs)| (call(format!("every group of {}", sample(&vpcs))), vec![filter("vpc-id", vpcs)]))
                 .collect(),
         };
-        together(selections.into_iter().map(|(what, filters)| self.describe_groups(what, filters))).await
+        together(selections.into_iter().map(|(call, filters)| self.describe_groups(call, filters))).await
     }
 
-    async fn describe_groups(&self, what: String, filters: Vec<Filter>) -> Reading<SecurityGroup> {
-        let call = Call::reading("ec2:DescribeSecurityGroups", what);
+    async fn describe_groups(&self, call: Call, filters: Vec<Filter>) -> Reading<SecurityGroup> {
         let request = self.client.describe_security_groups().set_filters(Some(filters)).max_results(PAGE_SIZE);
         let pages = request.into_paginator().send().collect().await;
         let answer = call.listed(pages, |page| (page.security_groups, page.next_token));
@@ -183,11 +187,12 @@ impl Ec2 {
         vpc: &VpcId,
         groups: &BTreeSet<SecurityGroupId>,
     ) -> Reading<AttachedInterface> {
-        let chunks = chunks(groups.iter().map(|group| group.as_str().to_owned()));
-        let mut reading = together(chunks.map(|groups| async move {
-            let what = format!("interfaces of {vpc} that have {}", sample(&groups));
-            let filters = vec![filter("vpc-id", [vpc.as_str()]), filter("group-id", groups)];
-            let call = Call::reading("ec2:DescribeNetworkInterfaces", what);
+        let chunks = chunks(groups, ToString::to_string);
+        let mut reading = together(chunks.map(|(groups, values)| async move {
+            let what = format!("interfaces of {vpc} that have {}", sample(&values));
+            let call = Call::reading("ec2:DescribeNetworkInterfaces", what).in_vpc(Some(vpc));
+            let call = call.about(groups.into_iter().map(Subject::Group));
+            let filters = vec![filter("vpc-id", [vpc.as_str()]), filter("group-id", values)];
             let answer = self.list_interfaces(&call, filters).await;
             call.decode(answer, ec2::NetworkInterface::network_interface_id, mapping::attached)
         }))
@@ -214,9 +219,10 @@ impl Ec2 {
         }
         // A template may name groups by name, which is looked up in the VPC of the launch: every group of
         // that name counts.
-        let named = together(chunks(called.iter().map(|name| literal(name))).map(|names| {
+        let named = together(chunks(&called, |name: &String| literal(name)).map(|(_, names)| {
             let what = format!("groups named in launch templates, {}", sample(&names));
-            self.describe_groups(what, vec![filter("group-name", names)])
+            let call = Call::reading("ec2:DescribeSecurityGroups", what);
+            self.describe_groups(call, vec![filter("group-name", names)])
         }))
         .await;
         found.extend(named.found.into_iter().map(|group| group.id));
@@ -227,11 +233,11 @@ impl Ec2 {
     /// Managed prefix lists. One whose entries cannot all be read lies in a gap, for half of them say
     /// nothing of how wide the list is.
     pub(crate) async fn prefix_lists(&self, which: &BTreeSet<PrefixListId>) -> Reading<PrefixList> {
-        let chunks = chunks(which.iter().map(|id| id.as_str().to_owned()));
-        let listed = together(chunks.map(|ids| self.describe_prefix_lists(ids))).await;
+        let chunks = chunks(which, ToString::to_string);
+        let listed = together(chunks.map(|(_, ids)| self.describe_prefix_lists(ids))).await;
         let mut reading = Reading { found: Vec::new(), gaps: listed.gaps };
         let with_entries = listed.found.into_iter().map(|list| async move {
-            // What AWS owns is not let in whatever it holds.
+            // A list that AWS owns is refused whatever it holds, so its entries are of no use.
             if list.owner == mapping::AWS_OWNER { Reading::complete(vec![list]) } else { self.with_entries(list).await }
         });
         reading.extend(together(with_entries).await);
@@ -391,13 +397,14 @@ fn literal(text: &str) -> String {
     })
 }
 
-/// As many values at a time as one filter takes; none for no values, for a filter without values
-/// would let everything through.
-fn chunks(values: impl Iterator<Item = String>) -> impl Iterator<Item = Vec<String>> {
-    let mut values = values.peekable();
-    std::iter::from_fn(move || {
-        values.peek()?;
-        Some(values.by_ref().take(FILTER_VALUES).collect())
+/// As many values at a time as one filter takes, each chunk with the things that its values stand
+/// for. No things make no chunk: a filter without values would let everything through.
+fn chunks<T: Clone>(things: &BTreeSet<T>, value: impl Fn(&T) -> String) -> impl Iterator<Item = (Vec<T>, Vec<String>)> {
+    let things: Vec<T> = things.iter().cloned().collect();
+    let chunks: Vec<Vec<T>> = things.chunks(FILTER_VALUES).map(<[T]>::to_vec).collect();
+    chunks.into_iter().map(move |chunk| {
+        let values = chunk.iter().map(&value).collect();
+        (chunk, values)
     })
 }
 
@@ -412,12 +419,13 @@ mod tests {
 
     #[test]
     fn no_value_makes_no_call() {
-        assert_eq!(chunks(std::iter::empty()).count(), 0);
+        assert_eq!(chunks(&BTreeSet::<u32>::new(), ToString::to_string).count(), 0);
     }
 
     #[test]
     fn values_are_split_at_what_a_filter_takes() {
-        let sizes: Vec<usize> = chunks((0..401).map(|number| number.to_string())).map(|chunk| chunk.len()).collect();
+        let sizes: Vec<usize> =
+            chunks(&(0..401).collect(), ToString::to_string).map(|(_, values)| values.len()).collect();
         assert_eq!(sizes, [200, 200, 1]);
     }
 

@@ -20,17 +20,18 @@ use crate::{
         StoreService,
         fields::{group_ids, memberships, ports, zones},
         gap_of,
-        lookup::{Described, Lookups, look_up},
+        lookup::{DescribeCall, Lookups, look_up},
         subnets::SubnetGroupVpcs,
     },
 };
 
-pub(super) const CLUSTERS: Described<CacheCluster> = Described {
+pub(super) const CLUSTERS: DescribeCall<CacheCluster> = DescribeCall {
     call: "elasticache:DescribeCacheClusters",
     not_found: "CacheClusterNotFound",
     singly: MOST_SINGLY,
     at_a_time: usize::MAX,
     arn: |raw| required(raw.arn(), "ARN").map(str::to_owned),
+    vpc: |_| None,
 };
 
 /// Cache clusters. The members of a replication group carry copies of the group's tags, which are
@@ -141,8 +142,8 @@ pub(super) fn decode(
     vpc: Option<VpcId>,
     tags: TagSettings,
 ) -> Result<DataStore, Gap> {
-    let call = Call::reading(CLUSTERS.call, arn.as_str());
-    cluster(raw, arn, vpc, tags).map_err(|unusable| call.unusable(Some(arn.as_str()), &unusable))
+    let call = Call::of_store(CLUSTERS.call, arn).in_vpc(vpc.as_ref());
+    cluster(raw, arn, vpc, tags).map_err(|unusable| call.unusable(&unusable))
 }
 
 /// Memcached clusters have one endpoint for all nodes; a single node has its own.

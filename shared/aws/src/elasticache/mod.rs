@@ -16,7 +16,7 @@ use aws_sdk_elasticache::{
 };
 use tagwire_core::{
     id::{StoreArn, VpcId},
-    observation::Gap,
+    observation::{Gap, Subject},
     service::{Readiness, Service},
     tag::{ConnectTag, TagSettings},
 };
@@ -119,7 +119,7 @@ impl ElastiCache {
         for (arn, state) in busy {
             let known = indexed.found.iter().find(|(of, _)| of == arn).map(|(_, tags)| tags.clone());
             let is_over = readiness(state) == Readiness::Never;
-            let answer = match (known, indexed.gaps.first()) {
+            let answer = match (known, indexed.gap_in(&Subject::Store(arn.clone()))) {
                 (Some(known), _) if known.connect != ConnectTag::Absent || is_over => Ok(known),
                 (None, Some(gap)) => Err(gap_of(gap, arn)),
                 (None, None) if is_over => Ok(self.no_tags()),
@@ -131,7 +131,7 @@ impl ElastiCache {
     }
 
     async fn list_tags(&self, of: &StoreArn) -> Result<TagSettings, CloudError> {
-        let call = Call::reading(LIST_TAGS, of.as_str());
+        let call = Call::of_store(LIST_TAGS, of);
         let answer = self.client.list_tags_for_resource().resource_name(of.as_str()).send().await;
         let answer = answer.map_err(|error| call.failed(&error))?;
         let tags = answer.tag_list().iter();
@@ -149,7 +149,7 @@ impl ElastiCache {
             let call = Call::reading(DESCRIBE_SUBNET_GROUPS, name);
             let request = self.client.describe_cache_subnet_groups().cache_subnet_group_name(name);
             let answer = request.send().await.map_err(|error| call.failed(&error))?;
-            vpc_of_group(&call, name, answer.cache_subnet_groups().first().and_then(CacheSubnetGroup::vpc_id))
+            vpc_of_group(&call, answer.cache_subnet_groups().first().and_then(CacheSubnetGroup::vpc_id))
         };
         self.known_vpcs(clusters, read).await
     }
@@ -189,13 +189,14 @@ impl ElastiCache {
 
 fn tags_unlisted(arn: &StoreArn, state: &str) -> Gap {
     let message = format!("its tags can only be listed while it is available, and it is {state:?}");
-    Call::reading(LIST_TAGS, arn.as_str()).error(ErrorKind::NotReady, "not-available", message).into()
+    let call = Call::of_store(LIST_TAGS, arn);
+    call.gap(call.error(ErrorKind::NotReady, "not-available", message))
 }
 
 /// The tags of one cache out of those that were read.
 fn tags_in(tags: &TagsByArn, arn: &StoreArn) -> Result<TagSettings, Gap> {
     let unusable = Unusable::later("its tags were not asked for");
-    tags.get(arn).cloned().unwrap_or_else(|| Err(Call::reading(LIST_TAGS, arn.as_str()).unusable(None, &unusable)))
+    tags.get(arn).cloned().unwrap_or_else(|| Err(Call::of_store(LIST_TAGS, arn).unusable(&unusable)))
 }
 
 /// The refusal of a change that would carry out the owner's pending changes as well.

@@ -27,16 +27,17 @@ use crate::{
         StoreService,
         fields::{group_ids, memberships, ports, zones},
         gap_of,
-        lookup::{Described, Lookups, look_up},
+        lookup::{DescribeCall, Lookups, look_up},
     },
 };
 
-pub(super) const GROUPS: Described<ReplicationGroup> = Described {
+pub(super) const GROUPS: DescribeCall<ReplicationGroup> = DescribeCall {
     call: "elasticache:DescribeReplicationGroups",
     not_found: "ReplicationGroupNotFoundFault",
     singly: MOST_SINGLY,
     at_a_time: usize::MAX,
     arn: |raw| required(raw.arn(), "ARN").map(str::to_owned),
+    vpc: |_| None,
 };
 
 /// Replication groups.
@@ -157,24 +158,24 @@ fn first_member<'found>(
     raw: &ReplicationGroup,
     clusters: &'found Lookups<CacheCluster>,
 ) -> Result<&'found CacheCluster, Gap> {
-    let call = Call::reading(GROUPS.call, arn.as_str());
+    let call = Call::of_store(GROUPS.call, arn);
     let Some(member) = members(arn, raw).next() else {
         let state = raw.status().unwrap_or_default();
         let reason = format!("it is {state:?} and has no member");
         let never = Service::ElastiCache.row().readiness(state) == Readiness::Never;
         let unusable = if never { Unusable::lasting(reason) } else { Unusable::later(reason) };
-        return Err(call.unusable(Some(arn.as_str()), &unusable));
+        return Err(call.unusable(&unusable));
     };
     if let Some((_, raw)) = clusters.found.iter().find(|(of, _)| *of == member) {
         return Ok(raw);
     }
     if clusters.not_found.contains(&member) {
         let unusable = Unusable::later(format!("its member {} is gone", member.name()));
-        return Err(call.unusable(Some(arn.as_str()), &unusable));
+        return Err(call.unusable(&unusable));
     }
     let gap = clusters.gaps.iter().find(|gap| gap.hides(&Subject::Store(member.clone())));
     let unusable = Unusable::later(format!("its member {} was not described", member.name()));
-    Err(gap.map_or_else(|| call.unusable(Some(arn.as_str()), &unusable), |gap| gap_of(gap, arn)))
+    Err(gap.map_or_else(|| call.unusable(&unusable), |gap| gap_of(gap, arn)))
 }
 
 fn decode(
@@ -184,8 +185,8 @@ fn decode(
     vpc: Option<VpcId>,
     tags: TagSettings,
 ) -> Result<DataStore, Gap> {
-    let call = Call::reading(GROUPS.call, arn.as_str());
-    group(raw, member, arn, vpc, tags).map_err(|unusable| call.unusable(Some(arn.as_str()), &unusable))
+    let call = Call::of_store(GROUPS.call, arn).in_vpc(vpc.as_ref());
+    group(raw, member, arn, vpc, tags).map_err(|unusable| call.unusable(&unusable))
 }
 
 /// Cluster mode has one endpoint for all shards; without it, the one shard has its own.

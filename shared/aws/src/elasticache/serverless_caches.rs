@@ -9,7 +9,7 @@ use tagwire_core::{
     group::{GroupList, SecurityGroup},
     id::{SecurityGroupId, StoreArn, StoreId, VpcId},
     model::{DataStore, Form},
-    observation::{Gap, Reading, StoreLookup},
+    observation::{Gap, Reading, StoreLookup, Subject},
     service::Service,
     tag::TagSettings,
 };
@@ -24,16 +24,17 @@ use crate::{
         StoreService,
         fields::{group_ids, memberships, ports},
         gap_of,
-        lookup::{Described, look_up},
+        lookup::{DescribeCall, look_up},
     },
 };
 
-pub(super) const CACHES: Described<ServerlessCache> = Described {
+pub(super) const CACHES: DescribeCall<ServerlessCache> = DescribeCall {
     call: "elasticache:DescribeServerlessCaches",
     not_found: "ServerlessCacheNotFoundFault",
     singly: MOST_SINGLY,
     at_a_time: usize::MAX,
     arn: |raw| required(raw.arn(), "ARN").map(str::to_owned),
+    vpc: |_| None,
 };
 
 /// Serverless caches.
@@ -117,11 +118,11 @@ fn decode(
     groups: &Reading<SecurityGroup>,
     tags: TagSettings,
 ) -> Result<DataStore, Gap> {
-    let call = Call::reading(CACHES.call, arn.as_str());
-    let unread = || groups.gaps.first().map(|gap| gap_of(gap, arn));
+    let call = Call::of_store(CACHES.call, arn);
+    let group = a_group(raw).map(Subject::Group);
+    let unread = || groups.gap_in(group.as_ref().ok()?).map(|gap| gap_of(gap, arn));
     let vpcs: BTreeMap<&SecurityGroupId, &VpcId> = groups.found.iter().map(|group| (&group.id, &group.vpc)).collect();
-    cache(raw, arn, &vpcs, tags)
-        .map_err(|unusable| unread().unwrap_or_else(|| call.unusable(Some(arn.as_str()), &unusable)))
+    cache(raw, arn, &vpcs, tags).map_err(|unusable| unread().unwrap_or_else(|| call.unusable(&unusable)))
 }
 
 /// It listens on two ports, one for reading alone, which one rule has to cover.

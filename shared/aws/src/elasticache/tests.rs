@@ -365,7 +365,7 @@ async fn many_caches_are_read_from_one_list_to_its_end() {
     assert_eq!((count(&script, CLUSTER), count(&script, SUBNETS)), (3, 1));
     let script = Script::default().to(CLUSTER, 200, page(&names[..20], "more")).to(CLUSTER, 400, error("Throttling"));
     let reading = ask(&script, &arns.iter().collect::<Vec<_>>()).await;
-    assert!(reading.gaps.iter().any(|gap| gap.passing && gap.reading().ends_with("page 2")), "{:?}", reading.gaps);
+    assert!(reading.gaps.iter().any(|gap| gap.passing && gap.on.ends_with("page 2")), "{:?}", reading.gaps);
     assert_eq!(count(&script, CLUSTER), 2);
 }
 

@@ -15,8 +15,8 @@ pub(crate) fn group_ids(list: &GroupList) -> Vec<String> {
     list.iter().map(|group| group.as_str().to_owned()).collect()
 }
 
-/// The range of all ports of a store's endpoints. No port, or port 0, is what a store shows that is
-/// still being created.
+/// The range of all ports of a store's endpoints. A store that is still being created shows
+/// no port, or port 0.
 pub(crate) fn ports(ports: impl IntoIterator<Item = i32>) -> Result<Option<PortRange>, Unusable> {
     let port = |port: i32| u16::try_from(port).map_err(|_| Unusable::lasting(format!("{port} is not a port")));
     let ports: Vec<u16> = ports.into_iter().filter(|port| *port != 0).map(port).collect::<Result<_, _>>()?;

@@ -8,20 +8,20 @@ use std::{
 use aws_sdk_ec2::error::ProvideErrorMetadata;
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use tagwire_core::{
-    id::{StoreArn, StoreId},
+    id::{StoreArn, StoreId, VpcId},
     model::DataStore,
-    observation::{Gap, Reading, StoreLookup},
+    observation::{Gap, Reading, StoreLookup, Subject},
 };
 use tagwire_engine::cloud::ErrorKind;
 
 use crate::{
     call::{Call, Unusable},
-    reading::{at_once, sample, together},
+    reading::{at_once, from_results, sample, together},
 };
 
-/// How one kind of store is described.
-pub(crate) struct Described<Raw> {
-    /// The call that describes stores.
+/// The call that describes stores of one kind.
+pub(crate) struct DescribeCall<Raw> {
+    /// Service and operation.
     pub(crate) call: &'static str,
     /// The error code that says that there is no such store.
     pub(crate) not_found: &'static str,
@@ -32,9 +32,11 @@ pub(crate) struct Described<Raw> {
     pub(crate) at_a_time: usize,
     /// Reads the ARN of a description.
     pub(crate) arn: fn(&Raw) -> Result<String, Unusable>,
+    /// Reads the VPC of a description; `None` where another call has to be asked for it.
+    pub(crate) vpc: fn(&Raw) -> Option<&str>,
 }
 
-impl<Raw: Clone> Described<Raw> {
+impl<Raw: Clone> DescribeCall<Raw> {
     /// Reads the ARNs of a list. A description without a usable ARN leaves a gap.
     pub(crate) fn with_arns(
         &self,
@@ -42,7 +44,13 @@ impl<Raw: Clone> Described<Raw> {
         listed: Reading<Raw>,
         name: impl Fn(&Raw) -> Option<&str>,
     ) -> Reading<(StoreArn, Raw)> {
-        call.decode(listed, name, |raw| Ok((StoreArn::parse((self.arn)(raw)?)?, raw.clone())))
+        let named = from_results(listed.found.into_iter().map(|raw| {
+            let vpc = (self.vpc)(&raw).and_then(|vpc| VpcId::parse(vpc).ok());
+            let unusable = |unusable| call.on(name(&raw)).in_vpc(vpc.as_ref()).unusable(&unusable);
+            let arn = (self.arn)(&raw).and_then(|arn| Ok(StoreArn::parse(arn)?)).map_err(unusable)?;
+            Ok((arn, raw))
+        }));
+        Reading { gaps: [listed.gaps, named.gaps].concat(), ..named }
     }
 }
 
@@ -79,7 +87,7 @@ impl<Raw> Lookups<Raw> {
 /// filter by; a description counts only for the very ARN that was asked for. `single` describes
 /// one store by name.
 pub(crate) async fn look_up<Raw, E>(
-    described: &Described<Raw>,
+    described: &DescribeCall<Raw>,
     which: &[StoreArn],
     list: impl AsyncFn(&Call, Vec<String>) -> Reading<Raw>,
     single: impl AsyncFn(&str) -> Result<Option<Vec<Raw>>, SdkError<E, HttpResponse>>,
@@ -101,7 +109,7 @@ where
 }
 
 async fn look_up_listed<Raw, E>(
-    described: &Described<Raw>,
+    described: &DescribeCall<Raw>,
     which: &[StoreArn],
     list: &impl AsyncFn(&Call, Vec<String>) -> Reading<Raw>,
     single: &impl AsyncFn(&str) -> Result<Option<Vec<Raw>>, SdkError<E, HttpResponse>>,
@@ -127,14 +135,16 @@ where
     }
     if list_is_whole {
         lookups.extend(look_up_singly(described, missing.into_values(), single).await);
+    } else {
+        // A call for each would be a storm at a service that has just refused one.
+        let unread = || missing.values().map(|arn| Subject::Store((*arn).clone()));
+        lookups.gaps = lookups.gaps.into_iter().map(|gap| gap.about(unread())).collect();
     }
-    // Otherwise the rest lies in the gap that stopped the list: a call for each would be a storm at
-    // a service that has just refused one.
     lookups
 }
 
 async fn look_up_singly<Raw, E>(
-    described: &Described<Raw>,
+    described: &DescribeCall<Raw>,
     which: impl Iterator<Item = &StoreArn>,
     single: &impl AsyncFn(&str) -> Result<Option<Vec<Raw>>, SdkError<E, HttpResponse>>,
 ) -> Lookups<Raw>
@@ -143,33 +153,34 @@ where
 {
     let mut lookups = Lookups::default();
     for (arn, answer) in at_once(which.map(|arn| async move { (arn, single(arn.name()).await) })).await {
-        let call = Call::reading(described.call, arn.as_str());
+        let call = Call::of_store(described.call, arn);
         match answer {
             Ok(answer) => match answer.into_iter().flatten().next().map(|raw| ((described.arn)(&raw), raw)) {
                 Some((Ok(of), raw)) if of == arn.as_str() => lookups.found.push((arn.clone(), raw)),
-                Some((Err(unusable), _)) => lookups.gaps.push(call.unusable(Some(arn.as_str()), &unusable)),
+                Some((Err(unusable), _)) => lookups.gaps.push(call.unusable(&unusable)),
                 Some((Ok(_), _)) | None => {
                     let message = "the identifier belongs to a store with another ARN";
-                    lookups.gaps.push(call.error(ErrorKind::Rejected, "other-store", message).into());
+                    lookups.gaps.push(call.gap(call.error(ErrorKind::Rejected, "other-store", message)));
                 }
             },
             Err(error) if error.code() == Some(described.not_found) => lookups.not_found.push(arn.clone()),
-            Err(error) => lookups.gaps.push(call.failed(&error).into()),
+            Err(error) => lookups.gaps.push(call.gap(call.failed(&error))),
         }
     }
     lookups
 }
 
-/// Looks for the stores that have some identities. Nothing is asked singly, for an identity is no
-/// name that could be described.
+/// Looks for the stores that have some identities, each given with the last ARN that is known of it.
+/// Nothing is asked singly, for an identity is no name that could be described.
 pub(crate) async fn find<Raw: Clone>(
-    described: &Described<Raw>,
-    which: &[StoreId],
+    described: &DescribeCall<Raw>,
+    which: &[(StoreId, StoreArn)],
     list: impl AsyncFn(&Call, Vec<String>) -> Reading<Raw>,
 ) -> Reading<(StoreArn, Raw)> {
     together(which.chunks(described.at_a_time).map(async |chunk| {
-        let ids: Vec<String> = chunk.iter().map(ToString::to_string).collect();
+        let ids: Vec<String> = chunk.iter().map(|(id, _)| id.to_string()).collect();
         let call = Call::reading(described.call, format!("stores with the identity {}", sample(&ids)));
+        let call = call.about(chunk.iter().map(|(_, arn)| Subject::Store(arn.clone())));
         let listed = list(&call, ids).await;
         described.with_arns(&call, listed, |_| None)
     }))

@@ -21,8 +21,8 @@ pub(crate) trait StoreService {
     /// Looks stores up by ARN. Each is found, is not found, or lies in a gap.
     fn by_arn(&self, which: Vec<StoreArn>) -> LocalBoxFuture<'_, Reading<StoreLookup>>;
 
-    /// Lists every store of this kind. A kind whose stores another kind's list includes gives
-    /// none.
+    /// Lists every store of this kind. A kind whose stores are in another kind's list gives an
+    /// empty reading.
     fn all(&self) -> LocalBoxFuture<'_, Reading<DataStore>>;
 
     /// Whether [`StoreService::all`] shows the stores' tags. Where it does not, the tag index is
@@ -31,9 +31,10 @@ pub(crate) trait StoreService {
         true
     }
 
-    /// The stores that have these identities, whatever their names are now. None where the ARN is
-    /// the identity: such a store cannot be renamed.
-    fn by_identity(&self, which: Vec<StoreId>) -> LocalBoxFuture<'_, Reading<DataStore>> {
+    /// The stores that have these identities, whatever their names are now; each identity is given
+    /// with the last ARN that is known of it. Empty where the ARN is the identity: such a
+    /// store cannot be renamed.
+    fn by_identity(&self, which: Vec<(StoreId, StoreArn)>) -> LocalBoxFuture<'_, Reading<DataStore>> {
         drop(which);
         Box::pin(async { Reading::default() })
     }

@@ -79,11 +79,11 @@ pub(crate) fn listed_vpcs(all: &Reading<(String, VpcId)>) -> impl AsyncFn(&str) 
 }
 
 /// The VPC of a subnet group's description.
-pub(crate) fn vpc_of_group(call: &Call, name: &str, vpc: Option<&str>) -> Result<VpcId, Gap> {
-    read_vpc(vpc).map_err(|unusable| call.unusable(Some(name), &unusable))
+pub(crate) fn vpc_of_group(call: &Call, vpc: Option<&str>) -> Result<VpcId, Gap> {
+    read_vpc(vpc).map_err(|unusable| call.unusable(&unusable))
 }
 
-/// A subnet group of a list, with its VPC; `field` is what the service calls its name.
+/// A subnet group of a list, with its VPC; `field` is the service's name for its name.
 pub(crate) fn named_vpc(field: &str, name: Option<&str>, vpc: Option<&str>) -> Result<(String, VpcId), Unusable> {
     Ok((required(name, field)?.to_owned(), read_vpc(vpc)?))
 }

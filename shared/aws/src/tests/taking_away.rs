@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use tagwire_core::{
-    observation::{AttachedInterface, InterfaceOwner},
+    observation::{AttachedInterface, Gap, InterfaceOwner},
     plan::StatusOf,
 };
 
@@ -44,6 +44,11 @@ fn of_instance(id: &str, primary: bool) -> InterfaceOwner {
 
 fn other(description: &str) -> InterfaceOwner {
     InterfaceOwner::Other { description: description.into() }
+}
+
+/// The call that failed, and what it was made for.
+fn reading_of(gap: &Gap) -> String {
+    format!("{}:{} on {}", gap.service, gap.operation, gap.on)
 }
 
 #[tokio::test]
@@ -106,7 +111,7 @@ async fn users_that_cannot_be_read_are_a_gap() {
     let script = Script::default().then(200, interfaces(&odd, "more")).then(403, ec2_error("UnauthorizedOperation"));
     let reading = script.aws().attached_interfaces(&vpc(), &groups(&["sg-1"])).await;
     assert_eq!(reading.found, [attached("eni-3", other("d"), "sg-1")]);
-    let gaps: Vec<String> = reading.gaps.iter().map(tagwire_core::observation::Gap::reading).collect();
+    let gaps: Vec<String> = reading.gaps.iter().map(reading_of).collect();
     assert_eq!(
         gaps,
         [
@@ -345,7 +350,7 @@ async fn a_store_whose_page_is_missing_may_be_anywhere() {
         let reading = script.aws().stores_by_id(&lost(&[("db-A", "db:a"), ("db-B", "db:b")])).await;
         assert_eq!((reading.found.len(), reading.gaps.len()), (1, 1));
         assert_eq!(
-            reading.gaps[0].reading(),
+            reading_of(&reading.gaps[0]),
             "rds:DescribeDBInstances on stores with the identity db-A and 1 more page 2"
         );
         assert_eq!(reading.gaps[0].passing, passing, "{code}");

@@ -199,7 +199,7 @@ impl<C: Change, K: Clock> Making<'_, C, K> {
         match ours {
             Some(group) => Ok((group.id.clone(), Ensure::NotNeeded)),
             None if error.kind != ErrorKind::AlreadyThere => Err(error.into()),
-            // With less time than a group may take to show, it cannot be told whose it is; another number
+            // With less time than a group may take to show, it is not known whose it is; another number
             // would leave a second pair.
             None if there.is_empty() && self.waited_since(begun) < VISIBILITY.iter().sum() => {
                 Err(StepFailure::Changed { what: format!("{name} is there already and cannot be read"), passing: true })
@@ -333,7 +333,7 @@ async fn confirm<C: Change>(cloud: &C, group: &OwnedGroup, rule: &Rule, wanted: 
     match reading.found.iter().find(|found| found.id == *group.id()) {
         Some(found) if found.rules.contains(rule) == wanted => Ok(Ensure::NotNeeded),
         _ => {
-            let what = "AWS says one thing of the rule and shows another".to_owned();
+            let what = "AWS answers one thing about the rule and shows another".to_owned();
             Err(StepFailure::Changed { what, passing: true })
         }
     }

@@ -78,7 +78,7 @@ pub enum StepAction {
     Status {
         /// Where.
         of: StatusOf,
-        /// What it says.
+        /// The text; `None` when it is taken away.
         text: Option<String>,
     },
 }

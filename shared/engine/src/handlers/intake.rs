@@ -23,7 +23,7 @@ use tagwire_core::{
 };
 
 use super::{Context, Failed, INSTANCE_MAY_BE_MISSING, Message, latest_tries, outcome};
-use crate::cloud::{Clock, EventQueue, Groups, Instances, Observe, Queues};
+use crate::cloud::{Clock, CloudError, EventQueue, Groups, Instances, Observe, Queues};
 
 /// Turns a batch of events into work for `connect`, with one reading for all instances and one
 /// for all stores of the batch. An instance or a store that takes no part ends here.
@@ -58,42 +58,51 @@ pub async fn take_in<C: Observe, Q: Queues, K: Clock>(context: &Context<'_, C, Q
 
     let mut failed = Failed::new();
     for (step, hints) in &next {
-        let result = match step {
-            Next::Work(vpc) => context.send_work(&work(vpc, hints)).await,
-            Next::Again(queue, _) => {
-                let (again, delay) = again(hints);
-                context.send_again(*queue, &again, delay).await
+        let sent = send(context, step, hints).await;
+        failed.extend(report(context.function, step, hints, sent.as_ref().err()));
+    }
+    failed
+}
+
+/// Sends what the next step of hints takes.
+async fn send<C, Q: Queues, K: Clock>(
+    context: &Context<'_, C, Q, K>,
+    step: &Next,
+    hints: &[(&Hint, &PendingHint)],
+) -> Result<(), CloudError> {
+    match step {
+        Next::Work(vpc) => context.send_work(&work(vpc, hints)).await,
+        Next::Again(queue, _) => {
+            let (again, delay) = again(hints);
+            context.send_again(*queue, &again, delay).await
+        }
+        Next::Done { .. } => Ok(()),
+    }
+}
+
+/// Logs the outcome of every message; the messages to be delivered again, because of an error.
+fn report(function: &str, step: &Next, hints: &[(&Hint, &PendingHint)], error: Option<&CloudError>) -> Failed {
+    let mut failed = Failed::new();
+    for (hint, pending) in hints {
+        let subject = about(hint);
+        for message in &pending.messages {
+            let event = &message.event;
+            if let Some(error) = error {
+                let code = "not-sent";
+                tracing::error!(
+                    record = "outcome",
+                    function,
+                    event,
+                    code,
+                    subject,
+                    "{error}; the message is delivered again"
+                );
+                failed.insert(message.id.clone());
+                continue;
             }
-            Next::Done { .. } => Ok(()),
-        };
-        for (hint, pending) in hints {
-            let subject = about(hint);
-            for message in &pending.messages {
-                match &result {
-                    Ok(()) => {
-                        outcome(context.function, &message.event, step.code(), subject, &step.to_string());
-                        if step.code() == GAVE_UP {
-                            tracing::warn!(
-                                record = "finding",
-                                function = context.function,
-                                subject,
-                                code = GAVE_UP,
-                                "{step}"
-                            );
-                        }
-                    }
-                    Err(error) => {
-                        tracing::error!(
-                            record = "outcome",
-                            function = context.function,
-                            event = message.event,
-                            code = "not-sent",
-                            subject,
-                            "{error}; the message is delivered again"
-                        );
-                        failed.insert(message.id.clone());
-                    }
-                }
+            outcome(function, event, step.code(), subject, &step.to_string());
+            if step.code() == GAVE_UP {
+                tracing::warn!(record = "finding", function, subject, code = GAVE_UP, "{step}");
             }
         }
     }
@@ -288,7 +297,7 @@ fn about_store(
     }
 }
 
-/// A part of a larger store is told of its whole, whatever its tags say: it never has a connection
+/// A part of a larger store is answered with its whole, whatever its tags say: it never has a connection
 /// of its own, and a cache carries copies of its replication group's tags.
 fn member(store: &DataStore) -> Option<Next> {
     match &store.form {

@@ -21,7 +21,7 @@ use crate::{
     paced::{Paced, Pacing, in_time, unanswered},
 };
 
-/// What the functions are told by their environment.
+/// The settings of `connect`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectSettings {
     /// The planner's settings.
@@ -40,7 +40,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// The beginning of a body that cannot be read, for the log: enough to tell whose it is.
+    /// The beginning of a body that cannot be read, for the log: enough to see whose it is.
     fn beginning(&self) -> String {
         self.body.chars().take(500).collect()
     }
@@ -101,7 +101,7 @@ fn latest_tries(one: Tries, other: Tries) -> Tries {
     Tries { attempt: one.attempt.min(other.attempt), since: one.since.max(other.since) }
 }
 
-/// The line that ends the story of a message.
+/// Logs the outcome of a message.
 fn outcome(function: &str, event: &str, code: &str, subject: &str, message: &str) {
     tracing::info!(record = "outcome", function, event, code, subject, "{message}");
 }

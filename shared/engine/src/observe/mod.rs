@@ -54,7 +54,7 @@ impl Look<'_> {
     /// Observes everything but the launch templates. `region` is what was read already of all VPCs together.
     pub(crate) async fn observe<C: Observe>(self, cloud: &C, region: &Region) -> Observation {
         let Self { vpc, scope, at, taken_names, tagged_stores } = self;
-        let (mut instances, mut groups, index, mut stores) = join!(
+        let (mut instances, groups, index, mut stores) = join!(
             scoped_instances(cloud, vpc, &scope),
             cloud.groups(Groups::InVpc(vpc)),
             tag_index(cloud, region, &scope),
@@ -82,6 +82,31 @@ impl Look<'_> {
         let lost = closure.lost(&stores.found, &instances.found);
         find_stores_by_id(cloud, &lost, &mut stores, &mut absent).await;
 
+        let seen = Seen { instances, stores, listed, groups, absent };
+        seen.complete(cloud, closure, at, taken_names).await
+    }
+}
+
+/// The instances, stores and groups of a closed scope.
+struct Seen {
+    instances: Reading<Instance>,
+    stores: Reading<StoreLookup>,
+    listed: BTreeMap<StoreArn, BTreeSet<ConnectionName>>,
+    groups: Reading<SecurityGroup>,
+    absent: BTreeSet<StoreId>,
+}
+
+impl Seen {
+    /// Reads what the removal of a group rests on, the prefix lists and the state table.
+    async fn complete<C: Observe>(
+        self,
+        cloud: &C,
+        closure: Closure<'_>,
+        at: Timestamp,
+        taken_names: BTreeSet<String>,
+    ) -> Observation {
+        let Self { mut instances, stores, listed, mut groups, absent } = self;
+        let vpc = closure.vpc();
         let of = closure.groups_to_ask_about(&stores.found, &instances.found);
         let lists = closure.lists(&instances.found, &stores.found);
         let lists_named = closure.prefix_lists(&stores.found, &groups.found);

@@ -211,3 +211,86 @@ pub(super) fn present(stores: &[StoreLookup]) -> impl Iterator<Item = &DataStore
         StoreLookup::NotFound(_) => None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use tagwire_core::{
+        cidr::CidrTag,
+        group::{OwnTags, description},
+        id::InstanceId,
+        model::Interface,
+        tag::TagSettings,
+    };
+
+    use super::*;
+
+    fn vpc() -> VpcId {
+        VpcId::parse("vpc-1").unwrap()
+    }
+
+    fn arn(name: &str) -> StoreArn {
+        StoreArn::parse(format!("arn:aws:rds:us-east-1:123456789012:cluster:{name}")).unwrap()
+    }
+
+    fn tagged(name: &str, names: &str) -> TaggedStore {
+        TaggedStore { arn: arn(name), connect: ConnectTag::read(Some(names)) }
+    }
+
+    fn group(side: Side, store: &str) -> SecurityGroup {
+        let store_id = StoreId::parse(format!("cluster-{}", store.to_uppercase())).unwrap();
+        let tags = OwnTags { store: store_id, arn: arn(store), role: side.into() };
+        let name = if side == Side::Store { "rds-ec2-1" } else { "ec2-rds-1" };
+        SecurityGroup {
+            id: SecurityGroupId::parse(format!("sg-{store}-{}", side.tag_value())).unwrap(),
+            vpc: vpc(),
+            name: name.to_owned(),
+            description: description(side).to_owned(),
+            tags: tags.to_map(),
+            rules: BTreeSet::new(),
+        }
+    }
+
+    fn instance(names: &str, groups: &[&SecurityGroup]) -> Instance {
+        let groups = groups.iter().map(|group| group.id.clone()).collect();
+        let interface = Interface { id: InterfaceId::parse("eni-1").unwrap(), vpc: vpc(), groups };
+        let connect = ConnectTag::read(Some(names));
+        let settings = TagSettings { connect, blocked: false, held: false, allow_cidr: CidrTag::Absent, status: None };
+        let id = InstanceId::parse("i-1").unwrap();
+        Instance { id, name: None, interface: Some(interface), zone: None, settings }
+    }
+
+    #[test]
+    fn a_scope_of_an_instance_reads_the_stores_it_shares_a_name_with_and_those_whose_groups_it_has() {
+        let (vpc, attached) = (vpc(), group(Side::Instance, "former"));
+        let closure = Closure::new(&vpc, Scope::of_instances(BTreeSet::new()), std::slice::from_ref(&attached));
+        let index = [tagged("orders", "orders"), tagged("billing", "billing")];
+        let wanted = closure.stores(&[instance("orders", &[&attached])], &index, &[], None);
+        assert_eq!(wanted, [arn("orders"), arn("former")].into());
+        let read = [StoreLookup::NotFound(arn("orders"))];
+        let wanted = closure.stores(&[instance("orders", &[&attached])], &index, &read, None);
+        assert_eq!(wanted, [arn("former")].into(), "what was read is not read again");
+    }
+
+    #[test]
+    fn a_whole_vpc_reads_every_tagged_store_unless_it_is_known_which_are_there() {
+        let (vpc, owned) = (vpc(), group(Side::Store, "former"));
+        let closure = Closure::new(&vpc, Scope::Vpc, std::slice::from_ref(&owned));
+        let index = [tagged("orders", "orders"), tagged("here", "nothing"), tagged("far", "far")];
+        let instances = [instance("orders", &[])];
+        let all = closure.stores(&instances, &index, &[], None);
+        assert_eq!(all, [arn("orders"), arn("here"), arn("far"), arn("former")].into());
+        let here = [arn("here")].into();
+        let wanted = closure.stores(&instances, &index, &[], Some(&here));
+        assert_eq!(wanted, [arn("orders"), arn("here"), arn("former")].into());
+    }
+
+    #[test]
+    fn a_store_that_its_service_does_not_know_by_name_is_looked_for_by_identity() {
+        let (vpc, owned) = (vpc(), group(Side::Store, "orders"));
+        let closure = Closure::new(&vpc, Scope::of_stores([arn("orders")].into()), std::slice::from_ref(&owned));
+        assert!(closure.renamed(&[]).is_empty(), "nobody has answered for the name yet");
+        let gone = [StoreLookup::NotFound(arn("orders"))];
+        let looked_for: Vec<StoreArn> = closure.renamed(&gone).into_values().collect();
+        assert_eq!(looked_for, [arn("orders")]);
+    }
+}

@@ -23,7 +23,7 @@ fn depth<'facts>(installed: &'facts Installed, output: &str) -> Option<&'facts R
     installed.queues.iter().find(|(name, _)| *name == output).map(|(_, depth)| depth)
 }
 
-/// The check's code, and the queue as people call it.
+/// The name of the check, and of the queue for people.
 fn named(output: &str) -> Option<(&'static str, &'static str)> {
     Some(match output {
         "ConnectDeadLettersUrl" => ("dead-letters-connect", "connect dead-letter queue"),
@@ -70,7 +70,7 @@ pub(super) fn dead_letters(
     ))
 }
 
-/// A queue's URL, as a command that finds it.
+/// A command that finds a queue's URL.
 fn url(arn: &str, target: &CommandTarget) -> String {
     let name = quoted(arn.rsplit(':').next().unwrap_or(arn));
     format!("\"$({})\"", target.aws(&format!("sqs get-queue-url --queue-name {name} --query QueueUrl --output text")))
@@ -97,7 +97,7 @@ pub(super) fn backlog(output: &str, depth: &Read<QueueDepth>, stack: &Stack, tar
     Some(Check::warning(name, message, target.aws(&command)))
 }
 
-/// A queue that is gone is a failure; one that may not be read is not.
+/// A check of a queue that could not be read, which is a failure when there is no such queue.
 fn unread(name: &'static str, what: &str, error: &CloudError, stack: &Stack, target: &CommandTarget) -> Check {
     if error.kind == ErrorKind::NotFound {
         return Check::failure(name, format!("there is no such queue any more: {error}"), target.revert(stack));

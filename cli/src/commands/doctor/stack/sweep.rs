@@ -12,8 +12,9 @@ use crate::commands::doctor::{
 };
 
 const LAST_SWEEP: &str = "last-sweep";
-/// After this many periods without a sweep it deserves a look, and after the second number the alarm rings.
+/// The number of periods without a sweep that is a warning.
 const LATE: u32 = 2;
+/// The number of periods without a sweep that is a failure, and at which the alarm rings.
 const MISSING: u32 = 4;
 
 pub(super) fn last_sweep(
@@ -25,7 +26,7 @@ pub(super) fn last_sweep(
     target: &CommandTarget,
 ) -> Check {
     if mode == Some(Mode::DryRun) {
-        return Check::ok(LAST_SWEEP, "a dry run writes nothing down, so when the last sweep was cannot be told");
+        return Check::ok(LAST_SWEEP, "a dry run writes no state, so the time of the last sweep is not known");
     }
     let mut oldest: Option<(Option<Timestamp>, &VpcId)> = None;
     for (vpc, state) in &states.found {

@@ -1,4 +1,4 @@
-//! What a run says of itself: log lines, and the answer to whoever asked.
+//! The log lines of a run, and the answer to a request.
 
 use tagwire_core::{
     check::Violation,
@@ -13,14 +13,14 @@ use crate::{
 };
 
 impl<C: Change, Q: Queues, K: Clock> VpcRun<'_, C, Q, K> {
-    /// Tells whoever asked what became of it.
+    /// Answers the request, if there is one.
     pub(super) async fn answer(&self, code: &str, sentence: &str) {
         let Some(request) = &self.batch.request else { return };
         let answer = Answer { code: code.to_owned(), message: sentence.to_owned(), at: self.context.clock.now() };
         if let Err(error) = self.records().answer_request(&self.batch.vpc, &request.id, &answer).await {
             tracing::warn!(
                 record = "finding", function = self.context.function, vpc = %self.batch.vpc, code = "not-told",
-                "whoever made the request {} is not told what became of it: {error}", request.id
+                "the answer to the request {} could not be written: {error}", request.id
             );
         }
     }

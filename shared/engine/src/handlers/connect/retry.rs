@@ -1,4 +1,4 @@
-//! What follows from a run: the same work goes on, something is looked at again, or others are told.
+//! The messages that follow from a run: for the same work to go on, for another look, and for the status tags of others.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -116,7 +116,7 @@ impl<C: Change, Q: Queues, K: Clock> VpcRun<'_, C, Q, K> {
         }
     }
 
-    /// Sends the same work to the end of the VPC's line: what came in meanwhile is looked at first, so
+    /// Sends the same work to the end of the VPC's queue: what came in meanwhile is looked at first, so
     /// that a launch never waits behind a long sweep for more than one run.
     pub(super) async fn go_on(&self) -> Result<(), CloudError> {
         let (tries, _) = self.batch.tries.next();
