@@ -31,10 +31,10 @@ pub struct Connection {
 pub enum Removal {
     /// The instance sides of one connection leave an interface.
     Connection(Connection),
-    /// The store sides leave their store.
-    StoreSide(StoreId),
     /// The groups for clients that are not instances leave their store.
     CidrGroup(StoreId),
+    /// The store sides leave their store: after all that could leave one by one.
+    StoreSide(StoreId),
 }
 
 /// A removal that waits.

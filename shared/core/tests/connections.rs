@@ -439,7 +439,6 @@ fn verdicts(seen: &Observation, plan: &Plan) -> BTreeMap<(StoreArn, InstanceId),
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: ProptestConfig::default().cases.max(1000),
-        failure_persistence: None,
         ..ProptestConfig::default()
     })]
 

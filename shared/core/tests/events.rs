@@ -185,7 +185,7 @@ fn a_call_that_does_not_say_which_store_is_refused() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::default())]
 
     #[test]
     fn no_text_makes_the_reader_panic(body in ".*") {

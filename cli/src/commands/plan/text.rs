@@ -255,7 +255,7 @@ vpc-1
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig::default())]
 
         #[test]
         fn exactly_what_the_plan_takes_away_has_the_sign_of_it(world in worlds()) {

@@ -111,7 +111,10 @@ impl Checker<'_> {
         let held = store.is_some_and(|store| store.settings.held);
         let certain = store.is_none_or(|store| !of_cidr || store.tags_are_certain());
         match reason {
-            DeleteReason::Uninstalling => seen.is_uninstalling() && !held,
+            DeleteReason::Uninstalling => {
+                let read = store.is_some() || seen.gap_in_store(owned.arn.as_ref()).is_none();
+                seen.is_uninstalling() && !held && read
+            }
             _ if !certain => false,
             DeleteReason::StoreGone => self.evidence.is_gone(owned),
             DeleteReason::StoreOptedOut => {
@@ -132,10 +135,13 @@ impl Checker<'_> {
         let asked_for = here.is_some_and(|store| {
             store.settings.held || store.settings.connect.names().any(|name| by_name.contains_key(name))
         });
-        seen.scope == Scope::Vpc
-            && seen.stores.is_complete()
-            && !asked_for
-            && age.is_some_and(|age| age >= policy.sweep_period)
+        // A gap elsewhere hides neither this store nor its tags.
+        let arns = owned.arn.iter().chain(here.map(|store| &store.arn)).collect::<Vec<_>>();
+        let is_read = match arns.as_slice() {
+            [] => seen.stores.is_complete(),
+            arns => arns.iter().all(|arn| seen.gap_in_store(Some(arn)).is_none()),
+        };
+        seen.scope == Scope::Vpc && is_read && !asked_for && age.is_some_and(|age| age >= policy.sweep_period)
     }
 
     /// The groups that rules name which are there once the plan is carried out.

@@ -60,7 +60,12 @@ impl Checker<'_> {
             }
             DetachReason::StoreGone => !instance.settings.held && self.evidence.is_gone(owned),
             _ if held => false,
-            DetachReason::Uninstalling => self.evidence.seen.is_uninstalling(),
+            // A store that was not read may be on hold.
+            DetachReason::Uninstalling => {
+                let seen = self.evidence.seen;
+                let read = store.is_some() || seen.gap_in_store(owned.arn.as_ref()).is_none();
+                seen.is_uninstalling() && read
+            }
             DetachReason::CidrNotAskedFor => false,
             DetachReason::StoreOptedOut => {
                 matches!(tags, Some((ConnectTag::Names(_) | ConnectTag::Absent, ConnectTag::Absent)))
@@ -91,13 +96,15 @@ impl Checker<'_> {
         }
         let is_instance_side = |owned: &Owned| owned.store == store.id && owned.name.role == Side::Instance;
         let instance_sides = self.evidence.owned.iter().filter(|(_, (owned, _))| is_instance_side(owned));
-        let mut still_attached = 0;
+        let (mut still_attached, mut on_hold) = (0, false);
         for (side, _) in instance_sides {
             let others = self.evidence.seen.other_attached(side).map(Iterator::count);
             if others.is_none() && !matches!(reason, DetachReason::Blocked | DetachReason::Uninstalling) {
                 objections.insert(Violation::RestsOnGap { target: store.arn.to_string() });
             }
             still_attached += others.unwrap_or_default() + self.attached_after(side).count();
+            let held = |instance: &Instance| instance.settings.held && !self.evidence.is_blocked(instance);
+            on_hold |= self.attached_after(side).any(held);
         }
         let holds = match reason {
             DetachReason::Blocked => store.settings.blocked,
@@ -106,7 +113,10 @@ impl Checker<'_> {
                 store.settings.connect == ConnectTag::Absent && !store.settings.held && still_attached <= of_pairs
             }
             // Who keeps an instance side because it is the last of its list loses the connection here.
-            DetachReason::Uninstalling => self.evidence.seen.is_uninstalling() && !store.settings.held,
+            DetachReason::Uninstalling => {
+                let seen = self.evidence.seen;
+                seen.is_uninstalling() && !store.settings.held && seen.instances.is_complete() && !on_hold
+            }
             DetachReason::StoreGone
             | DetachReason::NotAskedFor
             | DetachReason::NamesNotShared

@@ -222,6 +222,7 @@ impl About<'_> {
             Condition::InstanceThere
             | Condition::InstanceNotBlocked
             | Condition::InstanceNotHeld
+            | Condition::OpensNoOther
             | Condition::InterfacePlace => instance,
             Condition::StoreInVpc
             | Condition::StoreKind

@@ -284,6 +284,11 @@ impl Explainer<'_> {
                 }
                 None => Vec::new(),
             },
+            Condition::OpensNoOther => {
+                let side = pair_state.instance_side();
+                let by = side.into_iter().flat_map(|side| index.let_in_by(side));
+                by.map(|by| format!("{by} of another data store lets in the instance side")).collect()
+            }
             Condition::InterfacePlace => self.interface_facts(situation),
             Condition::StoreListOpen => list_facts(pair_state),
         }

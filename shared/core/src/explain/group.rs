@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
-
 use super::{
     Answer, Explainer, Failure, GroupExplanation, Steps,
     facts::{compared, words},
@@ -12,112 +10,26 @@ use super::{
 use crate::{
     cidr::CidrTag,
     finding::{Finding, Reason, Subject},
-    group::{Owned, OwnedGroup, Ownership, Role, SecurityGroup, description},
+    group::{GroupKind, Owned, OwnedGroup, Ownership, Role, SecurityGroup, description},
     id::{SecurityGroupId, StoreId},
     model::{DataStore, Instance, Membership},
     observation::{Gap, InterfaceOwner, Scope},
     plan::{
-        DeleteReason, Deletion, Plan, Verdict,
+        DeleteCondition, Deletion, Plan, Verdict,
         conditions::Candidate,
+        delete::{self, DeleteCandidate, Works},
         disconnect::{self, StoreExistence, store_existence},
-        teardown,
     },
     rule::{Direction, Rule, Traffic},
     service::Side,
     tag::ALLOW_CIDR_KEY,
 };
 
-/// What has to hold for an owned group to be deleted, with all that belongs together with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DeleteCondition {
-    /// It is tagwire's.
-    Owned,
-    /// Every group of the VPC was read.
-    AllRead,
-    /// The scope has to do with it.
-    LookedAt,
-    /// Its store's tags are what its service says, and not the tag index.
-    TagsCertain,
-    /// Its store is gone or takes no part any more, or no tags ask for it.
-    NotAskedFor,
-    /// Nothing has it or the group that belongs to it.
-    NotAttached,
-    /// That has been so for long enough, where nothing else says that it is at an end.
-    LongUnused,
-    /// The store has no second one.
-    OnlyOne,
-    /// No launch template names it.
-    NotInTemplate,
-    /// No rule of a group that stays names it.
-    NotInRule,
-}
-
-impl DeleteCondition {
-    /// Every condition, in the order in which they are looked at.
-    pub const ALL: [Self; 10] = [
-        Self::Owned,
-        Self::AllRead,
-        Self::LookedAt,
-        Self::TagsCertain,
-        Self::NotAskedFor,
-        Self::NotAttached,
-        Self::LongUnused,
-        Self::OnlyOne,
-        Self::NotInTemplate,
-        Self::NotInRule,
-    ];
-
-    /// The stable code.
-    #[must_use]
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Owned => "owned",
-            Self::AllRead => "all-read",
-            Self::LookedAt => "looked-at",
-            Self::TagsCertain => "tags-certain",
-            Self::NotAskedFor => "not-asked-for",
-            Self::NotAttached => "not-attached",
-            Self::LongUnused => "long-unused",
-            Self::OnlyOne => "only-one",
-            Self::NotInTemplate => "not-in-template",
-            Self::NotInRule => "not-in-rule",
-        }
-    }
-
-    /// What is asked.
-    #[must_use]
-    pub fn question(self) -> &'static str {
-        match self {
-            Self::Owned => "Is it tagwire's?",
-            Self::AllRead => "Was every security group of the VPC read?",
-            Self::LookedAt => "Has this look to do with it?",
-            Self::TagsCertain => "Is it certain what the data store's tags are?",
-            Self::NotAskedFor => "Does nothing ask for it?",
-            Self::NotAttached => "Does nothing have it, nor the group that belongs to it?",
-            Self::LongUnused => "Has it been unused for a sweep period?",
-            Self::OnlyOne => "Is it the data store's only one?",
-            Self::NotInTemplate => "Does no launch template name it?",
-            Self::NotInRule => "Does no rule of a group that stays name it?",
-        }
-    }
-}
-
-/// The groups that end together, taken apart.
-enum GroupSet<'look> {
-    Pair(Vec<&'look Owned>),
-    Cidr(Vec<&'look Owned>),
-}
-
-/// What the planner's own questions answer about the groups of one store.
+/// The groups of one store that end together, as the planner asks about them.
 struct Asked<'look> {
-    store_id: &'look StoreId,
+    candidate: DeleteCandidate<'look>,
     store: Option<&'look DataStore>,
-    set: GroupSet<'look>,
     ids: BTreeSet<&'look SecurityGroupId>,
-    ended: Option<DeleteReason>,
-    unasked: bool,
-    off: bool,
 }
 
 impl Explainer<'_> {
@@ -314,7 +226,7 @@ impl Explainer<'_> {
     /// Whether an instance's tags ask for a group that it has, and what becomes of that.
     fn asks(&self, instance: &Instance, id: &SecurityGroupId, of: Option<&Asked<'_>>) -> String {
         let Some(asked) = of else { return String::new() };
-        if let Some(verdict) = self.settled.disconnects.verdict(&instance.id, asked.store_id) {
+        if let Some(verdict) = self.settled.disconnects.verdict(&instance.id, asked.candidate.store) {
             return match verdict {
                 Verdict::HeldBack(reason) => format!(", until a later window lets it go: {reason}"),
                 Verdict::Connected(_)
@@ -339,44 +251,17 @@ impl Explainer<'_> {
 
     /// Walks the conditions of a deletion, each by the planner's own question.
     fn ending(&self, steps: &mut Steps, owned: &Owned, facts: &mut Vec<String>) {
-        let index = self.index;
-        let asked = match owned.role() {
-            Role::Side(_) => {
-                let groups: Vec<_> = index.owned_groups(&owned.store).collect();
-                let unasked = teardown::is_unasked(index, &owned.store);
-                self.asked(&owned.store, unasked, &groups, GroupSet::Pair(groups.clone()))
-            }
-            Role::Cidr => {
-                let groups: Vec<_> = index.cidr_groups(&owned.store).collect();
-                let unasked = teardown::cidr_unasked(index, &owned.store);
-                self.asked(&owned.store, unasked, &groups, GroupSet::Cidr(groups.clone()))
-            }
-        };
+        let (index, settled) = (self.index, &self.settled);
+        let kind = owned.role().kind();
+        let candidate = DeleteCandidate::of(index, &settled.disconnects, &settled.plan.stores, kind, &owned.store);
+        let ids = candidate.groups.iter().map(|owned| owned.group.id()).collect();
+        let asked = Asked { candidate, store: index.store(&owned.store), ids };
         let others: Vec<String> =
             asked.ids.iter().filter(|id| **id != owned.group.id()).map(|id| self.named(id)).collect();
         facts.extend((!others.is_empty()).then(|| format!("other groups of the same data store: {}", words(others))));
         for ending in DeleteCondition::ALL {
             let (answer, facts) = self.end(ending, &asked);
             steps.step((ending.code(), ending.question()), answer, facts);
-        }
-    }
-
-    fn asked<'look>(
-        &'look self,
-        store: &'look StoreId,
-        unasked: bool,
-        groups: &[&'look Owned],
-        set: GroupSet<'look>,
-    ) -> Asked<'look> {
-        let (index, settled) = (self.index, &self.settled);
-        Asked {
-            store_id: store,
-            store: index.store(store),
-            ids: groups.iter().map(|owned| owned.group.id()).collect(),
-            ended: teardown::ended(index, store, groups),
-            off: teardown::is_off(&settled.plan, index, &settled.disconnects, store, groups),
-            unasked,
-            set,
         }
     }
 
@@ -388,28 +273,22 @@ impl Explainer<'_> {
             None => Subject::Vpc(index.seen.vpc.clone()),
         };
         let unread = |gap: &Gap| about.because(Reason::unread(gap), &subject);
-        let none = Vec::new();
+        let (none, candidate) = (Vec::new(), &asked.candidate);
+        let holds = ending.holds(candidate);
         match ending {
             DeleteCondition::Owned => (Answer::Holds, vec!["its tags, name and description are tagwire's".to_owned()]),
             DeleteCondition::AllRead => (Answer::of(index.seen.groups.gaps.iter().min().map(unread)), none),
             DeleteCondition::LookedAt => {
-                let looked_at = match &asked.set {
-                    GroupSet::Pair(groups) => groups
-                        .iter()
-                        .any(|owned| index.names_store(owned) || teardown::is_attached_in_scope(index, owned)),
-                    GroupSet::Cidr(groups) => groups.iter().any(|owned| index.names_store(owned)),
-                };
                 let outside = || {
                     let failure = Failure::new("outside-scope", "this look was made for something else");
                     (failure, vec!["look at the whole VPC".to_owned()])
                 };
-                (Answer::of((!looked_at).then(outside)), vec![format!("looked at: {}", index.seen.scope)])
+                (Answer::of((!holds).then(outside)), vec![format!("looked at: {}", index.seen.scope)])
             }
             DeleteCondition::TagsCertain => {
-                let uncertain = asked.store.filter(|_| !teardown::cidr_certain(index, asked.store_id));
-                let answer = match &asked.set {
-                    GroupSet::Pair(_) => Answer::NotNeeded,
-                    GroupSet::Cidr(_) => Answer::of(uncertain.map(|store| {
+                let answer = match candidate.kind {
+                    GroupKind::Pair => Answer::NotNeeded,
+                    GroupKind::Cidr => Answer::of(asked.store.filter(|_| !holds).map(|store| {
                         about.because(Reason::NotAvailable { state: store.state.clone(), passing: true }, &subject)
                     })),
                 };
@@ -420,14 +299,10 @@ impl Explainer<'_> {
             DeleteCondition::LongUnused => self.unused(asked, unread),
             DeleteCondition::OnlyOne => {
                 let groups = asked.ids.iter().map(|id| (*id).clone()).collect();
-                let several = match &asked.set {
-                    GroupSet::Pair(pair) => {
-                        (!teardown::is_one_pair(asked.ended, pair)).then_some(Reason::AmbiguousPair { groups })
-                    }
-                    GroupSet::Cidr(cidr) => {
-                        (!teardown::is_one_cidr_group(index, cidr)).then_some(Reason::AmbiguousCidrGroup { groups })
-                    }
-                };
+                let several = (!holds).then_some(match candidate.kind {
+                    GroupKind::Pair => Reason::AmbiguousPair { groups },
+                    GroupKind::Cidr => Reason::AmbiguousCidrGroup { groups },
+                });
                 let facts = vec![format!("owned groups of the data store: {}", words(&asked.ids))];
                 (Answer::of(several.map(|reason| about.because(reason, &subject))), facts)
             }
@@ -436,7 +311,8 @@ impl Explainer<'_> {
                 let plan = &self.settled.plan;
                 let going: BTreeSet<_> =
                     plan.deletions.values().flat_map(|end| &end.delete).map(OwnedGroup::id).collect();
-                let namers = teardown::namers(plan, index, |id| asked.ids.contains(id) || going.contains(id));
+                let works = Works { pairs: &plan.pairs, cidrs: &plan.cidrs };
+                let namers = delete::namers(index, works, |id| asked.ids.contains(id) || going.contains(id));
                 let namers: Vec<_> = namers.into_iter().filter(|(_, named)| asked.ids.contains(named)).collect();
                 let facts =
                     namers.iter().map(|(namer, named)| format!("a rule of {} names {named}", self.named(namer)));
@@ -451,11 +327,12 @@ impl Explainer<'_> {
     /// Whether something asks for the groups, or keeps them although nothing does.
     fn asked_for(&self, asked: &Asked<'_>, about: About<'_>) -> (Answer, Vec<String>) {
         let mut facts = Vec::new();
-        if let Some(because) = asked.ended {
+        if let Some(because) = asked.candidate.ended {
             return (Answer::Holds, vec![because.to_string()]);
         }
         let Some(store) = asked.store else {
-            let holds = if asked.unasked { Answer::Holds } else { about.unknown_store(asked.store_id) };
+            let holds =
+                if asked.candidate.unasked { Answer::Holds } else { about.unknown_store(asked.candidate.store) };
             return (holds, vec!["its data store was not found, and nothing is known to ask for it".to_owned()]);
         };
         let sharing = self.index.sharing(store);
@@ -463,21 +340,21 @@ impl Explainer<'_> {
         if !sharing.is_empty() {
             facts.push(format!("share a name with the data store: {}", names()));
         }
-        if asked.unasked {
+        if asked.candidate.unasked {
             return (Answer::Holds, facts);
         }
         let held = store.settings.held.then(|| about.because(Reason::Held, &Subject::Store(store.arn.clone())));
         let key = self.connect_key;
-        let take_off = match &asked.set {
-            GroupSet::Pair(_) => format!("take {key} off the data store, or the shared names off the instances"),
-            GroupSet::Cidr(_) => format!("take {ALLOW_CIDR_KEY} off the data store"),
+        let take_off = match asked.candidate.kind {
+            GroupKind::Pair => format!("take {key} off the data store, or the shared names off the instances"),
+            GroupKind::Cidr => format!("take {ALLOW_CIDR_KEY} off the data store"),
         };
-        let (code, message) = match &asked.set {
-            GroupSet::Pair(_) => ("asked-for", format!("its data store shares a name with {}", names())),
-            GroupSet::Cidr(_) if store.vpc.as_ref() != Some(&self.index.seen.vpc) => {
+        let (code, message) = match asked.candidate.kind {
+            GroupKind::Pair => ("asked-for", format!("its data store shares a name with {}", names())),
+            GroupKind::Cidr if store.vpc.as_ref() != Some(&self.index.seen.vpc) => {
                 ("store-moved", "its data store is in another VPC now".to_owned())
             }
-            GroupSet::Cidr(_) => {
+            GroupKind::Cidr => {
                 ("asked-for", "the data store's tags ask for such clients, or cannot be read".to_owned())
             }
         };
@@ -487,7 +364,7 @@ impl Explainer<'_> {
 
     fn attached_to(&self, asked: &Asked<'_>, unread: impl Fn(&Gap) -> Advised) -> (Answer, Vec<String>) {
         let facts: Vec<String> = asked.ids.iter().flat_map(|id| self.attached_interfaces(id, Some(asked))).collect();
-        if asked.off {
+        if asked.candidate.off {
             return (Answer::Holds, facts);
         }
         let seen = self.index.seen;
@@ -528,22 +405,18 @@ impl Explainer<'_> {
                 index.seen.other_attached(id).into_iter().flatten().map(|attached| attached.interface.to_string()),
             );
         }
-        let gains = plan.stores.get(asked.store_id).filter(|change| change.attached().next().is_some());
+        let gains = plan.stores.get(asked.candidate.store).filter(|change| change.attached().next().is_some());
         found.extend(gains.map(|change| change.store.short()));
         found
     }
 
     fn unused(&self, asked: &Asked<'_>, unread: impl Fn(&Gap) -> Advised) -> (Answer, Vec<String>) {
         let (index, seen) = (self.index, self.index.seen);
-        let groups = match &asked.set {
-            // The tag itself says that its clients are to be let in no more.
-            GroupSet::Cidr(_) => return (Answer::NotNeeded, Vec::new()),
-            GroupSet::Pair(groups) => groups,
-        };
-        if asked.ended.is_some() {
+        // The tag itself, or a person, says that it is at an end.
+        if asked.candidate.has_ended() {
             return (Answer::NotNeeded, Vec::new());
         }
-        let unused = asked.off && asked.unasked;
+        let unused = asked.candidate.off && asked.candidate.unasked;
         let period = index.policy.sweep_period.as_secs();
         let mut facts = vec![format!("it has to be seen unused twice, {period} seconds apart")];
         if let Ok(state) = seen.state.as_ref() {
@@ -554,12 +427,16 @@ impl Explainer<'_> {
                     .filter_map(|id| state.unused.get(*id).map(|since| format!("{id} is seen unused since {since}"))),
             );
         }
-        if teardown::write_notes(&mut Plan::default(), index, groups, unused) {
+        if DeleteCondition::LongUnused.holds(&asked.candidate) {
             return (Answer::Holds, facts);
         }
-        let gaps = seen.instances.gaps.iter().chain(&seen.stores.gaps).chain(&seen.attachments.by.gaps);
+        let gaps = seen.instances.gaps.iter().chain(&seen.attachments.by.gaps).min();
+        let of_store = || {
+            let arn = asked.candidate.groups.iter().find_map(|owned| owned.arn.as_ref());
+            seen.gap_in_store(arn).filter(|_| asked.store.is_none())
+        };
         let gap = match &seen.state {
-            Ok(_) => gaps.min(),
+            Ok(_) => gaps.or_else(of_store),
             Err(gap) => Some(gap),
         };
         let failure = match gap {
@@ -579,15 +456,13 @@ impl Explainer<'_> {
     }
 
     fn in_template(&self, asked: &Asked<'_>, unread: impl Fn(&Gap) -> Advised) -> (Answer, Vec<String>) {
-        let mut sentence = Plan::default();
-        let (GroupSet::Pair(groups) | GroupSet::Cidr(groups)) = &asked.set;
-        let may_go = teardown::may_be_deleted(&mut sentence, self.index, groups);
-        if may_go {
+        if DeleteCondition::NotInTemplate.holds(&asked.candidate) {
             return (Answer::Holds, Vec::new());
         }
+        let findings = delete::in_templates(self.index, &asked.candidate.groups);
         let about = About { look: self, instance: None, store: asked.store };
         let gap = self.index.seen.launch_templates.as_ref().and_then(|reading| reading.gaps.iter().min());
-        let failure = match (sentence.findings.first(), gap) {
+        let failure = match (findings.first(), gap) {
             (Some(finding), _) => about.because(finding.reason.clone(), &finding.subject),
             (None, Some(gap)) => unread(gap),
             (None, None) => {
@@ -595,7 +470,7 @@ impl Explainer<'_> {
                 (failure, vec!["look at the whole VPC".to_owned()])
             }
         };
-        let facts = sentence.findings.iter().map(|finding| format!("a launch template names {}", finding.subject));
+        let facts = findings.iter().map(|finding| format!("a launch template names {}", finding.subject));
         (Answer::of(Some(failure)), facts.collect())
     }
 }

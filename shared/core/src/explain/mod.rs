@@ -13,7 +13,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-pub use self::group::DeleteCondition;
+pub use crate::plan::DeleteCondition;
 use crate::{
     finding::{Finding, Reason},
     id::{InstanceId, SecurityGroupId, StoreArn},

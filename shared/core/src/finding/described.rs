@@ -313,6 +313,22 @@ impl Reason {
                 ),
                 "name wider blocks, or lower the most entries of a prefix list",
             ),
+            Self::MoreThanWindow { carried, limit } => described(
+                "more-than-window",
+                format!(
+                    "{carried} connections end with its store side and cannot be taken away one by one, and at most {limit} of a VPC are in a window: it stays until somebody acts"
+                ),
+                "take the instance side off these clients, or the store side off the data store, by hand; or deploy with a higher MaxDisconnects until it is done",
+            ),
+            Self::LetInElsewhere { group, by } => described(
+                "let-in-elsewhere",
+                format!(
+                    "{by} of another data store has a rule that lets in {group}, so that whoever gets that would reach the other data store as well"
+                ),
+                format!(
+                    "wait for the next sweep, which takes the rule out of {by} unless something holds it; or take it out by hand"
+                ),
+            ),
             Self::Uninstalling => described(
                 "uninstalling",
                 "tagwire is being uninstalled from its VPC, so nothing is connected there (`tagwire uninstall --cancel` takes that back)",

@@ -204,6 +204,20 @@ pub enum Reason {
         /// How many rules they count as.
         wanted: usize,
     },
+    /// A store side carries more connections that cannot be taken away one by one than a window lets.
+    MoreThanWindow {
+        /// How many.
+        carried: usize,
+        /// The most that are removed in a window.
+        limit: usize,
+    },
+    /// A group of another store lets in the instance side, so that it would lead there too.
+    LetInElsewhere {
+        /// The instance side.
+        group: SecurityGroupId,
+        /// The group of the other store.
+        by: SecurityGroupId,
+    },
     /// A person asked for tagwire to be gone from the VPC.
     Uninstalling,
     /// Something needed for the decision could not be read.

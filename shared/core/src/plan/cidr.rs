@@ -1,11 +1,10 @@
 //! The clients of a store that are not EC2 instances: a group of their own, kept in step with the
 //! store's tag. One word of the tag that may not be let in refuses the whole of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    CidrWork, DetachReason, GroupRef, GroupSpec, Plan,
-    disconnect::{Disconnects, last_group},
+    CidrWork, GroupRef, GroupSpec,
     index::{Index, TakenNames},
     obstacles,
     pair::is_default_egress,
@@ -13,109 +12,73 @@ use super::{
 use crate::{
     cidr::{CidrLimits, CidrPeer, CidrTag, Family, MOST_RULES, PrefixList},
     finding::{Finding, Reason, Subject},
-    group::{GroupKind, GroupList, OwnTags, Owned, Role},
+    group::{OwnTags, Owned, Role},
     id::{PrefixListId, StoreId},
     model::DataStore,
     rule::{Direction, Peer, PortRange, Rule, Traffic},
+    state::Note,
     tag::ConnectTag,
 };
 
-/// Every store that the scope names; none when not every group was read, for what belongs to whom is
-/// not known then.
-fn stores<'index>(index: &'index Index<'_>) -> impl Iterator<Item = &'index DataStore> {
-    let in_scope = |store: &&DataStore| index.seen.groups.is_complete() && index.seen.scope.has_store(&store.arn);
-    index.stores_here().map(|(_, store)| store).filter(in_scope)
+/// The work at groups for CIDR clients, and those that are added to their stores' lists.
+#[derive(Default)]
+pub(crate) struct CidrGroups {
+    pub(crate) works: BTreeMap<StoreId, CidrWork>,
+    pub(crate) attach: BTreeMap<StoreId, GroupRef>,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) notes: Vec<Note>,
 }
-
-/// Takes the groups of CIDR clients that have to go off their stores, before pairs need the places.
-/// One that is the last of its list can go only when a pair comes.
-pub(crate) fn leave<'index>(
-    plan: &mut Plan,
-    index: &'index Index<'_>,
-    disconnects: &mut Disconnects<'_>,
-) -> Last<'index> {
-    let mut last = Last::new();
-    for store in stores(index) {
-        if is_certain(index, store)
-            && let CidrRequest::Leaves(reason) = cidr_request(index, store)
-            && Clients::of(index, store).leave(plan, disconnects, reason).is_err()
-        {
-            last.insert(&store.id);
-        }
-    }
-    last
-}
-
-/// The stores whose group of CIDR clients has to go and is the last one.
-pub(crate) type Last<'index> = BTreeSet<&'index StoreId>;
 
 /// Decides about the CIDR clients of every store that the scope names. Their group comes after the
-/// store's pair, also to the last place in its list.
-pub(crate) fn decide(plan: &mut Plan, index: &Index<'_>, disconnects: &mut Disconnects<'_>, last: &Last<'_>) {
+/// store's pair, also to the last place in its list. That a group leaves is decided with all that is counted.
+pub(crate) fn decide(index: &Index<'_>, gets_pair: impl Fn(&StoreId) -> bool) -> CidrGroups {
+    let mut made = CidrGroups::default();
+    // What belongs to whom is known only when every group was read.
+    if !index.seen.groups.is_complete() {
+        return made;
+    }
     let mut names = index.taken_names();
-    for store in stores(index) {
-        let clients = Clients::of(index, store);
-        plan.findings.extend(clients.ambiguity());
-        // What may be stale is no reason to let anybody in, nor to keep anybody out.
-        if !is_certain(index, store) {
+    for (_, store) in index.stores_here().filter(|(_, store)| index.seen.scope.has_store(&store.arn)) {
+        let clients = Clients::of(index, store, gets_pair(&store.id));
+        made.findings.extend(clients.ambiguity());
+        // What may be stale is no ground to let anybody in, nor to keep anybody out.
+        if !index.seen.is_uninstalling() && !store.tags_are_certain() {
             let concerned = !clients.groups.is_empty() || !store.settings.allow_cidr.asks_for_none();
-            if let Some(reason) = obstacles::list_waits(store).filter(|_| concerned) {
-                clients.say(plan, reason);
-            }
+            let reason = obstacles::list_waits(store).filter(|_| concerned);
+            made.findings.extend(reason.map(|reason| clients.finding(reason)));
             continue;
         }
         match cidr_request(index, store) {
-            CidrRequest::Nothing => {}
-            CidrRequest::Unreadable(reason) => clients.say(plan, reason),
-            CidrRequest::Leaves(reason) => {
-                if last.contains(&store.id)
-                    && let Err(finding) = clients.leave(plan, disconnects, reason)
-                {
-                    plan.findings.push(finding);
-                }
-            }
+            CidrRequest::None => {}
+            CidrRequest::Unreadable(reason) => made.findings.push(clients.finding(reason)),
             CidrRequest::Peers(peers) => match allowed(index, store, peers) {
-                Ok(()) => clients.keep_in_step(plan, peers, &mut names),
-                Err(reason) => clients.say(plan, reason),
+                Ok(()) => clients.keep_in_step(peers, &mut names, &mut made),
+                Err(reason) => made.findings.push(clients.finding(reason)),
             },
         }
     }
+    made
 }
 
-/// Whether it is certain what is wanted of a store: its tags are, or do not matter any more.
-fn is_certain(index: &Index<'_>, store: &DataStore) -> bool {
-    index.seen.is_uninstalling() || store.tags_are_certain()
-}
-
-/// What a store's tags ask for.
+/// The CIDR clients that a store's tags ask for.
 enum CidrRequest<'store> {
-    /// Nothing can be told from the connect tag, of which something is said elsewhere.
-    Nothing,
+    /// None, or nothing can be told from the connect tag, of which something is said elsewhere.
+    None,
     /// Nothing can be told from the tag for CIDR clients.
     Unreadable(Reason),
-    /// No CIDR clients, on this reason.
-    Leaves(DetachReason),
     /// These clients.
     Peers(&'store BTreeSet<CidrPeer>),
 }
 
 fn cidr_request<'store>(index: &Index<'_>, store: &'store DataStore) -> CidrRequest<'store> {
-    if store.settings.blocked {
-        return CidrRequest::Leaves(DetachReason::Blocked);
+    let takes_part = matches!(store.settings.connect, ConnectTag::Names(_));
+    if store.settings.blocked || index.seen.is_uninstalling() || !takes_part {
+        return CidrRequest::None;
     }
-    if index.seen.is_uninstalling() {
-        return CidrRequest::Leaves(DetachReason::Uninstalling);
-    }
-    match (&store.settings.connect, &store.settings.allow_cidr) {
-        (ConnectTag::Absent, _) => CidrRequest::Leaves(DetachReason::StoreOptedOut),
-        (ConnectTag::Invalid(_), _) => CidrRequest::Nothing,
-        (ConnectTag::Names(_), CidrTag::Invalid(problem)) => {
-            CidrRequest::Unreadable(Reason::InvalidCidr { problem: problem.clone() })
-        }
-        (ConnectTag::Names(_), CidrTag::Peers(peers)) if !peers.is_empty() => CidrRequest::Peers(peers),
-        (ConnectTag::Names(_), CidrTag::Absent | CidrTag::Peers(_)) => {
-            CidrRequest::Leaves(DetachReason::CidrNotAskedFor)
-        }
+    match &store.settings.allow_cidr {
+        CidrTag::Invalid(problem) => CidrRequest::Unreadable(Reason::InvalidCidr { problem: problem.clone() }),
+        CidrTag::Peers(peers) if !peers.is_empty() => CidrRequest::Peers(peers),
+        CidrTag::Absent | CidrTag::Peers(_) => CidrRequest::None,
     }
 }
 
@@ -184,18 +147,20 @@ struct Clients<'index> {
     store: &'index DataStore,
     /// By number; the first serves.
     groups: Vec<&'index Owned>,
+    /// The store's pair is added to its list in the same plan.
+    gets_pair: bool,
 }
 
 impl<'index> Clients<'index> {
-    fn of(index: &'index Index<'index>, store: &'index DataStore) -> Self {
+    fn of(index: &'index Index<'index>, store: &'index DataStore, gets_pair: bool) -> Self {
         let mut groups: Vec<_> =
             index.cidr_groups(&store.id).filter(|owned| owned.name.service == store.service).collect();
         groups.sort_by_key(|owned| owned.name);
-        Self { index, store, groups }
+        Self { index, store, groups, gets_pair }
     }
 
-    fn say(&self, plan: &mut Plan, reason: Reason) {
-        plan.findings.push(Finding { subject: Subject::Store(self.store.arn.clone()), reason });
+    fn finding(&self, reason: Reason) -> Finding {
+        Finding { subject: Subject::Store(self.store.arn.clone()), reason }
     }
 
     fn ambiguity(&self) -> Option<Finding> {
@@ -206,83 +171,50 @@ impl<'index> Clients<'index> {
         })
     }
 
-    /// Takes the groups off the store, whatever service they are named after; the finding when no other
-    /// would be left in its list.
-    fn leave(&self, plan: &mut Plan, disconnects: &mut Disconnects<'_>, reason: DetachReason) -> Result<(), Finding> {
-        let store = self.store;
-        let attached: Vec<_> =
-            self.index.cidr_groups(&store.id).filter(|owned| store.has_group(owned.group.id())).collect();
-        let Some(first) = attached.first() else { return Ok(()) };
-        if store.settings.held && reason != DetachReason::Blocked {
-            self.say(plan, Reason::Held);
-            return Ok(());
-        }
-        if let Some(reason) = obstacles::list_waits(store) {
-            self.say(plan, reason);
-            return Ok(());
-        }
-        let change = plan.stores.get(&store.id);
-        let leaves = |group| {
-            attached.iter().any(|owned| owned.group.id() == group)
-                || change.is_some_and(|change| change.detaches(group))
-        };
-        let rest = store.lasting_groups().filter(|group| !leaves(group)).cloned().collect();
-        let gains = change.is_some_and(|change| change.attach.contains_key(&GroupKind::Pair));
-        if !gains && GroupList::new(rest, usize::MAX).is_err() {
-            return Err(last_group(Subject::Store(store.arn.clone()), first));
-        }
-        if !reason.is_counted() || disconnects.spend_on_store() {
-            let change = plan.change_of(store);
-            change.detach.extend(attached.iter().map(|owned| ((GroupKind::Cidr, owned.group.clone()), reason)));
-            change.cuts += usize::from(reason.is_counted());
-        }
-        Ok(())
-    }
-
     /// Makes the group and its rules what the tag asks for, and attaches it.
-    fn keep_in_step(&self, plan: &mut Plan, peers: &BTreeSet<CidrPeer>, names: &mut TakenNames) {
+    fn keep_in_step(&self, peers: &BTreeSet<CidrPeer>, names: &mut TakenNames, made: &mut CidrGroups) {
         let store = self.store;
         let unfit = obstacles::by_nature(store);
         let Some(ports) = store.ports else {
-            plan.findings.extend(unfit.map(|reason| Finding { subject: Subject::Store(store.arn.clone()), reason }));
+            made.findings.extend(unfit.map(|reason| self.finding(reason)));
             return;
         };
         let attached = self.groups.first().is_some_and(|owned| store.has_group(owned.group.id()));
         let Some(mut work) = self.work(peers, ports, names) else { return };
-        let obstacle = unfit.or_else(|| if attached { None } else { self.no_place(plan) });
+        let obstacle = unfit.or_else(|| if attached { None } else { self.no_place(&mut made.notes) });
         let adds = !attached || !work.authorize.is_empty();
         if store.settings.held {
-            if adds || !work.is_empty() {
-                self.say(plan, Reason::Held);
-            }
+            let waits = adds || !work.is_empty();
+            made.findings.extend(waits.then(|| self.finding(Reason::Held)));
             return;
         }
         if let Some(reason) = obstacle.as_ref().filter(|_| adds) {
-            self.say(plan, reason.clone());
+            made.findings.push(self.finding(reason.clone()));
             (work.create, work.authorize, work.revoke_first) = (None, BTreeSet::new(), false);
         }
-        plan.findings.extend(self.drift(&work, attached));
+        made.findings.extend(self.drift(&work, attached));
         if !attached && obstacle.is_none() {
             match obstacles::list_waits(store) {
-                Some(reason) => self.say(plan, reason),
-                None => drop(plan.change_of(store).attach.insert(GroupKind::Cidr, work.group.clone())),
+                Some(reason) => made.findings.push(self.finding(reason)),
+                None => drop(made.attach.insert(store.id.clone(), work.group.clone())),
             }
         }
         if !work.is_empty() {
-            plan.cidrs.insert(store.id.clone(), work);
+            made.works.insert(store.id.clone(), work);
         }
     }
 
-    /// Why the group cannot be attached; none when it can.
-    fn no_place(&self, plan: &mut Plan) -> Option<Reason> {
+    /// Why the group cannot be attached; `None` when it can.
+    fn no_place(&self, notes: &mut Vec<Note>) -> Option<Reason> {
         let store = self.store;
-        let pair = plan.stores.get(&store.id).is_some_and(|change| change.attach.contains_key(&GroupKind::Pair));
         let limit = store.service.row().store_group_limit;
-        if store.lasting_groups().count() + usize::from(pair) >= limit {
+        if store.lasting_groups().count() + usize::from(self.gets_pair) >= limit {
             return Some(Reason::StoreGroupLimit { limit });
         }
         let group = self.groups.first()?.group.id();
-        obstacles::contested_at_store(plan, self.index, group, store)
+        let contest = obstacles::contest_at_store(self.index, group, store)?;
+        notes.extend(contest.note());
+        Some(contest.reason())
     }
 
     fn work(&self, peers: &BTreeSet<CidrPeer>, ports: PortRange, names: &mut TakenNames) -> Option<CidrWork> {

@@ -8,8 +8,9 @@ use serde::Serialize;
 use super::{index::Index, obstacles, pair::PairState};
 use crate::{
     finding::Reason,
-    id::VpcId,
+    id::{SecurityGroupId, VpcId},
     model::{DataStore, Instance},
+    service::Side,
     tag::{ConnectTag, ConnectionName, InvalidTag},
 };
 
@@ -170,6 +171,8 @@ pub enum Condition {
     StorePlace,
     /// Nobody else keeps taking what has to be attached off.
     NotContested,
+    /// The security group that it gets leads to no other store as well.
+    OpensNoOther,
     /// The interface's list has room for its side of the pair.
     InterfacePlace,
     /// The store's list can be changed now, if it has to be.
@@ -204,7 +207,7 @@ impl Situation<'_> {
 
 impl Condition {
     /// Every condition, in the order in which they are looked at.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::NotUninstalling,
         Self::InstanceThere,
         Self::InstanceNotBlocked,
@@ -218,6 +221,7 @@ impl Condition {
         Self::OnePair,
         Self::StorePlace,
         Self::NotContested,
+        Self::OpensNoOther,
         Self::InterfacePlace,
         Self::StoreListOpen,
     ];
@@ -239,6 +243,7 @@ impl Condition {
             Self::OnePair => "one-pair",
             Self::StorePlace => "store-place",
             Self::NotContested => "not-contested",
+            Self::OpensNoOther => "opens-no-other",
             Self::InterfacePlace => "interface-place",
             Self::StoreListOpen => "store-list-open",
         }
@@ -261,6 +266,7 @@ impl Condition {
             Self::OnePair => "Does one pair serve the data store, or can one be made?",
             Self::StorePlace => "Is there room in the data store's list of security groups?",
             Self::NotContested => "Does nobody else keep taking these security groups off?",
+            Self::OpensNoOther => "Does no other data store's security group let its instances in?",
             Self::InterfacePlace => "Is there room in the network interface's list of security groups?",
             Self::StoreListOpen => "Can the data store's list be changed now, if it has to be?",
         }
@@ -299,6 +305,7 @@ impl Condition {
                 (!pair_state.store_has_group() && staying >= limit).then_some(Reason::StoreGroupLimit { limit })
             }
             Self::NotContested => obstacles::contest(index, pair_state, instance).map(|contest| contest.reason()),
+            Self::OpensNoOther => opens_other(index, pair_state, instance),
             Self::InterfacePlace => {
                 let limit = index.policy.interface_group_limit;
                 let full = !pair_state.instance_has_group(instance) && places.on_interface >= limit;
@@ -309,4 +316,22 @@ impl Condition {
         };
         reason.map_or(Ok(()), Err)
     }
+}
+
+/// A rule too many of another store's own group, which lets in whoever gets this store's instance side. It is
+/// put back in a plan that has to do with that store; until then nobody new gets the side.
+fn opens_other(index: &Index<'_>, pair_state: &PairState<'_>, instance: &Instance) -> Option<Reason> {
+    let group = pair_state.instance_side().filter(|_| !pair_state.instance_has_group(instance))?;
+    let by = index.let_in_by(group).find(|by| !is_put_back(index, by))?;
+    Some(Reason::LetInElsewhere { group: group.clone(), by: by.clone() })
+}
+
+fn is_put_back(index: &Index<'_>, group: &SecurityGroupId) -> bool {
+    let store = index.store_of(group).and_then(|store| index.store(store));
+    let here = store.filter(|store| store.vpc.as_ref() == Some(&index.seen.vpc));
+    here.is_some_and(|store| {
+        let pair_state = PairState::of(index, store);
+        let serves = pair_state.serving(Side::Store).is_some_and(|owned| owned.group.id() == group);
+        serves && !store.settings.held && store.ports.is_some() && index.takes_in(&pair_state)
+    })
 }

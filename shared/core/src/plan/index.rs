@@ -13,7 +13,7 @@ use crate::{
     model::{DataStore, Instance, Interface},
     observation::{Observation, Scope},
     policy::Policy,
-    rule::{Peer, PortRange, Rule, Traffic},
+    rule::{Direction, Peer, PortRange, Rule, Traffic},
     service::{Service, Side},
     tag::ConnectionName,
 };
@@ -33,6 +33,8 @@ pub(crate) struct Index<'seen> {
     by_group: BTreeMap<&'seen SecurityGroupId, BTreeSet<&'seen InstanceId>>,
     /// The stores that hold a name, in the order of their identities.
     stores_by_name: BTreeMap<&'seen ConnectionName, Vec<&'seen DataStore>>,
+    /// The owned groups with a rule that lets in an owned group of another store.
+    let_in_by: BTreeMap<SecurityGroupId, Vec<&'seen SecurityGroupId>>,
     /// The stores whose lists hold a group, in whatever membership.
     stores_by_group: BTreeMap<&'seen SecurityGroupId, Vec<&'seen DataStore>>,
 }
@@ -81,6 +83,7 @@ impl<'seen> Index<'seen> {
                 of_kind.entry(owned.store.clone()).or_default().push(*id);
             }
         }
+        let let_in_by = let_in_by(&groups, &ownership);
         let stores: BTreeMap<&StoreId, &DataStore> =
             seen.present_stores().into_values().map(|store| (&store.id, store)).collect();
         let mut stores_by_name = BTreeMap::<_, Vec<_>>::new();
@@ -99,6 +102,7 @@ impl<'seen> Index<'seen> {
             by_name,
             by_group,
             by_store,
+            let_in_by,
             ownership,
             stores,
             stores_by_name,
@@ -173,6 +177,17 @@ impl<'seen> Index<'seen> {
         all.filter(|candidate| Premise::ALL.into_iter().all(|premise| premise.check(self, candidate).is_ok()))
     }
 
+    /// The same for one instance.
+    pub(crate) fn candidates_of<'this>(
+        &'this self,
+        instance: &'this Instance,
+    ) -> impl Iterator<Item = Candidate<'this>> {
+        let stores = instance.settings.connect.names().flat_map(|name| self.stores_named(name));
+        let stores: BTreeMap<&StoreId, &DataStore> = stores.map(|store| (&store.id, *store)).collect();
+        let all = stores.into_values().map(move |store| Candidate::of(store, instance));
+        all.filter(|candidate| Premise::ALL.into_iter().all(|premise| premise.check(self, candidate).is_ok()))
+    }
+
     /// Whether the scope takes a store in: by name, or through an instance in it that shares a name
     /// with the store or has a group of it.
     pub(crate) fn takes_in(&self, pair_state: &PairState<'_>) -> bool {
@@ -197,6 +212,18 @@ impl<'seen> Index<'seen> {
     /// The ARN of an owned group's store: the one it has, or else the one it had.
     pub(crate) fn arn_of(&self, owned: &Owned) -> Option<StoreArn> {
         self.store(&owned.store).map(|store| store.arn.clone()).or_else(|| owned.arn.clone())
+    }
+
+    /// Whether nothing that could not be read hides the store with an identity. Its ARN is known from the tags
+    /// of its groups.
+    pub(crate) fn knows_store(&self, id: &StoreId) -> bool {
+        let groups = GroupKind::ALL.into_iter().flat_map(|kind| self.groups_of(id, kind));
+        let now = self.store(id).map(|store| &store.arn);
+        let arns: BTreeSet<&StoreArn> = groups.filter_map(|owned| owned.arn.as_ref()).chain(now).collect();
+        match arns.first() {
+            None => self.seen.gap_in_store(None).is_none(),
+            Some(_) => arns.iter().all(|arn| self.seen.gap_in_store(Some(arn)).is_none()),
+        }
     }
 
     /// The identities that have owned groups of a kind.
@@ -226,6 +253,16 @@ impl<'seen> Index<'seen> {
             Ownership::Owned(owned) => Some(owned),
             Ownership::Foreign | Ownership::Forged(_) => None,
         }
+    }
+
+    /// The owned groups of other stores that let in an owned group, and that something may have.
+    pub(crate) fn let_in_by(&self, group: &SecurityGroupId) -> impl Iterator<Item = &'seen SecurityGroupId> {
+        self.let_in_by.get(group).into_iter().flatten().copied().filter(|by| self.may_be_attached(by))
+    }
+
+    fn may_be_attached(&self, group: &SecurityGroupId) -> bool {
+        let others = || self.seen.other_attached(group).is_none_or(|mut others| others.next().is_some());
+        !self.stores_with(group).is_empty() || self.with_group(group).next().is_some() || others()
     }
 
     /// The store that an owned group was made for.
@@ -309,6 +346,28 @@ impl<'seen> Index<'seen> {
         found.sort_by_key(|via| (!via.owned, via.clone()));
         found.into_iter().next()
     }
+}
+
+fn let_in_by<'seen>(
+    groups: &BTreeMap<&'seen SecurityGroupId, &'seen SecurityGroup>,
+    ownership: &BTreeMap<&'seen SecurityGroupId, Ownership>,
+) -> BTreeMap<SecurityGroupId, Vec<&'seen SecurityGroupId>> {
+    let owner = |id: &SecurityGroupId| match ownership.get(id)? {
+        Ownership::Owned(owned) => Some(&owned.store).filter(|_| owned.role().kind() == GroupKind::Pair),
+        Ownership::Foreign | Ownership::Forged(_) => None,
+    };
+    let mut found = BTreeMap::<_, Vec<_>>::new();
+    for (id, group) in groups {
+        let Some(store) = owner(id) else { continue };
+        for rule in group.rules(Direction::Inbound) {
+            if let Peer::Group(peer) = &rule.peer
+                && owner(peer).is_some_and(|other| other != store)
+            {
+                found.entry(peer.clone()).or_default().push(*id);
+            }
+        }
+    }
+    found
 }
 
 /// Whether two groups are a usable pair for a store: their names match its service's patterns,

@@ -3,31 +3,37 @@
 //! [`plan`] is a pure function; all judgement is in it and in the tables it follows
 //! ([`StoreRow`], [`PairRow`]). Nothing is left to choose when a plan is carried out.
 
+pub(crate) mod budget;
 mod cidr;
 pub(crate) mod conditions;
+pub(crate) mod connect;
+pub(crate) mod delete;
 pub(crate) mod disconnect;
 pub(crate) mod index;
+pub(crate) mod leaving;
+mod notes;
 pub(crate) mod obstacles;
 pub(crate) mod pair;
-pub(crate) mod places;
 mod rows;
 mod show;
 mod status;
-pub(crate) mod teardown;
 mod types;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 pub(crate) use self::index::is_usable;
 use self::{
-    conditions::{Candidate, Places, Situation},
-    disconnect::Disconnects,
+    budget::Disconnects,
+    cidr::CidrGroups,
+    conditions::Places,
+    connect::{Connections, PairStates},
+    delete::Works,
     index::Index,
     pair::{PairState, Use},
-    places::Taken,
 };
 pub use self::{
     conditions::{Condition, Premise},
+    delete::DeleteCondition,
     rows::{PairRow, StoreRow},
     show::{Action, Effect},
     status::{StatusChange, StatusOf},
@@ -39,19 +45,19 @@ pub use self::{
 use crate::{
     expected::carried_out,
     finding::{Finding, Reason, Subject},
-    group::GroupKind,
+    group::{GroupKind, Owned},
     id::{InstanceId, InterfaceId, StoreId},
     observation::Observation,
     policy::Policy,
     service::Side,
+    state::Note,
 };
 
 /// Decides what to do about everything that was observed.
 pub fn plan(seen: &Observation, policy: &Policy) -> Plan {
     let index = Index::of(seen, policy);
     let mut plan = settle(&index).plan;
-    let all_read = seen.stores.is_complete() && seen.instances.is_complete() && seen.groups.is_complete();
-    if policy.status_tags && all_read {
+    if policy.status_tags && seen.groups.is_complete() {
         let after = carried_out(seen, &plan);
         let then = settle(&Index::of(&after, policy)).plan;
         plan.statuses = status::changes(&plan, &then, &index);
@@ -70,107 +76,86 @@ pub(crate) struct Settled<'index> {
     pub(crate) departed: usize,
 }
 
+/// The passes of planning, each over what the passes before it decided.
 pub(crate) fn settle<'index>(index: &'index Index<'index>) -> Settled<'index> {
     let pair_states: PairStates<'_> = index.stores().map(|store| (&store.id, PairState::of(index, store))).collect();
-    let settled = decide(index, pair_states, BTreeSet::new());
-    let plan = &settled.plan;
-    // What kept its last group for want of another may lose it after all when it gets one.
-    let keep_last: BTreeSet<&Subject> = plan
-        .findings
-        .iter()
-        .filter(|finding| matches!(finding.reason, Reason::LastGroup { .. }))
-        .map(|finding| &finding.subject)
-        .collect();
-    let gains = plan.interfaces.iter().filter(|(_, change)| {
-        !change.attach.is_empty() && keep_last.contains(&Subject::Instance(change.instance.clone()))
-    });
-    let gaining: BTreeSet<InterfaceId> = gains.map(|(interface, _)| interface.clone()).collect();
-    if gaining.is_empty() { settled } else { decide(index, settled.pair_states, gaining) }
+    let mut disconnects = budget::decide(index, &pair_states);
+    let connections = connect::decide(index, &pair_states, &disconnects);
+    let gets_pair = |store: &StoreId| connections.attaches(&pair_states, store);
+    disconnects.decide_last_of_stores(gets_pair);
+    let (mut pairs, held) = pair_works(index, &pair_states, &connections);
+    let cidrs = cidr::decide(index, gets_pair);
+    let stores = store_changes(index, &pair_states, &disconnects, &connections, &cidrs);
+    let works = Works { pairs: &pairs, cidrs: &cidrs.works };
+    let deleted = delete::decide(index, &disconnects, &stores, works);
+    // A pair that is deleted is not repaired before.
+    pairs.retain(|store, _| !deleted.ends.contains_key(&(GroupKind::Pair, store.clone())));
+
+    let departing = disconnects.decisions();
+    let departed = departing.len();
+    let findings = [
+        obstacles::findings(index),
+        disconnects.findings.clone(),
+        connections.findings.clone(),
+        ambiguities(index, &pair_states),
+        held,
+        cidrs.findings,
+        deleted.findings,
+        pairs.iter().filter_map(|(id, work)| Some(pair_states.get(id)?.drift(index, work))).flatten().collect(),
+        disconnects.waiting().into_iter().collect(),
+    ];
+    let of_state = if index.seen.groups.is_complete() {
+        [notes::follow_tags(index), notes::forget_deleted(index)].concat()
+    } else {
+        Vec::new()
+    };
+    let notes = [connections.notes.clone(), cidrs.notes, deleted.notes, of_state, disconnects.notes.clone()];
+    let plan = Plan {
+        interfaces: interface_changes(index, &pair_states, &disconnects, &connections),
+        pairs,
+        cidrs: cidrs.works,
+        stores,
+        deletions: deleted.ends,
+        statuses: Vec::new(),
+        window: disconnects.window(),
+        notes: each_once(notes.concat()),
+        decisions: [departing, connections.decisions].concat(),
+        findings: sorted(findings.concat()),
+    };
+    Settled { plan, pair_states, disconnects, places: connections.places, departed }
 }
 
-fn decide<'index>(
-    index: &'index Index<'index>,
-    pair_states: PairStates<'index>,
-    gaining: BTreeSet<InterfaceId>,
-) -> Settled<'index> {
-    let mut plan = Plan { findings: obstacles::findings(index), ..Plan::default() };
-    let mut disconnects = Disconnects::of(index, gaining);
-    disconnects.leave(&mut plan);
-    let departed = plan.decisions.len();
-    let last = cidr::leave(&mut plan, index, &mut disconnects);
-    let (needs, places) = join(&mut plan, index, &pair_states, &disconnects);
-
-    for (id, store) in index.stores_here() {
-        let Some(pair_state) = pair_states.get(id).filter(|pair_state| index.takes_in(pair_state)) else { continue };
-        plan.findings.extend(pair_state.ambiguity_finding());
-        disconnects.leave_store(&mut plan, index, store);
-        if let Some(needed_by) = needs.get(id).filter(|_| !store.settings.held) {
-            attach(&mut plan, pair_state, needed_by);
-        }
-    }
-    mend(&mut plan, index, &pair_states, &needs);
-    cidr::decide(&mut plan, index, &mut disconnects, &last);
-    teardown::tear_down(&mut plan, index, &disconnects);
-    let works = plan.pairs.iter().filter_map(|(id, work)| Some((pair_states.get(id)?, work)));
-    plan.findings.extend(works.flat_map(|(pair_state, work)| pair_state.drift(index, work)));
-    disconnects.conclude(&mut plan);
-    plan.findings.sort();
-    plan.findings.dedup();
-    Settled { plan, pair_states, disconnects, places, departed }
+fn sorted(mut findings: Vec<Finding>) -> Vec<Finding> {
+    findings.sort();
+    findings.dedup();
+    findings
 }
 
-pub(crate) type PairStates<'index> = BTreeMap<&'index StoreId, PairState<'index>>;
-pub(crate) type Needs<'index> = BTreeMap<&'index StoreId, Vec<Candidate<'index>>>;
-
-/// Decides about every instance and store that share a name; those that are to be connected, by store,
-/// and how full the lists were at the turn of each.
-fn join<'index>(
-    plan: &mut Plan,
-    index: &'index Index<'index>,
-    pair_states: &PairStates<'index>,
-    disconnects: &Disconnects<'_>,
-) -> (Needs<'index>, BTreeMap<(&'index InstanceId, &'index StoreId), Places>) {
-    let (mut needs, mut found) = (Needs::new(), BTreeMap::new());
-    let mut taken = Taken::new(disconnects);
-    for candidate in index.candidates() {
-        let (instance, store) = (candidate.instance, candidate.store);
-        let Some(pair_state) = pair_states.get(&store.id) else { continue };
-        if disconnects.contains(&instance.id, &store.id) {
-            continue;
+fn each_once(notes: Vec<Note>) -> Vec<Note> {
+    notes.into_iter().fold(Vec::new(), |mut kept, note| {
+        if !kept.contains(&note) {
+            kept.push(note);
         }
-        let leaving_store = plan.stores.get(&store.id).map_or(0, |change| change.detached().count());
-        let places = Places { leaving_store, on_interface: taken.on_interface(instance) };
-        found.insert((&instance.id, &store.id), places);
-        let verdict = match PairRow::of(index.connection(pair_state, instance)) {
-            PairRow::Connected(via) => Verdict::Connected(via),
-            PairRow::NotConnected => match (Situation { index, pair_state, instance, places }).first_unmet() {
-                Some((condition, reason)) if condition.refuses() => {
-                    if condition == Condition::NotContested {
-                        obstacles::leave_contested(plan, index, pair_state, instance);
-                    }
-                    Verdict::Refused(reason)
-                }
-                waits => {
-                    taken.take(pair_state, instance);
-                    needs.entry(&store.id).or_default().push(candidate.clone());
-                    waits.map_or(Verdict::Connecting, |(_, reason)| Verdict::Waiting(reason))
-                }
-            },
-        };
-        if !matches!(verdict, Verdict::Refused(_)) {
-            plan.findings.extend(obstacles::cross_zone(&candidate));
-        }
-        plan.decisions.push(Decision { store: store.arn.clone(), instance: instance.id.clone(), verdict });
-    }
-    (needs, found)
+        kept
+    })
 }
 
-/// Makes, finishes or puts back the pairs in scope.
-fn mend(plan: &mut Plan, index: &Index<'_>, pair_states: &PairStates<'_>, needs: &Needs<'_>) {
+fn ambiguities(index: &Index<'_>, pair_states: &PairStates<'_>) -> Vec<Finding> {
+    let here = index.stores_here().filter_map(|(id, _)| pair_states.get(id));
+    here.filter(|pair_state| index.takes_in(pair_state)).filter_map(PairState::ambiguity_finding).collect()
+}
+
+/// The work that makes, finishes or puts back the pairs in scope, and the findings about those on hold.
+fn pair_works(
+    index: &Index<'_>,
+    pair_states: &PairStates<'_>,
+    connections: &Connections<'_>,
+) -> (BTreeMap<StoreId, PairWork>, Vec<Finding>) {
+    let (mut works, mut held) = (BTreeMap::new(), Vec::new());
     let mut names = index.taken_names();
     for (id, store) in index.stores_here() {
         let Some(pair_state) = pair_states.get(id).filter(|pair_state| index.takes_in(pair_state)) else { continue };
-        let used = if needs.contains_key(id) {
+        let used = if connections.needs.contains_key(id) {
             Use::Needed
         } else if pair_state.instance_side().is_some_and(|side| index.is_used_by_entitled(store, side)) {
             Use::Attached
@@ -179,29 +164,66 @@ fn mend(plan: &mut Plan, index: &Index<'_>, pair_states: &PairStates<'_>, needs:
         };
         let Some(work) = pair::work(index, pair_state, used, &mut names) else { continue };
         if store.settings.held {
-            plan.findings.push(Finding { subject: Subject::Store(store.arn.clone()), reason: Reason::Held });
+            held.push(Finding { subject: Subject::Store(store.arn.clone()), reason: Reason::Held });
         } else {
-            plan.pairs.insert(id.clone(), work);
+            works.insert(id.clone(), work);
         }
     }
+    (works, held)
 }
 
-/// Adds the pair to the lists that lack it.
-fn attach(plan: &mut Plan, pair_state: &PairState<'_>, needed_by: &[Candidate<'_>]) {
-    let store = pair_state.store;
-    if !pair_state.store_has_group() && obstacles::store_attachment_waits(pair_state).is_none() {
-        let change = plan.change_of(store);
-        change.attach.insert(GroupKind::Pair, pair_state.group_ref(Side::Store));
-        change.needed_by = needed_by.iter().map(|candidate| candidate.instance.id.clone()).collect();
-    }
-    for candidate in needed_by {
-        let Some(interface) = &candidate.instance.interface else { continue };
-        if pair_state.instance_has_group(candidate.instance) {
-            continue;
+/// The changes of the stores' lists.
+fn store_changes(
+    index: &Index<'_>,
+    pair_states: &PairStates<'_>,
+    disconnects: &Disconnects<'_>,
+    connections: &Connections<'_>,
+    cidrs: &CidrGroups,
+) -> BTreeMap<StoreId, StoreChange> {
+    let change = |id: &StoreId, store| {
+        let mut change = StoreChange::of(store);
+        if let Some(off) = disconnects.off_stores.get(id) {
+            (change.detach, change.cuts) = (off.groups.clone(), off.cuts);
         }
-        let attachment = Attachment { store: store.arn.clone(), names: candidate.names.clone() };
-        let change = plan.interfaces.entry(interface.id.clone());
-        let change = change.or_insert_with(|| InterfaceChange::of(&candidate.instance.id));
-        change.attach.insert(pair_state.group_ref(Side::Instance), attachment);
+        if connections.attaches(pair_states, id)
+            && let Some((pair_state, needed_by)) = pair_states.get(id).zip(connections.needs.get(id))
+        {
+            change.attach.insert(GroupKind::Pair, pair_state.group_ref(Side::Store));
+            change.needed_by = needed_by.iter().map(|candidate| candidate.instance.id.clone()).collect();
+        }
+        change.attach.extend(cidrs.attach.get(id).map(|group| (GroupKind::Cidr, group.clone())));
+        change
+    };
+    let all = index.stores_here().map(|(id, store)| (id.clone(), change(id, &store.arn)));
+    all.filter(|(_, change)| !change.attach.is_empty() || !change.detach.is_empty()).collect()
+}
+
+/// The changes of the interfaces' lists.
+fn interface_changes(
+    index: &Index<'_>,
+    pair_states: &PairStates<'_>,
+    disconnects: &Disconnects<'_>,
+    connections: &Connections<'_>,
+) -> BTreeMap<InterfaceId, InterfaceChange> {
+    let mut changes = BTreeMap::<InterfaceId, InterfaceChange>::new();
+    for leaving in disconnects.leaving() {
+        let owned: &Owned = leaving.owned;
+        let detachment = Detachment { store: owned.store.clone(), arn: index.arn_of(owned), reason: leaving.reason };
+        let change = changes.entry(leaving.interface.clone());
+        let change = change.or_insert_with(|| InterfaceChange::of(&leaving.instance.id));
+        change.detach.insert(owned.group.clone(), detachment);
     }
+    for (id, needed_by) in &connections.needs {
+        let Some(pair_state) = pair_states.get(id) else { continue };
+        let lacking = needed_by.iter().filter(|candidate| !pair_state.instance_has_group(candidate.instance));
+        for (candidate, interface) in
+            lacking.filter_map(|candidate| Some((candidate, candidate.instance.interface.as_ref()?)))
+        {
+            let attachment = Attachment { store: candidate.store.arn.clone(), names: candidate.names.clone() };
+            let change = changes.entry(interface.id.clone());
+            let change = change.or_insert_with(|| InterfaceChange::of(&candidate.instance.id));
+            change.attach.insert(pair_state.group_ref(Side::Instance), attachment);
+        }
+    }
+    changes
 }

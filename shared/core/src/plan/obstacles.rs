@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{GroupRef, Plan, conditions::Candidate, index::Index, pair::PairState};
+use super::{GroupRef, conditions::Candidate, index::Index, pair::PairState};
 use crate::{
     finding::{Finding, Reason, Subject},
     group::{Ownership, Role, SecurityGroup, description},
@@ -28,16 +28,11 @@ impl Contest<'_> {
         Reason::Contested { group: self.group.clone() }
     }
 
-    /// Remembers it, for it holds until the tag of the list's owner changes.
-    fn write_notes(&self, plan: &mut Plan) {
-        if self.attached.contested {
-            return;
-        }
+    /// The note that keeps it so until the tag of the list's owner changes, unless it is written already.
+    pub(crate) fn note(&self) -> Option<Note> {
         let attached = Attached { contested: true, ..self.attached.clone() };
         let note = Note::Attached(self.target.clone(), self.group.clone(), Some(attached));
-        if !plan.notes.contains(&note) {
-            plan.notes.push(note);
-        }
+        (!self.attached.contested).then_some(note)
     }
 }
 
@@ -63,25 +58,14 @@ pub(crate) fn contest<'index>(
     })
 }
 
-/// Remembers what is contested, and says so of the list's owner.
-pub(crate) fn leave_contested(plan: &mut Plan, index: &Index<'_>, pair_state: &PairState<'_>, instance: &Instance) {
-    if let Some(contest) = contest(index, pair_state, instance) {
-        contest.write_notes(plan);
-        plan.findings.push(Finding { reason: contest.reason(), subject: contest.subject });
-    }
-}
-
-/// Whether a group was taken off a store's list too often; that is remembered.
-pub(crate) fn contested_at_store(
-    plan: &mut Plan,
-    index: &Index<'_>,
+/// A group that was taken off a store's list too often.
+pub(crate) fn contest_at_store<'index>(
+    index: &Index<'index>,
     group: &SecurityGroupId,
     store: &DataStore,
-) -> Option<Reason> {
+) -> Option<Contest<'index>> {
     let (target, subject) = (Target::Store(store.id.clone()), Subject::Store(store.arn.clone()));
-    let contest = contest_of_list(index, group, target, &store.settings.connect, subject)?;
-    contest.write_notes(plan);
-    Some(contest.reason())
+    contest_of_list(index, group, target, &store.settings.connect, subject)
 }
 
 /// Whether a group was taken off a list too often, whose owner's connect tag is this one.
@@ -224,7 +208,7 @@ fn unmatched(index: &Index<'_>, settings: &TagSettings) -> Vec<Reason> {
         let elsewhere = stores.iter().find_map(|store| Some((store, store.vpc.clone()?)));
         match elsewhere {
             // What was not read may well be a store of this VPC, so nothing is said of absence.
-            _ if !index.seen.stores.is_complete() => {}
+            _ if !index.seen.knows_name(name) => {}
             Some((store, vpc)) => {
                 reasons.push(Reason::DifferentVpc { name: (*name).clone(), store: store.arn.clone(), vpc });
             }

@@ -8,6 +8,7 @@ use super::{Decision, Plan, Verdict, index::Index};
 use crate::{
     finding::{Reason, Subject},
     id::{InstanceId, StoreArn},
+    model::{DataStore, Instance},
     tag::{ConnectTag, TagSettings},
 };
 
@@ -63,7 +64,12 @@ pub(crate) fn changes(plan: &Plan, then: &Plan, index: &Index<'_>) -> Vec<Status
     }
     let unmatched = |subject: &Subject| unmatched(reasons.get(subject).into_iter().flatten().copied());
     let instances = index.instances().filter(|instance| instance.interface.is_some());
-    let instances = instances.filter(|instance| seen.scope.has_instance(&instance.id)).filter_map(|instance| {
+    let known = |instance: &&Instance| {
+        seen.instances.gap_in(&Subject::Instance(instance.id.clone())).is_none()
+            && instance.settings.connect.names().all(|name| seen.knows_name(name))
+    };
+    let instances = instances.filter(|instance| seen.scope.has_instance(&instance.id)).filter(known);
+    let instances = instances.filter_map(|instance| {
         let decisions = of_instances.remove(&instance.id).unwrap_or_default();
         let unmatched = unmatched(&Subject::Instance(instance.id.clone()));
         let words = words(&decisions, unmatched, |decision| decision.store.name().to_owned());
@@ -72,7 +78,10 @@ pub(crate) fn changes(plan: &Plan, then: &Plan, index: &Index<'_>) -> Vec<Status
         change(StatusOf::Instance(instance.id.clone()), &instance.settings, wanted, awaits)
     });
     let stores = index.stores_here().map(|(_, store)| store).filter(|store| store.service.row().takes_status_tag);
-    let stores = stores.filter(|store| seen.scope.has_store(&store.arn)).filter_map(|store| {
+    // Who shares a name with a store is known when every instance was read.
+    let known = |store: &&DataStore| seen.instances.is_complete() && seen.gap_in_store(Some(&store.arn)).is_none();
+    let stores = stores.filter(|store| seen.scope.has_store(&store.arn)).filter(known);
+    let stores = stores.filter_map(|store| {
         let decisions = of_stores.remove(&store.arn).unwrap_or_default();
         let unmatched = unmatched(&Subject::Store(store.arn.clone()));
         let words = words(&decisions, unmatched, |decision| decision.instance.to_string());

@@ -13,7 +13,6 @@ use crate::{
     finding::{Finding, Reason, Subject},
     group::{GroupKind, GroupName, OwnTags, OwnedGroup, Role},
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId},
-    model::DataStore,
     rule::{Direction, Peer, PortRange, Rule, Traffic},
     service::Side,
     state::{Note, Removal, Window},
@@ -164,15 +163,15 @@ pub enum DetachReason {
 }
 
 impl DetachReason {
-    /// Every reason, in the documented table's order.
+    /// Every reason, in the order in which they are looked at.
     pub const ALL: [Self; 7] = [
-        Self::NamesNotShared,
-        Self::NotAskedFor,
-        Self::StoreOptedOut,
-        Self::CidrNotAskedFor,
-        Self::StoreGone,
         Self::Blocked,
         Self::Uninstalling,
+        Self::StoreGone,
+        Self::StoreOptedOut,
+        Self::NotAskedFor,
+        Self::NamesNotShared,
+        Self::CidrNotAskedFor,
     ];
 
     /// When it holds.
@@ -463,10 +462,6 @@ impl Plan {
             && self.interfaces.is_empty()
             && self.deletions.is_empty()
             && self.statuses.is_empty()
-    }
-
-    pub(super) fn change_of(&mut self, store: &DataStore) -> &mut StoreChange {
-        self.stores.entry(store.id.clone()).or_insert_with(|| StoreChange::of(&store.arn))
     }
 
     /// The stores to look at again in a while, because something about them passes by itself.

@@ -7,10 +7,11 @@ use tagwire_core::{
     check::check,
     expected::expected,
     group::{Ownership, Role},
+    id::{SecurityGroupId, StoreId},
     model::{DataStore, Form, Instance},
     observation::{Observation, Scope},
     plan::plan,
-    rule::Peer,
+    rule::{Direction, Peer, Rule},
     service::{Readiness, Side},
     state::VpcState,
     tag::{ConnectTag, TagSettings},
@@ -22,7 +23,7 @@ use crate::case::holds;
 /// Few enough for a few seconds; the environment variable `PROPTEST_CASES` asks for more.
 pub(crate) fn config() -> ProptestConfig {
     let usual = ProptestConfig::default();
-    ProptestConfig { cases: usual.cases.max(500), failure_persistence: None, ..usual }
+    ProptestConfig { cases: usual.cases.max(500), ..usual }
 }
 
 fn after(world: &World) -> Observation {
@@ -160,6 +161,28 @@ pub(crate) fn roomy(world: &World, instance: &Instance, store: &DataStore) -> bo
     groups + stores <= world.policy.interface_group_limit
         && store.lasting_groups().count() < store.service.row().store_group_limit
         && has_one_pair(&world.seen, store)
+        && !is_let_in_elsewhere(&world.seen, store)
+}
+
+/// Whether a group of another store's pair that no sweep puts right lets in an instance side of this one.
+fn is_let_in_elsewhere(seen: &Observation, store: &DataStore) -> bool {
+    let owner = |id: &SecurityGroupId| {
+        let owned = seen.groups.found.iter().find(|group| group.id == *id)?.ownership().ours()?;
+        (owned.role() != Role::Cidr).then_some(owned.store)
+    };
+    let is_put_right = |of: &StoreId| {
+        let here = |other: &&DataStore| other.vpc.as_ref() == Some(&seen.vpc) && !other.settings.held;
+        let other = seen.present_stores().into_values().find(|other| other.id == *of);
+        other.filter(here).is_some_and(|other| other.ports.is_some() && has_one_pair(seen, other))
+    };
+    seen.groups.found.iter().any(|group| {
+        let lets_in = |rule: &Rule| {
+            let peer = if let Peer::Group(peer) = &rule.peer { owner(peer) } else { None };
+            rule.direction == Direction::Inbound && peer.as_ref() == Some(&store.id)
+        };
+        let of_other = owner(&group.id).filter(|of| *of != store.id);
+        of_other.is_some_and(|of| !is_put_right(&of)) && group.rules.iter().any(lets_in)
+    })
 }
 
 proptest! {

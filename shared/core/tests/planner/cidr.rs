@@ -567,7 +567,7 @@ fn a_second_run_after_an_interrupted_one_finishes_what_is_there() {
 
 fn config() -> ProptestConfig {
     let usual = ProptestConfig::default();
-    ProptestConfig { cases: usual.cases.max(500), failure_persistence: None, ..usual }
+    ProptestConfig { cases: usual.cases.max(500), ..usual }
 }
 
 /// The rules of a world by which blocks or prefix lists come into an owned group, with the store's identity

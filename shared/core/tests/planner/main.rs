@@ -17,6 +17,7 @@ mod in_time;
 mod limits;
 mod names;
 mod pair_table;
+mod queue;
 mod reasons;
 mod rejections;
 mod remedies;

@@ -86,6 +86,12 @@ worlds! {
         Reason::CrossAz { .. }, "instance i-1 connect=orders zone=a\ndb orders connect=orders zone=b,c";
     removals_beyond_the_window_are_held_back:
         Reason::DisconnectsHeldBack { .. }, "instance i-1\ndb orders connect=orders\npair orders 1 attached-to=i-1\nmax 0";
+    a_store_side_that_carries_more_than_a_window_lets_needs_a_person:
+        Reason::MoreThanWindow { .. },
+        "db orders\npair orders 1\nmax 1\ninterface eni-21 groups=ec2-rds-1 of=\"a pod\"\ninterface eni-22 groups=ec2-rds-1 of=\"a pod\"";
+    an_instance_is_not_connected_by_a_group_that_another_store_lets_in:
+        Reason::LetInElsewhere { .. },
+        "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1\ndb other connect=other hold\npair other 2 store-rule=\"tcp 5432 from sg-ec2-rds-1\"";
     what_is_taken_off_again_and_again_is_contested:
         Reason::Contested { .. },
         "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1\nattached i-1 ec2-rds-1 tag=orders again=1,2,3";

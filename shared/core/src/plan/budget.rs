@@ -1,0 +1,481 @@
+//! The one queue of all that is counted: instance sides, store sides and groups for CIDR clients. Whoever
+//! waits longest goes first, a failed try goes to the end, and what goes is decided before places in lists
+//! are given out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::{
+    Decision, DetachReason, Verdict,
+    connect::{self, PairStates},
+    disconnect::{AttachedGroup, Retention, is_of_its_store},
+    index::Index,
+    leaving::{self, Leaving, LeavingStore, last_group},
+    obstacles,
+};
+use crate::{
+    finding::{Finding, Reason, Subject},
+    group::{GroupKind, GroupList, Owned, OwnedGroup},
+    id::{InstanceId, InterfaceId, SecurityGroupId, StoreId},
+    model::{DataStore, Instance},
+    observation::Scope,
+    service::Side,
+    state::{Connection, Note, Removal, VpcState, Wanted, Window},
+};
+
+/// Whether groups may leave their store now, the window aside.
+enum Offer {
+    /// They may, and cut so many connections that are counted.
+    Ready(usize),
+    /// Something else has to go first, or is not known.
+    NotYet,
+    /// No other group would be left.
+    Last,
+    /// It is said why not.
+    Not(Finding),
+}
+
+/// What is taken off a store.
+#[derive(Default)]
+pub(crate) struct OffStore {
+    pub(crate) groups: BTreeMap<(GroupKind, OwnedGroup), DetachReason>,
+    pub(crate) cuts: usize,
+}
+
+/// Everything that is to leave a list: what does so in this plan, and what is held back.
+pub(crate) struct Disconnects<'index> {
+    index: &'index Index<'index>,
+    leaving: Vec<Leaving<'index>>,
+    held_back: Vec<Leaving<'index>>,
+    /// The connections of both.
+    concerned: BTreeSet<Connection>,
+    /// What leaves each interface.
+    off: BTreeMap<&'index InterfaceId, BTreeSet<&'index SecurityGroupId>>,
+    /// What leaves each store.
+    pub(crate) off_stores: BTreeMap<StoreId, OffStore>,
+    /// What could leave a store if another group came, and may be all that its list holds.
+    last_of_stores: Vec<LeavingStore<'index>>,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) notes: Vec<Note>,
+    budget: Budget<'index>,
+}
+
+/// How many more counted connections this plan may remove.
+struct Budget<'index> {
+    /// The state, `None` when it could not be read: then nothing counted goes.
+    state: Option<&'index VpcState>,
+    most: usize,
+    left: usize,
+    used: usize,
+    /// Counted removals at stores that have to wait.
+    waiting_at_stores: usize,
+}
+
+impl Budget<'_> {
+    fn takes(&mut self, count: usize) -> bool {
+        let lets = self.state.is_some() && count <= self.left;
+        if lets {
+            self.left -= count;
+            self.used += count;
+        }
+        lets
+    }
+}
+
+/// Something in the queue.
+enum Queued<'index> {
+    Sides(Vec<Leaving<'index>>),
+    Store(LeavingStore<'index>),
+    /// Another run's turn.
+    OfAnotherScope,
+}
+
+/// Decides what leaves the lists, in the order of the queue.
+pub(crate) fn decide<'index>(index: &'index Index<'index>, pair_states: &PairStates<'index>) -> Disconnects<'index> {
+    let state = index.seen.state.as_ref().ok();
+    let mut disconnects = Disconnects {
+        index,
+        leaving: Vec::new(),
+        held_back: Vec::new(),
+        concerned: BTreeSet::new(),
+        off: BTreeMap::new(),
+        off_stores: BTreeMap::new(),
+        last_of_stores: Vec::new(),
+        findings: Vec::new(),
+        notes: Vec::new(),
+        budget: Budget {
+            state,
+            most: index.policy.max_disconnects,
+            left: state.map_or(0, |state| state.window.left(index.seen.at, index.policy)),
+            used: 0,
+            waiting_at_stores: 0,
+        },
+    };
+    // What belongs to whom is known only when every group was read.
+    if !index.seen.groups.is_complete() {
+        return disconnects;
+    }
+    let sides = leaving::instance_sides(index, pair_states);
+    let (stores, held) = leaving::groups_of_stores(index, pair_states);
+    disconnects.findings.extend(sides.findings.into_iter().chain(held));
+    let last = sides.last;
+    let (counted, free): (Vec<_>, Vec<_>) = sides.all.into_iter().partition(|leaving| leaving.reason.is_counted());
+    for leaving in free {
+        disconnects.leave(leaving);
+    }
+    let undecided: BTreeSet<InstanceId> = last.iter().map(|leaving| leaving.instance.id.clone()).collect();
+    let mut pending = Vec::new();
+    for (turn, removal, queued) in disconnects.queue(counted, &last, stores) {
+        match queued {
+            Queued::Sides(sides) => disconnects.offer_sides(turn, removal, sides),
+            Queued::Store(leaving) => pending.extend(disconnects.offer_store(turn, leaving, &undecided)),
+            Queued::OfAnotherScope => disconnects.reserve(&removal),
+        }
+    }
+    disconnects.decide_last(pair_states, last);
+    for leaving in pending {
+        let turn = disconnects.turn(&leaving.removal());
+        disconnects.offer_store(turn, leaving, &BTreeSet::new());
+    }
+    disconnects
+}
+
+impl<'index> Disconnects<'index> {
+    fn wanted(&self, removal: &Removal) -> Option<&'index Wanted> {
+        self.budget.state.and_then(|state| state.wanted.get(removal))
+    }
+
+    fn turn(&self, removal: &Removal) -> Timestamp {
+        self.wanted(removal).map_or(self.index.seen.at, Wanted::turn)
+    }
+
+    /// Everything that waits, whether it is in this plan's scope or not, in the order of its turn.
+    fn queue(
+        &mut self,
+        counted: Vec<Leaving<'index>>,
+        last: &[Leaving<'index>],
+        stores: Vec<LeavingStore<'index>>,
+    ) -> Vec<(Timestamp, Removal, Queued<'index>)> {
+        let mut connections = BTreeMap::<Connection, Vec<Leaving<'index>>>::new();
+        for leaving in counted {
+            connections.entry(leaving.connection()).or_default().push(leaving);
+        }
+        let mut queue: BTreeMap<Removal, Queued<'index>> =
+            connections.into_iter().map(|(of, sides)| (Removal::Connection(of), Queued::Sides(sides))).collect();
+        queue.extend(stores.into_iter().map(|leaving| (leaving.removal(), Queued::Store(leaving))));
+        let last: BTreeSet<Removal> = last.iter().map(|leaving| Removal::Connection(leaving.connection())).collect();
+        for removal in self.budget.state.iter().flat_map(|state| state.wanted.keys()) {
+            if queue.contains_key(removal) || last.contains(removal) {
+                continue;
+            }
+            if self.is_settled(removal) {
+                self.notes.push(Note::Wanted(removal.clone(), None));
+            } else if self.index.seen.scope != Scope::Vpc {
+                // A look at everything is every turn, also of what it could not see.
+                queue.insert(removal.clone(), Queued::OfAnotherScope);
+            }
+        }
+        let mut order: Vec<_> =
+            queue.into_iter().map(|(removal, queued)| (self.turn(&removal), removal, queued)).collect();
+        order.sort_by(|(one, removal, _), (other, other_removal, _)| (one, removal).cmp(&(other, other_removal)));
+        order
+    }
+
+    /// Whether a removal that was wanted once is not wanted any more, as far as can be seen.
+    fn is_settled(&self, removal: &Removal) -> bool {
+        let seen = self.index.seen;
+        let everything = seen.scope == Scope::Vpc;
+        let (instance, id) = match removal {
+            Removal::Connection(Connection { instance, store }) => (Some(instance), store),
+            Removal::CidrGroup(store) | Removal::StoreSide(store) => (None, store),
+        };
+        let store = self.index.store(id);
+        if let Some(instance) = instance
+            && self.index.instance(instance).is_none()
+        {
+            return everything && seen.instances.is_complete();
+        }
+        match store {
+            Some(store) => {
+                instance.is_some_and(|instance| seen.scope.has_instance(instance)) || seen.scope.has_store(&store.arn)
+            }
+            None => everything && self.index.knows_store(id),
+        }
+    }
+
+    fn leave(&mut self, leaving: Leaving<'index>) {
+        self.concerned.insert(leaving.connection());
+        self.off.entry(leaving.interface).or_default().insert(leaving.owned.group.id());
+        self.leaving.push(leaving);
+    }
+
+    fn hold_back(&mut self, leaving: Leaving<'index>) {
+        self.concerned.insert(leaving.connection());
+        self.held_back.push(leaving);
+    }
+
+    fn wait(&mut self, turn: Timestamp, removal: Removal) {
+        if self.budget.state.is_some() && self.wanted(&removal).is_none() {
+            self.notes.push(Note::Wanted(removal, Some(Wanted::since(turn))));
+        }
+    }
+
+    /// One connection, whose sides go together or wait together.
+    fn offer_sides(&mut self, turn: Timestamp, removal: Removal, sides: Vec<Leaving<'index>>) {
+        if self.budget.takes(1) {
+            for leaving in sides {
+                self.leave(leaving);
+            }
+        } else {
+            for leaving in sides {
+                self.hold_back(leaving);
+            }
+            self.wait(turn, removal);
+        }
+    }
+
+    /// Keeps what another run is to remove when its turn comes. How much a store side carries, only its own
+    /// run can tell.
+    fn reserve(&mut self, removal: &Removal) {
+        self.budget.left = match removal {
+            Removal::Connection(_) | Removal::CidrGroup(_) => self.budget.left.saturating_sub(1),
+            Removal::StoreSide(_) => 0,
+        };
+    }
+
+    /// Takes groups off their store if the window lets it; back come those that may go later in this plan.
+    fn offer_store(
+        &mut self,
+        turn: Timestamp,
+        leaving: LeavingStore<'index>,
+        undecided: &BTreeSet<InstanceId>,
+    ) -> Option<LeavingStore<'index>> {
+        let cuts = match self.offer(&leaving, undecided) {
+            Offer::Ready(cuts) => cuts,
+            Offer::NotYet => return Some(leaving),
+            Offer::Not(finding) => {
+                self.findings.push(finding);
+                return None;
+            }
+            Offer::Last => {
+                self.last_of_stores.push(leaving);
+                return None;
+            }
+        };
+        self.take_off_store(turn, &leaving, cuts);
+        None
+    }
+
+    fn take_off_store(&mut self, turn: Timestamp, leaving: &LeavingStore<'index>, cuts: usize) {
+        let removal = leaving.removal();
+        let counted = leaving.reason.is_counted();
+        if !counted || self.budget.takes(cuts) {
+            let off = self.off_stores.entry(leaving.store.id.clone()).or_default();
+            off.groups.extend(leaving.groups.iter().map(|owned| ((leaving.kind, owned.group.clone()), leaving.reason)));
+            off.cuts += cuts;
+            return;
+        }
+        let most = self.budget.most;
+        if self.budget.state.is_some() && most > 0 && cuts > most {
+            let reason = Reason::MoreThanWindow { carried: cuts, limit: most };
+            self.findings.push(Finding { subject: Subject::Store(leaving.store.arn.clone()), reason });
+            self.notes.extend(self.wanted(&removal).map(|_| Note::Wanted(removal, None)));
+            return;
+        }
+        // A part of the window is of no use to it, so it goes when all that comes after has waited.
+        self.budget.left = 0;
+        self.budget.waiting_at_stores += cuts.max(1);
+        self.wait(turn, removal);
+    }
+
+    fn offer(&self, leaving: &LeavingStore<'index>, undecided: &BTreeSet<InstanceId>) -> Offer {
+        let store = leaving.store;
+        let cuts = match (leaving.kind, leaving.reason) {
+            (_, DetachReason::Blocked) | (GroupKind::Cidr, DetachReason::Uninstalling) => 0,
+            (GroupKind::Cidr, _) => 1,
+            (GroupKind::Pair, DetachReason::Uninstalling) => {
+                if self.may_be_held(store) {
+                    return Offer::NotYet;
+                }
+                0
+            }
+            (GroupKind::Pair, _) => match self.still_carried(store, undecided) {
+                Some(cuts) => cuts,
+                None => return Offer::NotYet,
+            },
+        };
+        if let Some(reason) = obstacles::list_waits(store) {
+            return Offer::Not(Finding { subject: Subject::Store(store.arn.clone()), reason });
+        }
+        let gone = self.off_stores.get(&store.id);
+        let leaves = |group: &SecurityGroupId| {
+            leaving.groups.iter().any(|owned| owned.group.id() == group)
+                || gone.is_some_and(|off| off.groups.keys().any(|(_, gone)| gone.id() == group))
+        };
+        let rest = store.lasting_groups().filter(|group| !leaves(group)).cloned().collect();
+        match GroupList::new(rest, usize::MAX) {
+            Ok(_) => Offer::Ready(cuts),
+            Err(_) if leaving.kind == GroupKind::Cidr => Offer::Last,
+            Err(_) => leaving.last_group().map_or(Offer::NotYet, Offer::Not),
+        }
+    }
+
+    /// Whether an instance on hold reaches a store through its pair, as far as is known.
+    fn may_be_held(&self, store: &DataStore) -> bool {
+        let sides = self.index.owned_groups(&store.id).filter(|owned| owned.role() == Side::Instance);
+        let mut instances = sides.flat_map(|owned| self.index.with_group(owned.group.id()));
+        !self.index.seen.instances.is_complete()
+            || instances.any(|instance| instance.settings.held && !self.index.is_blocked(instance))
+    }
+
+    /// How many connections a store side still carries that cannot be taken away one by one; `None` when
+    /// some can and have to go first, or when it is not known.
+    fn still_carried(&self, store: &DataStore, undecided: &BTreeSet<InstanceId>) -> Option<usize> {
+        let mut carried = 0;
+        for owned in self.index.owned_groups(&store.id).filter(|owned| owned.role() == Side::Instance) {
+            carried += self.index.seen.other_attached(owned.group.id())?.count();
+            for instance in self.index.with_group(owned.group.id()) {
+                if self.leaves(instance, owned) {
+                    continue;
+                }
+                let alone = instance.interface.as_ref().is_some_and(|interface| {
+                    self.index.attached_instance_sides(interface).count() == interface.groups.len()
+                });
+                let attached = AttachedGroup::on_instance(self.index, owned, instance);
+                let wanted = matches!(attached.decide(), Retention::Leaves(_));
+                let decided = !undecided.contains(&instance.id) && !self.contains(&instance.id, &owned.store);
+                if !alone || !wanted || !decided {
+                    return None;
+                }
+                carried += 1;
+            }
+        }
+        Some(carried)
+    }
+
+    /// Decides about what is all that its interface's list holds: it goes if another group comes for certain.
+    fn decide_last(&mut self, pair_states: &PairStates<'index>, last: Vec<Leaving<'index>>) {
+        let mut connections = BTreeMap::<Connection, Vec<Leaving<'index>>>::new();
+        for leaving in last {
+            connections.entry(leaving.connection()).or_default().push(leaving);
+        }
+        let mut order: Vec<_> = connections.into_iter().map(|(of, sides)| (Removal::Connection(of), sides)).collect();
+        order.sort_by_key(|(removal, _)| self.turn(removal));
+        for (removal, sides) in order {
+            let Some(first) = sides.first().copied() else { continue };
+            if !connect::gains(self.index, pair_states, self, first.instance) {
+                self.findings.push(last_group(Subject::Instance(first.instance.id.clone()), first.owned));
+            } else if !first.reason.is_counted() {
+                for leaving in sides {
+                    self.leave(leaving);
+                }
+            } else {
+                self.offer_sides(self.turn(&removal), removal, sides);
+            }
+        }
+    }
+
+    /// Takes what is all that its store's list holds off those stores that get another group.
+    pub(crate) fn decide_last_of_stores(&mut self, gains: impl Fn(&StoreId) -> bool) {
+        for leaving in std::mem::take(&mut self.last_of_stores) {
+            if gains(&leaving.store.id) {
+                let cuts = usize::from(leaving.reason.is_counted());
+                self.take_off_store(self.turn(&leaving.removal()), &leaving, cuts);
+            } else {
+                self.findings.extend(leaving.last_group());
+            }
+        }
+    }
+
+    /// What leaves the interfaces.
+    pub(crate) fn leaving(&self) -> &[Leaving<'index>] {
+        &self.leaving
+    }
+
+    /// The decisions about what leaves the interfaces, what goes now before what is held back.
+    pub(crate) fn decisions(&self) -> Vec<Decision> {
+        let mut decided = BTreeSet::new();
+        let decision = |(leaving, verdict): (&Leaving<'_>, Verdict)| {
+            // Two groups of one store are still one connection.
+            let store = self.index.arn_of(leaving.owned)?;
+            decided.insert(leaving.connection()).then(|| Decision {
+                store,
+                instance: leaving.instance.id.clone(),
+                verdict,
+            })
+        };
+        self.verdicts().filter_map(decision).collect()
+    }
+
+    fn verdicts(&self) -> impl Iterator<Item = (&Leaving<'index>, Verdict)> {
+        let leaving = self.leaving.iter().map(|leaving| (leaving, Verdict::Disconnecting(leaving.reason)));
+        let held_back = self.held_back.iter().map(|leaving| (leaving, Verdict::HeldBack(leaving.reason)));
+        leaving.chain(held_back)
+    }
+
+    /// The verdict on one connection, if it is to be removed.
+    pub(crate) fn verdict(&self, instance: &InstanceId, store: &StoreId) -> Option<Verdict> {
+        let concerns = |leaving: &Leaving<'_>| leaving.instance.id == *instance && leaving.owned.store == *store;
+        self.verdicts().find(|(leaving, _)| concerns(leaving)).map(|(_, verdict)| verdict)
+    }
+
+    /// Whether a connection is about to be removed, or held back from it.
+    pub(crate) fn contains(&self, instance: &InstanceId, store: &StoreId) -> bool {
+        self.concerned.contains(&Connection { instance: instance.clone(), store: store.clone() })
+    }
+
+    /// How many groups leave an interface.
+    pub(crate) fn of_interface(&self, interface: &InterfaceId) -> usize {
+        self.off.get(interface).map_or(0, BTreeSet::len)
+    }
+
+    /// How many groups leave a store.
+    pub(crate) fn of_store(&self, store: &StoreId) -> usize {
+        self.off_stores.get(store).map_or(0, |off| off.groups.len())
+    }
+
+    /// The store sides that leave a store, and why.
+    pub(crate) fn store_sides(&self, store: &StoreId) -> Option<(BTreeSet<&SecurityGroupId>, DetachReason)> {
+        let groups = &self.off_stores.get(store)?.groups;
+        let sides = || groups.iter().filter(|((kind, _), _)| *kind == GroupKind::Pair);
+        let reason = sides().next().map(|(_, reason)| *reason)?;
+        Some((sides().map(|((_, group), _)| group.id()).collect(), reason))
+    }
+
+    /// Whether an instance side leaves an instance.
+    fn leaves(&self, instance: &Instance, owned: &Owned) -> bool {
+        let off = instance.interface.as_ref().and_then(|interface| self.off.get(&interface.id));
+        off.is_some_and(|groups| groups.contains(owned.group.id()))
+    }
+
+    /// Whether nobody has a group once this plan is carried out, as far as interfaces go; `None` when
+    /// that is not known.
+    pub(crate) fn is_off_interfaces(&self, owned: &Owned) -> Option<bool> {
+        let id = owned.group.id();
+        let mut others = self.index.seen.other_attached(id)?;
+        let others = others.any(|attached| !is_of_its_store(self.index, owned, &attached.owner));
+        Some(!others && self.index.with_group(id).all(|instance| self.leaves(instance, owned)))
+    }
+
+    /// The finding for all that waits.
+    pub(crate) fn waiting(&self) -> Option<Finding> {
+        let held_back: BTreeSet<Connection> = self.held_back.iter().map(Leaving::connection).collect();
+        let waiting = held_back.len() + self.budget.waiting_at_stores;
+        let policy = self.index.policy;
+        (waiting > 0).then(|| Finding {
+            subject: Subject::Vpc(self.index.seen.vpc.clone()),
+            reason: Reason::DisconnectsHeldBack {
+                waiting,
+                limit: policy.max_disconnects,
+                window: policy.disconnect_window.as_secs(),
+            },
+        })
+    }
+
+    /// The window with this plan's removals, `None` when it makes none that are counted.
+    pub(crate) fn window(&self) -> Option<Window> {
+        let state = self.budget.state.filter(|_| self.budget.used > 0)?;
+        Some(state.window.with(self.budget.used, self.index.seen.at, self.index.policy))
+    }
+}

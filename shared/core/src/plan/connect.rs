@@ -1,0 +1,148 @@
+//! Who is connected: a verdict on every instance and store that share a name, and the places of the
+//! interfaces' lists, given out in the order of the stores' ids so that the choice is the same from run to run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    Decision, PairRow, Verdict,
+    budget::Disconnects,
+    conditions::{Candidate, Condition, Places, Situation},
+    index::Index,
+    obstacles,
+    pair::PairState,
+};
+use crate::{
+    finding::Finding,
+    id::{InstanceId, InterfaceId, StoreId},
+    model::Instance,
+    service::Side,
+    state::Note,
+};
+
+/// The pair state of every store.
+pub(crate) type PairStates<'index> = BTreeMap<&'index StoreId, PairState<'index>>;
+
+/// The verdicts, and those who are to be connected.
+#[derive(Default)]
+pub(crate) struct Connections<'index> {
+    /// Those who are to be connected, by store.
+    pub(crate) needs: BTreeMap<&'index StoreId, Vec<Candidate<'index>>>,
+    pub(crate) decisions: Vec<Decision>,
+    /// How full the lists were at the turn of each instance and store that were decided about.
+    pub(crate) places: BTreeMap<(&'index InstanceId, &'index StoreId), Places>,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) notes: Vec<Note>,
+}
+
+/// Decides about every instance and store that share a name, but for those whose connection is to go.
+pub(crate) fn decide<'index>(
+    index: &'index Index<'index>,
+    pair_states: &PairStates<'index>,
+    disconnects: &Disconnects<'index>,
+) -> Connections<'index> {
+    let mut made = Connections::default();
+    let mut taken = BTreeMap::<InterfaceId, usize>::new();
+    for candidate in index.candidates() {
+        let (instance, store) = (candidate.instance, candidate.store);
+        let Some(pair_state) = pair_states.get(&store.id) else { continue };
+        if disconnects.contains(&instance.id, &store.id) {
+            continue;
+        }
+        let on_interface = instance.interface.as_ref().map_or(0, |interface| {
+            let more = taken.get(&interface.id).copied().unwrap_or_default();
+            interface.groups.len().saturating_sub(disconnects.of_interface(&interface.id)) + more
+        });
+        let places = Places { leaving_store: disconnects.of_store(&store.id), on_interface };
+        made.places.insert((&instance.id, &store.id), places);
+        let verdict = match PairRow::of(index.connection(pair_state, instance)) {
+            PairRow::Connected(via) => match disconnects.store_sides(&store.id) {
+                Some((sides, reason)) if sides.contains(&via.store_side) => Verdict::Disconnecting(reason),
+                Some(_) | None => Verdict::Connected(via),
+            },
+            PairRow::NotConnected => match (Situation { index, pair_state, instance, places }).first_unmet() {
+                Some((condition, reason)) if condition.refuses() => {
+                    if condition == Condition::NotContested
+                        && let Some(contest) = obstacles::contest(index, pair_state, instance)
+                    {
+                        made.notes.extend(contest.note());
+                        made.findings.push(Finding { reason: contest.reason(), subject: contest.subject });
+                    }
+                    Verdict::Refused(reason)
+                }
+                waits => {
+                    if let Some(interface) =
+                        instance.interface.as_ref().filter(|_| !pair_state.instance_has_group(instance))
+                    {
+                        *taken.entry(interface.id.clone()).or_default() += 1;
+                    }
+                    made.needs.entry(&store.id).or_default().push(candidate.clone());
+                    waits.map_or(Verdict::Connecting, |(_, reason)| Verdict::Waiting(reason))
+                }
+            },
+        };
+        if !matches!(verdict, Verdict::Refused(_)) {
+            made.findings.extend(obstacles::cross_zone(&candidate));
+        }
+        made.decisions.push(Decision { store: store.arn.clone(), instance: instance.id.clone(), verdict });
+    }
+    made.cut(index, disconnects);
+    made
+}
+
+impl<'index> Connections<'index> {
+    /// Whether a store gets the store side of its pair.
+    pub(crate) fn attaches(&self, pair_states: &PairStates<'_>, store: &StoreId) -> bool {
+        pair_states.get(store).is_some_and(|pair_state| {
+            self.needs.contains_key(store)
+                && !pair_state.store_has_group()
+                && obstacles::store_attachment_waits(pair_state).is_none()
+        })
+    }
+
+    /// Adds those who keep an instance side of a store that loses its store side: they are disconnected all
+    /// the same.
+    fn cut(&mut self, index: &'index Index<'index>, disconnects: &Disconnects<'index>) {
+        for (_, store) in index.stores_here() {
+            let Some((_, reason)) = disconnects.store_sides(&store.id) else { continue };
+            let sides = index.owned_groups(&store.id).filter(|owned| owned.role() == Side::Instance);
+            let with: BTreeSet<&InstanceId> =
+                sides.flat_map(|owned| index.with_group(owned.group.id())).map(|instance| &instance.id).collect();
+            for instance in with.into_iter().filter(|instance| !disconnects.contains(instance, &store.id)) {
+                if !self.places.contains_key(&(instance, &store.id)) {
+                    let verdict = Verdict::Disconnecting(reason);
+                    self.decisions.push(Decision { store: store.arn.clone(), instance: instance.clone(), verdict });
+                }
+            }
+        }
+    }
+}
+
+/// Whether an instance with nothing but leaving groups gets another one for certain.
+pub(crate) fn gains(
+    index: &Index<'_>,
+    pair_states: &PairStates<'_>,
+    disconnects: &Disconnects<'_>,
+    instance: &Instance,
+) -> bool {
+    index.candidates_of(instance).any(|candidate| {
+        let leaving_store = disconnects.of_store(&candidate.store.id);
+        !disconnects.contains(&instance.id, &candidate.store.id)
+            && gets_group(index, pair_states, &candidate, Places { leaving_store, on_interface: 0 })
+    })
+}
+
+/// Whether it gets one if room is made on whatever store.
+pub(crate) fn may_gain(index: &Index<'_>, pair_states: &PairStates<'_>, instance: &Instance) -> bool {
+    let roomy = Places { leaving_store: usize::MAX, on_interface: 0 };
+    index.candidates_of(instance).any(|candidate| gets_group(index, pair_states, &candidate, roomy))
+}
+
+fn gets_group(index: &Index<'_>, pair_states: &PairStates<'_>, candidate: &Candidate<'_>, places: Places) -> bool {
+    let instance = candidate.instance;
+    pair_states.get(&candidate.store.id).is_some_and(|pair_state| {
+        let unmet = || Situation { index, pair_state, instance, places }.first_unmet();
+        !pair_state.instance_has_group(instance)
+            && index.connection(pair_state, instance).is_none()
+            && unmet().is_none_or(|(condition, _)| !condition.refuses())
+    })
+}

@@ -1,0 +1,56 @@
+//! What is remembered of attachments and groups follows the tags, and ends with what it is about.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::index::Index;
+use crate::{
+    id::{InterfaceId, SecurityGroupId},
+    model::Instance,
+    observation::Scope,
+    state::{Attached, Note, Target, VpcState},
+};
+
+/// A list whose owner's tag says something else now has been looked at by somebody: how often something
+/// had to be attached to it again is forgotten, also when the tag later says the same as before.
+pub(crate) fn follow_tags(index: &Index<'_>) -> Vec<Note> {
+    let Some(state) = index.seen.state.as_ref().ok() else { return Vec::new() };
+    let lists: BTreeMap<&InterfaceId, &Instance> =
+        index.instances().filter_map(|instance| Some((&instance.interface.as_ref()?.id, instance))).collect();
+    let note = |((target, group), attached): (&(Target, SecurityGroupId), &Attached)| {
+        let (connect, has) = match target {
+            Target::Interface(id) => {
+                let instance = lists.get(id)?;
+                (&instance.settings.connect, instance.has_group(group))
+            }
+            Target::Store(id) => {
+                let store = index.store(id)?;
+                (&store.settings.connect, store.has_group(group))
+            }
+        };
+        let tag = Attached::tag_of(connect);
+        if tag == attached.tag {
+            return None;
+        }
+        let renewed = Attached { tag, again: Vec::new(), contested: false, ..attached.clone() };
+        Some(Note::Attached(target.clone(), group.clone(), has.then_some(renewed)))
+    };
+    state.attached.iter().filter_map(note).collect()
+}
+
+/// The notes that take out what is remembered of groups and lists that are no longer there.
+pub(crate) fn forget_deleted(index: &Index<'_>) -> Vec<Note> {
+    let seen = index.seen;
+    let Some(VpcState { unused, attached, .. }) = seen.state.as_ref().ok().filter(|_| seen.scope == Scope::Vpc) else {
+        return Vec::new();
+    };
+    let is_there = |group: &SecurityGroupId| index.group(group).is_some();
+    let interfaces: BTreeSet<&InterfaceId> =
+        index.instances().filter_map(|instance| instance.interface.as_ref()).map(|interface| &interface.id).collect();
+    let may_have_list = |target: &Target| match target {
+        Target::Interface(id) => interfaces.contains(id) || !seen.instances.is_complete(),
+        Target::Store(id) => index.store(id).is_some() || !index.knows_store(id),
+    };
+    let unused = unused.keys().filter(|group| !is_there(group)).map(|group| Note::Unused(group.clone(), None));
+    let forgotten = attached.keys().filter(|(target, group)| !is_there(group) || !may_have_list(target));
+    unused.chain(forgotten.map(|(target, group)| Note::Attached(target.clone(), group.clone(), None))).collect()
+}
