@@ -13,6 +13,7 @@ use crate::{
     model::{DataStore, Instance},
     rule::{Direction, Peer, Rule, Traffic},
     service::Side,
+    tag::ConnectTag,
 };
 
 /// How the owned groups of one store stand: the table's row, and the groups that serve.
@@ -31,6 +32,8 @@ pub(crate) struct PairState<'index> {
 impl<'index> PairState<'index> {
     /// A group that lost its other half to somebody else (its tags were taken off, say) and still
     /// makes a usable pair with it is left to those who use that: it is none of the store's pairs.
+    /// So is one whose rules make it a pair of another store through which somebody may reach that one:
+    /// the repair of this store's pair would cut them off.
     pub(crate) fn of(index: &'index Index<'_>, store: &'index DataStore) -> Self {
         let tagged = Side::BOTH.map(|side| (side, index.owned_by(store, side)));
         let all: BTreeSet<SecurityGroupId> =
@@ -38,8 +41,15 @@ impl<'index> PairState<'index> {
         let owned = BTreeMap::from(tagged.clone().map(|(side, by_number)| {
             let opposite = tagged.iter().find(|(other, _)| *other == side.opposite());
             let whole = |number: &u32| opposite.is_some_and(|(_, by_number)| by_number.contains_key(number));
-            let lent = |owned: &Owned| partner(index, store, owned).is_some_and(|group| !all.contains(&group.id));
-            let kept = by_number.into_iter().filter(|(number, owned)| whole(number) || !lent(owned));
+            let kept = by_number.into_iter().filter(|(number, owned)| {
+                let Some(tied) = Tied::of(index, owned) else { return true };
+                let (usable, own) = (tied.is_usable_for(store), all.contains(&tied.other().id));
+                match (usable, own) {
+                    (true, true) => true,
+                    (true, false) => whole(number) && !tied.is_relied_on(index, store),
+                    (false, _) => !tied.is_relied_on(index, store),
+                }
+            });
             (side, kept.collect::<BTreeMap<u32, &Owned>>())
         }));
         let several = owned.values().any(|by_number| by_number.len() > 1);
@@ -161,18 +171,58 @@ pub(crate) fn is_default_egress(rule: &Rule) -> bool {
     rule.direction == Direction::Outbound && rule.traffic == Traffic::All && everywhere
 }
 
-/// The group that makes a usable pair with an owned one as both stand now.
-fn partner<'seen>(index: &Index<'seen>, store: &DataStore, owned: &Owned) -> Option<&'seen SecurityGroup> {
-    let group = index.group(owned.group.id())?;
-    let other = group.rules.iter().find_map(|rule| match &rule.peer {
-        Peer::Group(peer) => index.group(peer),
-        Peer::GroupOfAccount { .. } | Peer::Ipv4(_) | Peer::Ipv6(_) | Peer::PrefixList(_) => None,
-    })?;
-    let (store_side, instance_side) = match owned.side()? {
-        Side::Store => (group, other),
-        Side::Instance => (other, group),
-    };
-    is_usable(store, store.ports?, store_side, instance_side).then_some(other)
+/// An owned group and the group that a rule of it names, by their sides.
+struct Tied<'seen> {
+    side: Side,
+    store_side: &'seen SecurityGroup,
+    instance_side: &'seen SecurityGroup,
+}
+
+impl<'seen> Tied<'seen> {
+    fn of(index: &Index<'seen>, owned: &Owned) -> Option<Self> {
+        let group = index.group(owned.group.id())?;
+        let other = group.rules.iter().find_map(|rule| match &rule.peer {
+            Peer::Group(peer) => index.group(peer),
+            Peer::GroupOfAccount { .. } | Peer::Ipv4(_) | Peer::Ipv6(_) | Peer::PrefixList(_) => None,
+        })?;
+        let side = owned.side()?;
+        Some(match side {
+            Side::Store => Self { side, store_side: group, instance_side: other },
+            Side::Instance => Self { side, store_side: other, instance_side: group },
+        })
+    }
+
+    /// The one that the rule names.
+    fn other(&self) -> &'seen SecurityGroup {
+        match self.side {
+            Side::Store => self.instance_side,
+            Side::Instance => self.store_side,
+        }
+    }
+
+    fn is_usable_for(&self, store: &DataStore) -> bool {
+        store.ports.is_some_and(|ports| is_usable(store, ports, self.store_side, self.instance_side))
+    }
+
+    /// Whether an instance reaches another store through the two, and is to keep that.
+    fn is_relied_on(&self, index: &Index<'seen>, but: &DataStore) -> bool {
+        let others = index
+            .stores_with(&self.store_side.id)
+            .iter()
+            .filter(|other| other.id != but.id && other.has_group(&self.store_side.id) && self.is_usable_for(other));
+        others.into_iter().any(|other| {
+            index.with_group(&self.instance_side.id).any(|instance| keeps_connection(index, instance, other))
+        })
+    }
+}
+
+/// Whether a connection of the two is left standing as far as their tags go.
+fn keeps_connection(index: &Index<'_>, instance: &Instance, store: &DataStore) -> bool {
+    let (mine, theirs) = (&instance.settings, &store.settings);
+    let unreadable = || [mine, theirs].iter().any(|of| matches!(of.connect, ConnectTag::Invalid(_)));
+    let asked_for = || !mine.connect.shared_with(&theirs.connect).is_empty() || unreadable();
+    let held = mine.held || theirs.held;
+    !index.is_blocked(instance) && !theirs.blocked && (held || (!index.seen.is_uninstalling() && asked_for()))
 }
 
 /// Of several pairs, the one with the lowest number. Its other side is the one that it shares rules

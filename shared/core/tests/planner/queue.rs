@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use tagwire_core::{finding::Reason, group::GroupKind, plan::Plan, state::Removal};
 use tagwire_world::World;
 
-use crate::case::{after, case};
+use crate::case::{after, case, holds};
 
 const CIDR: &str = "group rds-cidr-1 tagged=orders/cidr ours=cidr on=orders rule=\"tcp 5432 from 203.0.113.0/24\"";
 
@@ -23,25 +23,40 @@ fn takes_cidr_off(plan: &Plan) -> bool {
 
 #[test]
 fn a_cidr_group_is_not_starved_by_an_endless_stream_of_instances() {
+    const WAITING: usize = 6;
     let mut world = World::read(&format!(
         "{}db orders connect=orders
          pair orders 1 attached-to=i-1,i-2,i-3,i-4,i-5,i-6
          {CIDR}
          max 1",
-        leaving(6)
+        leaving(WAITING)
     ))
     .unwrap();
-    let mut at = Vec::new();
-    for window in 0..3 {
-        let plan = crate::case::holds(&world).unwrap();
-        at.extend(takes_cidr_off(&plan).then_some(window));
+    let mut gone_in = None;
+    for window in 1..=3 * WAITING {
+        let plan = holds(&world).unwrap();
+        let instances: usize = plan.interfaces.values().map(|change| change.detach.len()).sum();
+        let cidr_groups = usize::from(takes_cidr_off(&plan));
+        assert_eq!(instances + cidr_groups, 1, "each window is used, and for one: window {window}\n{plan}");
+        if cidr_groups == 1 {
+            assert_eq!(gone_in.replace(window), None, "it goes once\n{plan}");
+        }
         world = after(&world, 15).unwrap();
-        // Another one is to go with every window.
-        let newest = format!("i-{}", 7 + window);
+        // Another one is to go with every window, so there are never fewer than at first.
         let mut text = world.to_string();
-        let _ = writeln!(text, "instance {newest} groups=default,ec2-rds-1");
+        let _ = writeln!(text, "instance i-{} groups=default,ec2-rds-1", WAITING + window);
         world = World { seen: World::read(&text).unwrap().seen, ..world };
+        let groups =
+            world.seen.instances.found.iter().flat_map(|instance| &instance.interface).flat_map(|it| &it.groups);
+        let waiting = groups.filter(|group| group.to_string() == "sg-ec2-rds-1").count();
+        assert!(waiting >= WAITING, "the stream never ends: window {window}");
     }
+    // Before it are those at most that waited as long as it did, never one that came later.
+    assert!(gone_in.is_some_and(|window| window <= WAITING + 1), "{gone_in:?}");
+}
+
+#[test]
+fn a_cidr_group_that_waits_longest_goes_before_the_instances() {
     let waits = case(&format!(
         "{}db orders connect=orders\npair orders 1 attached-to=i-1,i-2\n{CIDR}\nwanted cidr-group orders ago=20\nmax 1",
         leaving(2)

@@ -75,3 +75,24 @@ fn a_half_made_pair_keeps_its_number_against_another_store_s_that_needs_a_new_on
          attach sg-ec2-rds-3 to eni-1 of i-1: shares billing with db/billing",
     );
 }
+
+/// The instance side that was made for `orders` was given the rule to the store side of `billing`.
+const BORROWED: &str = "
+    instance i-1 connect=both groups=default,ec2-rds-2
+    db orders connect=both port=3306
+    db billing connect=both
+    group ec2-rds-2 tagged=orders/instance ours=instance rule=\"tcp 5432 to sg-rds-ec2-2\"
+    group rds-ec2-2 tagged=billing/store ours=store on=billing rule=\"tcp 5432 from sg-ec2-rds-2\"
+";
+
+#[test]
+fn a_side_through_which_an_entitled_instance_reaches_another_store_is_not_put_back() {
+    case(BORROWED).changes(
+        "create rds-ec2-1 for db/orders
+         create ec2-rds-1 for db/orders
+         allow in rds-ec2-1: tcp 3306 from ec2-rds-1
+         allow in ec2-rds-1: tcp 3306 to rds-ec2-1
+         attach rds-ec2-1 to db/orders
+         attach ec2-rds-1 to eni-1 of i-1: shares both with db/orders",
+    );
+}
