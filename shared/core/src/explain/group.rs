@@ -287,8 +287,8 @@ impl Explainer<'_> {
             }
             DeleteCondition::TagsCertain => {
                 let answer = match candidate.kind {
-                    GroupKind::Pair => Answer::NotNeeded,
-                    GroupKind::Cidr => Answer::of(asked.store.filter(|_| !holds).map(|store| {
+                    GroupKind::Pair if holds => Answer::NotNeeded,
+                    GroupKind::Pair | GroupKind::Cidr => Answer::of(asked.store.filter(|_| !holds).map(|store| {
                         about.because(Reason::NotAvailable { state: store.state.clone(), passing: true }, &subject)
                     })),
                 };
