@@ -101,10 +101,14 @@ def test_every_code_that_a_run_ends_with_is_explained_to_the_operator():
     assert codes <= explained
 
 
+# How the code says that a condition of an explanation fails.
+FAILED = r"\bFailedCondition::new\("
+
+
 def explained_codes():
     """The codes that only explanations have; all others are those of findings."""
-    code = "".join(text for text in sources("shared/core/src") if "Failure::new(" in text or "impl Unmet" in text)
-    failures = re.findall(r'Failure::new\(\s*"([a-z-]+)"', code)
+    code = "".join(text for text in sources("shared/core/src") if re.search(FAILED, text) or "impl Unmet" in text)
+    failures = re.findall(FAILED + r'\s*"([a-z-]+)"', code)
     chosen = re.findall(r'(?<!= )\("([a-z-]+)", (?:format!\()?"', code)
     unmet = re.findall(r'Self::\w+(?:\(_\))? => "([a-z-]+)",', code.split("impl Unmet")[1].split("\n}\n")[0])
     return {*failures, *chosen, *unmet}

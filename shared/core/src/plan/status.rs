@@ -35,6 +35,7 @@ pub struct StatusChange {
 
 const CONNECTED: &str = "connected";
 /// Longest value of a tag, in characters, for every service.
+// Fact 3.5
 const LONGEST_VALUE: usize = 256;
 /// Most things that are named behind one word.
 const MOST_NAMED: usize = 8;
