@@ -216,7 +216,7 @@ fn explains(finding: &Finding, owned: &Owned, arn: &StoreArn) -> bool {
     about
         && matches!(
             finding.reason,
-            Reason::StoreUnknown { .. } | Reason::StoreMoved { .. } | Reason::StillCarried { .. }
+            Reason::StoreUnknown { .. } | Reason::StoreMoved { .. } | Reason::StillAttached { .. }
         )
 }
 

@@ -95,7 +95,7 @@ impl Explainer<'_> {
         steps.step(STORE_READ, of_store, about.store.map(|it| self.store_facts(it)).unwrap_or_default());
     }
 
-    /// What can be told when one of the two is missing.
+    /// The steps when one of the two was not read: the premises about the other one.
     fn one_sided(&self, steps: &mut Steps, about: About<'_>) {
         let About { instance, store, .. } = about;
         for premise in Premise::ALL {
@@ -167,13 +167,17 @@ impl Explainer<'_> {
             };
             let facts = match premise {
                 Premise::SameVpc => {
-                    vec![format!("the data store is in {}, the look is at {}", facts::vpc(store), self.index.seen.vpc)]
+                    vec![format!(
+                        "the data store is in {}, the observation is of {}",
+                        facts::vpc(store),
+                        self.index.seen.vpc
+                    )]
                 }
                 Premise::InstanceTag => vec![facts::connect_tag(self.connect_key, &instance.settings.connect)],
                 Premise::StoreTag => vec![facts::connect_tag(self.connect_key, &store.settings.connect)],
                 Premise::SharedName if candidate.names.is_empty() => Vec::new(),
                 Premise::SharedName => vec![format!("both hold {}", words(&candidate.names))],
-                Premise::InScope => vec![format!("looked at: {}", self.index.seen.scope)],
+                Premise::InScope => vec![format!("observed: {}", self.index.seen.scope)],
             };
             steps.step((premise.code(), premise.question()), answer, facts);
         }
@@ -256,7 +260,7 @@ impl About<'_> {
         Answer::Fails(reason.into(), remedy)
     }
 
-    /// What to do about a premise.
+    /// The remedy for a premise that does not hold.
     fn unmet(&self, premise: Premise, unmet: &Unmet) -> Vec<String> {
         match unmet {
             Unmet::OtherVpc(_) => move_together(),

@@ -1,4 +1,4 @@
-//! What was observed, in words.
+//! Facts of an observation, as sentences.
 
 use std::fmt;
 
@@ -111,7 +111,7 @@ impl Explainer<'_> {
         ]
     }
 
-    /// What the window lets, and since when a removal waits for it.
+    /// The room in the window, and since when a removal waits for it.
     pub(super) fn window_facts(&self, instance: &Instance, store: Option<&DataStore>) -> Vec<String> {
         let (seen, policy) = (self.index.seen, self.index.policy);
         let (most, window) = (policy.max_disconnects, policy.disconnect_window.as_secs());
@@ -218,7 +218,7 @@ impl Explainer<'_> {
         }
     }
 
-    /// What a condition rests on.
+    /// The facts that a condition rests on.
     pub(super) fn facts(&self, condition: Condition, situation: &Situation<'_>) -> Vec<String> {
         let Situation { index, pair_state, instance, places } = situation;
         let store = pair_state.store;

@@ -114,7 +114,7 @@ impl Explainer<'_> {
         }
     }
 
-    /// What a group is, and how its rules stand.
+    /// The name and purpose of a group, and the state of its rules.
     fn group_facts(&self, group: &SecurityGroup) -> Vec<String> {
         let mut facts = vec![format!("{} in {}, described as {:?}", group.name, group.vpc, group.description)];
         let ours = group.ownership().ours();
@@ -194,7 +194,7 @@ impl Explainer<'_> {
         facts
     }
 
-    /// Who has a group. What `of` is about says whether an instance's tags ask for it.
+    /// The interfaces that have a group; with `of`, also whether the instance's tags ask for it.
     fn attached_interfaces(&self, id: &SecurityGroupId, of: Option<&Asked<'_>>) -> Vec<String> {
         let (index, name) = (self.index, self.named(id));
         let mut facts: Vec<String> = index
@@ -278,12 +278,12 @@ impl Explainer<'_> {
         match ending {
             DeleteCondition::Owned => (Answer::Holds, vec!["its tags, name and description are tagwire's".to_owned()]),
             DeleteCondition::AllRead => (Answer::of(index.seen.groups.gaps.iter().min().map(unread)), none),
-            DeleteCondition::LookedAt => {
+            DeleteCondition::InScope => {
                 let outside = || {
-                    let failure = Failure::new("outside-scope", "this look was made for something else");
+                    let failure = Failure::new("outside-scope", "the observation was made for something else");
                     (failure, vec!["look at the whole VPC".to_owned()])
                 };
-                (Answer::of((!holds).then(outside)), vec![format!("looked at: {}", index.seen.scope)])
+                (Answer::of((!holds).then(outside)), vec![format!("observed: {}", index.seen.scope)])
             }
             DeleteCondition::TagsCertain => {
                 let answer = match candidate.kind {
@@ -387,7 +387,7 @@ impl Explainer<'_> {
         (Answer::of(Some(failure)), facts)
     }
 
-    /// Who has one of the groups once the plan is carried out, or gets one by it.
+    /// The interfaces and stores that have one of the groups after the plan, those that get it included.
     fn staying_interfaces(&self, asked: &Asked<'_>) -> BTreeSet<String> {
         let (index, plan) = (self.index, &self.settled.plan);
         let mut found = BTreeSet::new();
@@ -443,7 +443,7 @@ impl Explainer<'_> {
             Some(gap) => unread(gap),
             None if !unused => (Failure::new("in-use", "it is not unused"), Vec::new()),
             None if seen.scope != Scope::Vpc => {
-                let failure = Failure::new("outside-scope", "only a look at the whole VPC can tell");
+                let failure = Failure::new("outside-scope", "only an observation of the whole VPC shows it");
                 (failure, vec!["look at the whole VPC".to_owned()])
             }
             None => {

@@ -31,11 +31,11 @@ use crate::{
 pub struct Step {
     /// The stable code of what is asked.
     pub condition: &'static str,
-    /// What is asked.
+    /// The question.
     pub question: &'static str,
     /// The answer.
     pub result: StepResult,
-    /// What was observed.
+    /// The facts that were observed.
     pub facts: Vec<String>,
 }
 
@@ -53,12 +53,12 @@ pub enum StepResult {
     NotSo,
     /// Nothing depends on it.
     NotNeeded,
-    /// It cannot be told, because something before it is missing.
+    /// The answer is not known, because something before it is missing.
     Unknown,
 }
 
 impl StepResult {
-    /// What fails, be it the first to do so or not.
+    /// The failure, whether it is the first one or not.
     #[must_use]
     pub fn failure(&self) -> Option<&Failure> {
         match self {
@@ -71,7 +71,7 @@ impl StepResult {
 /// Why a step's condition does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
-    /// A stable code: that of the reason or reason, if one says it.
+    /// A stable code: that of the finding or of the removal, if it is one.
     pub code: &'static str,
     /// The sentence.
     pub message: String,
@@ -117,13 +117,13 @@ pub struct Explanation {
     pub instance: InstanceId,
     /// The store.
     pub store: StoreArn,
-    /// What the plan decides; none when it decides nothing about the two.
+    /// The plan's verdict; `None` when it decides nothing about the two.
     pub verdict: Option<Verdict>,
     /// The verdict in words.
     pub message: String,
     /// Every condition, in the order in which they are looked at.
     pub steps: Vec<Step>,
-    /// What to change to get the connection, or to keep it. Lines that begin with `aws `, `sam ` or `tagwire ` are
+    /// The changes that make or keep the connection. Lines that begin with `aws `, `sam ` or `tagwire ` are
     /// commands.
     pub remedy: Vec<String>,
 }
@@ -133,22 +133,22 @@ pub struct Explanation {
 pub struct InstanceExplanation {
     /// The instance.
     pub instance: InstanceId,
-    /// What was observed of it.
+    /// The facts that were observed about it.
     pub facts: Vec<String>,
     /// The stores that share a name with it, that it reaches, or whose group it has.
     pub stores: Vec<StoreLine>,
-    /// What the plan says of the instance besides.
+    /// The plan's other findings about the instance.
     pub findings: Vec<Finding>,
-    /// What to change about these. Lines that begin with `aws `, `sam ` or `tagwire ` are commands.
+    /// The changes that end these findings. Lines that begin with `aws `, `sam ` or `tagwire ` are commands.
     pub remedy: Vec<String>,
 }
 
-/// What becomes of one instance at one store, in a line.
+/// The decision about one instance and one store, in a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StoreLine {
     /// The store.
     pub store: StoreArn,
-    /// What the plan decides; none when it decides nothing about the two.
+    /// The plan's verdict; `None` when it decides nothing about the two.
     pub verdict: Option<Verdict>,
     /// The verdict in words.
     pub message: String,
@@ -162,7 +162,7 @@ pub struct StoreLine {
 pub struct GroupExplanation {
     /// The group.
     pub group: SecurityGroupId,
-    /// What was observed of it, and what it is for.
+    /// The facts that were observed about it, and its purpose.
     pub facts: Vec<String>,
     /// Every condition of its deletion, in the order in which they are looked at.
     pub steps: Vec<Step>,
@@ -173,11 +173,11 @@ pub struct GroupExplanation {
     pub because: Option<DeleteReason>,
     /// The answer in words.
     pub message: String,
-    /// What the plan does with it, one line a change.
+    /// The plan's changes of it, one line each.
     pub changes: Vec<String>,
-    /// What the plan says of it besides.
+    /// The plan's other findings about it.
     pub findings: Vec<Finding>,
-    /// What to change for it to go, or to be put right. Lines that begin with `aws `, `sam ` or `tagwire ` are commands.
+    /// The changes that let it be deleted or repaired. Lines that begin with `aws `, `sam ` or `tagwire ` are commands.
     pub remedy: Vec<String>,
 }
 
@@ -228,7 +228,7 @@ impl<'index> Explainer<'index> {
         Self { index, settled: settle(index), connect_key }
     }
 
-    /// What the plan decides about an instance and a store. The ARN of a store that is gone may be
+    /// The plan's verdict on an instance and a store. The ARN of a store that is gone may be
     /// another one's by now, so that two decisions can name it.
     fn verdict(&self, instance: &InstanceId, arn: &StoreArn, store: Option<&DataStore>) -> Option<Verdict> {
         let about = |decision: &&Decision| decision.instance == *instance && decision.store == *arn;
@@ -253,7 +253,7 @@ struct Steps {
     failed: bool,
 }
 
-/// What a step answers, before it is known whether another one failed before it.
+/// The answer of a step, before it is known whether another one failed before it.
 enum Answer {
     Holds,
     NotSo,
@@ -263,7 +263,7 @@ enum Answer {
 }
 
 impl Answer {
-    /// That it holds, or why not.
+    /// `Holds` without a failure.
     fn of(failure: Option<(Failure, Vec<String>)>) -> Self {
         failure.map_or(Self::Holds, |(failure, remedy)| Self::Fails(failure, remedy))
     }

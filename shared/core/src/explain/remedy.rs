@@ -1,4 +1,4 @@
-//! What to change, one answer for each reason. A line that begins with `aws `, `sam ` or `tagwire ` is a command.
+//! Remedies, one for each reason. A line that begins with `aws `, `sam ` or `tagwire ` is a command.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::{
     tag::{BLOCK_KEY, ConnectTag, ConnectionName, HOLD_KEY, MOST_NAMES},
 };
 
-/// What a remedy is for: an instance and a store, as far as they are known.
+/// The subject of a remedy: an instance and a store, as far as they are known.
 #[derive(Clone, Copy)]
 pub(super) struct About<'look> {
     pub(super) look: &'look Explainer<'look>,
@@ -124,7 +124,7 @@ impl<'look> About<'look> {
         obstacles::contest(self.look.index, pair_state, instance).map(|contest| contest.subject)
     }
 
-    /// What keeps, or brings back, what a reason takes away.
+    /// The remedy that keeps, or brings back, a connection that is removed for `reason`.
     pub(super) fn against(&self, reason: DetachReason) -> Vec<String> {
         match reason {
             DetachReason::NamesNotShared => self.share_a_name(Premise::SharedName),
@@ -165,7 +165,7 @@ impl<'look> About<'look> {
         lines
     }
 
-    /// What to do about a reason at a subject: the reason's own hint, or commands where the subject
+    /// The remedy for a reason at a subject: the reason's own hint, or commands where the subject
     /// makes them known.
     pub(super) fn remedy(&self, reason: &Reason, subject: &Subject) -> Vec<String> {
         let key = self.look.connect_key;
@@ -201,7 +201,7 @@ impl<'look> About<'look> {
         let more = limit + 1;
         if more <= HIGHEST_INTERFACE_GROUP_LIMIT {
             lines.extend([
-                format!("or raise quota L-2AFB9258 to {more}, and tell the installation when it is raised:"),
+                format!("or raise quota L-2AFB9258 to {more}, and deploy with the new limit when it is raised:"),
                 format!(
                     "aws service-quotas request-service-quota-increase --service-code vpc --quota-code L-2AFB9258 --desired-value {more}"
                 ),

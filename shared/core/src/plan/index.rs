@@ -149,7 +149,7 @@ impl<'seen> Index<'seen> {
         self.stores.get(id).copied()
     }
 
-    /// Whether an instance gets no connection and keeps none: by its tag, or by a group of isolation on
+    /// Whether an instance gets no connection and keeps none: by its tag, or by an isolation group on
     /// its interface.
     pub(crate) fn is_blocked(&self, instance: &Instance) -> bool {
         let isolated = || self.policy.isolation_groups.iter().any(|group| instance.has_group(group));
@@ -168,7 +168,7 @@ impl<'seen> Index<'seen> {
         self.by_group.get(group).into_iter().flatten().filter_map(|id| self.instance(id))
     }
 
-    /// What is to be decided: instances and stores for which every premise holds, in the order of the
+    /// The candidates for a connection: instances and stores for which every premise holds, in the order of the
     /// stores' ids and the instances'.
     pub(crate) fn candidates(&self) -> impl Iterator<Item = Candidate<'seen>> {
         let all = self
@@ -391,7 +391,7 @@ pub(crate) enum Flaw {
     Rules,
 }
 
-/// What keeps a group from being one side of a usable pair for a store, with `peer` as the other one.
+/// The flaw that keeps a group from being one side of a usable pair for a store, with `peer` as the other one.
 pub(crate) fn flaw(
     store: &DataStore,
     ports: PortRange,

@@ -113,7 +113,7 @@ impl DataStore {
         self.service.row().readiness(&self.state)
     }
 
-    /// Whether its own service has said what its tags are. The tag index may be stale: it is good
+    /// Whether its tags were read from its own service. The tag index may be stale: it is good
     /// enough to find what may be connected, and never a reason for taking something away.
     #[must_use]
     pub fn tags_are_certain(&self) -> bool {
