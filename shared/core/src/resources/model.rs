@@ -120,6 +120,16 @@ impl DataStore {
         !self.service.row().lists_tags_only_when_ready || self.readiness() == Readiness::Ready
     }
 
+    /// Whether it is a member of the cluster or replication group `whole`, which has the list of groups of both.
+    // Fact 4.2
+    #[must_use]
+    pub fn is_member_of(&self, whole: &StoreArn) -> bool {
+        let (own, other) = (self.arn.kind(), whole.kind());
+        matches!(&self.form, Form::ClusterMember { cluster } if cluster == whole.name())
+            && own != other
+            && own.row().api == other.row().api
+    }
+
     /// Whether a group is in its list or on its way in.
     #[must_use]
     pub fn has_group(&self, group: &SecurityGroupId) -> bool {
