@@ -340,7 +340,7 @@ impl Reason {
                 if gap.passing {
                     "nothing: it is read again".to_owned()
                 } else {
-                    format!("see that what looks may call {}", gap.reading())
+                    format!("let the caller make this call: {}", gap.reading())
                 },
             )
             .passing(gap.passing),
