@@ -102,7 +102,7 @@ def test_every_code_that_a_run_ends_with_is_explained_to_the_operator():
 
 
 # How the code says that a condition of an explanation fails.
-FAILED = r"\b(?:Failure|FailedCondition)::new\("
+FAILED = r"\bFailedCondition::new\("
 
 
 def explained_codes():

@@ -91,12 +91,13 @@ impl Checker<'_> {
         objections: &mut Objections<'_>,
     ) {
         self.has_role(&GroupRef::Existing(group.clone()), &store.id, Side::Store, objections);
+        self.rests_on_groups(&store.arn, objections);
         if !self.evidence.in_scope(store) || store.vpc.as_ref() != Some(&self.evidence.seen.vpc) {
             objections.insert(Violation::OutsideScope { target: store.arn.to_string() });
         }
         let is_instance_side = |owned: &Owned| owned.store == store.id && owned.name.role == Side::Instance;
         let instance_sides = self.evidence.owned.iter().filter(|(_, (owned, _))| is_instance_side(owned));
-        let (mut still_attached, mut on_hold) = (0, false);
+        let (mut still_attached, mut on_hold) = (0, store.settings.held);
         for (side, _) in instance_sides {
             let others = self.evidence.seen.other_attached(side).map(Iterator::count);
             if others.is_none() && !matches!(reason, DetachReason::Blocked | DetachReason::Uninstalling) {
@@ -108,14 +109,16 @@ impl Checker<'_> {
         }
         let holds = match reason {
             DetachReason::Blocked => store.settings.blocked,
+            // An instance on hold keeps the whole connection, the store side included.
+            _ if on_hold => false,
             DetachReason::StoreOptedOut => {
                 let of_pairs = change.cuts.saturating_sub(counted_cidr(change));
-                store.settings.connect == ConnectTag::Absent && !store.settings.held && still_attached <= of_pairs
+                store.settings.connect == ConnectTag::Absent && still_attached <= of_pairs
             }
             // Who keeps an instance side because it is the last of its list loses the connection here.
             DetachReason::Uninstalling => {
                 let seen = self.evidence.seen;
-                seen.is_uninstalling() && !store.settings.held && seen.instances.is_complete() && !on_hold
+                seen.is_uninstalling() && seen.instances.is_complete()
             }
             DetachReason::StoreGone
             | DetachReason::NotAskedFor

@@ -1,9 +1,9 @@
 //! One instance and one store.
 
 use super::{
-    Answer, Explainer, Explanation, Failure, Steps,
+    Explainer, Explanation, FailedCondition, StepAnswer, Steps,
     facts::{self, words},
-    remedy::{About, move_together},
+    remedy::{Advisor, move_together},
 };
 use crate::{
     finding::{Reason, Subject},
@@ -28,7 +28,7 @@ impl Explainer<'_> {
     pub(super) fn connection(&self, id: &InstanceId, arn: &StoreArn) -> Explanation {
         let (instance, store) = (self.index.instance(id), self.index.store_called(arn));
         let verdict = self.verdict(id, arn, store);
-        let about = About { look: self, instance, store };
+        let about = Advisor { explainer: self, instance, store };
         let mut steps = Steps::default();
         self.instance_read(&mut steps, id, about);
         let kept_facts = instance.map(|instance| self.kept_facts(instance, arn, store, verdict.as_ref()));
@@ -58,14 +58,14 @@ impl Explainer<'_> {
         }
     }
 
-    fn instance_read(&self, steps: &mut Steps, id: &InstanceId, about: About<'_>) {
+    fn instance_read(&self, steps: &mut Steps, id: &InstanceId, about: Advisor<'_>) {
         let seen = self.index.seen;
         let of_instance = match about.instance {
-            Some(_) => Answer::Holds,
+            Some(_) => StepAnswer::Holds,
             None => match seen.instances.gaps.iter().min() {
                 Some(gap) => about.fails(Reason::unread(gap), &Subject::Instance(id.clone())),
-                None => Answer::Fails(
-                    Failure::new(
+                None => StepAnswer::Fails(
+                    FailedCondition::new(
                         "instance-not-read",
                         format!(
                             "no such instance was read in {}: it is gone, is in another VPC or takes no part",
@@ -79,25 +79,28 @@ impl Explainer<'_> {
         steps.step(INSTANCE_READ, of_instance, about.instance.map(|it| self.instance_facts(it)).unwrap_or_default());
     }
 
-    fn store_read(&self, steps: &mut Steps, arn: &StoreArn, about: About<'_>) {
+    fn store_read(&self, steps: &mut Steps, arn: &StoreArn, about: Advisor<'_>) {
         let seen = self.index.seen;
         let subject = Subject::Store(arn.clone());
         let gone = seen.stores.found.iter().any(|lookup| matches!(lookup, StoreLookup::NotFound(gone) if gone == arn));
         let of_store = match (about.store, seen.stores.gaps.iter().min()) {
-            (Some(_), _) => Answer::Holds,
+            (Some(_), _) => StepAnswer::Holds,
             (None, _) if gone => about.fails(Reason::StoreGone, &subject),
             (None, Some(gap)) => about.fails(Reason::unread(gap), &subject),
-            (None, None) => Answer::Fails(
-                Failure::new("store-not-read", "no such data store was looked at: nothing tagged or owned led to it"),
+            (None, None) => StepAnswer::Fails(
+                FailedCondition::new(
+                    "store-not-read",
+                    "no such data store was looked at: nothing tagged or owned led to it",
+                ),
                 vec![format!("look at {arn} by its ARN")],
             ),
         };
         steps.step(STORE_READ, of_store, about.store.map(|it| self.store_facts(it)).unwrap_or_default());
     }
 
-    /// The steps when one of the two was not read: the premises about the other one.
-    fn one_sided(&self, steps: &mut Steps, about: About<'_>) {
-        let About { instance, store, .. } = about;
+    /// The steps when one of the two is missing.
+    fn one_sided(&self, steps: &mut Steps, about: Advisor<'_>) {
+        let Advisor { instance, store, .. } = about;
         for premise in Premise::ALL {
             let (of_instance, of_store) =
                 (instance.map(|it| &it.settings.connect), store.map(|it| &it.settings.connect));
@@ -106,16 +109,16 @@ impl Explainer<'_> {
                 Premise::StoreTag => of_store,
                 Premise::SameVpc | Premise::SharedName | Premise::InScope => None,
             };
-            let answer = tag.map_or(Answer::Unknown, |tag| match is_readable(tag) {
-                Ok(()) => Answer::Holds,
-                Err(unmet) => Answer::Fails((&unmet).into(), about.unmet(premise, &unmet)),
+            let answer = tag.map_or(StepAnswer::Unknown, |tag| match is_readable(tag) {
+                Ok(()) => StepAnswer::Holds,
+                Err(unmet) => StepAnswer::Fails((&unmet).into(), about.unmet(premise, &unmet)),
             });
             let facts = tag.map(|tag| facts::connect_tag(self.connect_key, tag)).into_iter().collect();
             steps.step((premise.code(), premise.question()), answer, facts);
         }
-        steps.step(CONNECTED, Answer::Unknown, Vec::new());
+        steps.step(CONNECTED, StepAnswer::Unknown, Vec::new());
         for condition in Condition::ALL {
-            steps.step((condition.code(), condition.question()), Answer::Unknown, Vec::new());
+            steps.step((condition.code(), condition.question()), StepAnswer::Unknown, Vec::new());
         }
     }
 
@@ -158,12 +161,12 @@ impl Explainer<'_> {
         facts
     }
 
-    fn premises(&self, steps: &mut Steps, instance: &Instance, store: &DataStore, about: About<'_>) {
+    fn premises(&self, steps: &mut Steps, instance: &Instance, store: &DataStore, about: Advisor<'_>) {
         let candidate = Candidate::of(store, instance);
         for premise in Premise::ALL {
             let answer = match premise.check(self.index, &candidate) {
-                Ok(()) => Answer::Holds,
-                Err(unmet) => Answer::Fails((&unmet).into(), about.unmet(premise, &unmet)),
+                Ok(()) => StepAnswer::Holds,
+                Err(unmet) => StepAnswer::Fails((&unmet).into(), about.unmet(premise, &unmet)),
             };
             let facts = match premise {
                 Premise::SameVpc => {
@@ -183,18 +186,18 @@ impl Explainer<'_> {
         }
     }
 
-    fn conditions(&self, steps: &mut Steps, instance: &Instance, pair_state: &PairState<'_>, about: About<'_>) {
+    fn conditions(&self, steps: &mut Steps, instance: &Instance, pair_state: &PairState<'_>, about: Advisor<'_>) {
         let connection = self.index.connection(pair_state, instance);
         let mut facts: Vec<String> = connection.iter().map(|via| Verdict::Connected(via.clone()).to_string()).collect();
         facts.extend(self.attachment_facts(pair_state, instance));
-        steps.step(CONNECTED, if connection.is_some() { Answer::Holds } else { Answer::NotSo }, facts);
+        steps.step(CONNECTED, if connection.is_some() { StepAnswer::Holds } else { StepAnswer::NotSo }, facts);
         let situation =
             Situation { index: self.index, pair_state, instance, places: self.places(pair_state, instance) };
         for condition in Condition::ALL {
             let answer = match condition.check(&situation) {
                 // What would keep a connection from being made takes none away.
-                _ if connection.is_some() => Answer::NotNeeded,
-                Ok(()) => Answer::Holds,
+                _ if connection.is_some() => StepAnswer::NotNeeded,
+                Ok(()) => StepAnswer::Holds,
                 Err(reason) => about.fails(reason, &about.subject(condition)),
             };
             steps.step((condition.code(), condition.question()), answer, self.facts(condition, &situation));
@@ -217,8 +220,8 @@ impl Explainer<'_> {
     }
 }
 
-impl About<'_> {
-    /// Whose a condition is.
+impl Advisor<'_> {
+    /// The subject of a condition.
     fn subject(&self, condition: Condition) -> Subject {
         let instance = self.instance.map(|instance| Subject::Instance(instance.id.clone()));
         let store = self.store.map(|store| Subject::Store(store.arn.clone()));
@@ -239,28 +242,28 @@ impl About<'_> {
             Condition::NotContested => self.contested(),
             Condition::NotUninstalling | Condition::GroupsRead => None,
         };
-        of.unwrap_or_else(|| Subject::Vpc(self.look.index.seen.vpc.clone()))
+        of.unwrap_or_else(|| Subject::Vpc(self.explainer.index.seen.vpc.clone()))
     }
 
     /// Whether the plan takes nothing away between the two.
-    fn kept(&self, verdict: Option<&Verdict>) -> Answer {
+    fn kept(&self, verdict: Option<&Verdict>) -> StepAnswer {
         match verdict {
             Some(Verdict::Disconnecting(reason) | Verdict::HeldBack(reason)) => {
-                Answer::Fails((*reason).into(), self.against(*reason))
+                StepAnswer::Fails((*reason).into(), self.against(*reason))
             }
-            None if self.instance.is_none() => Answer::Unknown,
+            None if self.instance.is_none() => StepAnswer::Unknown,
             Some(Verdict::Connected(_) | Verdict::Connecting | Verdict::Waiting(_) | Verdict::Refused(_)) | None => {
-                Answer::Holds
+                StepAnswer::Holds
             }
         }
     }
 
-    fn fails(&self, reason: Reason, subject: &Subject) -> Answer {
+    fn fails(&self, reason: Reason, subject: &Subject) -> StepAnswer {
         let remedy = self.remedy(&reason, subject);
-        Answer::Fails(reason.into(), remedy)
+        StepAnswer::Fails(reason.into(), remedy)
     }
 
-    /// The remedy for a premise that does not hold.
+    /// The remedy for a premise.
     fn unmet(&self, premise: Premise, unmet: &Unmet) -> Vec<String> {
         match unmet {
             Unmet::OtherVpc(_) => move_together(),

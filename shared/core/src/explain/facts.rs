@@ -1,4 +1,4 @@
-//! Facts of an observation, as sentences.
+//! Observed facts in words.
 
 use std::fmt;
 
@@ -111,7 +111,7 @@ impl Explainer<'_> {
         ]
     }
 
-    /// The room in the window, and since when a removal waits for it.
+    /// The room in the window, and the time since which a removal waits for it.
     pub(super) fn window_facts(&self, instance: &Instance, store: Option<&DataStore>) -> Vec<String> {
         let (seen, policy) = (self.index.seen, self.index.policy);
         let (most, window) = (policy.max_disconnects, policy.disconnect_window.as_secs());
@@ -155,7 +155,7 @@ impl Explainer<'_> {
         self.index.group(id).map_or_else(|| id.to_string(), |group| format!("{id} ({})", group.name))
     }
 
-    /// Whether a attached group is one side of a usable pair whose other side is attached as well.
+    /// Whether an attached group is one side of a usable pair whose other side is attached as well.
     fn attached(&self, pair_state: &PairState<'_>, instance: &Instance, side: Side, id: &SecurityGroupId) -> String {
         let store = pair_state.store;
         let row = store.service.row();
@@ -218,7 +218,7 @@ impl Explainer<'_> {
         }
     }
 
-    /// The facts that a condition rests on.
+    /// The facts behind a condition.
     pub(super) fn facts(&self, condition: Condition, situation: &Situation<'_>) -> Vec<String> {
         let Situation { index, pair_state, instance, places } = situation;
         let store = pair_state.store;

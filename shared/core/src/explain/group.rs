@@ -1,11 +1,11 @@
-//! One security group: what it is for, and whether it may go.
+//! One security group: its role, and whether it may be deleted.
 
 use std::collections::BTreeSet;
 
 use super::{
-    Answer, Explainer, Failure, GroupExplanation, Steps,
+    Explainer, FailedCondition, GroupExplanation, StepAnswer, Steps,
     facts::{compared, words},
-    remedy::About,
+    remedy::Advisor,
 };
 use crate::{
     cidr::CidrTag,
@@ -26,10 +26,10 @@ use crate::{
 };
 
 /// The groups of one store that end together, as the planner asks about them.
-struct Asked<'look> {
-    candidate: DeleteCandidate<'look>,
-    store: Option<&'look DataStore>,
-    ids: BTreeSet<&'look SecurityGroupId>,
+struct Asked<'explained> {
+    candidate: DeleteCandidate<'explained>,
+    store: Option<&'explained DataStore>,
+    ids: BTreeSet<&'explained SecurityGroupId>,
 }
 
 impl Explainer<'_> {
@@ -47,7 +47,7 @@ impl Explainer<'_> {
         let deleted = |deletion: &&Deletion| deletion.delete.iter().any(|owned| owned.id() == id);
         let because = plan.deletions.values().find(deleted).map(|deletion| deletion.reason);
         let findings: Vec<Finding> = self.findings(&subject).cloned().collect();
-        let about = About { look: self, instance: None, store: None };
+        let about = Advisor { explainer: self, instance: None, store: None };
         for finding in &findings {
             steps.advise(about.remedy(&finding.reason, &finding.subject));
         }
@@ -69,7 +69,7 @@ impl Explainer<'_> {
         }
     }
 
-    /// The steps for a group that is not tagwire's ends at once.
+    /// The steps for a group that is not tagwire's end at once.
     fn not_ours(
         &self,
         steps: &mut Steps,
@@ -77,7 +77,7 @@ impl Explainer<'_> {
         group: Option<&SecurityGroup>,
         ownership: Option<&Ownership>,
     ) {
-        let about = About { look: self, instance: None, store: None };
+        let about = Advisor { explainer: self, instance: None, store: None };
         let subject = Subject::Group(id.clone());
         let lost = |group: &SecurityGroup| {
             Role::of_name(&group.name).is_some_and(|role| group.description == description(role))
@@ -88,13 +88,13 @@ impl Explainer<'_> {
             }
             (_, Some(group)) if lost(group) => about.because(Reason::OwnershipLost, &subject),
             (_, Some(_)) => (
-                Failure::new("not-owned", "it carries none of tagwire's tags, and tagwire leaves it alone"),
+                FailedCondition::new("not-owned", "it carries none of tagwire's tags, and tagwire leaves it alone"),
                 Vec::new(),
             ),
             (_, None) => match self.index.seen.groups.gaps.iter().min() {
                 Some(gap) => about.because(Reason::unread(gap), &subject),
                 None => (
-                    Failure::new(
+                    FailedCondition::new(
                         "group-not-read",
                         format!(
                             "no such group was read in {}: its name is none that pairs have, or it is gone",
@@ -107,14 +107,14 @@ impl Explainer<'_> {
         };
         let mut owned = Some(failure);
         for ending in DeleteCondition::ALL {
-            let answer = owned.take().map_or(Answer::Unknown, |failure| Answer::of(Some(failure)));
+            let answer = owned.take().map_or(StepAnswer::Unknown, |failure| StepAnswer::of(Some(failure)));
             let facts =
                 if ending == DeleteCondition::NotAttached { self.attached_interfaces(id, None) } else { Vec::new() };
             steps.step((ending.code(), ending.question()), answer, facts);
         }
     }
 
-    /// The name and purpose of a group, and the state of its rules.
+    /// The role of a group, and its rules beside those that it should have.
     fn group_facts(&self, group: &SecurityGroup) -> Vec<String> {
         let mut facts = vec![format!("{} in {}, described as {:?}", group.name, group.vpc, group.description)];
         let ours = group.ownership().ours();
@@ -194,7 +194,7 @@ impl Explainer<'_> {
         facts
     }
 
-    /// The interfaces that have a group; with `of`, also whether the instance's tags ask for it.
+    /// The instances, stores and interfaces that have a group. `of` tells whether an instance's tags ask for it.
     fn attached_interfaces(&self, id: &SecurityGroupId, of: Option<&Asked<'_>>) -> Vec<String> {
         let (index, name) = (self.index, self.named(id));
         let mut facts: Vec<String> = index
@@ -223,7 +223,7 @@ impl Explainer<'_> {
         facts
     }
 
-    /// Whether an instance's tags ask for a group that it has, and what becomes of that.
+    /// Whether an instance's tags ask for a group that it has, and the verdict on it.
     fn asks(&self, instance: &Instance, id: &SecurityGroupId, of: Option<&Asked<'_>>) -> String {
         let Some(asked) = of else { return String::new() };
         if let Some(verdict) = self.settled.disconnects.verdict(&instance.id, asked.candidate.store) {
@@ -265,9 +265,9 @@ impl Explainer<'_> {
         }
     }
 
-    fn end(&self, ending: DeleteCondition, asked: &Asked<'_>) -> (Answer, Vec<String>) {
+    fn end(&self, ending: DeleteCondition, asked: &Asked<'_>) -> (StepAnswer, Vec<String>) {
         let index = self.index;
-        let about = About { look: self, instance: None, store: asked.store };
+        let about = Advisor { explainer: self, instance: None, store: asked.store };
         let subject = match asked.store {
             Some(store) => Subject::Store(store.arn.clone()),
             None => Subject::Vpc(index.seen.vpc.clone()),
@@ -276,19 +276,21 @@ impl Explainer<'_> {
         let (none, candidate) = (Vec::new(), &asked.candidate);
         let holds = ending.holds(candidate);
         match ending {
-            DeleteCondition::Owned => (Answer::Holds, vec!["its tags, name and description are tagwire's".to_owned()]),
-            DeleteCondition::AllRead => (Answer::of(index.seen.groups.gaps.iter().min().map(unread)), none),
+            DeleteCondition::Owned => {
+                (StepAnswer::Holds, vec!["its tags, name and description are tagwire's".to_owned()])
+            }
+            DeleteCondition::AllRead => (StepAnswer::of(index.seen.groups.gaps.iter().min().map(unread)), none),
             DeleteCondition::InScope => {
                 let outside = || {
-                    let failure = Failure::new("outside-scope", "the observation was made for something else");
+                    let failure = FailedCondition::new("outside-scope", "the observation was made for something else");
                     (failure, vec!["look at the whole VPC".to_owned()])
                 };
-                (Answer::of((!holds).then(outside)), vec![format!("observed: {}", index.seen.scope)])
+                (StepAnswer::of((!holds).then(outside)), vec![format!("observed: {}", index.seen.scope)])
             }
             DeleteCondition::TagsCertain => {
                 let answer = match candidate.kind {
-                    GroupKind::Pair => Answer::NotNeeded,
-                    GroupKind::Cidr => Answer::of(asked.store.filter(|_| !holds).map(|store| {
+                    GroupKind::Pair => StepAnswer::NotNeeded,
+                    GroupKind::Cidr => StepAnswer::of(asked.store.filter(|_| !holds).map(|store| {
                         about.because(Reason::NotAvailable { state: store.state.clone(), passing: true }, &subject)
                     })),
                 };
@@ -304,7 +306,7 @@ impl Explainer<'_> {
                     GroupKind::Cidr => Reason::AmbiguousCidrGroup { groups },
                 });
                 let facts = vec![format!("owned groups of the data store: {}", words(&asked.ids))];
-                (Answer::of(several.map(|reason| about.because(reason, &subject))), facts)
+                (StepAnswer::of(several.map(|reason| about.because(reason, &subject))), facts)
             }
             DeleteCondition::NotInTemplate => self.in_template(asked, unread),
             DeleteCondition::NotInRule => {
@@ -319,20 +321,20 @@ impl Explainer<'_> {
                 let failure = namers
                     .first()
                     .map(|(namer, _)| about.because(Reason::GroupInRule { group: (*namer).clone() }, &subject));
-                (Answer::of(failure), facts.collect())
+                (StepAnswer::of(failure), facts.collect())
             }
         }
     }
 
     /// Whether something asks for the groups, or keeps them although nothing does.
-    fn asked_for(&self, asked: &Asked<'_>, about: About<'_>) -> (Answer, Vec<String>) {
+    fn asked_for(&self, asked: &Asked<'_>, about: Advisor<'_>) -> (StepAnswer, Vec<String>) {
         let mut facts = Vec::new();
         if let Some(because) = asked.candidate.ended {
-            return (Answer::Holds, vec![because.to_string()]);
+            return (StepAnswer::Holds, vec![because.to_string()]);
         }
         let Some(store) = asked.store else {
             let holds =
-                if asked.candidate.unasked { Answer::Holds } else { about.unknown_store(asked.candidate.store) };
+                if asked.candidate.unasked { StepAnswer::Holds } else { about.unknown_store(asked.candidate.store) };
             return (holds, vec!["its data store was not found, and nothing is known to ask for it".to_owned()]);
         };
         let sharing = self.index.sharing(store);
@@ -341,7 +343,7 @@ impl Explainer<'_> {
             facts.push(format!("share a name with the data store: {}", names()));
         }
         if asked.candidate.unasked {
-            return (Answer::Holds, facts);
+            return (StepAnswer::Holds, facts);
         }
         let held = store.settings.held.then(|| about.because(Reason::Held, &Subject::Store(store.arn.clone())));
         let key = self.connect_key;
@@ -358,14 +360,14 @@ impl Explainer<'_> {
                 ("asked-for", "the data store's tags ask for such clients, or cannot be read".to_owned())
             }
         };
-        let failure = held.unwrap_or_else(|| (Failure::new(code, message), vec![take_off]));
-        (Answer::of(Some(failure)), facts)
+        let failure = held.unwrap_or_else(|| (FailedCondition::new(code, message), vec![take_off]));
+        (StepAnswer::of(Some(failure)), facts)
     }
 
-    fn attached_to(&self, asked: &Asked<'_>, unread: impl Fn(&Gap) -> Advised) -> (Answer, Vec<String>) {
+    fn attached_to(&self, asked: &Asked<'_>, unread: impl Fn(&Gap) -> Advised) -> (StepAnswer, Vec<String>) {
         let facts: Vec<String> = asked.ids.iter().flat_map(|id| self.attached_interfaces(id, Some(asked))).collect();
         if asked.candidate.off {
-            return (Answer::Holds, facts);
+            return (StepAnswer::Holds, facts);
         }
         let seen = self.index.seen;
         let known = asked.ids.iter().all(|id| seen.other_attached(id).is_some());
@@ -373,7 +375,8 @@ impl Explainer<'_> {
         let failure = match gap.filter(|_| !known) {
             Some(gap) => unread(gap),
             None if !known => {
-                let failure = Failure::new("interfaces-not-read", "it was not read what the group is attached to");
+                let failure =
+                    FailedCondition::new("interfaces-not-read", "it was not read what the group is attached to");
                 (failure, vec!["look at the whole VPC".to_owned()])
             }
             None => {
@@ -381,13 +384,13 @@ impl Explainer<'_> {
                 let who =
                     if attached_interfaces.is_empty() { "something".to_owned() } else { words(attached_interfaces) };
                 let take_off = vec![format!("it goes when none of these has one of its groups: {who}")];
-                (Failure::new("attached", format!("attached by, or to be attached to, {who}")), take_off)
+                (FailedCondition::new("attached", format!("attached by, or to be attached to, {who}")), take_off)
             }
         };
-        (Answer::of(Some(failure)), facts)
+        (StepAnswer::of(Some(failure)), facts)
     }
 
-    /// The interfaces and stores that have one of the groups after the plan, those that get it included.
+    /// The users of the groups after the plan, those that get one by it included.
     fn staying_interfaces(&self, asked: &Asked<'_>) -> BTreeSet<String> {
         let (index, plan) = (self.index, &self.settled.plan);
         let mut found = BTreeSet::new();
@@ -410,11 +413,11 @@ impl Explainer<'_> {
         found
     }
 
-    fn unused(&self, asked: &Asked<'_>, unread: impl Fn(&Gap) -> Advised) -> (Answer, Vec<String>) {
+    fn unused(&self, asked: &Asked<'_>, unread: impl Fn(&Gap) -> Advised) -> (StepAnswer, Vec<String>) {
         let (index, seen) = (self.index, self.index.seen);
         // The tag itself, or a person, says that it is at an end.
         if asked.candidate.has_ended() {
-            return (Answer::NotNeeded, Vec::new());
+            return (StepAnswer::NotNeeded, Vec::new());
         }
         let unused = asked.candidate.off && asked.candidate.unasked;
         let period = index.policy.sweep_period.as_secs();
@@ -428,7 +431,7 @@ impl Explainer<'_> {
             );
         }
         if DeleteCondition::LongUnused.holds(&asked.candidate) {
-            return (Answer::Holds, facts);
+            return (StepAnswer::Holds, facts);
         }
         let gaps = seen.instances.gaps.iter().chain(&seen.attachments.by.gaps).min();
         let of_store = || {
@@ -441,52 +444,54 @@ impl Explainer<'_> {
         };
         let failure = match gap {
             Some(gap) => unread(gap),
-            None if !unused => (Failure::new("in-use", "it is not unused"), Vec::new()),
+            None if !unused => (FailedCondition::new("in-use", "it is not unused"), Vec::new()),
             None if seen.scope != Scope::Vpc => {
-                let failure = Failure::new("outside-scope", "only an observation of the whole VPC shows it");
+                let failure = FailedCondition::new("outside-scope", "only an observation of the whole VPC shows it");
                 (failure, vec!["look at the whole VPC".to_owned()])
             }
             None => {
-                let failure =
-                    Failure::new("not-unused-for-long", format!("it is not known to be unused for {period} seconds"));
+                let failure = FailedCondition::new(
+                    "not-unused-for-long",
+                    format!("it is not known to be unused for {period} seconds"),
+                );
                 (failure, vec!["nothing: wait for the next sweeps".to_owned()])
             }
         };
-        (Answer::of(Some(failure)), facts)
+        (StepAnswer::of(Some(failure)), facts)
     }
 
-    fn in_template(&self, asked: &Asked<'_>, unread: impl Fn(&Gap) -> Advised) -> (Answer, Vec<String>) {
+    fn in_template(&self, asked: &Asked<'_>, unread: impl Fn(&Gap) -> Advised) -> (StepAnswer, Vec<String>) {
         if DeleteCondition::NotInTemplate.holds(&asked.candidate) {
-            return (Answer::Holds, Vec::new());
+            return (StepAnswer::Holds, Vec::new());
         }
         let findings = delete::in_templates(self.index, &asked.candidate.groups);
-        let about = About { look: self, instance: None, store: asked.store };
+        let about = Advisor { explainer: self, instance: None, store: asked.store };
         let gap = self.index.seen.launch_templates.as_ref().and_then(|reading| reading.gaps.iter().min());
         let failure = match (findings.first(), gap) {
             (Some(finding), _) => about.because(finding.reason.clone(), &finding.subject),
             (None, Some(gap)) => unread(gap),
             (None, None) => {
-                let failure = Failure::new("templates-not-read", "the launch templates were not asked for");
+                let failure = FailedCondition::new("templates-not-read", "the launch templates were not asked for");
                 (failure, vec!["look at the whole VPC".to_owned()])
             }
         };
         let facts = findings.iter().map(|finding| format!("a launch template names {}", finding.subject));
-        (Answer::of(Some(failure)), facts.collect())
+        (StepAnswer::of(Some(failure)), facts.collect())
     }
 }
 
-/// A failure, and what to do about it.
-type Advised = (Failure, Vec<String>);
+/// A failure and its remedy.
+type Advised = (FailedCondition, Vec<String>);
 
-impl About<'_> {
+impl Advisor<'_> {
     fn because(&self, reason: Reason, subject: &Subject) -> Advised {
         let remedy = self.remedy(&reason, subject);
         (reason.into(), remedy)
     }
 
-    fn unknown_store(&self, store: &StoreId) -> Answer {
-        let subject = Subject::Vpc(self.look.index.seen.vpc.clone());
-        Answer::of(Some(self.because(Reason::StoreUnknown { store: store.clone() }, &subject)))
+    fn unknown_store(&self, store: &StoreId) -> StepAnswer {
+        let subject = Subject::Vpc(self.explainer.index.seen.vpc.clone());
+        StepAnswer::of(Some(self.because(Reason::StoreUnknown { store: store.clone() }, &subject)))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Explainer, Explanation, InstanceExplanation, StoreLine, remedy::About};
+use super::{Explainer, Explanation, InstanceExplanation, StoreLine, remedy::Advisor};
 use crate::{
     finding::{Finding, Subject},
     id::{InstanceId, StoreArn},
@@ -16,7 +16,7 @@ impl Explainer<'_> {
         let lines = self.stores_of(id, instance).into_iter().map(|store| line(self.connection(id, &store)));
         let stores: Vec<StoreLine> = lines.collect();
         let findings: Vec<Finding> = self.findings(&Subject::Instance(id.clone())).cloned().collect();
-        let about = About { look: self, instance, store: None };
+        let about = Advisor { explainer: self, instance, store: None };
         let mut facts = instance.map_or_else(
             || vec![format!("{id} was not read in {}", self.index.seen.vpc)],
             |instance| self.instance_facts(instance),

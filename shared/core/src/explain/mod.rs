@@ -1,6 +1,6 @@
-//! Why: the decision walked step by step. What is walked are the planner's own conditions, asked of the
-//! same observation in the same order, and the verdict is the plan's; this module adds the facts that each
-//! rests on, and what to change.
+//! Explanations of a decision, step by step. The steps are the planner's own conditions, evaluated on the
+//! same observation in the same order, and the verdict is the plan's; an explanation adds the facts behind
+//! each step, and a remedy.
 
 mod connection;
 mod facts;
@@ -28,14 +28,14 @@ use crate::{
 
 /// One step of an explanation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Step {
-    /// The stable code of what is asked.
+pub struct ExplainedStep {
+    /// The stable code of the condition.
     pub condition: &'static str,
-    /// The question.
+    /// The condition as a question.
     pub question: &'static str,
     /// The answer.
     pub result: StepResult,
-    /// The facts that were observed.
+    /// The observed facts behind the answer.
     pub facts: Vec<String>,
 }
 
@@ -45,11 +45,11 @@ pub struct Step {
 pub enum StepResult {
     /// It holds.
     Holds,
-    /// It does not, and it is the first: this is the reason.
-    Fails(Failure),
-    /// It does not either.
-    AlsoFails(Failure),
-    /// It is not so, which stands in nobody's way.
+    /// It is the first that does not hold: this is the reason.
+    Fails(FailedCondition),
+    /// It does not hold either.
+    AlsoFails(FailedCondition),
+    /// The answer is no, which keeps nothing from being done.
     NotSo,
     /// Nothing depends on it.
     NotNeeded,
@@ -58,9 +58,9 @@ pub enum StepResult {
 }
 
 impl StepResult {
-    /// The failure, whether it is the first one or not.
+    /// The failure, whether it is the first or not.
     #[must_use]
-    pub fn failure(&self) -> Option<&Failure> {
+    pub fn failure(&self) -> Option<&FailedCondition> {
         match self {
             Self::Fails(failure) | Self::AlsoFails(failure) => Some(failure),
             Self::Holds | Self::NotSo | Self::NotNeeded | Self::Unknown => None,
@@ -70,8 +70,8 @@ impl StepResult {
 
 /// Why a step's condition does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Failure {
-    /// A stable code: that of the finding or of the removal, if it is one.
+pub struct FailedCondition {
+    /// The stable code: that of the reason, if the failure has one.
     pub code: &'static str,
     /// The sentence.
     pub message: String,
@@ -80,31 +80,31 @@ pub struct Failure {
     pub reason: Option<Reason>,
 }
 
-impl Failure {
+impl FailedCondition {
     fn new(code: &'static str, message: impl fmt::Display) -> Self {
         Self { code, message: message.to_string(), reason: None }
     }
 }
 
-impl From<Reason> for Failure {
+impl From<Reason> for FailedCondition {
     fn from(reason: Reason) -> Self {
         Self { code: reason.code(), message: reason.to_string(), reason: Some(reason) }
     }
 }
 
-impl From<&Unmet> for Failure {
+impl From<&Unmet> for FailedCondition {
     fn from(unmet: &Unmet) -> Self {
         Self::new(unmet.code(), unmet)
     }
 }
 
-impl From<DetachReason> for Failure {
+impl From<DetachReason> for FailedCondition {
     fn from(reason: DetachReason) -> Self {
         Self::new(reason.code(), reason)
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for FailedCondition {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{} ({})", self.message, self.code)
     }
@@ -117,13 +117,13 @@ pub struct Explanation {
     pub instance: InstanceId,
     /// The store.
     pub store: StoreArn,
-    /// The plan's verdict; `None` when it decides nothing about the two.
+    /// The plan's verdict; `None` when the plan has none for the two.
     pub verdict: Option<Verdict>,
     /// The verdict in words.
     pub message: String,
     /// Every condition, in the order in which they are looked at.
-    pub steps: Vec<Step>,
-    /// The changes that make or keep the connection. Lines that begin with `aws `, `sam ` or `tagwire ` are
+    pub steps: Vec<ExplainedStep>,
+    /// The remedy: changes that make the connection, or keep it. Lines that begin with `aws `, `sam ` or `tagwire ` are
     /// commands.
     pub remedy: Vec<String>,
 }
@@ -133,22 +133,22 @@ pub struct Explanation {
 pub struct InstanceExplanation {
     /// The instance.
     pub instance: InstanceId,
-    /// The facts that were observed about it.
+    /// The observed facts.
     pub facts: Vec<String>,
     /// The stores that share a name with it, that it reaches, or whose group it has.
     pub stores: Vec<StoreLine>,
-    /// The plan's other findings about the instance.
+    /// The plan's findings about the instance.
     pub findings: Vec<Finding>,
-    /// The changes that end these findings. Lines that begin with `aws `, `sam ` or `tagwire ` are commands.
+    /// The remedies of these. Lines that begin with `aws `, `sam ` or `tagwire ` are commands.
     pub remedy: Vec<String>,
 }
 
-/// The decision about one instance and one store, in a line.
+/// The verdict on one instance and one store, in a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StoreLine {
     /// The store.
     pub store: StoreArn,
-    /// The plan's verdict; `None` when it decides nothing about the two.
+    /// The plan's verdict; `None` when the plan has none for the two.
     pub verdict: Option<Verdict>,
     /// The verdict in words.
     pub message: String,
@@ -162,10 +162,10 @@ pub struct StoreLine {
 pub struct GroupExplanation {
     /// The group.
     pub group: SecurityGroupId,
-    /// The facts that were observed about it, and its purpose.
+    /// The observed facts, and the role of the group.
     pub facts: Vec<String>,
     /// Every condition of its deletion, in the order in which they are looked at.
-    pub steps: Vec<Step>,
+    pub steps: Vec<ExplainedStep>,
     /// Whether the plan deletes it.
     pub may_go: bool,
     /// Why, if it does.
@@ -173,15 +173,15 @@ pub struct GroupExplanation {
     pub because: Option<DeleteReason>,
     /// The answer in words.
     pub message: String,
-    /// The plan's changes of it, one line each.
+    /// The plan's changes of the group, one line each.
     pub changes: Vec<String>,
-    /// The plan's other findings about it.
+    /// The plan's findings about the group.
     pub findings: Vec<Finding>,
-    /// The changes that let it be deleted or repaired. Lines that begin with `aws `, `sam ` or `tagwire ` are commands.
+    /// The remedy: changes that let it be deleted or repaired. Lines that begin with `aws `, `sam ` or `tagwire ` are commands.
     pub remedy: Vec<String>,
 }
 
-/// Explains what becomes of one instance at one store. `connect_key` is the installation's tag key.
+/// Explains the verdict on one instance and one store. `connect_key` is the installation's tag key.
 #[must_use]
 pub fn connection(
     seen: &Observation,
@@ -194,7 +194,7 @@ pub fn connection(
     Explainer::of(&index, connect_key).connection(instance, store)
 }
 
-/// Explains what becomes of one instance at every store it has to do with.
+/// Explains the verdicts on one instance and every store that it has to do with.
 #[must_use]
 pub fn instance(seen: &Observation, policy: &Policy, connect_key: &str, instance: &InstanceId) -> InstanceExplanation {
     let index = Index::of(seen, policy);
@@ -216,7 +216,7 @@ pub fn questions() -> impl Iterator<Item = (&'static str, &'static str)> {
     first.into_iter().chain(premises).chain([connection::CONNECTED]).chain(conditions)
 }
 
-/// An observation, and what the planner made of it.
+/// An observation, and the planner's decisions on it.
 struct Explainer<'index> {
     index: &'index Index<'index>,
     settled: Settled<'index>,
@@ -245,38 +245,38 @@ impl<'index> Explainer<'index> {
     }
 }
 
-/// Steps in the making: of those that fail, the first is the reason.
+/// The steps so far: of those that fail, the first is the reason.
 #[derive(Default)]
 struct Steps {
-    taken: Vec<Step>,
+    taken: Vec<ExplainedStep>,
     remedy: Vec<String>,
     failed: bool,
 }
 
 /// The answer of a step, before it is known whether another one failed before it.
-enum Answer {
+enum StepAnswer {
     Holds,
     NotSo,
     NotNeeded,
     Unknown,
-    Fails(Failure, Vec<String>),
+    Fails(FailedCondition, Vec<String>),
 }
 
-impl Answer {
+impl StepAnswer {
     /// `Holds` without a failure.
-    fn of(failure: Option<(Failure, Vec<String>)>) -> Self {
+    fn of(failure: Option<(FailedCondition, Vec<String>)>) -> Self {
         failure.map_or(Self::Holds, |(failure, remedy)| Self::Fails(failure, remedy))
     }
 }
 
 impl Steps {
-    fn step(&mut self, (condition, question): (&'static str, &'static str), answer: Answer, facts: Vec<String>) {
+    fn step(&mut self, (condition, question): (&'static str, &'static str), answer: StepAnswer, facts: Vec<String>) {
         let result = match answer {
-            Answer::Holds => StepResult::Holds,
-            Answer::NotSo => StepResult::NotSo,
-            Answer::NotNeeded => StepResult::NotNeeded,
-            Answer::Unknown => StepResult::Unknown,
-            Answer::Fails(failure, remedy) => {
+            StepAnswer::Holds => StepResult::Holds,
+            StepAnswer::NotSo => StepResult::NotSo,
+            StepAnswer::NotNeeded => StepResult::NotNeeded,
+            StepAnswer::Unknown => StepResult::Unknown,
+            StepAnswer::Fails(failure, remedy) => {
                 self.advise(remedy);
                 if self.failed {
                     StepResult::AlsoFails(failure)
@@ -286,7 +286,7 @@ impl Steps {
                 }
             }
         };
-        self.taken.push(Step { condition, question, result, facts });
+        self.taken.push(ExplainedStep { condition, question, result, facts });
     }
 
     fn advise(&mut self, remedy: Vec<String>) {
@@ -297,13 +297,13 @@ impl Steps {
         }
     }
 
-    fn first(&self) -> Option<&Failure> {
+    fn first(&self) -> Option<&FailedCondition> {
         first(&self.taken).map(|(_, failure)| failure)
     }
 }
 
 /// The first step that fails.
-fn first(steps: &[Step]) -> Option<(&Step, &Failure)> {
+fn first(steps: &[ExplainedStep]) -> Option<(&ExplainedStep, &FailedCondition)> {
     steps.iter().find_map(|step| match &step.result {
         StepResult::Fails(failure) => Some((step, failure)),
         StepResult::Holds
@@ -317,7 +317,7 @@ fn first(steps: &[Step]) -> Option<(&Step, &Failure)> {
 impl Explanation {
     /// The first step that fails: the reason why there is no connection, or why it goes.
     #[must_use]
-    pub fn first_failing(&self) -> Option<(&Step, &Failure)> {
+    pub fn first_failing(&self) -> Option<(&ExplainedStep, &FailedCondition)> {
         first(&self.steps)
     }
 }
@@ -325,7 +325,7 @@ impl Explanation {
 impl GroupExplanation {
     /// The first step that fails: the reason why the group stays.
     #[must_use]
-    pub fn first_failing(&self) -> Option<(&Step, &Failure)> {
+    pub fn first_failing(&self) -> Option<(&ExplainedStep, &FailedCondition)> {
         first(&self.steps)
     }
 }

@@ -1,4 +1,4 @@
-//! Remedies, one for each reason. A line that begins with `aws `, `sam ` or `tagwire ` is a command.
+//! Remedies for each reason. A line that begins with `aws `, `sam ` or `tagwire ` is a command.
 
 use std::collections::BTreeSet;
 
@@ -13,19 +13,19 @@ use crate::{
     tag::{BLOCK_KEY, ConnectTag, ConnectionName, HOLD_KEY, MOST_NAMES},
 };
 
-/// The subject of a remedy: an instance and a store, as far as they are known.
+/// Finds remedies for an instance and a store, as far as they are known.
 #[derive(Clone, Copy)]
-pub(super) struct About<'look> {
-    pub(super) look: &'look Explainer<'look>,
-    pub(super) instance: Option<&'look Instance>,
-    pub(super) store: Option<&'look DataStore>,
+pub(super) struct Advisor<'explained> {
+    pub(super) explainer: &'explained Explainer<'explained>,
+    pub(super) instance: Option<&'explained Instance>,
+    pub(super) store: Option<&'explained DataStore>,
 }
 
-/// Something that people tag.
+/// A resource that people tag.
 #[derive(Clone, Copy)]
-enum Tagged<'look> {
-    Instance(&'look Instance),
-    Store(&'look DataStore),
+enum Tagged<'explained> {
+    Instance(&'explained Instance),
+    Store(&'explained DataStore),
 }
 
 impl Tagged<'_> {
@@ -58,7 +58,7 @@ impl Tagged<'_> {
         }
     }
 
-    /// The names of its tag and one more; none when that would be too many.
+    /// The names of its tag and one more; `None` when that would be too many.
     fn with(&self, name: &ConnectionName) -> Option<String> {
         let names: BTreeSet<&ConnectionName> = self.connect().names().chain([name]).collect();
         let value = names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(" ");
@@ -78,11 +78,11 @@ pub(super) fn move_together() -> Vec<String> {
     one("move one of the two into the VPC of the other, or connect the VPCs by other means")
 }
 
-impl<'look> About<'look> {
-    fn tagged(&self, subject: &Subject) -> Option<Tagged<'look>> {
+impl<'explained> Advisor<'explained> {
+    fn tagged(&self, subject: &Subject) -> Option<Tagged<'explained>> {
         match subject {
-            Subject::Instance(id) => self.look.index.instance(id).map(Tagged::Instance),
-            Subject::Store(arn) => self.look.index.store_called(arn).map(Tagged::Store),
+            Subject::Instance(id) => self.explainer.index.instance(id).map(Tagged::Instance),
+            Subject::Store(arn) => self.explainer.index.store_called(arn).map(Tagged::Store),
             Subject::Vpc(_) | Subject::Group(_) => None,
         }
     }
@@ -90,9 +90,9 @@ impl<'look> About<'look> {
     /// The name that the two may share: one that one of them has already, so that the other gets it.
     fn name_to_share(&self) -> Option<ConnectionName> {
         let (instance, store) = (self.instance.map(Tagged::Instance), self.store.map(Tagged::Store));
-        let of = |side: Option<Tagged<'look>>| side.and_then(|side| side.connect().names().next().cloned());
+        let of = |side: Option<Tagged<'explained>>| side.and_then(|side| side.connect().names().next().cloned());
         let takes =
-            |side: Option<Tagged<'look>>, name: &ConnectionName| side.is_none_or(|side| side.with(name).is_some());
+            |side: Option<Tagged<'explained>>, name: &ConnectionName| side.is_none_or(|side| side.with(name).is_some());
         let from_store = of(store).filter(|name| takes(instance, name));
         let from_instance = || of(instance).filter(|name| takes(store, name));
         let new = || ConnectionName::parse(self.store?.arn.name()).ok();
@@ -101,7 +101,7 @@ impl<'look> About<'look> {
 
     /// Gives the two a name to share, on the side that a premise is about.
     pub(super) fn share_a_name(&self, premise: Premise) -> Vec<String> {
-        let key = self.look.connect_key;
+        let key = self.explainer.connect_key;
         let sides = [
             self.instance.map(Tagged::Instance).filter(|_| premise != Premise::StoreTag),
             self.store.map(Tagged::Store).filter(|_| premise != Premise::InstanceTag),
@@ -117,14 +117,14 @@ impl<'look> About<'look> {
         set.collect()
     }
 
-    /// Whose list of groups is contested.
+    /// The owner of the list of groups that is contested.
     pub(super) fn contested(&self) -> Option<Subject> {
         let (instance, store) = (self.instance?, self.store?);
-        let pair_state = self.look.settled.pair_states.get(&store.id)?;
-        obstacles::contest(self.look.index, pair_state, instance).map(|contest| contest.subject)
+        let pair_state = self.explainer.settled.pair_states.get(&store.id)?;
+        obstacles::contest(self.explainer.index, pair_state, instance).map(|contest| contest.subject)
     }
 
-    /// The remedy that keeps, or brings back, a connection that is removed for `reason`.
+    /// The remedy that keeps, or brings back, a connection that a reason takes away.
     pub(super) fn against(&self, reason: DetachReason) -> Vec<String> {
         match reason {
             DetachReason::NamesNotShared => self.share_a_name(Premise::SharedName),
@@ -134,7 +134,7 @@ impl<'look> About<'look> {
             DetachReason::Uninstalling => not_uninstall(),
             DetachReason::StoreGone => one("nothing: there is no data store to connect to any more"),
             DetachReason::Blocked => {
-                let instance = self.instance.filter(|instance| self.look.index.is_blocked(instance));
+                let instance = self.instance.filter(|instance| self.explainer.index.is_blocked(instance));
                 let of_instance = instance.map(|instance| self.unblock(Tagged::Instance(instance)));
                 let store = self.store.filter(|store| store.settings.blocked);
                 let of_store = store.map(|store| self.unblock(Tagged::Store(store)));
@@ -152,7 +152,7 @@ impl<'look> About<'look> {
         if instance.settings.blocked {
             lines.push(tagged.take_off(BLOCK_KEY));
         }
-        let isolating = &self.look.index.policy.isolation_groups;
+        let isolating = &self.explainer.index.policy.isolation_groups;
         if let Some(interface) = instance.interface.as_ref().filter(|it| !it.groups.is_disjoint(isolating)) {
             let rest: Vec<&str> = interface.groups.difference(isolating).map(SecurityGroupId::as_str).collect();
             lines.push(if rest.is_empty() {
@@ -165,10 +165,9 @@ impl<'look> About<'look> {
         lines
     }
 
-    /// The remedy for a reason at a subject: the reason's own hint, or commands where the subject
-    /// makes them known.
+    /// The remedy for a reason at a subject: the reason's own hint, or commands where the subject is known.
     pub(super) fn remedy(&self, reason: &Reason, subject: &Subject) -> Vec<String> {
-        let key = self.look.connect_key;
+        let key = self.explainer.connect_key;
         match (reason, self.tagged(subject)) {
             (Reason::Blocked, Some(tagged)) => self.unblock(tagged),
             (Reason::Held, Some(tagged)) => one(tagged.take_off(HOLD_KEY)),

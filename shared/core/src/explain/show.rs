@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Explanation, GroupExplanation, InstanceExplanation, Step, StepResult};
+use super::{ExplainedStep, Explanation, GroupExplanation, InstanceExplanation, StepResult};
 
 impl StepResult {
     /// The answer in a word.
@@ -19,7 +19,7 @@ impl StepResult {
     }
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for ExplainedStep {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(out, "{:<6}{} ({})", self.result.mark(), self.question, self.condition)?;
         let failure = self.result.failure().map(|failure| format!("why not: {failure}"));
@@ -36,7 +36,7 @@ fn section(out: &mut fmt::Formatter<'_>, title: &str, lines: &[String]) -> fmt::
     lines.iter().try_for_each(|line| writeln!(out, "  {line}"))
 }
 
-fn steps(out: &mut fmt::Formatter<'_>, steps: &[Step]) -> fmt::Result {
+fn steps(out: &mut fmt::Formatter<'_>, steps: &[ExplainedStep]) -> fmt::Result {
     writeln!(out)?;
     let (untold, told): (Vec<_>, Vec<_>) =
         steps.iter().partition(|step| step.result == StepResult::Unknown && step.facts.is_empty());

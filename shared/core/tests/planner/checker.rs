@@ -143,6 +143,50 @@ fn attaching_without_having_read_all_groups_is_refused() {
     assert!(matches!(violations.as_slice(), [Violation::RestsOnGap { .. }]), "{violations:?}");
 }
 
+const UNINSTALLING: &str =
+    "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 attached-to=i-1\nuninstalling ago=5";
+
+#[test]
+fn uninstalling_takes_nothing_away_that_somebody_on_hold_uses() {
+    let store = "db orders connect=orders\npair orders 1\nuninstalling ago=5";
+    for (made_in, checked_in) in [
+        // The instance's own side stays, and so does the other end of the connection.
+        (UNINSTALLING.to_owned(), UNINSTALLING.replace("instance i-1", "instance i-1 hold")),
+        (UNINSTALLING.to_owned(), UNINSTALLING.replace("db orders", "db orders hold")),
+        (store.to_owned(), format!("{store}\ninstance i-1 hold groups=default,ec2-rds-1")),
+    ] {
+        let (made_in, checked_in) = (World::read(&made_in).unwrap(), World::read(&checked_in).unwrap());
+        let plan = plan(&made_in.seen, &made_in.policy);
+        let rejection = check(plan, &checked_in.seen, &checked_in.policy).unwrap_err();
+        let nothing: [&str; 0] = [];
+        assert_eq!(rejection.remaining.plan().changes(), nothing, "{checked_in:?}");
+    }
+}
+
+#[test]
+fn uninstalling_takes_nothing_away_that_rests_on_a_gap() {
+    let gone = UNINSTALLING.replace("db orders connect=orders\n", "");
+    let violations = refused(&gone, &format!("{gone}\ngap stores"));
+    let reasons = violations.iter().filter(|violation| matches!(violation, Violation::ReasonDoesNotHold { .. }));
+    assert_eq!(reasons.count(), 1, "{violations:?}");
+    let deletions = violations.iter().filter(|violation| matches!(violation, Violation::NotDeletable { .. }));
+    assert_eq!(deletions.count(), 2, "{violations:?}");
+    for gap in ["groups", "instances"] {
+        let (made_in, world) = (World::read(UNINSTALLING).unwrap(), format!("{UNINSTALLING}\ngap {gap}"));
+        let world = World::read(&world).unwrap();
+        let rejection = check(plan(&made_in.seen, &made_in.policy), &world.seen, &world.policy).unwrap_err();
+        assert!(rejection.remaining.plan().stores.is_empty(), "{}", rejection.remaining.plan());
+        assert!(rejection.remaining.plan().deletions.is_empty(), "{}", rejection.remaining.plan());
+    }
+}
+
+#[test]
+fn a_store_side_stays_while_not_all_groups_are_read() {
+    let blocked = "db orders block\npair orders 1\ntemplate ec2-rds-1";
+    let violations = refused(blocked, &format!("{blocked}\ngap groups"));
+    assert!(matches!(violations.as_slice(), [Violation::RestsOnGap { .. }]), "{violations:?}");
+}
+
 #[test]
 fn two_groups_of_one_name_in_one_plan_are_refused() {
     let world = World::read(

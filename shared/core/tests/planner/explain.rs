@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use tagwire_core::{
-    explain::{self, Explanation, Failure, StepResult},
+    explain::{self, Explanation, FailedCondition, StepResult},
     finding::Reason,
     id::{InstanceId, SecurityGroupId, StoreArn},
     observation::{Observation, Scope, StoreLookup},
@@ -237,7 +237,7 @@ pub(crate) fn named(seen: &Observation) -> (BTreeSet<InstanceId>, BTreeSet<Store
 }
 
 /// Whether the first step that fails says the same as the verdict.
-fn agrees(verdict: Option<&Verdict>, first: Option<(&str, &Failure)>) -> bool {
+fn agrees(verdict: Option<&Verdict>, first: Option<(&str, &FailedCondition)>) -> bool {
     let is_condition = |code: &str| Condition::ALL.iter().any(|condition| condition.code() == code);
     match (verdict, first) {
         (Some(Verdict::Connected(_) | Verdict::Connecting), None) => true,

@@ -79,13 +79,19 @@ impl<'run, C, Q, K: Clock> Context<'run, C, Q, K> {
 const TIME_TO_SEND: Duration = Duration::from_secs(2);
 
 impl<C, Q: Queues, K: Clock> Context<'_, C, Q, K> {
+    /// How long the next message may take: many that hang must not take more together than the function has.
+    fn time_to_send(&self) -> Duration {
+        let end = self.deadline.checked_add(TIME_TO_SEND).unwrap_or(self.deadline);
+        Duration::try_from(end.duration_since(self.clock.now())).unwrap_or_default().min(TIME_TO_SEND)
+    }
+
     async fn send_work(&self, item: &WorkItem) -> Result<(), CloudError> {
-        let sent = in_time(self.clock, TIME_TO_SEND, self.queues.send_work(item)).await;
+        let sent = in_time(self.clock, self.time_to_send(), self.queues.send_work(item)).await;
         sent.unwrap_or_else(|| Err(unanswered("sqs:SendMessage", item.vpc.as_str())))
     }
 
     async fn send_again(&self, queue: EventQueue, again: &Again, after: Duration) -> Result<(), CloudError> {
-        let sent = in_time(self.clock, TIME_TO_SEND, self.queues.send_again(queue, again, after)).await;
+        let sent = in_time(self.clock, self.time_to_send(), self.queues.send_again(queue, again, after)).await;
         sent.unwrap_or_else(|| Err(unanswered("sqs:SendMessage", "something to be looked at again")))
     }
 }
