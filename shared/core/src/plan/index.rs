@@ -45,7 +45,7 @@ pub(crate) struct TakenNames(BTreeSet<String>);
 impl TakenNames {
     /// `preferred` if its names of the `missing` sides are free, else the smallest number that is
     /// free for both sides. That it must be free for both keeps the number of another store's
-    /// half-made pair for that store. The names are taken from then on.
+    /// unfinished pair for that store. The names are taken from then on.
     pub(crate) fn take(&mut self, service: Service, missing: &[Side], preferred: Option<u32>) -> Option<u32> {
         let is_free = |side: Side, number| !self.0.contains(&GroupName { service, role: side.into(), number }.folded());
         let number = preferred
