@@ -109,7 +109,7 @@ impl Checker<'_> {
         let store = self.evidence.stores.get(&owned.store).copied();
         let here = store.filter(|store| store.vpc.as_ref() == Some(&seen.vpc));
         let held = store.is_some_and(|store| store.settings.held);
-        let certain = store.is_none_or(|store| !of_cidr || store.tags_are_certain());
+        let certain = store.is_none_or(DataStore::tags_are_certain);
         match reason {
             DeleteReason::Uninstalling => {
                 let read = store.is_some() || seen.gap_in_store(owned.arn.as_ref()).is_none();

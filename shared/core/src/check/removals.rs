@@ -67,14 +67,14 @@ impl Checker<'_> {
                 seen.is_uninstalling() && read
             }
             DetachReason::CidrNotAskedFor => false,
+            // Fact 4.2
+            _ if !here.is_some_and(DataStore::tags_are_certain) => false,
             DetachReason::StoreOptedOut => {
                 matches!(tags, Some((ConnectTag::Names(_) | ConnectTag::Absent, ConnectTag::Absent)))
             }
             DetachReason::NotAskedFor => matches!(tags, Some((ConnectTag::Absent, ConnectTag::Names(_)))),
             DetachReason::NamesNotShared => match tags {
-                Some((ConnectTag::Names(mine), ConnectTag::Names(theirs))) => {
-                    mine.is_disjoint(theirs) && here.is_some_and(DataStore::tags_are_certain)
-                }
+                Some((ConnectTag::Names(mine), ConnectTag::Names(theirs))) => mine.is_disjoint(theirs),
                 _ => false,
             },
         }

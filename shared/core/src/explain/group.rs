@@ -289,8 +289,8 @@ impl Explainer<'_> {
             }
             DeleteCondition::TagsCertain => {
                 let answer = match candidate.kind {
-                    GroupKind::Pair => StepAnswer::NotNeeded,
-                    GroupKind::Cidr => StepAnswer::of(asked.store.filter(|_| !holds).map(|store| {
+                    GroupKind::Pair if holds => StepAnswer::NotNeeded,
+                    GroupKind::Pair | GroupKind::Cidr => StepAnswer::of(asked.store.filter(|_| !holds).map(|store| {
                         about.because(Reason::NotAvailable { state: store.state.clone(), passing: true }, &subject)
                     })),
                 };

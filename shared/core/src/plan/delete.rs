@@ -115,7 +115,7 @@ impl DeleteCondition {
             Self::InScope => groups.iter().any(|owned| {
                 index.names_store(owned) || (*kind == GroupKind::Pair && is_attached_in_scope(index, owned))
             }),
-            Self::TagsCertain => *kind == GroupKind::Pair || are_tags_certain(index, store),
+            Self::TagsCertain => are_tags_certain(index, store),
             Self::NotAskedFor => candidate.ended.is_some() || candidate.unasked,
             Self::NotAttached => candidate.off,
             Self::LongUnused => candidate.has_ended() || is_long_unused(index, groups, candidate.is_unused()),

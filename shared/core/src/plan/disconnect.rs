@@ -62,7 +62,9 @@ impl<'index> AttachedGroup<'index> {
                 Holding::Unknown(finding) => return Retention::Stays(finding),
                 Holding::Yes if reason == DetachReason::Blocked => return Retention::Leaves(reason),
                 Holding::Yes => {
-                    return self.hold().map_or(Retention::Leaves(reason), |held| Retention::Stays(Some(held)));
+                    let kept =
+                        self.hold().or_else(|| self.uncertain().filter(|_| reason != DetachReason::Uninstalling));
+                    return kept.map_or(Retention::Leaves(reason), |kept| Retention::Stays(Some(kept)));
                 }
             }
         }
@@ -75,6 +77,14 @@ impl<'index> AttachedGroup<'index> {
         let of_instance = instance.map(|instance| Subject::Instance(instance.id.clone()));
         let of_store = || self.store.filter(|store| store.settings.held).map(about);
         of_instance.or_else(of_store).map(|subject| Finding { subject, reason: Reason::Held })
+    }
+
+    /// That its store's tags, a hold among them, may be others than those that were found.
+    // Fact 4.2
+    fn uncertain(&self) -> Option<Finding> {
+        let store = self.store.filter(|store| !store.tags_are_certain())?;
+        let reason = Reason::NotAvailable { state: store.state.clone(), passing: true };
+        Some(Finding { subject: about(store), reason })
     }
 
     /// The store, if it is in this VPC.
@@ -163,7 +173,8 @@ fn opted_out(attached: &AttachedGroup<'_>) -> Holding {
     // What cannot be read is not an empty value.
     match attached.unreadable() {
         Some(finding) => Holding::Unknown(Some(finding)),
-        None => yes(store.settings.connect == ConnectTag::Absent),
+        None if store.settings.connect != ConnectTag::Absent => Holding::No,
+        None => attached.uncertain().map_or(Holding::Yes, |finding| Holding::Unknown(Some(finding))),
     }
 }
 
@@ -176,11 +187,7 @@ fn names_not_shared(attached: &AttachedGroup<'_>) -> Holding {
     if !mine.is_disjoint(theirs) {
         return Holding::No;
     }
-    if store.tags_are_certain() {
-        return Holding::Yes;
-    }
-    let reason = Reason::NotAvailable { state: store.state.clone(), passing: true };
-    Holding::Unknown(Some(Finding { subject: about(store), reason }))
+    attached.uncertain().map_or(Holding::Yes, |finding| Holding::Unknown(Some(finding)))
 }
 
 /// The reason for which an instance side stays on an instance although its tags may not ask for it.
