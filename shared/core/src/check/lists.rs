@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::{Checker, Objection, Objections, Part, Violation};
+use super::{Checker, Evidence, Objection, Objections, Part, Violation};
 use crate::{
-    group::{GroupKind, GroupList},
-    id::{InstanceId, InterfaceId, StoreId},
+    group::{GroupKind, GroupList, Owned},
+    id::{InstanceId, InterfaceId, SecurityGroupId, StoreId},
     model::{DataStore, Form, Instance, Interface},
     plan::{GroupRef, InterfaceChange, StoreChange},
+    rule::{Direction, Peer, Rule},
     service::{Readiness, Side},
     state::Target,
 };
@@ -98,11 +99,57 @@ impl Checker<'_> {
             self.has_role(group, &store.id, Side::Instance, objections);
             self.rests_on_groups(id, objections);
             self.joinable(&instance.id, store, objections);
+            self.opens_no_other(interface, group, &instance.id, store, objections);
             let scope = &self.evidence.seen.scope;
             if !scope.has_instance(&instance.id) && !scope.has_store(&store.arn) {
                 objections.insert(Violation::OutsideScope { target: instance.id.to_string() });
             }
         }
+    }
+
+    /// Nobody gets a group that an attached group of another store's pair lets in once the plan is carried out.
+    fn opens_no_other(
+        &self,
+        interface: &Interface,
+        group: &GroupRef,
+        instance: &InstanceId,
+        store: &DataStore,
+        objections: &mut Objections<'_>,
+    ) {
+        let GroupRef::Existing(id) = group else { return };
+        if interface.groups.contains(id) {
+            return;
+        }
+        let of_others = self.evidence.owned.values().filter(|(owned, _)| owned.store != store.id);
+        for (owned, by) in of_others {
+            let lets_in = |rule: &Rule| {
+                let is_of_peer = rule.direction == Direction::Inbound && rule.peer == Peer::Group(id.clone());
+                is_of_peer && !self.goes(owned, rule)
+            };
+            if by.rules.iter().any(lets_in) && self.may_be_attached(&by.id) {
+                let store = owned.arn.clone().unwrap_or_else(|| store.arn.clone());
+                objections.insert(Violation::NotJoinable { instance: instance.clone(), store });
+            }
+        }
+    }
+
+    /// Whether the plan takes a rule away, or deletes the group that holds it.
+    fn goes(&self, owned: &Owned, rule: &Rule) -> bool {
+        let of_store = |id: &StoreId| *id == owned.store;
+        let works = self.plan.pairs.iter().filter(|(id, _)| of_store(id));
+        let mut revoked = works.flat_map(|(_, work)| &work.revoke);
+        let deletions = self.plan.deletions.iter().filter(|((_, id), _)| of_store(id));
+        let mut deleted = deletions.flat_map(|(_, deletion)| &deletion.delete);
+        revoked.any(|(of, gone)| of == &owned.group && gone == rule) || deleted.any(|gone| *gone == owned.group)
+    }
+
+    /// Whether anything has a group now, as far as is known.
+    fn may_be_attached(&self, id: &SecurityGroupId) -> bool {
+        let Evidence { seen, stores, .. } = self.evidence;
+        let on_others = seen.other_attached(id).is_none_or(|mut others| others.next().is_some());
+        on_others
+            || stores.values().any(|store| store.has_group(id))
+            || seen.instances.found.iter().any(|instance| instance.has_group(id))
     }
 
     /// Which groups are whose is known only when every group of the VPC was read.

@@ -2,7 +2,12 @@
 
 use std::fmt::Write as _;
 
-use tagwire_core::{finding::Reason, group::GroupKind, plan::Plan, state::Removal};
+use tagwire_core::{
+    finding::Reason,
+    group::GroupKind,
+    plan::{Plan, Verdict},
+    state::Removal,
+};
 use tagwire_world::World;
 
 use crate::case::{after, case};
@@ -180,6 +185,25 @@ fn uninstalling_goes_on_where_another_store_could_not_be_read() {
              delete sg-ec2-rds-1 of db/orders: tagwire is being uninstalled
              delete sg-rds-ec2-1 of db/orders: tagwire is being uninstalled",
         );
+}
+
+#[test]
+fn a_cache_whose_tags_cannot_be_listed_now_loses_nothing_that_rests_on_their_absence() {
+    for (instance, cache) in [("", ""), ("", "connect=orders"), ("connect=orders", ""), ("connect=a", "connect=orders")]
+    {
+        let world = |state: &str, pair: &str| {
+            format!("instance i-1 {instance}\nreplicationgroup orders {cache} {state}\npair orders 1 {pair}")
+        };
+        let attached = case(&world("state=modifying", "attached-to=i-1")).changes_nothing();
+        assert!(
+            !attached.plan.decisions.iter().any(|of| matches!(of.verdict, Verdict::HeldBack(_))),
+            "{}",
+            attached.plan
+        );
+        assert!(!case(&world("", "attached-to=i-1")).plan.is_empty(), "{instance} {cache}");
+    }
+    case("replicationgroup orders state=modifying\npair orders 1 loose").changes_nothing();
+    assert!(!case("replicationgroup orders\npair orders 1 loose").plan.is_empty());
 }
 
 #[test]

@@ -85,6 +85,23 @@ fn nothing_is_attached_to_a_pair_whose_repair_is_left_out() {
 }
 
 #[test]
+fn nobody_gets_a_group_that_another_store_lets_in_whose_repair_is_left_out() {
+    let lets_in = "instance i-1 connect=orders
+        db orders connect=orders
+        pair orders 1
+        db other connect=other
+        pair other 2 store-rule=\"tcp 5432 from sg-ec2-rds-1\"";
+    let rejection = rejected(lets_in, |plan| {
+        let work = work_at(plan, "other");
+        let (group, rule) = work.revoke.first().cloned().unwrap();
+        work.revoke.push((group, Rule { traffic: Traffic::All, ..rule }));
+    });
+    let remaining = rejection.remaining.plan();
+    assert!(remaining.is_empty(), "{remaining}");
+    assert!(matches!(verdict(remaining, "i-1"), Verdict::Refused(Reason::PlanRejected { .. })), "{remaining}");
+}
+
+#[test]
 fn a_group_whose_creation_is_left_out_is_attached_nowhere() {
     let rejection = rejected(TWO, |plan| drop(work_at(plan, "orders").create.remove(&Side::Instance)));
     let remaining = rejection.remaining.plan();

@@ -12,7 +12,7 @@ use tagwire_core::{
     id::{SecurityGroupId, StoreArn, StoreId},
     observation::Observation,
     plan::{CidrWork, GroupRef, PairRule, PairWork, Plan},
-    rule::Rule,
+    rule::{Direction, Peer, Rule},
 };
 
 use super::{Ensure, PAIRS_AT_ONCE, Stages, StepAction, StepFailure, StepOutcome, fresh};
@@ -23,7 +23,7 @@ impl<C: Change, K: Clock> Stages<'_, C, K> {
         for portion in all.chunks(PAIRS_AT_ONCE) {
             if !self.has_time() {
                 for work in portion {
-                    self.ready.leave_unfinished(work.store, work.kind);
+                    self.leave_unfinished(work);
                     let name = format!("what the {} lacks", called(work.kind));
                     self.leave(StepAction::Create { name, store: work.store.clone() });
                 }
@@ -35,12 +35,22 @@ impl<C: Change, K: Clock> Stages<'_, C, K> {
                 // Tags on a group that is whole are for people: traffic does not wait for them.
                 let matters = |step: &StepOutcome| !matches!(step.action, StepAction::Tag { .. });
                 if finished.steps.iter().any(|step| step.result.is_err() && matters(step)) {
-                    self.ready.leave_unfinished(work.store, work.kind);
+                    self.leave_unfinished(work);
                 }
                 self.ready.groups.extend(finished.groups);
                 self.outcome.steps.extend(finished.steps);
             }
         }
+    }
+
+    /// Who gets a group that a rule of this work still lets in would reach its store as well.
+    fn leave_unfinished(&mut self, work: &Work<'_>) {
+        self.ready.leave_unfinished(work.store, work.kind);
+        let inbound = work.revoke.iter().filter(|(_, rule)| rule.direction == Direction::Inbound);
+        self.ready.let_in_elsewhere.extend(inbound.filter_map(|(_, rule)| match &rule.peer {
+            Peer::Group(peer) => Some(peer.clone()),
+            Peer::GroupOfAccount { .. } | Peer::Ipv4(_) | Peer::Ipv6(_) | Peer::PrefixList(_) => None,
+        }));
     }
 }
 

@@ -166,6 +166,8 @@ struct Ready {
     groups: BTreeMap<(StoreId, Role), SecurityGroupId>,
     /// The stores whose groups of a kind are not finished.
     unfinished: BTreeSet<(StoreArn, GroupKind)>,
+    /// The groups that another store's group may still let in by a rule that this plan revokes.
+    let_in_elsewhere: BTreeSet<SecurityGroupId>,
     /// The stores whose groups could not be taken off somewhere.
     still_attached: BTreeSet<StoreId>,
     undone: Undone,
@@ -203,6 +205,7 @@ impl Ready {
             return Err(StepFailure::PairUnfinished);
         }
         match group {
+            GroupRef::Existing(id) if self.let_in_elsewhere.contains(id) => Err(StepFailure::PairUnfinished),
             GroupRef::Existing(id) => Ok(id.clone()),
             GroupRef::Planned(store, role) => {
                 self.groups.get(&(store.clone(), *role)).cloned().ok_or(StepFailure::PairUnfinished)

@@ -84,6 +84,29 @@ fn what_is_left_of_an_uninstall_does_not_undo_the_cancel_that_came_before_it() {
 }
 
 #[test]
+fn a_cancel_stops_an_uninstall_that_took_more_away_since_the_person_looked() {
+    let mut installation = installation();
+    let rest = begun(&mut installation);
+    let back = digest(&mut installation, RequestKind::CancelUninstall);
+    // While the cancel is on its way, the uninstall goes on.
+    installation.budget.set(Duration::from_secs(10));
+    installation.connect(&rest);
+    installation.budget.set(Duration::from_mins(5));
+    installation.change(World::lists_settle);
+    let (rest, left) = (installation.take_work(10), reached(&installation));
+    assert!(rest.len() == 1 && left > 0, "it did not go on");
+    installation.connect(&[request(&installation, "cancel", RequestKind::CancelUninstall, Some(back))]);
+    installation.change(|world| world.work.extend(rest));
+    installation.drain();
+    assert_eq!(last_answer(&installation, "cancel").as_deref(), Some("plan-changed"));
+    assert_eq!(last_answer(&installation, "uninstall").as_deref(), Some("superseded"));
+    assert_eq!(reached(&installation), left, "the uninstall went on");
+    installation.next_sweep();
+    assert_eq!(reached(&installation), INSTANCES);
+    installation.assert_converged();
+}
+
+#[test]
 fn what_is_left_of_a_cancel_does_not_undo_the_uninstall_that_came_before_it() {
     let mut installation = installation();
     let everything = digest(&mut installation, RequestKind::Uninstall);

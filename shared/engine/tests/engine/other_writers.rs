@@ -380,3 +380,26 @@ fn groups_that_only_look_like_ours_are_never_touched() {
     });
     installation.assert_converged();
 }
+
+#[test]
+fn nobody_gets_a_group_that_another_store_lets_in_while_that_rule_cannot_be_revoked() {
+    let installation = Installation::connected(|world| {
+        world.store("orders", &vpc("1"), Some("orders"));
+        world.store("other", &vpc("1"), Some("other"));
+        world.launch("1", &vpc("1"), Some("orders"));
+        world.launch("2", &vpc("1"), Some("other"));
+    });
+    let side = |store: &str, side| installation.look(|world| world.side(&identity(store), side)).unwrap();
+    let (orders, other) = (side("orders", "instance"), side("other", "store"));
+    installation.change(|world| {
+        let rules = &mut world.groups.get_mut(&other).unwrap().group.rules;
+        let own = rules.first().cloned().unwrap();
+        rules.insert(Rule { peer: Peer::Group(orders.clone()), ..own });
+        world.launch("3", &vpc("1"), Some("orders"));
+        world.fail_next("revoke", usize::MAX - 1000, Fault::Fails { kind: ErrorKind::Denied, with_effect: false });
+    });
+    installation.next_sweep();
+    assert!(installation.look(|world| !world.list_of("eni-3").contains(&orders)), "it reaches the other store");
+    installation.recovers();
+    assert!(installation.look(|world| world.reaches(&instance("3"), &cluster("orders"))));
+}

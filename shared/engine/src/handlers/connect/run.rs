@@ -10,7 +10,7 @@ use tagwire_core::{
     plan::{Plan, plan},
     policy::Mode,
     state::Note,
-    work::{Cause, RequestKind},
+    work::{Cause, Request, RequestKind},
 };
 
 use super::{batch::Batch, retry::Unsettled};
@@ -90,13 +90,10 @@ impl<'run, C: Change, Q: Queues, K: Clock> VpcRun<'run, C, Q, K> {
             if round == 1
                 && let Some(sentence) = self.differs(checked.plan())
             {
-                return (Conclusion::Done("plan-changed"), sentence);
+                return self.refuse(sentence, &asked_for).await;
             }
-            if !asked_for.is_empty()
-                && self.settings.mode == Mode::Enforce
-                && let Err(error) = self.records().write_notes(&self.batch.vpc, &asked_for).await
-            {
-                return failed(format!("what was asked for could not be written down, so nothing was done: {error}"));
+            if let Err(ended) = self.write_down(&asked_for).await {
+                return ended;
             }
             let (checked, may_be_counted_later) = Box::pin(self.reserve_window(&mut seen, checked)).await;
             let plan = checked.plan();
@@ -188,6 +185,29 @@ impl<'run, C: Change, Q: Queues, K: Clock> VpcRun<'run, C, Q, K> {
             format!(
                 "nothing was changed: the plan that was agreed to has the digest {agreed}, and the one of now {made}"
             )
+        })
+    }
+
+    /// Refuses a plan that nobody agreed to. A cancel is written down all the same: it takes nothing away, and an
+    /// uninstall that goes on would otherwise change the plan before each cancel, and never be stopped.
+    async fn refuse(&self, sentence: String, asked_for: &[Note]) -> (Conclusion, String) {
+        let is_cancel = |request: &Request| request.kind == RequestKind::CancelUninstall;
+        if !self.batch.request.as_ref().is_some_and(is_cancel) {
+            return (Conclusion::Done("plan-changed"), sentence);
+        }
+        if let Err(ended) = self.write_down(asked_for).await {
+            return ended;
+        }
+        (Conclusion::Done("plan-changed"), format!("{sentence}; the uninstall is cancelled and goes no further"))
+    }
+
+    /// Writes down what a request asks for before anything is done.
+    async fn write_down(&self, asked_for: &[Note]) -> Result<(), (Conclusion, String)> {
+        if asked_for.is_empty() || self.settings.mode != Mode::Enforce {
+            return Ok(());
+        }
+        self.records().write_notes(&self.batch.vpc, asked_for).await.map_err(|error| {
+            failed(format!("what was asked for could not be written down, so nothing was done: {error}"))
         })
     }
 
