@@ -42,7 +42,7 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true)]
     region: Option<String>,
     /// One endpoint for all AWS services.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, value_parser = parse_endpoint)]
     endpoint_url: Option<String>,
     /// When to use colours.
     #[arg(long, global = true, value_enum, default_value_t = Colours::Auto, value_name = "WHEN")]
@@ -61,6 +61,12 @@ impl GlobalArgs {
         };
         load_config_with(&overrides).await
     }
+}
+
+/// An endpoint as the AWS clients take it; others fail in each call, with an error that nobody understands.
+fn parse_endpoint(text: &str) -> Result<String, &'static str> {
+    let is_url = text.starts_with("http://") || text.starts_with("https://");
+    is_url.then(|| text.to_owned()).ok_or("it is no URL such as http://localhost:4566")
 }
 
 /// An observation of a VPC, and the plan for it.
@@ -101,6 +107,9 @@ impl Session {
                 }
                 warn("tagwire is not installed in this account and Region; the template's defaults are assumed");
                 None
+            }
+            Err(error) if error.code == "no-credentials" => {
+                return Err(anyhow::Error::new(error).context("there are no AWS credentials").into());
             }
             Err(error) if chosen.is_some() => return Err(error.into()),
             Err(error) => {
@@ -211,21 +220,16 @@ impl Session {
     /// When no store, or more than one, has that name.
     pub(crate) async fn store(&self, called: &str) -> CommandResult<StoreArn> {
         if called.starts_with("arn:") {
-            return Ok(StoreArn::parse(called)?);
-        }
-        let account = self.identity().await?.account;
-        let (kinds, name) = match called.split_once('/') {
-            Some((word, name)) => {
-                let kind = StoreKind::ALL.iter().copied().find(|kind| kind.row().word == word);
-                let words: Vec<&str> = StoreKind::ALL.iter().map(|kind| kind.row().word).collect();
-                let kind = kind.ok_or_else(|| {
-                    user_error!("{called:?}: {word:?} is none of the kinds of data store")
-                        .hint(format!("the kinds are {}", words.join(", ")))
-                })?;
-                (vec![kind], name)
+            let arn = StoreArn::parse(called)?;
+            if arn.region() != self.region() {
+                return Err(
+                    user_error!("{arn} is not in {}", self.region()).hint(format!("give --region {}", arn.region()))
+                );
             }
-            None => (StoreKind::ALL.to_vec(), called),
-        };
+            return Ok(arn);
+        }
+        let (kinds, name) = kinds_and_name(called)?;
+        let account = self.identity().await?.account;
         let arns: Result<BTreeSet<StoreArn>, _> =
             kinds.into_iter().map(|kind| StoreArn::of(kind, self.region(), &account, name)).collect();
         let arns = arns.with_context(|| format!("{called:?} cannot be the name of a data store"))?;
@@ -248,5 +252,41 @@ impl Session {
                     .hint(format!("say which: {}", several.join(", "))))
             }
         }
+    }
+}
+
+/// The kinds of data store that `called` may mean, and the name in it.
+///
+/// # Errors
+/// When the word before the slash is no kind.
+pub(crate) fn kinds_and_name(called: &str) -> CommandResult<(Vec<StoreKind>, &str)> {
+    let Some((word, name)) = called.split_once('/') else { return Ok((StoreKind::ALL.to_vec(), called)) };
+    let kind = StoreKind::ALL.iter().copied().find(|kind| kind.row().word == word).ok_or_else(|| {
+        let words: Vec<&str> = StoreKind::ALL.iter().map(|kind| kind.row().word).collect();
+        user_error!("{called:?}: {word:?} is none of the kinds of data store")
+            .hint(format!("the kinds are {}", words.join(", ")))
+    })?;
+    Ok((vec![kind], name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_data_store_is_named_with_its_kind_or_without() {
+        assert_eq!(kinds_and_name("cluster/orders").unwrap(), (vec![StoreKind::DbCluster], "orders"));
+        assert_eq!(kinds_and_name("orders").unwrap(), (StoreKind::ALL.to_vec(), "orders"));
+        let error = kinds_and_name("warehouse/orders").unwrap_err();
+        assert_eq!(error.to_string(), "\"warehouse/orders\": \"warehouse\" is none of the kinds of data store");
+        assert_eq!(error.hints, ["the kinds are cluster, db, replicationgroup, cache, serverlesscache, redshift"]);
+    }
+
+    #[test]
+    fn an_endpoint_is_a_url() {
+        for url in ["http://127.0.0.1:4566", "https://aws.test"] {
+            assert_eq!(parse_endpoint(url).as_deref(), Ok(url));
+        }
+        assert!(parse_endpoint("localhost:4566").is_err());
     }
 }

@@ -17,7 +17,7 @@ use tagwire_acceptance::{
 use tagwire_local_aws::{LeaseOptions, LocalAws};
 
 /// How long the stack may take to act. It takes a few seconds; a loaded machine takes longer.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Groups that an interface takes unless the quota was raised.
 const INTERFACE_GROUPS: usize = 5;
@@ -236,9 +236,9 @@ async fn wait_for(
         if let Some(found) = connection(aws, instance, store).await? {
             return Ok((found, since.elapsed()));
         }
-        if since.elapsed() > PATIENCE {
+        if since.elapsed() > TIMEOUT {
             let on_instance = interface_groups(aws, &instance.interface).await?;
-            bail!("{} does not reach {} after {PATIENCE:?}: it has {on_instance:?}", instance.id, store.arn);
+            bail!("{} does not reach {} after {TIMEOUT:?}: it has {on_instance:?}", instance.id, store.arn);
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

@@ -259,11 +259,12 @@ mod tests {
 
     #[test]
     fn everything_that_serves_an_uninstallation_is_agreed_to_and_nothing_else() {
-        let worn = "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 attached-to=i-1\nuninstalling";
+        let attached =
+            "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 attached-to=i-1\nuninstalling";
         let gone = "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 loose\nuninstalling";
-        assert!(covers(RequestKind::Uninstall, worn, gone));
-        assert!(!covers(RequestKind::Uninstall, worn, BEGINNING));
-        assert!(covers(RequestKind::CancelUninstall, worn, BEGINNING));
+        assert!(covers(RequestKind::Uninstall, attached, gone));
+        assert!(!covers(RequestKind::Uninstall, attached, BEGINNING));
+        assert!(covers(RequestKind::CancelUninstall, attached, BEGINNING));
     }
 
     proptest! {

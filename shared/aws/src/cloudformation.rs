@@ -25,7 +25,7 @@ pub struct Stack {
     pub outputs: BTreeMap<String, String>,
 }
 
-/// Where stacks are looked for.
+/// The stacks of an account and Region.
 #[derive(Debug)]
 pub struct Stacks {
     client: Client,

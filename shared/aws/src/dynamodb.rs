@@ -7,7 +7,7 @@
 //! | `vpc-1` | `unused sg-1` | `since` |
 //! | `vpc-1` | `uninstalling`, `swept` | `since` |
 //! | `vpc-1` | `requested` | `since`, `request` |
-//! | `uninstalling` | `vpc-1` | `since`: nothing else may tell of a VPC without tags and groups |
+//! | `uninstalling` | `vpc-1` | `since`: a VPC that has no tags and groups any more may be known from here alone |
 //! | `vpc-1 attached` | `eni-1` or an identity | one attribute for each group, named by its id |
 //! | `request ID` | `vpc-1` | `answer` |
 //!
@@ -65,9 +65,9 @@ const MOST_LISTS: usize = 500;
 /// The lifetime of an entry. An entry that is no longer true is deleted at once, so only entries of VPCs that
 /// nobody looks at live so long.
 const KEPT_FOR: Duration = Duration::from_hours(24 * 30);
-/// An attachment is remembered while it stands, which may be long; that tagwire is to be gone until it is.
+/// For attachments, which may last long, and for the mark of an uninstall.
 const ATTACHED_KEPT_FOR: Duration = Duration::from_hours(24 * 400);
-/// How long an answer waits for whoever asked: somebody who sits before a terminal.
+/// For the result of a request, which a person waits for at a terminal.
 const ANSWER_KEPT_FOR: Duration = Duration::from_hours(24);
 
 type Item = HashMap<String, AttributeValue>;

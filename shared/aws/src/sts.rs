@@ -6,7 +6,7 @@ use tagwire_engine::cloud::{CloudError, ErrorKind};
 
 use crate::call::Call;
 
-/// Who is calling.
+/// The identity that the credentials stand for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// The account.

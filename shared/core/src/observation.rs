@@ -1,4 +1,4 @@
-//! What was read from AWS for one scope, when, and what could not be read.
+//! The observation: everything that was read from AWS for one scope, when, and its gaps.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +18,7 @@ use crate::{
     tag::ConnectionName,
 };
 
-/// What something is about, or rests on.
+/// The resource that a finding or a gap is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Subject {
@@ -50,11 +50,11 @@ pub struct Gap {
     pub service: Box<str>,
     /// The operation: `DescribeDBClusters`.
     pub operation: Box<str>,
-    /// What the call was made for, for people: `page 2`. Nothing reads it back.
+    /// The purpose of the call, for people: `page 2`. Nothing reads it back.
     pub on: Box<str>,
     /// The VPC, if all that was not read is known to be in one.
     pub vpc: Option<VpcId>,
-    /// What was not read. Empty stands for everything that the reading was for.
+    /// The resources that were not read. Empty stands for everything that the call was for.
     pub resources: BTreeSet<Subject>,
     /// The answer: code, message, request id.
     pub message: Box<str>,
@@ -131,12 +131,12 @@ impl fmt::Display for Gap {
     }
 }
 
-/// What a reading found, and what it could not see.
+/// The result of a read, with its gaps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reading<T> {
-    /// What was found.
+    /// Everything that was found.
     pub found: Vec<T>,
-    /// What could not be read.
+    /// Everything that could not be read.
     pub gaps: Vec<Gap>,
 }
 
@@ -178,13 +178,13 @@ impl<T> Reading<T> {
     }
 }
 
-/// What a data-store service said of one ARN.
+/// The answer of a data-store service about one ARN.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StoreLookup {
     /// It is there.
     Found(Box<DataStore>),
-    /// The service itself said `NotFound`. Being absent from a list never makes one of these.
+    /// The service itself answered that there is none. Being absent from a list never makes one of these.
     NotFound(StoreArn),
 }
 
@@ -199,7 +199,7 @@ impl StoreLookup {
     }
 }
 
-/// What an interface belongs to.
+/// The owner of an interface.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum InterfaceOwner {
@@ -222,13 +222,13 @@ pub enum InterfaceOwner {
 pub struct AttachedInterface {
     /// The interface.
     pub interface: InterfaceId,
-    /// What it belongs to.
+    /// The owner of the interface.
     pub owner: InterfaceOwner,
     /// Every group it has.
     pub groups: BTreeSet<SecurityGroupId>,
 }
 
-/// Who has some groups beside the primary interfaces of the instances that were read.
+/// The interfaces that have some groups, beside the primary ones of the instances that were read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attachments {
     /// The groups that were asked about, here and among the instances. Of others nothing is known.
@@ -244,7 +244,7 @@ pub struct Observation {
     pub vpc: VpcId,
     /// When the reading began.
     pub at: Timestamp,
-    /// What it was made for. A plan changes nothing outside.
+    /// The scope that it was made for. A plan changes nothing outside.
     pub scope: Scope,
     /// Instances of the VPC.
     pub instances: Reading<Instance>,
@@ -259,7 +259,7 @@ pub struct Observation {
     pub taken_names: BTreeSet<String>,
     /// Identities that no store has any more: their service listed all that it has.
     pub absent: BTreeSet<StoreId>,
-    /// Who has the owned groups that may have to go.
+    /// The interfaces that have owned groups that may have to be deleted.
     pub attachments: Attachments,
     /// The groups that the default or latest version of a launch template names; none when they
     /// were not asked for, because nothing is to be deleted.
@@ -267,7 +267,7 @@ pub struct Observation {
     /// The prefix lists that tags or rules for CIDR clients name. One that is not among them does not
     /// exist, if there is no gap.
     pub prefix_lists: Reading<PrefixList>,
-    /// What is remembered from earlier runs.
+    /// The state that earlier runs left in the state table.
     pub state: Result<VpcState, Gap>,
 }
 
@@ -335,7 +335,7 @@ impl Observation {
         self.state.as_ref().ok().is_some_and(|state| state.uninstalling.is_some())
     }
 
-    /// What is to be remembered when a group has been added to a list.
+    /// The note to be written when a group has been added to a list.
     #[must_use]
     pub fn attached(&self, target: Target, group: SecurityGroupId) -> Note {
         let connect = match &target {

@@ -1,4 +1,4 @@
-//! What the installation lets the planner do.
+//! The policy: the installation's settings that the planner goes by.
 
 use std::{collections::BTreeSet, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What AWS's own resources cannot hold: how many connections were removed lately, since when a
+//! The state that AWS's own resources cannot hold: how many connections were removed lately, since when a
 //! removal is wanted or a group unused, and how often something had to be attached again.
 //!
 //! All of it may be lost. Without it nothing counted is removed and nothing is cleaned up; adding
@@ -16,7 +16,7 @@ use crate::{
     work::RequestKind,
 };
 
-/// What one connection joins: the unit in which removals are counted.
+/// One instance with one store: the unit in which removals are counted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Connection {
     /// The instance.
@@ -76,7 +76,7 @@ pub struct Window {
     /// Goes up by one with every write, which is made on the condition that it is still the one
     /// that was read: two runs at once cannot both use what is left.
     pub version: u64,
-    /// When how many connections were removed.
+    /// The times of removals, each with the number of connections.
     pub removals: Vec<(Timestamp, u32)>,
 }
 
@@ -118,7 +118,7 @@ pub const MOST_TIMES_AGAIN: usize = 3;
 /// An attachment of ours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attached {
-    /// What the connect tag of the list's owner said then. When it says something else, somebody
+    /// The names in the connect tag of the list's owner at that time. When they are others, somebody
     /// has looked at it, and all is forgotten.
     pub tag: String,
     /// When it was attached first.
@@ -130,7 +130,7 @@ pub struct Attached {
 }
 
 impl Attached {
-    /// What the tag says, as it is compared.
+    /// The names of a connect tag, in the form in which they are compared.
     #[must_use]
     pub fn tag_of(connect: &ConnectTag) -> String {
         connect.names().map(ToString::to_string).collect::<Vec<_>>().join(" ")
@@ -163,7 +163,7 @@ impl Attached {
     }
 }
 
-/// Everything remembered of a VPC, as far as one run needs it.
+/// Everything that the state table holds of a VPC, as far as one run needs it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VpcState {
     /// Removals lately.
@@ -172,18 +172,18 @@ pub struct VpcState {
     pub wanted: BTreeMap<Removal, Wanted>,
     /// Since when owned groups are seen unused.
     pub unused: BTreeMap<SecurityGroupId, Timestamp>,
-    /// What we attached.
+    /// The groups that tagwire attached, by the list that they are in.
     pub attached: BTreeMap<(Target, SecurityGroupId), Attached>,
-    /// Since when tagwire is to be gone from the VPC: a person asked for it, and until that is taken back
+    /// Since when tagwire is being uninstalled from the VPC: a person asked for it, and until that is cancelled
     /// nothing is made there and everything owned is taken away.
     pub uninstalling: Option<Timestamp>,
-    /// The last request that had tagwire uninstalled from the VPC, or that took that back.
+    /// The last request that had tagwire uninstalled from the VPC, or that cancelled that.
     pub last_request: Option<RequestId>,
     /// When a sweep last looked at all of the VPC.
     pub swept: Option<Timestamp>,
 }
 
-/// Something to remember, or, with none, to forget.
+/// An entry of the state table to be written, or, with `None`, to be deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Note {
@@ -193,17 +193,17 @@ pub enum Note {
     Unused(SecurityGroupId, Option<Timestamp>),
     /// An attachment.
     Attached(Target, SecurityGroupId, Option<Attached>),
-    /// Since when tagwire is to be gone.
+    /// Since when tagwire is being uninstalled; `None` when that was cancelled.
     Uninstalling(Option<Timestamp>),
-    /// Which request had tagwire uninstalled or took that back, and when.
+    /// The request that had tagwire uninstalled or cancelled that, and when.
     Requested(RequestId, Timestamp),
     /// When everything was last looked at.
     Swept(Timestamp),
 }
 
 impl VpcState {
-    /// What is remembered once a person's kind is heeded, which whoever plans for it goes by: the command
-    /// that shows the plan and the function that carries it out. Who asked first is remembered.
+    /// Takes a request into account as if the state table held it already. Both the command that shows its plan
+    /// and the function that carries it out plan on this. A second uninstall keeps the time of the first.
     pub fn apply_request(&mut self, kind: RequestKind, now: Timestamp) {
         match kind {
             RequestKind::Apply => {}

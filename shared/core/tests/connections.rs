@@ -240,7 +240,7 @@ fn a_refused_instance_that_is_let_in_by_others_is_connected_all_the_same() {
          db orders connect=orders
          group app attached-to=i-1 rule=\"all traffic to 0.0.0.0/0\"
          group database on=orders rule=\"tcp 5432 from sg-app\"",
-        "i-1 db/orders 5432 connected by hand in database out app (blocked: it carries tagwire:block or has a group of isolation, so it gets no connection)",
+        "i-1 db/orders 5432 connected by hand in database out app (blocked: it carries tagwire:block or has an isolation group, so it gets no connection)",
     );
 }
 
@@ -276,7 +276,7 @@ fn one_side_alone_is_drift() {
         "instance i-1 connect=orders
          gone orders unsure
          pair orders 1 attached-to=i-1",
-        "i-1 db/orders - drifted by tagwire out ec2-rds-1 (store-unknown: it cannot be told what became of its data store db-orders; it is left alone)",
+        "i-1 db/orders - drifted by tagwire out ec2-rds-1 (store-unknown: it is unknown whether its data store db-orders still exists; it is left alone)",
     );
 }
 

@@ -25,19 +25,19 @@ use tagwire_core::{
 };
 use thiserror::Error;
 
-/// What an error means for what is done next.
+/// The meaning of an error for the next action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorKind {
     /// A group of that name, or the very same rule, is there already.
     AlreadyThere,
-    /// What the call is about is not there, or not visible yet.
+    /// The resource is not there, or not visible yet.
     NotFound,
-    /// What the call is about is in a state that does not accept it yet.
+    /// The resource is in a state that does not accept the call yet.
     NotReady,
     /// The call would also carry out changes of the owner's that wait for a maintenance window.
     PendingChanges,
-    /// What is to be removed is still in use.
+    /// The resource to be removed is still in use.
     InUse,
     /// A quota is used up.
     Limit,
@@ -73,7 +73,7 @@ impl ErrorKind {
 #[derive(Debug, Clone, PartialEq, Eq, Error, Serialize)]
 #[error("{call} on {resource} failed: {code}: {message} (request id {})", request_id.as_deref().unwrap_or("none"))]
 pub struct CloudError {
-    /// What it means.
+    /// The kind.
     pub kind: ErrorKind,
     /// Service and operation: `ec2:CreateSecurityGroup`.
     pub call: &'static str,
@@ -81,7 +81,7 @@ pub struct CloudError {
     pub resource: String,
     /// The service's error code; for errors that never reached it, a word of ours.
     pub code: String,
-    /// What it message.
+    /// AWS's message.
     pub message: String,
     /// The request id, if an answer came.
     pub request_id: Option<String>,
@@ -190,7 +190,7 @@ pub trait Observe {
     async fn launch_template_groups(&self) -> Reading<SecurityGroupId>;
     /// Reads managed prefix lists with their entries. Ids that do not exist are simply not found.
     async fn prefix_lists(&self, which: &BTreeSet<PrefixListId>) -> Reading<PrefixList>;
-    /// Reads what is remembered of a VPC; of attachments, those to these lists, or all with none.
+    /// Reads the state of a VPC; of attachments, those to these lists, or all with `None`.
     async fn vpc_state(&self, vpc: &VpcId, lists: Option<&BTreeSet<Target>>) -> Result<VpcState, CloudError>;
     /// Reads the VPCs that tagwire is being uninstalled from, whether anything is opted in or owned there or not.
     async fn vpcs_uninstalling(&self) -> Reading<VpcId>;

@@ -74,7 +74,7 @@ struct BucketLevel {
     at: Timestamp,
 }
 
-/// What is left in the buckets. It outlives the invocations of a function's process.
+/// The fill of the token buckets. It outlives the invocations of a function's process.
 #[derive(Debug, Default)]
 pub struct Pacing {
     levels: RefCell<BTreeMap<Bucket, BucketLevel>>,
@@ -118,7 +118,7 @@ pub(crate) fn unanswered(call: &'static str, resource: &str) -> CloudError {
     }
 }
 
-/// What a call comes to within a span; `None` when that is over first.
+/// The result of a call within a span; `None` when that is over first.
 pub(crate) async fn in_time<T>(clock: &impl Clock, span: Duration, call: impl Future<Output = T>) -> Option<T> {
     match select(pin!(call), pin!(clock.sleep(span))).await {
         Either::Left((answer, _)) => Some(answer),
@@ -178,7 +178,7 @@ impl<'run, C, K: Clock> Paced<'run, C, K> {
         reading
     }
 
-    /// What a reading came to; nothing but a gap when no answer comes before the deadline.
+    /// The result of a read; nothing but a gap when no answer comes before the deadline.
     async fn answer<T>(&self, call: &'static str, reading: impl Future<Output = Reading<T>>) -> Reading<T> {
         let left = self.time_left();
         let reading = if left.is_zero() { None } else { in_time(self.clock, left, reading).await };
@@ -191,7 +191,7 @@ impl<'run, C, K: Clock> Paced<'run, C, K> {
         self.deadline
     }
 
-    /// What is left until then.
+    /// The time until the deadline.
     #[must_use]
     fn time_left(&self) -> Duration {
         Duration::try_from(self.deadline.duration_since(self.clock.now())).unwrap_or_default()

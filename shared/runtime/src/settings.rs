@@ -135,7 +135,7 @@ fn seconds(name: &'static str, value: String) -> Result<Duration, SettingsError>
     seconds.ok_or(SettingsError::Malformed { name, value, expected })
 }
 
-/// A group of isolation that cannot be read would be one that isolates nothing.
+/// An isolation group that cannot be read would be one that isolates nothing.
 fn isolation_groups(value: String) -> Result<BTreeSet<SecurityGroupId>, SettingsError> {
     let ids = value.split(',').map(str::trim).filter(|id| !id.is_empty()).map(SecurityGroupId::parse);
     let Ok(ids) = ids.collect::<Result<_, _>>() else {

@@ -9,7 +9,7 @@ use crate::paths;
 
 /// More would only slow each other down on a machine with two cores.
 const SLOTS: usize = 2;
-const PATIENCE: Duration = Duration::from_mins(20);
+const TIMEOUT: Duration = Duration::from_mins(20);
 
 /// The right to run one local AWS, given back when it is dropped or its process ends.
 #[derive(Debug)]
@@ -36,8 +36,8 @@ impl Slot {
                     }
                 }
             }
-            if waiting_since.elapsed() > PATIENCE {
-                bail!("no local AWS came free in {PATIENCE:?}: {SLOTS} are leased, see {}", folder.display());
+            if waiting_since.elapsed() > TIMEOUT {
+                bail!("no local AWS came free in {TIMEOUT:?}: {SLOTS} are leased, see {}", folder.display());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

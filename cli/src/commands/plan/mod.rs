@@ -49,7 +49,7 @@ pub(crate) enum OutputFormat {
 /// Plans each scope.
 ///
 /// # Errors
-/// When a plan breaks an invariant, which is a defect.
+/// Those of [`Session::observe`].
 pub(crate) async fn plans(
     session: &Session,
     scopes: impl IntoIterator<Item = (VpcId, Scope)>,

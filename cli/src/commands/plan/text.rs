@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use tagwire_core::{
     finding::{Finding, Reason, Subject},
-    group::Ownership,
+    group::{Ownership, SecurityGroup},
     id::StoreArn,
-    observation::Observation,
+    observation::{Observation, Scope, StoreLookup},
     plan::{Action, Effect, Plan, Verdict},
 };
 
@@ -33,6 +33,7 @@ pub(crate) fn text<'planned>(planned: impl IntoIterator<Item = &'planned Planned
         vpcs += 1;
         let plan = checked.plan();
         lines.push(painted(HEADING, seen.vpc.as_str()));
+        lines.extend(without_anything(seen).map(|message| format!("  {message}")));
         let (others, stores): (Vec<_>, Vec<_>) =
             sections(seen, plan).into_iter().partition(|(store, _)| store.is_none());
         for (store, section) in stores.into_iter().chain(others) {
@@ -58,6 +59,21 @@ pub(crate) fn text<'planned>(planned: impl IntoIterator<Item = &'planned Planned
         _ => lines.push(format!("{changes} changes are pending{waiting}.")),
     }
     lines.into_iter().map(|line| line + "\n").collect()
+}
+
+/// A message for a VPC in which nothing was found although everything was read: the VPC may be a wrong one.
+fn without_anything(seen: &Observation) -> Option<&'static str> {
+    let is_here =
+        |lookup: &StoreLookup| matches!(lookup, StoreLookup::Found(store) if store.vpc.as_ref() == Some(&seen.vpc));
+    let is_owned = |group: &SecurityGroup| matches!(group.ownership(), Ownership::Owned(_));
+    let is_empty = seen.gaps().next().is_none()
+        && seen.instances.found.is_empty()
+        && !seen.stores.found.iter().any(is_here)
+        && !seen.groups.found.iter().any(is_owned);
+    is_empty.then_some(match seen.scope {
+        Scope::Vpc => "Nothing in this VPC is opted in, and tagwire owns no groups here.",
+        Scope::Some { .. } => "None of the chosen instances and data stores is in this VPC.",
+    })
 }
 
 fn sections(seen: &Observation, plan: &Plan) -> BTreeMap<Option<StoreArn>, Section> {
@@ -153,6 +169,26 @@ pub(crate) mod tests {
     fn assert_said(world: &str, expected: &str) {
         let world = World::read(world).unwrap();
         assert_eq!(plain(&[planned(&world)], true), expected.trim_start_matches('\n'), "{world:?}");
+    }
+
+    #[test]
+    fn a_vpc_without_anything_is_reported_since_it_may_be_a_wrong_one() {
+        assert_said(
+            "",
+            "
+vpc-1
+  Nothing in this VPC is opted in, and tagwire owns no groups here.
+Nothing to change.
+",
+        );
+        assert_said(
+            "db orders connect=orders vpc=2\nscope orders",
+            "
+vpc-1
+  None of the chosen instances and data stores is in this VPC.
+Nothing to change.
+",
+        );
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::{
     output::print,
     progress::waiting,
     scope_args::ScopeArgs,
-    session::{GlobalArgs, Planned, Session},
+    session::{GlobalArgs, Planned, Session, kinds_and_name},
 };
 
 /// Shown below the options.
@@ -178,7 +178,14 @@ pub(crate) async fn gather(session: &Session, filter: &Filter) -> CommandResult<
 fn expect_stores(called: &[String], survey: &Survey, rows: &[ConnectionStatus], region: &str) -> CommandResult<()> {
     let stores = || survey.stores.found.iter().map(|store| &store.arn).chain(rows.iter().map(|row| &row.store));
     match called.iter().find(|called| !stores().any(|store| is_called(store, called))) {
-        Some(unknown) => Err(user_error!("there is no data store {unknown} in {region}")),
+        Some(unknown) if unknown.starts_with("arn:") => {
+            StoreArn::parse(unknown)?;
+            Err(user_error!("there is no data store {unknown} in {region}"))
+        }
+        Some(unknown) => {
+            kinds_and_name(unknown)?;
+            Err(user_error!("there is no data store {unknown} in {region}"))
+        }
         None => Ok(()),
     }
 }

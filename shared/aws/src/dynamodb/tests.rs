@@ -61,7 +61,7 @@ fn error(code: &str) -> String {
 const OF_VPC: &str = r#"":vpc":{"S":"vpc-1"}"#;
 const OF_LISTS: &str = r#"":vpc":{"S":"vpc-1 attached"}"#;
 
-/// What is recalled when the table holds these items, of the VPC and of its lists.
+/// The state that is read when the table holds these items, of the VPC and of its lists.
 async fn read_state(of_vpc: &[Value], of_lists: &[Value]) -> Result<VpcState, CloudError> {
     let script = Script::default().to(OF_VPC, 200, items(of_vpc)).to(OF_LISTS, 200, items(of_lists));
     script.aws().vpc_state(&vpc(), None).await

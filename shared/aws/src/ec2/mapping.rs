@@ -206,7 +206,7 @@ fn group_peer(pair: &UserIdGroupPair, owner: Option<&str>) -> Result<Peer, Unusa
 }
 
 /// The permission that means exactly this rule. A description is no part of a rule: EC2 takes a
-/// rule away without being told it.
+/// rule away without it.
 pub(super) fn permission(rule: &Rule, description: Option<&str>) -> IpPermission {
     let permission = match &rule.traffic {
         Traffic::Tcp(ports) => IpPermission::builder()

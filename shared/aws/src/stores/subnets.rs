@@ -27,7 +27,7 @@ pub(crate) struct KnownVpcs(Mutex<BTreeMap<(String, String), VpcId>>);
 impl KnownVpcs {
     /// The VPCs of subnet groups, by name, every one of them: from earlier readings where these
     /// stores are known, else read once for all that share the group. A store is named by
-    /// something that is never another's, or by `None` when that cannot be told.
+    /// something that is never another's, or by `None` when that is unknown.
     pub(crate) async fn of(
         &self,
         stores: &[(Option<String>, &str)],

@@ -56,7 +56,7 @@ impl<'seen> Evidence<'seen> {
         self.instances.get(id).copied()
     }
 
-    /// Whether an instance may have no connection, by its tag or by a group of isolation.
+    /// Whether an instance may have no connection, by its tag or by an isolation group.
     pub(super) fn is_blocked(&self, instance: &Instance) -> bool {
         instance.settings.blocked || self.policy.isolation_groups.iter().any(|group| instance.has_group(group))
     }

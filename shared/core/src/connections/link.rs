@@ -47,7 +47,7 @@ impl<'known> Link<'known> {
         Self { store_side, instance_side: &instance_side.id, outside: Some(instance_side), how }
     }
 
-    /// Who made it.
+    /// The maker, judged by the ownership and the descriptions of both groups.
     pub(super) fn maker(&self) -> Maker {
         let Some(outside) = self.outside else { return Maker::Hand };
         let groups = [self.store_side, outside];

@@ -80,7 +80,7 @@ pub fn connections(survey: &Survey, planned: &[(&Observation, &Plan)]) -> Vec<Co
 }
 
 /// The decisions by their subjects. Of two about the same instance and ARN, one may be about the
-/// data store that had the name before; where that cannot be told, the first counts.
+/// data store that had the name before; where that is unknown, the first counts.
 fn decisions<'known>(
     known: &Known<'known>,
     planned: &[(&'known Observation, &'known Plan)],
@@ -216,7 +216,7 @@ fn explains(finding: &Finding, owned: &Owned, arn: &StoreArn) -> bool {
     about
         && matches!(
             finding.reason,
-            Reason::StoreUnknown { .. } | Reason::StoreMoved { .. } | Reason::StillCarried { .. }
+            Reason::StoreUnknown { .. } | Reason::StoreMoved { .. } | Reason::StillAttached { .. }
         )
 }
 

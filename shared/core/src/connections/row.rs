@@ -22,7 +22,7 @@ pub const HELD_BACK: &str = "disconnects-held-back";
 /// The code of a connection whose groups do not hold exactly the pair's rules.
 pub const MODIFIED: &str = "pair-modified";
 
-/// Who is let in to a data store.
+/// A client that is let in to a data store.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Client {
     /// An instance.
@@ -82,7 +82,7 @@ impl State {
     }
 }
 
-/// Who made a connection.
+/// The maker of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Maker {
@@ -120,7 +120,7 @@ pub struct SideGroup {
 pub struct ConnectionStatus {
     /// The VPC in which they meet.
     pub vpc: VpcId,
-    /// Who is let in.
+    /// The client that is let in.
     pub client: Client,
     /// The instance's Availability Zone.
     pub instance_zone: Option<ZoneName>,

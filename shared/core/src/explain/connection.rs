@@ -170,13 +170,17 @@ impl Explainer<'_> {
             };
             let facts = match premise {
                 Premise::SameVpc => {
-                    vec![format!("the data store is in {}, the look is at {}", facts::vpc(store), self.index.seen.vpc)]
+                    vec![format!(
+                        "the data store is in {}, the observation is of {}",
+                        facts::vpc(store),
+                        self.index.seen.vpc
+                    )]
                 }
                 Premise::InstanceTag => vec![facts::connect_tag(self.connect_key, &instance.settings.connect)],
                 Premise::StoreTag => vec![facts::connect_tag(self.connect_key, &store.settings.connect)],
                 Premise::SharedName if candidate.names.is_empty() => Vec::new(),
                 Premise::SharedName => vec![format!("both hold {}", words(&candidate.names))],
-                Premise::InScope => vec![format!("looked at: {}", self.index.seen.scope)],
+                Premise::InScope => vec![format!("observed: {}", self.index.seen.scope)],
             };
             steps.step((premise.code(), premise.question()), answer, facts);
         }

@@ -281,12 +281,12 @@ impl Explainer<'_> {
                 (StepAnswer::Holds, vec!["its tags, name and description are tagwire's".to_owned()])
             }
             DeleteCondition::AllRead => (StepAnswer::of(index.seen.groups.gaps.iter().min().map(unread)), none),
-            DeleteCondition::LookedAt => {
+            DeleteCondition::InScope => {
                 let outside = || {
-                    let failure = FailedCondition::new("outside-scope", "this look was made for something else");
+                    let failure = FailedCondition::new("outside-scope", "the observation was made for something else");
                     (failure, vec!["look at the whole VPC".to_owned()])
                 };
-                (StepAnswer::of((!holds).then(outside)), vec![format!("looked at: {}", index.seen.scope)])
+                (StepAnswer::of((!holds).then(outside)), vec![format!("observed: {}", index.seen.scope)])
             }
             DeleteCondition::TagsCertain => {
                 let answer = match asked.store {
@@ -391,7 +391,7 @@ impl Explainer<'_> {
         (StepAnswer::of(Some(failure)), facts)
     }
 
-    /// The users of the groups once the plan is carried out, or gets one by it.
+    /// The users of the groups after the plan, those that get one by it included.
     fn staying_interfaces(&self, asked: &Asked<'_>) -> BTreeSet<String> {
         let (index, plan) = (self.index, &self.settled.plan);
         let mut found = BTreeSet::new();
@@ -447,7 +447,7 @@ impl Explainer<'_> {
             Some(gap) => unread(gap),
             None if !unused => (FailedCondition::new("in-use", "it is not unused"), Vec::new()),
             None if seen.scope != Scope::Vpc => {
-                let failure = FailedCondition::new("outside-scope", "only a look at the whole VPC can tell");
+                let failure = FailedCondition::new("outside-scope", "only an observation of the whole VPC shows it");
                 (failure, vec!["look at the whole VPC".to_owned()])
             }
             None => {

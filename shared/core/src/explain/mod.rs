@@ -53,7 +53,7 @@ pub enum StepResult {
     NotSo,
     /// Nothing depends on it.
     NotNeeded,
-    /// It cannot be told, because something before it is missing.
+    /// The answer is not known, because something before it is missing.
     Unknown,
 }
 
@@ -177,7 +177,7 @@ pub struct GroupExplanation {
     pub changes: Vec<String>,
     /// The plan's findings about the group.
     pub findings: Vec<Finding>,
-    /// The remedy: changes after which the group is deleted or repaired. Lines that begin with `aws `, `sam ` or `tagwire ` are commands.
+    /// The remedy: changes that let it be deleted or repaired. Lines that begin with `aws `, `sam ` or `tagwire ` are commands.
     pub remedy: Vec<String>,
 }
 
@@ -263,7 +263,7 @@ enum StepAnswer {
 }
 
 impl StepAnswer {
-    /// That it holds, or why not.
+    /// `Holds` without a failure.
     fn of(failure: Option<(FailedCondition, Vec<String>)>) -> Self {
         failure.map_or(Self::Holds, |(failure, remedy)| Self::Fails(failure, remedy))
     }

@@ -200,7 +200,7 @@ impl<'explained> Advisor<'explained> {
         let more = limit + 1;
         if more <= HIGHEST_INTERFACE_GROUP_LIMIT {
             lines.extend([
-                format!("or raise quota L-2AFB9258 to {more}, and tell the installation when it is raised:"),
+                format!("or raise quota L-2AFB9258 to {more}, and deploy with the new limit when it is raised:"),
                 format!(
                     "aws service-quotas request-service-quota-increase --service-code vpc --quota-code L-2AFB9258 --desired-value {more}"
                 ),

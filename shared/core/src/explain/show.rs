@@ -38,13 +38,13 @@ fn section(out: &mut fmt::Formatter<'_>, title: &str, lines: &[String]) -> fmt::
 
 fn steps(out: &mut fmt::Formatter<'_>, steps: &[ExplainedStep]) -> fmt::Result {
     writeln!(out)?;
-    let (untold, told): (Vec<_>, Vec<_>) =
+    let (unknown, known): (Vec<_>, Vec<_>) =
         steps.iter().partition(|step| step.result == StepResult::Unknown && step.facts.is_empty());
-    told.iter().try_for_each(|step| write!(out, "{step}"))?;
-    if untold.is_empty() {
+    known.iter().try_for_each(|step| write!(out, "{step}"))?;
+    if unknown.is_empty() {
         return Ok(());
     }
-    let codes: Vec<&str> = untold.iter().map(|step| step.condition).collect();
+    let codes: Vec<&str> = unknown.iter().map(|step| step.condition).collect();
     writeln!(out, "{:<6}What is missing leaves open: {}", StepResult::Unknown.mark(), codes.join(", "))
 }
 

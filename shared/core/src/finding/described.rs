@@ -78,8 +78,8 @@ impl Reason {
             ),
             Self::Blocked => described(
                 "blocked",
-                "it carries tagwire:block or has a group of isolation, so it gets no connection",
-                "take tagwire:block off it, or the group of isolation",
+                "it carries tagwire:block or has an isolation group, so it gets no connection",
+                "take tagwire:block off it, or the isolation group",
             ),
             Self::Held => described(
                 "held",
@@ -245,7 +245,7 @@ impl Reason {
             ),
             Self::StoreUnknown { store } => described(
                 "store-unknown",
-                format!("it cannot be told what became of its data store {store}; it is left alone"),
+                format!("it is unknown whether its data store {store} still exists; it is left alone"),
                 format!("if {store} is gone for certain, remove its groups by hand"),
             ),
             Self::StoreMoved { vpc } => described(
@@ -253,10 +253,10 @@ impl Reason {
                 format!("it is in {vpc} now, where its pair cannot follow; nothing is removed because of that"),
                 format!("connect instances of {vpc} there; remove the old groups by hand"),
             ),
-            Self::StillCarried { group } => described(
-                "still-carried",
+            Self::StillAttached { group } => described(
+                "still-attached",
                 format!(
-                    "there is no such data store, but something still carries its group {group}; nothing is removed"
+                    "there is no such data store, but its group {group} is still attached to something; nothing is removed"
                 ),
                 format!("wait if it is still being deleted; else take {group} off what carries it"),
             ),
@@ -282,7 +282,7 @@ impl Reason {
             ),
             Self::CidrNotAllowed => described(
                 "cidr-not-allowed",
-                "it has clients that are not EC2 instances, which this installation does not let in (AllowCidr); nothing is added, and what stands is left alone",
+                "it has clients that are not EC2 instances, which this installation does not let in (AllowCidr); nothing is added, and existing rules are left alone",
                 "deploy with AllowCidr=on, or take tagwire:allow-cidr off it",
             ),
             Self::CidrTooWide { peer, block, limit } => {
@@ -331,7 +331,7 @@ impl Reason {
             ),
             Self::Uninstalling => described(
                 "uninstalling",
-                "tagwire is being uninstalled from its VPC, so nothing is connected there (`tagwire uninstall --cancel` takes that back)",
+                "tagwire is being uninstalled from its VPC, so nothing is connected there (`tagwire uninstall --cancel` undoes that)",
                 "tagwire uninstall --cancel",
             ),
             Self::Unread { gap } => described(
@@ -340,7 +340,7 @@ impl Reason {
                 if gap.passing {
                     "nothing: it is read again".to_owned()
                 } else {
-                    format!("see that what looks may call {}", gap.reading())
+                    format!("let the caller make this call: {}", gap.reading())
                 },
             )
             .passing(gap.passing),
@@ -360,10 +360,10 @@ fn keep_one(groups: &BTreeSet<SecurityGroupId>) -> String {
 fn modified(extra: &BTreeSet<Rule>, incomplete: bool) -> String {
     let extra = (!extra.is_empty()).then(|| format!("it holds rules that are not the pair's ({})", words(extra)));
     match (extra, incomplete) {
-        (Some(extra), true) => format!("{extra} and lacks the pair's; put back"),
-        (Some(extra), false) => format!("{extra}; put back"),
-        (None, true) => "it lacks the pair's rule; put back".to_owned(),
-        (None, false) => "; put back".to_owned(),
+        (Some(extra), true) => format!("{extra} and lacks the pair's; it is repaired"),
+        (Some(extra), false) => format!("{extra}; it is repaired"),
+        (None, true) => "it lacks the pair's rule; it is repaired".to_owned(),
+        (None, false) => "; it is repaired".to_owned(),
     }
 }
 

@@ -141,7 +141,7 @@ pub enum Reason {
     },
     /// A group has our name and description, and lost our tags.
     OwnershipLost,
-    /// It cannot be told which data store an owned group belongs to.
+    /// It is not known what became of the data store of an owned group.
     StoreUnknown {
         /// The identity in its tags.
         store: StoreId,
@@ -149,11 +149,11 @@ pub enum Reason {
     /// The data store is in another VPC now than its pair.
     // Fact 9.2
     StoreMoved {
-        /// Where it is.
+        /// The VPC that it is in now.
         vpc: VpcId,
     },
-    /// The data store is gone, and an interface still carries its group.
-    StillCarried {
+    /// The data store is gone, and its group is still attached to an interface.
+    StillAttached {
         /// The group.
         group: SecurityGroupId,
     },
@@ -189,7 +189,7 @@ pub enum Reason {
     PrefixListForeign {
         /// The list.
         list: PrefixListId,
-        /// Who owns it.
+        /// The account that owns it, or AWS.
         owner: String,
     },
     /// There is no such prefix list.

@@ -14,7 +14,7 @@ use crate::{
     work::{Again, Cause, VERSION},
 };
 
-/// Where to look.
+/// An instance or data store to look at.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Hint {

@@ -32,11 +32,11 @@ enum Offer {
     NotYet,
     /// No other group would be left.
     Last,
-    /// It is said why not.
+    /// They may not, for the reason of this finding.
     Not(Finding),
 }
 
-/// What is taken off a store.
+/// The groups that are detached from a store.
 #[derive(Default)]
 pub(crate) struct OffStore {
     pub(crate) groups: BTreeMap<(GroupKind, OwnedGroup), DetachReason>,
@@ -50,11 +50,11 @@ pub(crate) struct Disconnects<'index> {
     held_back: Vec<Leaving<'index>>,
     /// The connections of both.
     concerned: BTreeSet<Connection>,
-    /// What leaves each interface.
+    /// The groups that leave each interface.
     off: BTreeMap<&'index InterfaceId, BTreeSet<&'index SecurityGroupId>>,
-    /// What leaves each store.
+    /// The groups that leave each store.
     pub(crate) off_stores: BTreeMap<StoreId, OffStore>,
-    /// What could leave a store if another group came, and may be all that its list holds.
+    /// The groups that could leave a store if another one came, and may be all that its list holds.
     last_of_stores: Vec<LeavingStore<'index>>,
     pub(crate) findings: Vec<Finding>,
     pub(crate) notes: Vec<Note>,
@@ -405,7 +405,7 @@ impl<'index> Disconnects<'index> {
         }
     }
 
-    /// What leaves the interfaces.
+    /// The instance sides that leave the interfaces.
     pub(crate) fn leaving(&self) -> &[Leaving<'index>] {
         &self.leaving
     }

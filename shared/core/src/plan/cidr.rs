@@ -41,7 +41,7 @@ pub(crate) fn decide(index: &Index<'_>, gets_pair: impl Fn(&StoreId) -> bool) ->
     for (_, store) in index.stores_here().filter(|(_, store)| index.seen.scope.has_store(&store.arn)) {
         let clients = Clients::of(index, store, gets_pair(&store.id));
         made.findings.extend(clients.ambiguity());
-        // What may be stale is no ground to let anybody in, nor to keep anybody out.
+        // A tag that may be stale is no reason to let anybody in, nor to keep anybody out.
         if !index.seen.is_uninstalling() && !store.tags_are_certain() {
             let concerned = !clients.groups.is_empty() || !store.settings.allow_cidr.asks_for_none();
             let reason = obstacles::list_waits(store).filter(|_| concerned);
@@ -62,9 +62,9 @@ pub(crate) fn decide(index: &Index<'_>, gets_pair: impl Fn(&StoreId) -> bool) ->
 
 /// The CIDR clients that a store's tags ask for.
 enum CidrRequest<'store> {
-    /// None, or nothing can be told from the connect tag, of which something is said elsewhere.
+    /// None, or the connect tag cannot be read, which another finding reports.
     None,
-    /// Nothing can be told from the tag for CIDR clients.
+    /// The tag for CIDR clients cannot be read.
     Unreadable(Reason),
     /// These clients.
     Peers(&'store BTreeSet<CidrPeer>),
@@ -259,7 +259,7 @@ impl<'index> Clients<'index> {
         Some(work)
     }
 
-    /// What was found at the group and no tag can have asked for. A rule for a client that the tag names
+    /// The finding about rules of the group that no tag can have asked for. A rule for a client that the tag names
     /// no more is nobody's mistake, and neither is the one that lets a new group out everywhere.
     fn drift(&self, work: &CidrWork, attached: bool) -> Option<Finding> {
         let from_a_tag = |rule: &Rule| {

@@ -1,4 +1,4 @@
-//! What a connection needs, condition by condition, in the order in which they are looked at. The planner
+//! The conditions of a connection, in the order in which they are looked at. The planner
 //! decides by the first that does not hold, and an explanation walks all of them.
 
 use std::{collections::BTreeSet, fmt};
@@ -28,7 +28,7 @@ impl<'seen> Candidate<'seen> {
     }
 }
 
-/// What makes an instance and a store something to be decided about.
+/// A condition for deciding anything about an instance and a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Premise {
@@ -79,7 +79,7 @@ impl fmt::Display for Unmet {
             Self::NoTag => out.write_str("it does not carry the connect tag, so it takes no part"),
             Self::InvalidTag(problem) => write!(out, "{}", Reason::InvalidTag { problem: problem.clone() }),
             Self::NoSharedName => out.write_str("no name is in both connect tags"),
-            Self::OutsideScope => out.write_str("this look was made for neither of the two"),
+            Self::OutsideScope => out.write_str("the observation was made for neither of the two"),
         }
     }
 }
@@ -100,7 +100,7 @@ impl Premise {
         }
     }
 
-    /// What is asked.
+    /// The question that it answers.
     #[must_use]
     pub fn question(self) -> &'static str {
         match self {
@@ -108,7 +108,7 @@ impl Premise {
             Self::InstanceTag => "Does the instance carry a connect tag that can be read?",
             Self::StoreTag => "Does the data store carry a connect tag that can be read?",
             Self::SharedName => "Is a name in both connect tags?",
-            Self::InScope => "Was this look made for one of the two?",
+            Self::InScope => "Was the observation made for one of the two?",
         }
     }
 
@@ -141,7 +141,7 @@ pub(crate) fn is_readable(connect: &ConnectTag) -> Result<(), Unmet> {
     }
 }
 
-/// What has to hold for an instance and a store that are not connected to become so.
+/// A condition for connecting an instance and a store that are not connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Condition {
@@ -249,7 +249,7 @@ impl Condition {
         }
     }
 
-    /// What is asked.
+    /// The question that it answers.
     #[must_use]
     pub fn question(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! Who is connected: a verdict on every instance and store that share a name, and the places of the
+//! Connections: a verdict on every instance and store that share a name, and the places of the
 //! interfaces' lists, given out in the order of the stores' ids so that the choice is the same from run to run.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -40,14 +40,14 @@ pub enum DeleteCondition {
     /// Every group of the VPC was read.
     AllRead,
     /// The scope has to do with it.
-    LookedAt,
-    /// Its store's tags are what its service says, and not the tag index.
+    InScope,
+    /// Its store's tags come from the service itself, and not from the tag index.
     TagsCertain,
     /// Its store is gone or takes no part any more, or no tags ask for it.
     NotAskedFor,
     /// Nothing has it or the group that belongs to it.
     NotAttached,
-    /// That has been so for long enough, where nothing else says that it is at an end.
+    /// It has been unused for long enough, where neither a tag nor a person ends it.
     LongUnused,
     /// The store has no second one.
     OnlyOne,
@@ -62,7 +62,7 @@ impl DeleteCondition {
     pub const ALL: [Self; 10] = [
         Self::Owned,
         Self::AllRead,
-        Self::LookedAt,
+        Self::InScope,
         Self::TagsCertain,
         Self::NotAskedFor,
         Self::NotAttached,
@@ -78,7 +78,7 @@ impl DeleteCondition {
         match self {
             Self::Owned => "owned",
             Self::AllRead => "all-read",
-            Self::LookedAt => "looked-at",
+            Self::InScope => "in-scope",
             Self::TagsCertain => "tags-certain",
             Self::NotAskedFor => "not-asked-for",
             Self::NotAttached => "not-attached",
@@ -95,7 +95,7 @@ impl DeleteCondition {
         match self {
             Self::Owned => "Is it tagwire's?",
             Self::AllRead => "Was every security group of the VPC read?",
-            Self::LookedAt => "Has this look to do with it?",
+            Self::InScope => "Is it in the scope of the observation?",
             Self::TagsCertain => "Is it certain what the data store's tags are?",
             Self::NotAskedFor => "Does nothing ask for it?",
             Self::NotAttached => "Does nothing have it, nor the group that belongs to it?",
@@ -113,7 +113,7 @@ impl DeleteCondition {
             // Only owned groups are candidates; which other groups go is known when all candidates are.
             Self::Owned | Self::NotInRule => true,
             Self::AllRead => index.seen.groups.is_complete(),
-            Self::LookedAt => groups.iter().any(|owned| {
+            Self::InScope => groups.iter().any(|owned| {
                 index.names_store(owned) || (*kind == GroupKind::Pair && is_attached_in_scope(index, owned))
             }),
             Self::TagsCertain => index.store(store).is_none_or(DataStore::tags_are_certain),
@@ -164,7 +164,7 @@ impl<'index> DeleteCandidate<'index> {
         Self { index, kind, store, groups, ended, unasked, off }
     }
 
-    /// Whether a tag or a person says that it is at an end, so that it need not have been unused for long.
+    /// Whether a tag or a person ends it, so that it need not have been unused for long.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended.is_some() || self.kind == GroupKind::Cidr
     }
@@ -231,7 +231,7 @@ pub(crate) fn decide<'index>(
         for store in index.owners(kind) {
             let candidate = DeleteCandidate::of(index, disconnects, stores, kind, store);
             made.findings.extend(candidate.groups.iter().flat_map(|owned| foreign_attachments(index, owned)));
-            if !DeleteCondition::LookedAt.holds(&candidate) {
+            if !DeleteCondition::InScope.holds(&candidate) {
                 continue;
             }
             if kind == GroupKind::Pair {
@@ -257,7 +257,7 @@ pub(crate) fn decide<'index>(
     made
 }
 
-/// Says so of a store that is gone; of one that is there it is said where its pair is chosen.
+/// The finding about several pairs of a store that is gone; for a store that exists, the choice of its pair reports it.
 fn ambiguity(index: &Index<'_>, groups: &[&Owned]) -> Option<Finding> {
     let arn = groups.iter().find_map(|owned| index.arn_of(owned))?;
     let all = groups.iter().map(|owned| owned.group.id().clone()).collect();
@@ -330,7 +330,7 @@ fn is_cidr_unasked(index: &Index<'_>, store: &StoreId) -> bool {
     })
 }
 
-/// What keeps groups although tagwire is to be gone: a hold, and stores elsewhere that have them in
+/// The findings about what keeps groups during an uninstall: a hold, and stores elsewhere that have them in
 /// their lists.
 fn keepers(index: &Index<'_>, store: &StoreId, groups: &[&Owned]) -> Vec<Finding> {
     if !index.seen.is_uninstalling() {
@@ -393,7 +393,7 @@ fn is_off(
         && groups.iter().all(|owned| disconnects.is_off_interfaces(owned) == Some(true) && !listed(owned.group.id()))
 }
 
-/// The state, when it can be told of a store's groups whether they are unused: only a look at everything can.
+/// The state, when it is known whether a store's groups are unused, which takes an observation of everything.
 fn state_of_unused<'seen>(index: &Index<'seen>, groups: &[&Owned]) -> Option<&'seen VpcState> {
     let seen = index.seen;
     let read = seen.instances.is_complete() && seen.attachments.by.is_complete();
@@ -453,7 +453,7 @@ fn deletion(candidate: &DeleteCandidate<'_>) -> Deletion {
     }
 }
 
-/// Who has an owned group and is not what it was made for.
+/// The findings about interfaces that have an owned group that was not made for them.
 fn foreign_attachments(index: &Index<'_>, owned: &Owned) -> Vec<Finding> {
     let id = owned.group.id();
     let for_instances = owned.role() == Role::Side(Side::Instance);
@@ -470,11 +470,11 @@ fn foreign_attachments(index: &Index<'_>, owned: &Owned) -> Vec<Finding> {
             }
         });
     let on_instances = index.with_group(id).filter(|_| !for_instances);
-    let stores = index
-        .stores_with(id)
-        .iter()
-        .filter(|store| store.has_group(id))
-        .filter(|store| store.id != owned.store || for_instances);
+    let whole = index.arn_of(owned);
+    let is_made_for = |store: &DataStore| {
+        !for_instances && (store.id == owned.store || whole.as_ref().is_some_and(|whole| store.is_member_of(whole)))
+    };
+    let stores = index.stores_with(id).iter().filter(|store| store.has_group(id) && !is_made_for(store));
     let instances = on_instances.map(|instance| finding(format!("instance {}", instance.id)));
     interfaces.chain(instances).chain(stores.map(|store| finding(store.arn.to_string()))).collect()
 }

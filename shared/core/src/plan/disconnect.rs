@@ -31,11 +31,11 @@ pub(crate) enum Holding {
     No,
     /// It does.
     Yes,
-    /// It cannot be told, so nothing is taken away for this reason or a later one.
+    /// It is not known whether it holds, so nothing is removed for this reason or a later one.
     Unknown(Option<Finding>),
 }
 
-/// What becomes of a group in a list.
+/// Whether a group stays in a list.
 pub(crate) enum Retention {
     /// It is asked for, or nothing may be decided about it.
     Stays(Option<Finding>),
@@ -141,7 +141,7 @@ fn about(store: &DataStore) -> Subject {
     Subject::Store(store.arn.clone())
 }
 
-/// That the group is ours is all that this rests on, wherever its store is, and that nothing unread is on hold.
+/// Rests only on the group's being ours, wherever its store is, and on nothing unread's being on hold.
 fn uninstalling(attached: &AttachedGroup<'_>) -> Holding {
     let seen = attached.index.seen;
     if !seen.is_uninstalling() {
@@ -197,14 +197,14 @@ pub(crate) fn kept_because<'index>(
     }
 }
 
-/// Where a store is that was not found under its identity.
+/// The existence of a store that was not found under its identity.
 pub(crate) enum StoreExistence {
     /// It is gone.
     Gone,
     /// There is none, but something carries its group: it was replaced by another that took the group
     /// over, or is still being deleted.
     Carried(Finding),
-    /// It cannot be told.
+    /// It is not known.
     Unknown(Option<Finding>),
 }
 
@@ -228,14 +228,14 @@ pub(crate) fn store_existence(index: &Index<'_>, owned: &Owned) -> StoreExistenc
         let carried =
             others.next().is_some() || index.with_group(id).next().is_some() || !index.stores_with(id).is_empty();
         if carried {
-            let reason = Reason::StillCarried { group: id.clone() };
+            let reason = Reason::StillAttached { group: id.clone() };
             return StoreExistence::Carried(Finding { subject: Subject::Store(arn), reason });
         }
     }
     StoreExistence::Gone
 }
 
-/// Whether the service said that nothing has this name, or that something else has.
+/// Whether the service answered that nothing has this name, or that something else has.
 fn is_free_name(index: &Index<'_>, arn: &StoreArn) -> bool {
     index.seen.stores.found.iter().any(|lookup| match lookup {
         StoreLookup::NotFound(gone) => gone == arn,

@@ -45,7 +45,7 @@ pub(crate) struct TakenNames(BTreeSet<String>);
 impl TakenNames {
     /// `preferred` if its names of the `missing` sides are free, else the smallest number that is
     /// free for both sides. That it must be free for both keeps the number of another store's
-    /// half-made pair for that store. The names are taken from then on.
+    /// unfinished pair for that store. The names are taken from then on.
     pub(crate) fn take(&mut self, service: Service, missing: &[Side], preferred: Option<u32>) -> Option<u32> {
         let is_free = |side: Side, number| !self.0.contains(&GroupName { service, role: side.into(), number }.folded());
         let number = preferred
@@ -149,7 +149,7 @@ impl<'seen> Index<'seen> {
         self.stores.get(id).copied()
     }
 
-    /// Whether an instance gets no connection and keeps none: by its tag, or by a group of isolation on
+    /// Whether an instance gets no connection and keeps none: by its tag, or by an isolation group on
     /// its interface.
     pub(crate) fn is_blocked(&self, instance: &Instance) -> bool {
         let isolated = || self.policy.isolation_groups.iter().any(|group| instance.has_group(group));
@@ -168,7 +168,7 @@ impl<'seen> Index<'seen> {
         self.by_group.get(group).into_iter().flatten().filter_map(|id| self.instance(id))
     }
 
-    /// What is to be decided: instances and stores for which every premise holds, in the order of the
+    /// The candidates for a connection: instances and stores for which every premise holds, in the order of the
     /// stores' ids and the instances'.
     pub(crate) fn candidates(&self) -> impl Iterator<Item = Candidate<'seen>> {
         let all = self
@@ -391,7 +391,7 @@ pub(crate) enum Flaw {
     Rules,
 }
 
-/// What keeps a group from being one side of a usable pair for a store, with `peer` as the other one.
+/// The flaw that keeps a group from being one side of a usable pair for a store, with `peer` as the other one.
 pub(crate) fn flaw(
     store: &DataStore,
     ports: PortRange,

@@ -1,4 +1,4 @@
-//! What is remembered of attachments and groups follows the tags, and ends with what it is about.
+//! Notes for the state table. Those about attachments and groups follow the tags, and end with their subject.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use crate::{
     state::{Attached, Note, Target, VpcState},
 };
 
-/// A list whose owner's tag says something else now has been looked at by somebody: how often something
+/// A list whose owner's tag has another value now has been looked at by somebody: how often something
 /// had to be attached to it again is forgotten, also when the tag later says the same as before.
 pub(crate) fn follow_tags(index: &Index<'_>) -> Vec<Note> {
     let Some(state) = index.seen.state.as_ref().ok() else { return Vec::new() };
@@ -37,7 +37,7 @@ pub(crate) fn follow_tags(index: &Index<'_>) -> Vec<Note> {
     state.attached.iter().filter_map(note).collect()
 }
 
-/// The notes that take out what is remembered of groups and lists that are no longer there.
+/// The notes that delete the entries about groups and lists that are no longer there.
 pub(crate) fn forget_deleted(index: &Index<'_>) -> Vec<Note> {
     let seen = index.seen;
     let Some(VpcState { unused, attached, .. }) = seen.state.as_ref().ok().filter(|_| seen.scope == Scope::Vpc) else {

@@ -36,7 +36,7 @@ impl Contest<'_> {
     }
 }
 
-/// What would have to be attached for a connection and was taken off too often.
+/// The group that would have to be attached for a connection and was taken off too often.
 pub(crate) fn contest<'index>(
     index: &Index<'index>,
     pair_state: &PairState<'_>,
@@ -96,7 +96,7 @@ pub(crate) fn by_form(store: &DataStore) -> Option<Reason> {
     }
 }
 
-/// A store without a port is still coming up, whatever its state says.
+/// A store without a port is still coming up, whatever its state is.
 pub(crate) fn by_state(store: &DataStore) -> Option<Reason> {
     (store.readiness() == Readiness::Never || store.ports.is_none()).then(|| not_available(store))
 }
@@ -133,7 +133,7 @@ pub(crate) fn cross_zone(candidate: &Candidate<'_>) -> Option<Finding> {
     })
 }
 
-/// What is to be said of the resources themselves: tags that cannot be read, names that nothing
+/// The findings about the resources themselves: tags that cannot be read, names that nothing
 /// shares, forged groups, gaps.
 pub(crate) fn findings(index: &Index<'_>) -> Vec<Finding> {
     let seen = index.seen;
@@ -196,7 +196,7 @@ fn no_match(names: BTreeSet<ConnectionName>, settings: &TagSettings) -> Option<R
     matches!(settings.connect, ConnectTag::Names(_)).then_some(Reason::NoMatch { names })
 }
 
-/// What is to be said of an instance's names that no store of its VPC has.
+/// The reasons about an instance's names that no store of its VPC has.
 fn unmatched(index: &Index<'_>, settings: &TagSettings) -> Vec<Reason> {
     let mut reasons = invalid(settings);
     let mut nowhere = BTreeSet::new();
@@ -208,7 +208,7 @@ fn unmatched(index: &Index<'_>, settings: &TagSettings) -> Vec<Reason> {
         }
         let elsewhere = stores.iter().find_map(|store| Some((store, store.vpc.clone()?)));
         match elsewhere {
-            // What was not read may well be a store of this VPC, so nothing is said of absence.
+            // A resource that was not read may well be a store of this VPC, so no absence is reported.
             _ if !index.seen.knows_name(name) => {}
             Some((store, vpc)) => {
                 reasons.push(Reason::DifferentVpc { name: (*name).clone(), store: store.arn.clone(), vpc });

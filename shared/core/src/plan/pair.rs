@@ -129,7 +129,7 @@ impl<'index> PairState<'index> {
             .then(|| Finding { subject: Subject::Store(self.store.arn.clone()), reason: self.ambiguity() })
     }
 
-    /// What was found at groups that are about to be put back. A group is attached only when its
+    /// The findings about groups that are about to be repaired. A group is attached only when its
     /// rules are in, so one that nobody has and that lacks its rule, or still lets out
     /// everything as a new group does, was never finished, and nobody modified it.
     pub(crate) fn drift(&self, index: &Index<'_>, work: &PairWork) -> Vec<Finding> {
@@ -215,7 +215,7 @@ fn lowest_pair<'index>(
     tied.unwrap_or_else(|| Side::BOTH.into_iter().filter_map(first).collect())
 }
 
-/// What a store's pair is wanted for.
+/// The use that a store's pair has in a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Use {
     /// An instance is to be attached to it.
@@ -226,7 +226,7 @@ pub(crate) enum Use {
     Unused,
 }
 
-/// What has to be done at a store's pair; none when that is nothing. What is missing is made when
+/// The work at a store's pair; `None` when there is none. A missing group is made when
 /// the pair is needed. A rule too many is a hole and goes whether it is needed or not; a rule that
 /// is missing shuts out, and is put back only for somebody who may come in.
 pub(crate) fn work(

@@ -15,7 +15,7 @@ pub enum StoreRow {
     NoGroups,
     /// There is one whole pair, and it is usable.
     WholePair,
-    /// There is one pair, half-made or modified.
+    /// There is one pair, unfinished or modified.
     Unfinished,
     /// There is more than one.
     Several,
@@ -31,7 +31,7 @@ impl StoreRow {
         match self {
             Self::NoGroups => "none",
             Self::WholePair => "one whole pair, usable",
-            Self::Unfinished => "half-made, modified, one side missing",
+            Self::Unfinished => "unfinished, modified, one side missing",
             Self::Several => "several",
         }
     }

@@ -16,7 +16,7 @@ use crate::{
     work::PlanDigest,
 };
 
-/// What a change does to what is there.
+/// The effect of a change on an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Effect {
@@ -33,7 +33,7 @@ pub enum Effect {
 pub struct Action {
     /// The store that it is about; none when that is not known, or when it is about an instance's tags.
     pub store: Option<StoreArn>,
-    /// What it does.
+    /// Its effect.
     pub effect: Effect,
     /// The change, in a line.
     #[serde(rename = "action")]
@@ -79,7 +79,7 @@ impl Plan {
         self.actions().into_iter().map(|action| action.text).collect()
     }
 
-    /// What tells this plan's changes from any other's: the same lines have the same digest, and nobody
+    /// The digest of the plan's changes: the same lines have the same digest, and nobody
     /// finds others that have it.
     #[must_use]
     pub fn digest(&self) -> PlanDigest {

@@ -12,7 +12,7 @@ use crate::{
     tag::{ConnectTag, TagSettings},
 };
 
-/// What carries a status tag.
+/// A resource that carries a status tag.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StatusOf {
@@ -96,7 +96,7 @@ pub(crate) fn changes(plan: &Plan, then: &Plan, index: &Index<'_>) -> Vec<Status
 /// A stable code, and what it is reasons of. What is connected comes first.
 type Words = BTreeMap<(bool, &'static str), BTreeSet<String>>;
 
-/// What the tag is to say; none when there is to be none.
+/// The value that the tag is to have; `None` when there is to be no tag.
 fn wanted(index: &Index<'_>, settings: &TagSettings, decisions: &[&Decision], words: &Words) -> Option<String> {
     if index.seen.is_uninstalling() {
         return None;
@@ -118,7 +118,7 @@ fn change(
     (text != settings.status).then_some(StatusChange { of, text, awaits })
 }
 
-/// What the findings say of names that nothing in the VPC shares.
+/// The words for names that nothing in the VPC shares, from the findings.
 fn unmatched<'reasons>(reasons: impl Iterator<Item = &'reasons Reason>) -> Words {
     let mut words = Words::new();
     for reason in reasons {

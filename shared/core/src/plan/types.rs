@@ -1,4 +1,4 @@
-//! What a plan is made of.
+//! The types that a plan is made of.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -85,7 +85,7 @@ impl PairRule {
     }
 }
 
-/// What is to be done at one store's pair.
+/// The work at one store's pair.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PairWork {
     /// The store.
@@ -108,7 +108,7 @@ impl PairWork {
     }
 }
 
-/// What is to be done at a store's group for clients that are not EC2 instances. Its rules are written
+/// The work at a store's group for clients that are not EC2 instances. Its rules are written
 /// here as what they let in, so that none of another kind can be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CidrWork {
@@ -186,13 +186,13 @@ impl DetachReason {
                 "its service does not know the data store's name and lists nothing with its identity, and nothing carries its store side"
             }
             Self::Blocked => {
-                "one of the two carries `tagwire:block`, or the instance's interface has a group of isolation"
+                "one of the two carries `tagwire:block`, or the instance's interface has an isolation group"
             }
             Self::Uninstalling => "a person asked for tagwire to be gone from the VPC, with `tagwire uninstall`",
         }
     }
 
-    /// What goes.
+    /// The parts that are removed, in words.
     #[must_use]
     pub fn action(self) -> &'static str {
         match self {
@@ -326,7 +326,7 @@ pub struct InterfaceChange {
 pub struct Detachment {
     /// The identity of the store it led to.
     pub store: StoreId,
-    /// That store's ARN; none when the group has lost the tag that says it.
+    /// That store's ARN; `None` when the group has lost the tag that holds it.
     pub arn: Option<StoreArn>,
     /// The reason.
     pub reason: DetachReason,
@@ -384,7 +384,7 @@ pub struct Attachment {
     pub names: BTreeSet<ConnectionName>,
 }
 
-/// What makes an instance reach a store.
+/// The pair through which an instance reaches a store.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Via {
     /// The group on the store.
@@ -395,7 +395,7 @@ pub struct Via {
     pub owned: bool,
 }
 
-/// What is decided about one instance and one store that share a name.
+/// The decision about one instance and one store that share a name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
@@ -424,7 +424,7 @@ pub struct Decision {
     pub verdict: Verdict,
 }
 
-/// What is to be done, and why not more. There is one change per target list, so two actions on
+/// The changes to be made, and the reasons why not more. There is one change per target list, so two actions on
 /// one list cannot be written down.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[must_use = "a plan does nothing until it is checked and applied"]
@@ -444,7 +444,7 @@ pub struct Plan {
     /// The window with this plan's counted removals in it, to be written before them, on the condition
     /// that nobody else wrote it since.
     pub window: Option<Window>,
-    /// What is to be remembered, whether anything is carried out or not.
+    /// The notes for the state table, written whether anything is carried out or not.
     pub notes: Vec<Note>,
     /// A verdict on every instance and store in scope that share a name, or that lose a connection.
     pub decisions: Vec<Decision>,

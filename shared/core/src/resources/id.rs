@@ -13,7 +13,7 @@ use super::service::StoreKind;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{text:?} is not {expected}")]
 pub struct InvalidId {
-    /// What the text was taken for, with an example of the right form.
+    /// The kind of id that was expected, with an example of the right form.
     pub expected: &'static str,
     /// The text, shortened to 200 characters.
     pub text: String,
@@ -122,7 +122,7 @@ text_id!(
     |text| !text.is_empty() && text.len() <= 256 && text.bytes().all(|byte| byte.is_ascii_graphic())
 );
 text_id!(
-    /// What a person asked of `connect`, and wants to be told what became of.
+    /// A request of a person to `connect`, under which its result is found.
     RequestId, "the id of a request, such as 0a1b2c3d", |text| is_word(text) && text.len() <= 64
 );
 text_id!(
@@ -169,7 +169,7 @@ impl StoreArn {
         format!("{}/{}", self.kind().row().word, self.name())
     }
 
-    /// What kind of store the ARN names.
+    /// The kind of store that the ARN names.
     #[must_use]
     pub fn kind(&self) -> StoreKind {
         kind_of(&self.0).unwrap_or_else(|| unreachable!("a text that names no kind is no StoreArn"))

@@ -113,11 +113,21 @@ impl DataStore {
         self.service.row().readiness(&self.state)
     }
 
-    /// Whether its own service has said what its tags are. The tag index may be stale: it is good
+    /// Whether its tags were read from its own service. The tag index may be stale: it is good
     /// enough to find what may be connected, and never a reason for taking something away.
     #[must_use]
     pub fn tags_are_certain(&self) -> bool {
         !self.service.row().lists_tags_only_when_ready || self.readiness() == Readiness::Ready
+    }
+
+    /// Whether it is a member of the cluster or replication group `whole`, which has the list of groups of both.
+    // Fact 4.2
+    #[must_use]
+    pub fn is_member_of(&self, whole: &StoreArn) -> bool {
+        let (own, other) = (self.arn.kind(), whole.kind());
+        matches!(&self.form, Form::ClusterMember { cluster } if cluster == whole.name())
+            && own != other
+            && own.row().api == other.row().api
     }
 
     /// Whether a group is in its list or on its way in.

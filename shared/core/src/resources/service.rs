@@ -239,7 +239,7 @@ pub struct StoreKindRow {
     /// The word of people for it, as in `cluster/orders`.
     pub word: &'static str,
     /// The service of a store that only its ARN is known of. DocumentDB and Neptune clusters are
-    /// told apart by their description alone.
+    /// distinguished by their description alone.
     pub usual_service: Service,
     /// The calls, in events of CloudTrail, after which a store is looked at; empty where the API
     /// sends events of its own about stores of this kind.

@@ -361,7 +361,7 @@ fn what_is_in_use_is_not_deleted() {
         (unused.replace("ago=20", "ago=1"), "unused too short"),
         (format!("{unused}\nscope orders"), "not a look at everything"),
         (format!("{unused}\ngap stores"), "a store unread"),
-        (format!("{unused}\ngap state"), "nothing remembered"),
+        (format!("{unused}\ngap state"), "state not read"),
         (format!("{unused}\ninstance i-1 connect=orders hold"), "asked for"),
         (unused.replace("connect=orders", "connect=orders hold"), "held"),
         (unused.replace("loose", "adding"), "carried"),

@@ -476,7 +476,7 @@ fn a_store_whose_service_did_not_list_all_it_has_is_not_gone() {
 #[test]
 fn a_store_that_nobody_said_was_gone_is_not() {
     case("instance i-1\npair orders 1 attached-to=i-1").changes_nothing().explains(
-        "sg-ec2-rds-1: it cannot be told what became of its data store db-orders; it is left alone (store-unknown)",
+        "sg-ec2-rds-1: it is unknown whether its data store db-orders still exists; it is left alone (store-unknown)",
     );
 }
 
@@ -500,7 +500,7 @@ fn a_store_whose_group_an_interface_still_carries_is_not_gone() {
          interface eni-9 groups=rds-ec2-1 of=RDSNetworkInterface",
     )
     .changes_nothing()
-    .codes(&["still-carried"]);
+    .codes(&["still-attached"]);
 }
 
 #[test]
@@ -512,7 +512,7 @@ fn a_store_whose_group_another_store_carries_was_replaced_by_it() {
          pair orders 1 attached-to=i-1",
     )
     .changes_nothing()
-    .codes(&["still-carried", "no-match", "foreign-attachment"]);
+    .codes(&["still-attached", "no-match", "foreign-attachment"]);
 }
 
 #[test]

@@ -186,7 +186,7 @@ fn refusing(reason: &Reason) -> Option<&'static str> {
         | Reason::OwnershipLost
         | Reason::StoreUnknown { .. }
         | Reason::StoreMoved { .. }
-        | Reason::StillCarried { .. }
+        | Reason::StillAttached { .. }
         | Reason::InvalidCidr { .. }
         | Reason::AmbiguousCidrGroup { .. }
         | Reason::CidrModified { .. }
@@ -396,15 +396,15 @@ ok    Does its service know the data store? (store-read)
         db/orders (RDS, db-orders) in vpc-1, tcp 5432, state \"available\": has sg-default
         tags: tagwire:connect=orders
 ok    Are the two in the same VPC? (same-vpc)
-        the data store is in vpc-1, the look is at vpc-1
+        the data store is in vpc-1, the observation is of vpc-1
 ok    Does the instance carry a connect tag that can be read? (instance-tag)
         tagwire:connect=billing
 ok    Does the data store carry a connect tag that can be read? (store-tag)
         tagwire:connect=orders
 FAILS Is a name in both connect tags? (shared-name)
         why not: no name is in both connect tags (no-match)
-ok    Was this look made for one of the two? (in-scope)
-        looked at: the whole VPC
+ok    Was the observation made for one of the two? (in-scope)
+        observed: the whole VPC
 no    Are they connected already? (connected)
 ";
     assert!(text.starts_with(beginning), "{text}");

@@ -32,7 +32,7 @@ fn keeping(ending: DeleteCondition) -> (&'static str, &'static str, &'static str
     match ending {
         DeleteCondition::Owned => ("gone orders\npair orders 1 made-by=forger", "sg-rds-ec2-1", "ownership-forged"),
         DeleteCondition::AllRead => ("gone orders\npair orders 1\ngap groups", "sg-rds-ec2-1", "unread"),
-        DeleteCondition::LookedAt => {
+        DeleteCondition::InScope => {
             ("instance i-1\ngone orders\npair orders 1\nscope i-1", "sg-rds-ec2-1", "outside-scope")
         }
         DeleteCondition::TagsCertain => (
@@ -114,8 +114,8 @@ What it is:
 ok    Is it tagwire's? (owned)
         its tags, name and description are tagwire's
 ok    Was every security group of the VPC read? (all-read)
-ok    Has this look to do with it? (looked-at)
-        looked at: the whole VPC
+ok    Is it in the scope of the observation? (in-scope)
+        observed: the whole VPC
 -     Is it certain what the data store's tags are? (tags-certain)
 ok    Does nothing ask for it? (not-asked-for)
         its data store is gone

@@ -111,7 +111,7 @@ worlds! {
     a_store_that_moved_to_another_vpc_is_named_with_it:
         Reason::StoreMoved { .. }, "instance i-1\ndb orders connect=orders vpc=2\npair orders 1 loose attached-to=i-1";
     a_store_that_is_gone_but_whose_group_is_carried_is_named:
-        Reason::StillCarried { .. },
+        Reason::StillAttached { .. },
         "instance i-1\ngone orders\npair orders 1 attached-to=i-1\ninterface eni-9 groups=rds-ec2-1 of=RDSNetworkInterface";
     a_client_that_is_no_block_is_an_invalid_cidr:
         Reason::InvalidCidr { .. }, "db orders connect=orders allow-cidr=203.0.113.7\nallow-cidr";

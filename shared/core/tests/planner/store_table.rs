@@ -291,7 +291,7 @@ fn a_pair_in_use_that_lacks_a_rule_was_modified() {
     )
     .explains(
         "i-1 and db/orders: is being connected
-         sg-ec2-rds-1: it holds rules that are not the pair's (all traffic to 0.0.0.0/0) and lacks the pair's; put back (pair-modified)",
+         sg-ec2-rds-1: it holds rules that are not the pair's (all traffic to 0.0.0.0/0) and lacks the pair's; it is repaired (pair-modified)",
     );
 }
 

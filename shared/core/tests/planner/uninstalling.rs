@@ -178,7 +178,7 @@ fn keeps(reason: &Reason) -> bool {
             | Reason::ForeignAttachment { .. }
             | Reason::ListChanging { .. }
             | Reason::NotAvailable { .. }
-            | Reason::StillCarried { .. }
+            | Reason::StillAttached { .. }
             | Reason::StoreUnknown { .. }
             | Reason::StoreMoved { .. }
             | Reason::StoreGone

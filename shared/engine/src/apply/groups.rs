@@ -69,7 +69,7 @@ enum NewRule<'plan> {
     Whole(Rule),
 }
 
-/// What is to be done at groups of a store that belong together.
+/// The work at groups of a store that belong together.
 pub(super) struct Work<'plan> {
     id: &'plan StoreId,
     store: &'plan StoreArn,
@@ -119,7 +119,7 @@ struct Finished {
     steps: Vec<StepOutcome>,
 }
 
-/// The groups of one store being made and mended.
+/// The making and repairing of one store's groups.
 struct Making<'run, C, K> {
     cloud: &'run C,
     clock: &'run K,

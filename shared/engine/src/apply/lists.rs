@@ -208,7 +208,7 @@ fn interface_action(id: &InterfaceId, change: &InterfaceChange) -> StepAction {
 }
 
 /// `may_show`: an interface that was seen at its instance may not be listed itself yet, while of a
-/// store its service said that it is gone.
+/// store its service answered that it is gone.
 fn missing(gap: Option<&Gap>, may_show: bool) -> StepFailure {
     gap.map_or_else(
         || StepFailure::Changed { what: "it is gone".to_owned(), passing: may_show },

@@ -34,7 +34,7 @@ use crate::cloud::{Change, Clock, CloudError, ErrorKind};
 /// seconds of work.
 const PAIRS_AT_ONCE: usize = 5;
 const LISTS_AT_ONCE: usize = 10;
-/// What has to be left before more is begun: the time that such a portion takes when every bucket of
+/// The time that has to be left before more is begun: such a portion takes it when every bucket of
 /// calls is empty.
 const TIME_FOR_MORE: Duration = Duration::from_secs(12);
 /// The same for a VPC that shares the function's time with others, and often has less than that: enough
@@ -143,7 +143,7 @@ impl<C: Change, K: Clock> Stages<'_, C, K> {
         }
     }
 
-    /// Notes that something is over, if it is remembered at all.
+    /// Notes that an entry is over, if the state table has it at all.
     fn forget(&mut self, note: Note) {
         let is_known = self.seen.state.as_ref().ok().is_some_and(|state| match &note {
             Note::Wanted(removal, _) => state.wanted.contains_key(removal),
@@ -159,7 +159,7 @@ impl<C: Change, K: Clock> Stages<'_, C, K> {
     }
 }
 
-/// What earlier steps leave for later ones.
+/// The results of earlier steps that later ones use.
 #[derive(Default)]
 struct Ready {
     /// The groups that may be attached now.

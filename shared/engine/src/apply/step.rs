@@ -15,7 +15,7 @@ use thiserror::Error;
 use super::Undone;
 use crate::cloud::{CloudError, ErrorKind};
 
-/// What was done, or tried.
+/// A change that was made, or tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StepAction {
     /// A group created.
@@ -120,7 +120,7 @@ impl fmt::Display for StepAction {
     }
 }
 
-/// What an idempotent step came to.
+/// The result of an idempotent step that succeeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ensure {
     /// It was done.
@@ -135,10 +135,10 @@ pub enum StepFailure {
     /// AWS refused, or did not answer.
     #[error("{error}")]
     Cloud {
-        /// What AWS answered.
+        /// AWS's answer.
         error: CloudError,
     },
-    /// What the step rests on could not be read right before it.
+    /// A resource that the step rests on could not be read right before it.
     #[error("{gap}")]
     Unread {
         /// The gap.
@@ -153,13 +153,13 @@ pub enum StepFailure {
     /// The list, as it was read right before the step, has no room.
     #[error("{problem}")]
     List {
-        /// What is wrong with it.
+        /// The reason why the list cannot be written.
         problem: BadGroupList,
     },
-    /// What was read right before the step is not what the plan was made for.
+    /// The resource, read right before the step, is not as the plan was made for.
     #[error("it is no longer as it was observed: {what}")]
     Changed {
-        /// What differs.
+        /// The difference.
         what: String,
         /// Whether that may pass.
         passing: bool,
@@ -230,17 +230,17 @@ impl From<CloudError> for StepFailure {
 pub struct StepOutcome {
     /// The step.
     pub action: StepAction,
-    /// What became of it.
+    /// Its result.
     pub result: Result<Ensure, StepFailure>,
 }
 
-/// What became of a plan, step by step.
+/// The result of a plan, step by step.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[must_use = "an outcome may hold failures"]
 pub struct Outcome {
     /// Every step, in the order of the stages.
     pub steps: Vec<StepOutcome>,
-    /// What is to be remembered of the steps that were done.
+    /// The notes for the state table about the steps that were done.
     pub notes: Vec<Note>,
     /// Of what not every step succeeded.
     pub(crate) undone: Undone,

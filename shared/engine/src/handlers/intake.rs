@@ -122,7 +122,7 @@ async fn groups_of_gone<C: Observe>(cloud: &C, stores: &Reading<StoreLookup>) ->
     if gone.is_empty() { Reading::default() } else { cloud.groups(Groups::OwnedFor(&gone)).await }
 }
 
-/// What is known about a hint: everybody who gave it.
+/// A hint that waits for the read of its resource, with the messages that gave it.
 struct PendingHint {
     cause: Cause,
     tries: Tries,
@@ -137,7 +137,7 @@ struct MessageRef {
 
 fn read(function: &str, messages: &[Message], now: Timestamp) -> BTreeMap<Hint, PendingHint> {
     let mut hints: BTreeMap<Hint, PendingHint> = BTreeMap::new();
-    let mut hear = |hint: Hint, cause: Cause, tries: Tries, message: &Message, event: &str| {
+    let mut add = |hint: Hint, cause: Cause, tries: Tries, message: &Message, event: &str| {
         let pending = hints.entry(hint).or_insert_with(|| PendingHint { cause, tries, messages: Vec::new() });
         // A tag change is looked into even when the tag is gone, so it wins over other causes.
         if cause == Cause::TagChange {
@@ -152,7 +152,7 @@ fn read(function: &str, messages: &[Message], now: Timestamp) -> BTreeMap<Hint, 
                 // A clock that is wrong must not make an event of today look a year old.
                 let since = event.time.filter(|time| *time <= now).unwrap_or(now);
                 for hint in event.hints {
-                    hear(hint, event.cause, Tries { attempt: 0, since }, message, &event.id);
+                    add(hint, event.cause, Tries { attempt: 0, since }, message, &event.id);
                 }
             }
             Ok(Incoming::Again(again)) => {
@@ -160,7 +160,7 @@ fn read(function: &str, messages: &[Message], now: Timestamp) -> BTreeMap<Hint, 
                     outcome(function, &message.id, "nothing-asked", "nothing", "it asks for nothing to be looked at");
                 }
                 for hint in again.hints {
-                    hear(hint, again.cause, again.tries, message, &message.id);
+                    add(hint, again.cause, again.tries, message, &message.id);
                 }
             }
             Err(problem) => {
@@ -182,7 +182,7 @@ fn read(function: &str, messages: &[Message], now: Timestamp) -> BTreeMap<Hint, 
 /// The code of what was looked at again for too long.
 const GAVE_UP: &str = "gave-up";
 
-/// What happens next with a hint. Ordered, so that hints with the same next step travel together.
+/// The next step of a hint. Ordered, so that hints with the same next step travel together.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Next {
     /// `connect` looks at it.
@@ -308,7 +308,7 @@ fn member(store: &DataStore) -> Option<Next> {
 
 /// A store that is still being created, without an endpoint: there is nothing that `connect` could
 /// do for it, so its observation is saved. And any store that has not become ready for too long.
-/// What may take something away is not kept waiting.
+/// A hint that may remove something is not kept waiting.
 fn not_ready(store: &DataStore, pending: &PendingHint, retry_limit: &RetryLimit) -> Option<Next> {
     if store.readiness() != Readiness::Later || pending.cause == Cause::TagChange || store.settings.blocked {
         return None;
@@ -346,7 +346,7 @@ fn uninterested(settings: &TagSettings, cause: Cause) -> Option<Next> {
     }
 }
 
-/// What was asked for and not seen: too new, unreadable for the moment, or never to be seen.
+/// The next step for a resource that was asked for and not found: too new, unreadable for the moment, or gone.
 fn unseen(queue: EventQueue, subject: &Subject, pending: &PendingHint, gaps: &[Gap], retry_limit: &RetryLimit) -> Next {
     // Other things of the same batch may lie in gaps that last.
     match gaps.iter().find(|gap| !gap.resources.is_empty() && gap.hides(subject)).or(gaps.first()) {

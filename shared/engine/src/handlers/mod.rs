@@ -60,7 +60,7 @@ pub struct Context<'run, C, Q, K> {
     pub queues: &'run Q,
     /// The clock.
     pub clock: &'run K,
-    /// What is left in the API's buckets.
+    /// The fill of the API's token buckets.
     pub pacing: &'run Pacing,
     /// When the function has to be done.
     pub deadline: Timestamp,

@@ -174,7 +174,7 @@ pub async fn vpcs_of_interest<C: Observe>(cloud: &C) -> Reading<VpcId> {
     Reading { found: found.into_iter().map(|(vpc, _)| vpc).collect(), gaps }
 }
 
-/// The same VPCs and those that tagwire is being uninstalled from: whoever takes that back reaches also a VPC
+/// The same VPCs and those that tagwire is being uninstalled from: cancelling reaches also a VPC
 /// in which all tags were taken away meanwhile.
 pub async fn vpcs_to_take_back<C: Observe>(cloud: &C) -> Reading<VpcId> {
     let (mut vpcs, uninstalling) = join!(vpcs_of_interest(cloud), cloud.vpcs_uninstalling());

@@ -1,4 +1,4 @@
-//! What one invocation has read of the whole Region, so that it is not read again for each VPC.
+//! The reads of the whole Region by one invocation, kept so that they are not repeated for each VPC.
 
 use std::{
     cell::RefCell,
@@ -14,7 +14,7 @@ use tagwire_core::{
 use super::scope::present;
 use crate::cloud::TaggedStore;
 
-/// What was read of the whole Region. It is used for looks at whole VPCs only, and of a store only to know
+/// The reads of the whole Region. They are used for looks at whole VPCs only, and of a store only to know
 /// that it is of another VPC: what may be changed is always read anew.
 #[derive(Debug, Default)]
 pub(crate) struct Region {

@@ -43,7 +43,7 @@ fn a_blocked_instance_is_cut_off_at_once_and_no_sweep_brings_it_back() {
         installation.next_sweep();
     }
     installation.change(|world| world.instance_mut("1").settings.blocked = false);
-    installation.hear(&[installation.instance_tagged("1")]);
+    installation.deliver(&[installation.instance_tagged("1")]);
     assert_eq!(reaching(&installation), 12);
     installation.assert_converged();
 }
@@ -69,7 +69,7 @@ fn a_blocked_store_is_cut_off_at_once_whatever_the_window_lets() {
     }
     assert!(pair_stands(&installation), "tags still ask for it");
     installation.change(|world| world.settings_of_store("orders").blocked = false);
-    installation.hear(&[orders(&installation)]);
+    installation.deliver(&[orders(&installation)]);
     assert_eq!(reaching(&installation), 12);
     installation.assert_converged();
 }
@@ -104,10 +104,10 @@ fn a_block_works_beside_a_tag_that_cannot_be_read_and_beside_a_hold() {
     for mark in marks {
         let installation = installation();
         installation.change(mark);
-        installation.hear(&[installation.instance_tagged("1"), orders(&installation)]);
+        installation.deliver(&[installation.instance_tagged("1"), orders(&installation)]);
         assert_eq!(reaching(&installation), 12, "neither takes anything away");
         installation.change(|world| world.instance_mut("1").settings.blocked = true);
-        installation.hear(&[installation.instance_tagged("1")]);
+        installation.deliver(&[installation.instance_tagged("1")]);
         assert_eq!(reaching(&installation), 11);
         installation.assert_converged();
     }
@@ -138,7 +138,7 @@ fn isolation_that_comes_while_a_run_attaches_is_seen_by_the_next_look() {
     installation.policy.isolation_groups.insert(sg("quarantine"));
     installation
         .change(|world| world.before("interfaces", 0, |world| world.other_writer_attaches("eni-1", &sg("quarantine"))));
-    installation.hear(&[installation.pending(&instance("1"))]);
+    installation.deliver(&[installation.pending(&instance("1"))]);
     assert!(installation.look(|world| world.list_of("eni-1").contains(&sg("quarantine"))), "it was not lost");
     installation.next_sweep();
     installation.look(|world| assert_eq!(world.list_of("eni-1"), [sg("web"), sg("quarantine")].into()));
@@ -160,7 +160,7 @@ fn a_hold_on_an_instance_freezes_it_both_ways() {
     assert!(ran.codes("finding").contains(&"held"), "{:#?}", ran.log);
     installation.assert_converged();
     installation.change(|world| world.instance_mut("1").settings.held = false);
-    installation.hear(&[installation.instance_tagged("1")]);
+    installation.deliver(&[installation.instance_tagged("1")]);
     assert_eq!(reaching(&installation), 11);
     assert!(installation.look(|world| world.reaches(&instance("1"), &cluster("billing"))));
     installation.assert_converged();
@@ -174,7 +174,7 @@ fn a_hold_on_a_store_freezes_it_both_ways() {
         world.tag_instance("1", None);
         world.launch("late", &vpc("1"), Some("orders"));
     });
-    installation.hear(&[
+    installation.deliver(&[
         orders(&installation),
         installation.instance_tagged("1"),
         installation.pending(&instance("late")),

@@ -50,7 +50,7 @@ fn an_event_never_deletes_what_is_unused() {
     let installation = installation();
     installation.swept();
     installation.clock.advance(Duration::from_hours(2));
-    installation.hear(&[installation.instance_tagged("1"), installation.tagged(cluster("orders").as_str())]);
+    installation.deliver(&[installation.instance_tagged("1"), installation.tagged(cluster("orders").as_str())]);
     assert_eq!(groups(&installation), 2);
     installation.swept();
     assert_eq!(groups(&installation), 0);
@@ -135,7 +135,7 @@ fn the_last_instance_of_a_store_that_still_takes_part_leaves_the_pair_on_the_sto
     installation.change(|world: &mut World| {
         world.launch("2", &vpc("1"), Some("orders"));
     });
-    installation.hear(&[installation.pending(&instance("2"))]);
+    installation.deliver(&[installation.pending(&instance("2"))]);
     assert!(installation.look(|world| world.reaches(&instance("2"), &cluster("orders"))));
     installation.assert_converged();
 }

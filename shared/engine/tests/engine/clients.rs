@@ -79,14 +79,14 @@ fn clients(installation: &Installation) -> Vec<String> {
 /// The tag changes, and its event comes in.
 fn retag(installation: &Installation, clients: Option<&str>) {
     installation.change(|world| world.allow("orders", clients));
-    installation.hear(&[installation.tagged(cluster("orders").as_str())]);
+    installation.deliver(&[installation.tagged(cluster("orders").as_str())]);
     installation.assert_converged();
 }
 
 #[test]
 fn a_tag_lets_its_clients_in_beside_the_instances() {
     let installation = unswept("203.0.113.0/24 2001:db8::/48 pl-1");
-    installation.hear(&[installation.tagged(cluster("orders").as_str())]);
+    installation.deliver(&[installation.tagged(cluster("orders").as_str())]);
     assert_eq!(clients(&installation), ["2001:db8::/48", OFFICE, "pl-1"]);
     assert!(installation.look(|world| world.reaches(&instance("1"), &cluster("orders"))));
     installation.assert_converged();
@@ -175,7 +175,7 @@ fn a_hole_made_by_hand_is_closed() {
 fn a_store_that_is_deleted_takes_the_group_with_it() {
     let installation = installation();
     installation.change(|world| world.delete_store("orders"));
-    installation.hear(&[installation.deleted(&cluster("orders"))]);
+    installation.deliver(&[installation.deleted(&cluster("orders"))]);
     assert!(!installation.look(World::has_clients_group));
     installation.assert_converged();
 }
@@ -208,12 +208,12 @@ fn a_blocked_store_lets_nobody_in_whatever_the_window_lets() {
     let mut installation = installation();
     installation.policy.max_disconnects = 0;
     installation.change(|world| world.settings_of_store("orders").blocked = true);
-    installation.hear(&[installation.tagged(cluster("orders").as_str())]);
+    installation.deliver(&[installation.tagged(cluster("orders").as_str())]);
     assert_eq!(clients(&installation), Vec::<String>::new());
     assert!(installation.look(World::has_clients_group));
     installation.assert_converged();
     installation.change(|world| world.settings_of_store("orders").blocked = false);
-    installation.hear(&[installation.tagged(cluster("orders").as_str())]);
+    installation.deliver(&[installation.tagged(cluster("orders").as_str())]);
     assert_eq!(clients(&installation), [OFFICE]);
     installation.assert_converged();
 }

@@ -104,7 +104,7 @@ fn a_dry_run_that_goes_on_for_days_notes_and_sends_nothing() {
     let before = installation.look(|world| world.calls.len());
     for _ in 0..5 {
         installation.next_sweep();
-        installation.hear(&[installation.instance_tagged("1"), installation.tagged(cluster("orders").as_str())]);
+        installation.deliver(&[installation.instance_tagged("1"), installation.tagged(cluster("orders").as_str())]);
     }
     installation.look(|world| {
         let calls = &world.calls[before..];

@@ -229,7 +229,7 @@ impl Installation {
     }
 
     /// Events come in, and everything that comes of them is done.
-    pub(crate) fn hear<B: AsRef<str>>(&self, events: &[B]) {
+    pub(crate) fn deliver<B: AsRef<str>>(&self, events: &[B]) {
         let ran = self.take_in(events);
         assert_eq!(ran.returned, Some(Failed::new()), "{:#?}", ran.log);
         self.drain();
@@ -238,13 +238,13 @@ impl Installation {
     /// An instance gets another tag, or none, and its event comes in.
     pub(crate) fn retag_instance(&self, word: &str, names: Option<&str>) {
         self.change(|world| world.tag_instance(word, names));
-        self.hear(&[self.instance_tagged(word)]);
+        self.deliver(&[self.instance_tagged(word)]);
     }
 
     /// A store gets another tag, or none, and its event comes in.
     pub(crate) fn retag_store(&self, name: &str, names: Option<&str>) {
         self.change(|world| world.tag_store(name, names));
-        self.hear(&[self.tagged(cluster(name).as_str())]);
+        self.deliver(&[self.tagged(cluster(name).as_str())]);
     }
 
     /// Runs the functions on what their queues hold until nothing is left there. Each round takes

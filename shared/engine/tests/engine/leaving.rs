@@ -108,7 +108,7 @@ fn the_groups_of_a_deleted_store_go_with_it() {
 fn a_store_that_is_still_being_deleted_keeps_its_groups_until_its_interface_is_gone() {
     let installation = installation();
     installation.change(|world| world.set_state(&cluster("orders"), "deleting"));
-    installation.hear(&[installation.deleted(&cluster("orders"))]);
+    installation.deliver(&[installation.deleted(&cluster("orders"))]);
     assert_eq!(reaching(&installation, &cluster("orders")), ["1", "2", "3"], "a store on its way out is still there");
     installation.change(|world| {
         world.interfaces_stay();
@@ -117,7 +117,7 @@ fn a_store_that_is_still_being_deleted_keeps_its_groups_until_its_interface_is_g
     installation.take_in(&[installation.deleted(&cluster("orders"))]);
     let ran = installation.connect_sent();
     assert_eq!((ran.writes(), ran.count("attached_interfaces")), (0, 1));
-    assert!(ran.codes("finding").contains(&"still-carried"), "{:#?}", ran.log);
+    assert!(ran.codes("finding").contains(&"still-attached"), "{:#?}", ran.log);
     installation.assert_converged();
     installation.change(World::interfaces_follow);
     installation.next_sweep();
@@ -132,7 +132,7 @@ fn a_renamed_store_keeps_its_connections_whichever_name_the_event_has() {
         let renamed = installation.cloud.world.borrow_mut().rename_store("orders", "orders-new");
         let event = if old_name { installation.deleted(&cluster("orders")) } else { installation.created(&renamed) };
         let before = installation.look(|world| world.calls.len());
-        installation.hear(&[event]);
+        installation.deliver(&[event]);
         assert_eq!(reaching(&installation, &renamed), ["1", "2", "3"]);
         installation.look(|world| {
             let calls = &world.calls[before..];
@@ -148,7 +148,7 @@ fn a_store_that_loses_its_tag_under_a_new_name_loses_its_pair() {
     let installation = installation();
     let renamed = installation.cloud.world.borrow_mut().rename_store("orders", "orders-new");
     installation.change(|world| world.tag_store("orders-new", None));
-    installation.hear(&[installation.tagged(renamed.as_str())]);
+    installation.deliver(&[installation.tagged(renamed.as_str())]);
     assert!(!has_pair(&installation, "orders"));
     installation.assert_converged();
 }
@@ -160,7 +160,7 @@ fn nothing_is_removed_because_a_store_moved_to_another_vpc() {
         world.move_store("orders", &vpc("2"));
         world.launch("4", &vpc("2"), Some("orders"));
     });
-    installation.hear(&[installation.created(&cluster("orders")), installation.pending(&instance("4"))]);
+    installation.deliver(&[installation.created(&cluster("orders")), installation.pending(&instance("4"))]);
     assert!(installation.look(|world| world.reaches(&instance("4"), &cluster("orders"))));
     let ran = installation.connect(&[installation.whole(&vpc("1"))]);
     assert!(ran.codes("finding").contains(&"store-moved"), "{:#?}", ran.log);
@@ -176,7 +176,7 @@ fn nothing_is_removed_because_a_store_moved_to_another_vpc() {
 fn a_store_that_was_replaced_under_its_name_gets_a_pair_of_its_own_and_the_old_one_goes() {
     let installation = installation();
     installation.change(|world| world.replace_store("orders", &vpc("1"), Some("orders")));
-    installation.hear(&[installation.created(&cluster("orders"))]);
+    installation.deliver(&[installation.created(&cluster("orders"))]);
     assert_eq!(reaching(&installation, &cluster("orders")), ["1", "2", "3"]);
     assert!(!has_pair(&installation, "orders"));
     assert!(has_pair(&installation, "orders-again"));
@@ -193,13 +193,13 @@ fn a_switch_over_to_another_database_cuts_nobody_off() {
         world.store_like("orders-green", "orders-old1");
         world.rename_store("orders-green", "orders");
     });
-    installation.hear(&[installation.created(&cluster("orders")), installation.created(&cluster("orders-old1"))]);
+    installation.deliver(&[installation.created(&cluster("orders")), installation.created(&cluster("orders-old1"))]);
     assert_eq!(reaching(&installation, &cluster("orders")), ["1", "2", "3"]);
     assert_eq!(reaching(&installation, &cluster("orders-old1")), ["1", "2", "3"]);
     installation.next_sweep();
     // The old one goes a while later. Its groups are still what joins the new one.
     installation.change(|world| world.delete_store("orders-old1"));
-    installation.hear(&[installation.deleted(&cluster("orders-old1"))]);
+    installation.deliver(&[installation.deleted(&cluster("orders-old1"))]);
     installation.next_sweep();
     assert_eq!(reaching(&installation, &cluster("orders")), ["1", "2", "3"]);
     installation.assert_converged();
@@ -209,7 +209,7 @@ fn a_switch_over_to_another_database_cuts_nobody_off() {
 fn a_store_that_was_replaced_without_a_tag_leaves_nothing_behind() {
     let installation = installation();
     installation.change(|world| world.replace_store("orders", &vpc("1"), None));
-    installation.hear(&[installation.deleted(&cluster("orders")), installation.created(&cluster("orders"))]);
+    installation.deliver(&[installation.deleted(&cluster("orders")), installation.created(&cluster("orders"))]);
     installation.next_sweep();
     assert!(!has_pair(&installation, "orders") && !has_pair(&installation, "orders-again"));
     installation.assert_converged();
@@ -231,7 +231,7 @@ fn a_stopped_instance_is_like_any_other() {
     // AWS sends no event for it that anybody asks for, and its interface stays as it is.
     let installation = installation();
     let stopped = installation.pending(&instance("1")).replace("pending", "stopped");
-    installation.hear(&[stopped]);
+    installation.deliver(&[stopped]);
     assert_eq!(reaching(&installation, &cluster("orders")), ["1", "2", "3"]);
     installation.retag_instance("1", None);
     assert_eq!(reaching(&installation, &cluster("orders")), ["2", "3"]);
@@ -248,7 +248,7 @@ fn an_instance_tagged_again_within_a_minute_is_connected_without_a_sweep() {
     assert_eq!(reaching(&installation, &cluster("orders")), ["1", "2", "3"]);
     installation.assert_converged();
     // All three events in one batch, as they may come when the functions are slow.
-    installation.hear(&[
+    installation.deliver(&[
         installation.instance_tagged("1"),
         installation.instance_tagged("1"),
         installation.instance_tagged("1"),

@@ -1,5 +1,5 @@
 //! The engine over a simulated cloud: from events to a reachable data store, and every way in
-//! which that can be disturbed. Whatever a test is subject, it ends at rest: a look at the whole
+//! which that can be disturbed. Whatever a test is about, it ends converged: another run over the whole
 //! VPC plans nothing, nothing of ours is there twice, and the groups of others are where they
 //! put them.
 

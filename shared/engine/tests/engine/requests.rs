@@ -149,7 +149,7 @@ fn uninstalling_takes_everything_and_neither_events_nor_sweeps_bring_it_back() {
     installation.next_sweep();
     assert!(is_gone(&installation), "{:?}", codes(&installation));
     installation.retag_instance("1", Some("orders orders2"));
-    installation.hear(&[installation.pending(&instance("2"))]);
+    installation.deliver(&[installation.pending(&instance("2"))]);
     installation.next_sweep();
     assert!(is_gone(&installation));
     installation.assert_converged();

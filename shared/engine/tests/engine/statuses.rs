@@ -35,7 +35,7 @@ fn hear_all(installation: &Installation, event: String) -> (usize, usize) {
         rounds += 1;
         assert!(rounds < 10, "the tags chase each other");
         let seen = installation.look(|world| world.calls.len());
-        installation.hear(&events);
+        installation.deliver(&events);
         let written = installation.look(|world| {
             let calls = world.calls[seen..].iter().filter(|call| call.name == "set_status");
             calls.map(|call| call.subject.clone()).collect::<Vec<_>>()
@@ -91,7 +91,7 @@ fn a_status_is_written_only_when_it_changes() {
     for _ in 0..3 {
         installation.next_sweep();
     }
-    installation.hear(&[installation.pending(&instance("1")), installation.tagged(cluster("orders").as_str())]);
+    installation.deliver(&[installation.pending(&instance("1")), installation.tagged(cluster("orders").as_str())]);
     assert_eq!(written(&installation), 3);
     installation.change(|world| {
         world.launch("3", &vpc("1"), Some("orders"));
@@ -173,7 +173,7 @@ fn a_status_that_cannot_be_written_is_no_reason_to_wait_with_the_connection() {
     let installation = installation();
     let fault = Fault::Fails { kind: ErrorKind::Denied, with_effect: false };
     installation.change(|world| world.fail_next("set_status", usize::MAX - 10_000, fault));
-    installation.hear(&[installation.pending(&instance("1"))]);
+    installation.deliver(&[installation.pending(&instance("1"))]);
     assert!(installation.look(|world| world.reaches(&instance("1"), &cluster("orders"))));
     assert!(installation.look(|world| world.calls_named("set_status").count()) < 10);
     installation.recovers();

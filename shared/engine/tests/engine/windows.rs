@@ -134,7 +134,7 @@ fn a_hundred_stores_that_lose_their_tags_lose_ten_connections_a_window() {
     let events: Vec<String> =
         (0..100).map(|number| installation.tagged(cluster(&format!("s{number}")).as_str())).collect();
     for batch in events.chunks(10) {
-        installation.hear(batch);
+        installation.deliver(batch);
     }
     let left = || {
         installation.look(|world| world.stores.keys().filter(|store| world.list_of(store.as_str()).len() > 1).count())

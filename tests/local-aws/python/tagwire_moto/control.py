@@ -54,9 +54,9 @@ def serve(application: Callable[..., Iterable[bytes]], account_id: str, region: 
     return served
 
 
-def _set_status(wish: dict[str, str], account_id: str, region: str) -> dict[str, Any]:
-    arn, store = _find(wish["store"], wish.get("kind"), account_id, region)
-    before, store.status = store.status, wish["status"]
+def _set_status(request: dict[str, str], account_id: str, region: str) -> dict[str, Any]:
+    arn, store = _find(request["store"], request.get("kind"), account_id, region)
+    before, store.status = store.status, request["status"]
     return {"arn": arn, "before": before, "status": store.status}
 
 
@@ -75,23 +75,23 @@ def _find(name: str, kind: str | None, account_id: str, region: str) -> tuple[st
     return found[0]
 
 
-def _set_delays(wish: dict[str, float], _account_id: str, _region: str) -> dict[str, Any]:
-    for name, seconds in wish.items():
+def _set_delays(request: dict[str, float], _account_id: str, _region: str) -> dict[str, Any]:
+    for name, seconds in request.items():
         if name not in vars(lifecycle.delays):
             raise Refused(f"there is no delay {name!r}; there are {sorted(vars(lifecycle.delays))}")
         setattr(lifecycle.delays, name, float(seconds))
     return vars(lifecycle.delays)
 
 
-def _change_interface(wish: dict[str, Any], account_id: str, region: str) -> dict[str, Any]:
+def _change_interface(request: dict[str, Any], account_id: str, region: str) -> dict[str, Any]:
     backend = ec2_backends[account_id][region]
-    if "delete" in wish:
-        if not isinstance(backend.enis.get(wish["delete"]), ManagedInterface):
-            raise Refused(f"{wish['delete']} is no interface that was made here")
-        del backend.enis[wish["delete"]]
-        return {"deleted": wish["delete"]}
-    subnet = backend.get_subnet(wish["subnet"])
-    groups = [group.id for group in resolve(backend, wish["groups"], subnet.vpc_id)]
-    interface = ManagedInterface(backend, subnet.id, groups, wish["requester"], wish["description"], wish["kind"])
+    if "delete" in request:
+        if not isinstance(backend.enis.get(request["delete"]), ManagedInterface):
+            raise Refused(f"{request['delete']} is no interface that was made here")
+        del backend.enis[request["delete"]]
+        return {"deleted": request["delete"]}
+    subnet = backend.get_subnet(request["subnet"])
+    groups = [group.id for group in resolve(backend, request["groups"], subnet.vpc_id)]
+    interface = ManagedInterface(backend, subnet.id, groups, request["requester"], request["description"], request["kind"])
     backend.enis[interface.id] = interface
     return {"interface": interface.id}

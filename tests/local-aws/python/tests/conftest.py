@@ -167,10 +167,10 @@ def tag_index(endpoint: str) -> Any:
 def control(endpoint: str) -> Callable[..., Any]:
     """Does at a control end point what AWS itself would do."""
 
-    def do(what: str, **wish: Any) -> Any:
+    def do(what: str, **body: Any) -> Any:
         request = urllib.request.Request(
             f"{endpoint}/tagwire/{what}",
-            data=json.dumps(wish).encode(),
+            data=json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request) as answer:

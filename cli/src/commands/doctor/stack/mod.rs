@@ -57,7 +57,7 @@ pub(super) fn judge(facts: &Facts, version: &str, target: &CommandTarget) -> Vec
     checks
 }
 
-/// Where a person asked for tagwire to be gone, and it is still installed.
+/// The check of the VPCs that tagwire is being uninstalled from; `None` when there are none.
 fn uninstalling(states: &Reading<(VpcId, Read<VpcState>)>, target: &CommandTarget) -> Option<Check> {
     let marked = |(vpc, state): &(VpcId, Read<VpcState>)| {
         let since = state.as_ref().ok()?.uninstalling?;

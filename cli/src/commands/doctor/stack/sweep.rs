@@ -56,8 +56,8 @@ pub(super) fn last_sweep(
     let age = Duration::try_from(now.duration_since(at)).unwrap_or_default();
     let of = count(states.found.len(), "VPC");
     let message = format!(
-        "{vpc} was swept {} minutes ago ({at}), the longest of {of}; a sweep comes every {minutes} minutes",
-        age.as_secs() / 60
+        "{vpc} was swept {} ago ({at}), the longest of {of}; a sweep comes every {minutes} minutes",
+        count(usize::try_from(age.as_secs() / 60).unwrap_or(usize::MAX), "minute")
     );
     if age > period.saturating_mul(MISSING) {
         Check::failure(LAST_SWEEP, message, sweep)

@@ -25,7 +25,7 @@ use crate::{
 /// one after the other.
 const LEAST_TIME: Duration = Duration::from_secs(5);
 
-/// What is kept of each VPC's time to write down and to send what follows from its run.
+/// The part of each VPC's time that is kept for writing the notes and sending the messages of its run.
 const TIME_TO_CONCLUDE: Duration = Duration::from_secs(1);
 
 /// Carries out a batch of work, merged by VPC: one observation for each, however many items, and another

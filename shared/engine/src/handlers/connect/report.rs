@@ -19,7 +19,7 @@ impl<C: Change, Q: Queues, K: Clock> VpcRun<'_, C, Q, K> {
         let answer = Answer { code: code.to_owned(), message: sentence.to_owned(), at: self.context.clock.now() };
         if let Err(error) = self.records().answer_request(&self.batch.vpc, &request.id, &answer).await {
             tracing::warn!(
-                record = "finding", function = self.context.function, vpc = %self.batch.vpc, code = "not-told",
+                record = "finding", function = self.context.function, vpc = %self.batch.vpc, code = "result-not-written",
                 "the answer to the request {} could not be written: {error}", request.id
             );
         }
@@ -41,7 +41,7 @@ impl<C: Change, Q: Queues, K: Clock> VpcRun<'_, C, Q, K> {
 
     pub(super) fn report_notes_lost(&self, count: usize, error: &CloudError) {
         tracing::warn!(
-            record = "finding", function = self.context.function, vpc = %self.batch.vpc, code = "not-remembered",
+            record = "finding", function = self.context.function, vpc = %self.batch.vpc, code = "notes-not-written",
             "{count} notes were lost, which can only delay a removal: {error}"
         );
     }

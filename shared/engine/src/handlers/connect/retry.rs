@@ -24,7 +24,7 @@ use crate::{
 /// beyond what a VPC can hold. What is left then is found by the next sweep.
 const MOST_CONTINUATIONS: u32 = 500;
 
-/// What may be different in a while with nobody doing anything.
+/// The stores and instances that may be different in a while with nobody doing anything.
 pub(super) struct Unsettled {
     stores: BTreeSet<StoreArn>,
     instances: BTreeSet<InstanceId>,
