@@ -127,6 +127,7 @@ impl Checker<'_> {
         for (group, reason) in change.detached_of(GroupKind::Cidr) {
             let holds = match reason {
                 DetachReason::Blocked => settings.blocked,
+                _ if !store.tags_are_certain() => false,
                 DetachReason::StoreOptedOut => settings.connect == ConnectTag::Absent && !settings.held,
                 DetachReason::CidrNotAskedFor => takes_part && unasked && !settings.held,
                 DetachReason::Uninstalling => self.evidence.seen.is_uninstalling() && !settings.held,

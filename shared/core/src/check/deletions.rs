@@ -109,13 +109,12 @@ impl Checker<'_> {
         let store = self.evidence.stores.get(&owned.store).copied();
         let here = store.filter(|store| store.vpc.as_ref() == Some(&seen.vpc));
         let held = store.is_some_and(|store| store.settings.held);
-        let certain = store.is_none_or(DataStore::tags_are_certain);
         match reason {
+            _ if !self.evidence.tags_are_certain(&owned.store) => false,
             DeleteReason::Uninstalling => {
                 let read = store.is_some() || seen.gap_in_store(owned.arn.as_ref()).is_none();
                 seen.is_uninstalling() && !held && read
             }
-            _ if !certain => false,
             DeleteReason::StoreGone => self.evidence.is_gone(owned),
             DeleteReason::StoreOptedOut => {
                 here.is_some_and(|store| store.settings.connect == ConnectTag::Absent && !held)

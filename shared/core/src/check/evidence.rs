@@ -74,6 +74,12 @@ impl<'seen> Evidence<'seen> {
             })
     }
 
+    /// Whether a store's tags, if it was found, are all that it has. Those of the tag index may not be.
+    // Facts 3.4 and 4.2
+    pub(super) fn tags_are_certain(&self, store: &StoreId) -> bool {
+        self.stores.get(store).is_none_or(|store| store.tags_are_certain())
+    }
+
     /// Whether a store is gone for certain.
     pub(super) fn is_gone(&self, owned: &Owned) -> bool {
         let named = owned.arn.as_ref().is_some_and(|arn| {

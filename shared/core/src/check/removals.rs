@@ -7,7 +7,7 @@ use crate::{
     group::{GroupKind, Owned},
     id::SecurityGroupId,
     model::{DataStore, Instance, Interface},
-    observation::Scope,
+    observation::{InterfaceOwner, Scope},
     plan::{DetachReason, Detachment, GroupRef, Plan, StoreChange},
     service::Side,
     tag::ConnectTag,
@@ -59,7 +59,7 @@ impl Checker<'_> {
                 self.evidence.is_blocked(instance) || here.is_some_and(|store| store.settings.blocked)
             }
             DetachReason::StoreGone => !instance.settings.held && self.evidence.is_gone(owned),
-            _ if held => false,
+            _ if held || !self.evidence.tags_are_certain(&owned.store) => false,
             // A store that was not read may be on hold.
             DetachReason::Uninstalling => {
                 let seen = self.evidence.seen;
@@ -67,8 +67,6 @@ impl Checker<'_> {
                 seen.is_uninstalling() && read
             }
             DetachReason::CidrNotAskedFor => false,
-            // Fact 4.2
-            _ if !here.is_some_and(DataStore::tags_are_certain) => false,
             DetachReason::StoreOptedOut => {
                 matches!(tags, Some((ConnectTag::Names(_) | ConnectTag::Absent, ConnectTag::Absent)))
             }
@@ -99,18 +97,24 @@ impl Checker<'_> {
         let instance_sides = self.evidence.owned.iter().filter(|(_, (owned, _))| is_instance_side(owned));
         let (mut still_attached, mut on_hold) = (0, store.settings.held);
         for (side, _) in instance_sides {
-            let others = self.evidence.seen.other_attached(side).map(Iterator::count);
-            if others.is_none() && !matches!(reason, DetachReason::Blocked | DetachReason::Uninstalling) {
+            let others = self.evidence.seen.other_attached(side).map(Iterator::collect::<Vec<_>>);
+            if others.is_none() && reason != DetachReason::Blocked {
                 objections.insert(Violation::RestsOnGap { target: store.arn.to_string() });
             }
-            still_attached += others.unwrap_or_default() + self.attached_after(side).count();
+            let others = others.unwrap_or_default();
+            still_attached += others.len() + self.attached_after(side).count();
             let held = |instance: &Instance| instance.settings.held && !self.evidence.is_blocked(instance);
             on_hold |= self.attached_after(side).any(held);
+            on_hold |= others.iter().any(|attached| match &attached.owner {
+                // One that was not read may be on hold.
+                InterfaceOwner::Instance { id, .. } => self.evidence.instance(id).is_none_or(held),
+                InterfaceOwner::Other { .. } => false,
+            });
         }
         let holds = match reason {
             DetachReason::Blocked => store.settings.blocked,
             // An instance on hold keeps the whole connection, the store side included.
-            _ if on_hold => false,
+            _ if on_hold || !store.tags_are_certain() => false,
             DetachReason::StoreOptedOut => {
                 let of_pairs = change.cuts.saturating_sub(counted_cidr(change));
                 store.settings.connect == ConnectTag::Absent && still_attached <= of_pairs

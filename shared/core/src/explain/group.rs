@@ -19,6 +19,7 @@ use crate::{
         conditions::Candidate,
         delete::{self, DeleteCandidate, Works},
         disconnect::{self, StoreExistence, store_existence},
+        obstacles,
     },
     rule::{Direction, Rule, Traffic},
     service::Side,
@@ -288,11 +289,11 @@ impl Explainer<'_> {
                 (StepAnswer::of((!holds).then(outside)), vec![format!("observed: {}", index.seen.scope)])
             }
             DeleteCondition::TagsCertain => {
-                let answer = match candidate.kind {
-                    GroupKind::Pair if holds => StepAnswer::NotNeeded,
-                    GroupKind::Pair | GroupKind::Cidr => StepAnswer::of(asked.store.filter(|_| !holds).map(|store| {
-                        about.because(Reason::NotAvailable { state: store.state.clone(), passing: true }, &subject)
-                    })),
+                let answer = match asked.store {
+                    None => StepAnswer::NotNeeded,
+                    Some(store) => {
+                        StepAnswer::of((!holds).then(|| about.because(obstacles::not_available(store), &subject)))
+                    }
                 };
                 (answer, none)
             }

@@ -19,7 +19,7 @@ use crate::{
     group::{GroupKind, GroupList, Owned, OwnedGroup},
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreId},
     model::{DataStore, Instance},
-    observation::Scope,
+    observation::{InterfaceOwner, Scope},
     service::Side,
     state::{Connection, Note, Removal, VpcState, Wanted, Window},
 };
@@ -294,16 +294,16 @@ impl<'index> Disconnects<'index> {
         let cuts = match (leaving.kind, leaving.reason) {
             (_, DetachReason::Blocked) | (GroupKind::Cidr, DetachReason::Uninstalling) => 0,
             (GroupKind::Cidr, _) => 1,
-            (GroupKind::Pair, DetachReason::Uninstalling) => {
-                if self.may_be_held(store) {
-                    return Offer::NotYet;
+            (GroupKind::Pair, reason) => {
+                if let Some(waits) = self.held_by_a_user(store) {
+                    return waits;
                 }
-                0
+                let uncounted = (reason == DetachReason::Uninstalling).then_some(0);
+                match uncounted.or_else(|| self.still_carried(store, undecided)) {
+                    Some(cuts) => cuts,
+                    None => return Offer::NotYet,
+                }
             }
-            (GroupKind::Pair, _) => match self.still_carried(store, undecided) {
-                Some(cuts) => cuts,
-                None => return Offer::NotYet,
-            },
         };
         if let Some(reason) = obstacles::list_waits(store) {
             return Offer::Not(Finding { subject: Subject::Store(store.arn.clone()), reason });
@@ -321,12 +321,29 @@ impl<'index> Disconnects<'index> {
         }
     }
 
-    /// Whether an instance on hold reaches a store through its pair, as far as is known.
-    fn may_be_held(&self, store: &DataStore) -> bool {
-        let sides = self.index.owned_groups(&store.id).filter(|owned| owned.role() == Side::Instance);
-        let mut instances = sides.flat_map(|owned| self.index.with_group(owned.group.id()));
-        !self.index.seen.instances.is_complete()
-            || instances.any(|instance| instance.settings.held && !self.index.is_blocked(instance))
+    /// The answer when an instance on hold reaches a store through its pair, or may do so unread: a store side
+    /// carries the connections of all.
+    fn held_by_a_user(&self, store: &DataStore) -> Option<Offer> {
+        let seen = self.index.seen;
+        if !seen.instances.is_complete() {
+            return Some(Offer::NotYet);
+        }
+        let holds = |instance: &Instance| instance.settings.held && !self.index.is_blocked(instance);
+        for owned in self.index.owned_groups(&store.id).filter(|owned| owned.role() == Side::Instance) {
+            // It is said of a primary interface where the instance side stays.
+            if self.index.with_group(owned.group.id()).any(holds) {
+                return Some(Offer::NotYet);
+            }
+            let Some(others) = seen.other_attached(owned.group.id()) else { return Some(Offer::NotYet) };
+            for attached in others {
+                let InterfaceOwner::Instance { id, .. } = &attached.owner else { continue };
+                let Some(instance) = self.index.instance(id) else { return Some(Offer::NotYet) };
+                if holds(instance) {
+                    return Some(Offer::Not(Finding { subject: Subject::Instance(id.clone()), reason: Reason::Held }));
+                }
+            }
+        }
+        None
     }
 
     /// How many connections a store side still carries that cannot be taken away one by one; `None` when

@@ -10,6 +10,7 @@ use super::{
     budget::Disconnects,
     disconnect::{StoreExistence, store_existence},
     index::Index,
+    obstacles,
 };
 use crate::{
     finding::{Finding, Reason, Subject},
@@ -115,7 +116,7 @@ impl DeleteCondition {
             Self::InScope => groups.iter().any(|owned| {
                 index.names_store(owned) || (*kind == GroupKind::Pair && is_attached_in_scope(index, owned))
             }),
-            Self::TagsCertain => are_tags_certain(index, store),
+            Self::TagsCertain => index.store(store).is_none_or(DataStore::tags_are_certain),
             Self::NotAskedFor => candidate.ended.is_some() || candidate.unasked,
             Self::NotAttached => candidate.off,
             Self::LongUnused => candidate.has_ended() || is_long_unused(index, groups, candidate.is_unused()),
@@ -179,6 +180,11 @@ impl<'index> DeleteCandidate<'index> {
         })
     }
 
+    /// Whether every other condition holds.
+    fn goes_but_for(&self, condition: DeleteCondition) -> bool {
+        DeleteCondition::ALL.into_iter().filter(|other| *other != condition).all(|other| other.holds(self))
+    }
+
     /// The findings about groups that something else has, or that a person has to look after.
     fn findings(&self) -> Vec<Finding> {
         let (index, groups) = (self.index, &self.groups);
@@ -189,12 +195,14 @@ impl<'index> DeleteCandidate<'index> {
         {
             findings.extend(ambiguity(index, groups));
         }
-        // Reported of those alone that would go but for the template.
-        let goes =
-            |condition: &DeleteCondition| matches!(condition, DeleteCondition::NotInTemplate) || condition.holds(self);
-        if DeleteCondition::ALL.iter().all(goes) {
+        if self.goes_but_for(DeleteCondition::NotInTemplate) {
             findings.extend(in_templates(index, groups));
         }
+        let uncertain = index.store(self.store).filter(|store| !store.tags_are_certain());
+        findings.extend(uncertain.filter(|_| self.goes_but_for(DeleteCondition::TagsCertain)).map(|store| Finding {
+            subject: Subject::Store(store.arn.clone()),
+            reason: obstacles::not_available(store),
+        }));
         findings
     }
 }
@@ -310,10 +318,6 @@ pub(crate) fn namers<'seen>(
         Peer::GroupOfAccount { .. } | Peer::Ipv4(_) | Peer::Ipv6(_) | Peer::PrefixList(_) => None,
     });
     naming.collect()
-}
-
-fn are_tags_certain(index: &Index<'_>, store: &StoreId) -> bool {
-    index.seen.is_uninstalling() || index.store(store).is_none_or(DataStore::tags_are_certain)
 }
 
 /// Whether a store that takes part asks for no clients but instances, and that decides.

@@ -2,7 +2,7 @@
 //! walks here and an explanation as well. That a removal is wanted does not say that it may be made now:
 //! [`super::budget`] decides that.
 
-use super::{DetachReason, index::Index};
+use super::{DetachReason, index::Index, obstacles};
 use crate::{
     finding::{Finding, Reason, Subject},
     group::{Owned, OwnedGroup, Role},
@@ -54,7 +54,8 @@ impl<'index> AttachedGroup<'index> {
         Self { index, owned, instance: None, store: Some(store) }
     }
 
-    /// Walks the reasons; the first that holds decides. A hold keeps everything but a block.
+    /// Walks the reasons; the first that holds decides. A hold keeps everything but a block, and so do tags
+    /// that are not certain, among which a hold may be missing.
     pub(crate) fn decide(self) -> Retention {
         for reason in DetachReason::ALL {
             match reason.holds(&self) {
@@ -62,8 +63,7 @@ impl<'index> AttachedGroup<'index> {
                 Holding::Unknown(finding) => return Retention::Stays(finding),
                 Holding::Yes if reason == DetachReason::Blocked => return Retention::Leaves(reason),
                 Holding::Yes => {
-                    let kept =
-                        self.hold().or_else(|| self.uncertain().filter(|_| reason != DetachReason::Uninstalling));
+                    let kept = self.hold().or_else(|| self.uncertain_tags());
                     return kept.map_or(Retention::Leaves(reason), |kept| Retention::Stays(Some(kept)));
                 }
             }
@@ -79,12 +79,11 @@ impl<'index> AttachedGroup<'index> {
         of_instance.or_else(of_store).map(|subject| Finding { subject, reason: Reason::Held })
     }
 
-    /// That its store's tags, a hold among them, may be others than those that were found.
-    // Fact 4.2
-    fn uncertain(&self) -> Option<Finding> {
+    /// That the store's tags may not be all that it has.
+    // Facts 3.4 and 4.2
+    fn uncertain_tags(&self) -> Option<Finding> {
         let store = self.store.filter(|store| !store.tags_are_certain())?;
-        let reason = Reason::NotAvailable { state: store.state.clone(), passing: true };
-        Some(Finding { subject: about(store), reason })
+        Some(Finding { subject: about(store), reason: obstacles::not_available(store) })
     }
 
     /// The store, if it is in this VPC.
@@ -173,8 +172,7 @@ fn opted_out(attached: &AttachedGroup<'_>) -> Holding {
     // What cannot be read is not an empty value.
     match attached.unreadable() {
         Some(finding) => Holding::Unknown(Some(finding)),
-        None if store.settings.connect != ConnectTag::Absent => Holding::No,
-        None => attached.uncertain().map_or(Holding::Yes, |finding| Holding::Unknown(Some(finding))),
+        None => yes(store.settings.connect == ConnectTag::Absent),
     }
 }
 
@@ -184,10 +182,7 @@ fn names_not_shared(attached: &AttachedGroup<'_>) -> Holding {
     else {
         return Holding::No;
     };
-    if !mine.is_disjoint(theirs) {
-        return Holding::No;
-    }
-    attached.uncertain().map_or(Holding::Yes, |finding| Holding::Unknown(Some(finding)))
+    yes(mine.is_disjoint(theirs))
 }
 
 /// The reason for which an instance side stays on an instance although its tags may not ask for it.

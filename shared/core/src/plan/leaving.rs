@@ -121,8 +121,10 @@ pub(crate) fn groups_of_stores<'index>(
             match AttachedGroup::on_store(index, first, store).decide() {
                 Retention::Leaves(reason) => all.push(LeavingStore { store, kind, groups, reason }),
                 Retention::Stays(finding) => {
-                    let held = finding.filter(|finding| finding.reason == Reason::Held);
-                    findings.extend(held.filter(|_| kind == GroupKind::Cidr));
+                    findings.extend(finding.filter(|finding| {
+                        let held = kind == GroupKind::Cidr && finding.reason == Reason::Held;
+                        held || matches!(finding.reason, Reason::NotAvailable { .. })
+                    }));
                 }
             }
         }

@@ -4,6 +4,7 @@
 //! ([`StoreRow`], [`PairRow`]). Nothing is left to choose when a plan is carried out.
 
 pub(crate) mod budget;
+pub(crate) mod carried_out;
 mod cidr;
 pub(crate) mod conditions;
 pub(crate) mod connect;
@@ -24,6 +25,7 @@ use std::collections::BTreeMap;
 pub(crate) use self::index::is_usable;
 use self::{
     budget::Disconnects,
+    carried_out::carried_out,
     cidr::CidrGroups,
     conditions::Places,
     connect::{Connections, PairStates},
@@ -43,7 +45,6 @@ pub use self::{
     },
 };
 use crate::{
-    expected::carried_out,
     finding::{Finding, Reason, Subject},
     group::{GroupKind, Owned},
     id::{InstanceId, InterfaceId, StoreId},

@@ -101,7 +101,8 @@ pub(crate) fn by_state(store: &DataStore) -> Option<Reason> {
     (store.readiness() == Readiness::Never || store.ports.is_none()).then(|| not_available(store))
 }
 
-fn not_available(store: &DataStore) -> Reason {
+/// The reason for which a store that is not available has to be waited for.
+pub(crate) fn not_available(store: &DataStore) -> Reason {
     Reason::NotAvailable { state: store.state.clone(), passing: store.readiness() != Readiness::Never }
 }
 

@@ -1,6 +1,11 @@
 //! Connections that are taken away: each reason, from either side, and what holds a removal back.
 
-use tagwire_core::plan::DetachReason;
+use tagwire_core::{
+    check::check,
+    finding::{Finding, Reason},
+    plan::{DetachReason, plan},
+};
+use tagwire_world::World;
 
 use crate::case::case;
 
@@ -727,4 +732,64 @@ fn a_rule_is_put_back_for_those_who_ask_and_the_others_are_taken_off_in_the_same
          detach sg-ec2-rds-1 from eni-3 of i-3: blocked (db/orders)",
     )
     .codes(&["pair-modified"]);
+}
+
+/// Every reason but a block, of a cache whose tags are known from the tag index alone: it is not available.
+const OF_UNCERTAIN_TAGS: [&str; 4] = [
+    "instance i-1 connect=orders\nreplicationgroup orders",
+    "instance i-1\nreplicationgroup orders connect=orders",
+    "instance i-1 connect=billing\nreplicationgroup orders connect=orders",
+    "instance i-1 connect=orders\nreplicationgroup orders connect=orders\nuninstalling ago=5",
+];
+
+fn with_state(world: &str, state: &str) -> String {
+    let store = "replicationgroup orders";
+    let pair = "pair orders 1 attached-to=i-1";
+    format!("{}\n{pair}\n{NO_CLIENTS}", world.replace(store, &format!("{store} state={state}")))
+}
+
+const NO_CLIENTS: &str = "group elasticache-cidr-1 tagged=orders/cidr ours=cidr on=orders";
+
+#[test]
+fn a_tag_or_a_hold_that_the_tag_index_misses_takes_nothing_away() {
+    for world in OF_UNCERTAIN_TAGS {
+        for state in ["modifying", "deleting", "create-failed"] {
+            let case = case(&with_state(world, state)).changes_nothing();
+            let waits = |finding: &Finding| matches!(finding.reason, Reason::NotAvailable { .. });
+            assert!(case.plan.findings.iter().any(waits), "{}", case.plan);
+        }
+        let known = case(&with_state(world, "available")).plan;
+        assert!(!known.interfaces.is_empty(), "{known}");
+    }
+}
+
+#[test]
+fn a_pair_that_nobody_has_is_not_deleted_for_a_tag_that_the_tag_index_misses() {
+    for (settings, since) in
+        [("", ""), ("connect=orders", "unused ec2-elasticache-1 ago=60\nunused elasticache-ec2-1 ago=60")]
+    {
+        let world = |state| format!("replicationgroup orders {settings} state={state}\npair orders 1 loose\n{since}");
+        case(&world("deleting")).changes_nothing();
+        assert!(!case(&world("available")).plan.deletions.is_empty());
+    }
+}
+
+#[test]
+fn a_block_that_the_tag_index_knows_cuts_at_once() {
+    let plan =
+        case(&with_state("instance i-1 connect=orders\nreplicationgroup orders connect=orders block", "modifying"))
+            .plan;
+    assert_eq!(plan.interfaces.len(), 1, "{plan}");
+}
+
+#[test]
+fn the_checker_takes_no_tag_for_missing_that_the_tag_index_may_have_missed() {
+    for world in OF_UNCERTAIN_TAGS {
+        let known = World::read(&with_state(world, "available")).unwrap();
+        let uncertain = World::read(&with_state(world, "modifying")).unwrap();
+        let made = plan(&known.seen, &known.policy);
+        let rejection = check(made, &uncertain.seen, &uncertain.policy).unwrap_err();
+        let rest = rejection.remaining.plan();
+        assert!(rest.interfaces.is_empty() && rest.stores.is_empty() && rest.deletions.is_empty(), "{rest}");
+    }
 }

@@ -61,9 +61,10 @@ fn rests_on(removal: &Removal, world: &World) -> &'static [&'static str] {
         | Removal::StoreSide(.., DetachReason::Blocked)
         | Removal::Clients(.., DetachReason::Blocked) => &["groups"],
         Removal::InstanceSide(.., DetachReason::StoreGone) => &["groups", "instances", "attached_interfaces"],
-        Removal::StoreSide(.., DetachReason::Uninstalling) | Removal::InstanceSide(..) | Removal::Clients(..) => {
-            &["groups", "state"]
+        Removal::StoreSide(_, group, DetachReason::Uninstalling) if !has_other_side(group, world) => {
+            &["groups", "instances", "state"]
         }
+        Removal::InstanceSide(..) | Removal::Clients(..) => &["groups", "state"],
         Removal::StoreSide(..) => &["groups", "instances", "attached_interfaces", "state"],
         Removal::Deletion(
             _,
@@ -215,12 +216,14 @@ fn each_kind_of_removal_is_seen_and_each_gap_it_rests_on_keeps_it() {
     let blocked = "instance i-1 connect=orders\ndb orders connect=orders block\npair orders 1 attached-to=i-1";
     let not_asked_for =
         "instance i-1\ninstance i-2 connect=lost\ndb orders connect=orders\npair orders 1 attached-to=i-1,i-2";
+    let uninstalling =
+        "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 attached-to=i-1\nuninstalling ago=5";
     let unused = "db orders connect=orders\npair orders 1 loose\nunused rds-ec2-1 ago=20\nunused ec2-rds-1 ago=20";
     let mut kinds = BTreeMap::<String, usize>::new();
     let group = "group rds-cidr-1 tagged=orders/cidr ours=cidr on=orders";
     let no_clients = format!("db orders connect=orders\n{group}");
     let blocked_clients = format!("db orders connect=orders block\n{group}");
-    for text in [gone, opted_out, blocked, not_asked_for, unused, &no_clients, &blocked_clients] {
+    for text in [gone, opted_out, blocked, not_asked_for, uninstalling, unused, &no_clients, &blocked_clients] {
         let world = World::read(text).unwrap();
         for removal in removals(&holds(&world).unwrap()) {
             for gap in rests_on(&removal, &world) {
@@ -245,14 +248,17 @@ fn each_kind_of_removal_is_seen_and_each_gap_it_rests_on_keeps_it() {
             "deletion: CidrNotAskedFor",
             "deletion: StoreGone",
             "deletion: StoreOptedOut",
+            "deletion: Uninstalling",
             "deletion: Unused",
             "instance side: Blocked",
             "instance side: NamesNotShared",
             "instance side: NotAskedFor",
             "instance side: StoreGone",
             "instance side: StoreOptedOut",
+            "instance side: Uninstalling",
             "store side: Blocked",
             "store side: StoreOptedOut",
+            "store side: Uninstalling",
         ]
     );
 }

@@ -96,6 +96,51 @@ fn a_hold_keeps_what_is_there_and_says_so() {
 }
 
 #[test]
+fn a_store_side_stays_while_it_is_not_known_who_has_its_pair() {
+    let with_gap = format!("{JOINED}\nuninstalling ago=5\ngap attached_interfaces");
+    let made = case(&with_gap).plan;
+    assert!(made.stores.is_empty() && made.deletions.is_empty(), "{made}");
+    let read = World::read(&format!("{JOINED}\nuninstalling ago=5")).unwrap();
+    let unread = World::read(&with_gap).unwrap();
+    let refused = check(plan(&read.seen, &read.policy), &unread.seen, &unread.policy);
+    let violations = refused.unwrap_err().violations();
+    let of_gap = violations.iter().filter(|violation| matches!(violation, Violation::RestsOnGap { .. }));
+    assert_eq!(of_gap.count(), 1, "{violations:?}");
+}
+
+/// An instance on hold that has the instance side on its second interface alone.
+const HELD_BESIDE: &str = "instance i-1
+    instance i-2 connect=orders hold
+    pair orders 1 attached-to=i-1
+    interface eni-9 of=i-2 groups=ec2-rds-1";
+
+#[test]
+fn a_hold_keeps_a_store_side_that_is_used_by_a_second_interface() {
+    for ground in ["db orders connect=orders\nuninstalling ago=5", "db orders"] {
+        let case = case(&format!("{HELD_BESIDE}\n{ground}"));
+        assert!(case.plan.stores.is_empty() && case.plan.deletions.is_empty(), "{}", case.plan);
+        let held = case.plan.findings.iter().filter(|finding| finding.reason == Reason::Held);
+        assert_eq!(held.map(|finding| finding.subject.to_string()).collect::<Vec<_>>(), ["i-2"], "{}", case.plan);
+    }
+}
+
+#[test]
+fn the_checker_sees_a_hold_on_the_instance_of_a_second_interface() {
+    for (ground, reason) in [
+        ("db orders connect=orders\nuninstalling ago=5", DetachReason::Uninstalling),
+        ("db orders", DetachReason::StoreOptedOut),
+    ] {
+        let text = format!("{}\n{ground}", HELD_BESIDE.replace("attached-to=i-1", ""));
+        let held = World::read(&text).unwrap();
+        let free = World::read(&text.replace(" hold", "")).unwrap();
+        let made = plan(&free.seen, &free.policy);
+        let violations = check(made, &held.seen, &held.policy).unwrap_err().violations();
+        let refused = |violation: &Violation| matches!(violation, Violation::ReasonDoesNotHold { reason: of, .. } if *of == reason);
+        assert!(violations.iter().any(refused), "{violations:?}");
+    }
+}
+
+#[test]
 fn status_tags_are_taken_off() {
     case("instance i-1 connect=orders status=\"connected: orders\"\ndb orders connect=orders status=\"connected: i-1\"\nstatus-tags\nuninstalling ago=5")
         .changes("take the status off i-1\ntake the status off db/orders");

@@ -1,0 +1,126 @@
+//! The observation that follows when every change of a plan is made.
+
+use std::collections::BTreeSet;
+
+use super::{GroupRef, Plan, StatusOf};
+use crate::{
+    group::{self, OwnTags, OwnedGroup, SecurityGroup},
+    id::StoreId,
+    model::Membership,
+    observation::{Observation, StoreLookup},
+    state::{Connection, Note, Removal, Target, VpcState},
+};
+
+pub(crate) fn carried_out(seen: &Observation, plan: &Plan) -> Observation {
+    let mut after = seen.clone();
+    let created = |store: &StoreId, name: String, tags: &OwnTags| SecurityGroup {
+        id: GroupRef::Planned(store.clone(), tags.role).expected_id(),
+        vpc: seen.vpc.clone(),
+        name,
+        description: group::description(tags.role).to_owned(),
+        tags: tags.to_map(),
+        rules: BTreeSet::new(),
+    };
+    for (store, work) in &plan.pairs {
+        let specs = work.create.values();
+        after.groups.found.extend(specs.map(|spec| created(store, spec.name.to_string(), &spec.tags)));
+        for found in &mut after.groups.found {
+            for (group, rule) in &work.authorize {
+                if group.expected_id() == found.id {
+                    found.rules.insert(rule.with_peer(rule.peer.expected_id()));
+                }
+            }
+            for (group, rule) in &work.revoke {
+                if *group.id() == found.id {
+                    found.rules.remove(rule);
+                }
+            }
+            for (group, tags) in &work.tag {
+                if *group.id() == found.id {
+                    found.tags.extend(tags.to_map());
+                }
+            }
+        }
+    }
+    for (store, work) in &plan.cidrs {
+        let spec = work.create.iter();
+        after.groups.found.extend(spec.map(|spec| created(store, spec.name.to_string(), &spec.tags)));
+        let id = work.group.expected_id();
+        for found in after.groups.found.iter_mut().filter(|found| found.id == id) {
+            found.rules.retain(|rule| !work.revoke.iter().any(|(_, revoked)| revoked == rule));
+            found.rules.extend(work.authorize.iter().map(|peer| work.rule(peer)));
+            found.tags.extend(work.tag.iter().flat_map(|(_, tags)| tags.to_map()));
+        }
+    }
+    for lookup in &mut after.stores.found {
+        if let StoreLookup::Found(store) = lookup
+            && let Some(change) = plan.stores.get(&store.id)
+        {
+            store.groups.extend(change.attached().map(|group| (group.expected_id(), Membership::Active)));
+            store.groups.retain(|group, _| !change.detaches(group));
+        }
+    }
+    for interface in after.instances.found.iter_mut().filter_map(|instance| instance.interface.as_mut()) {
+        if let Some(change) = plan.interfaces.get(&interface.id) {
+            interface.groups.extend(change.attach.keys().map(GroupRef::expected_id));
+            interface.groups.retain(|group| !change.detach.keys().any(|gone| gone.id() == group));
+        }
+    }
+    for deletion in plan.deletions.values() {
+        let gone: BTreeSet<_> = deletion.delete.iter().map(OwnedGroup::id).collect();
+        after.groups.found.retain(|group| !gone.contains(&group.id));
+        // A list may still have said that one of them is on its way out.
+        for lookup in &mut after.stores.found {
+            if let StoreLookup::Found(store) = lookup {
+                store.groups.retain(|group, _| !gone.contains(group));
+            }
+        }
+    }
+    for change in &plan.statuses {
+        match &change.of {
+            StatusOf::Instance(id) => {
+                let instance = after.instances.found.iter_mut().find(|instance| instance.id == *id);
+                if let Some(instance) = instance {
+                    instance.settings.status.clone_from(&change.text);
+                }
+            }
+            StatusOf::Store(arn) => {
+                let stores = after.stores.found.iter_mut().filter_map(|lookup| match lookup {
+                    StoreLookup::Found(store) => (store.arn == *arn).then_some(store),
+                    StoreLookup::NotFound(_) => None,
+                });
+                stores.for_each(|store| store.settings.status.clone_from(&change.text));
+            }
+        }
+    }
+    if let Ok(state) = &mut after.state {
+        write_notes(state, seen, plan);
+    }
+    after
+}
+
+/// Writes the notes of a run that made every change of its plan.
+fn write_notes(state: &mut VpcState, seen: &Observation, plan: &Plan) {
+    state.window = plan.window.clone().unwrap_or_else(|| state.window.clone());
+    let mut notes = plan.notes.clone();
+    for (interface, change) in &plan.interfaces {
+        let target = Target::Interface(interface.clone());
+        notes.extend(change.attach.keys().map(|group| seen.attached(target.clone(), group.expected_id())));
+        for (group, detachment) in &change.detach {
+            let connection = Connection { instance: change.instance.clone(), store: detachment.store.clone() };
+            notes.extend([
+                Note::Wanted(Removal::Connection(connection), None),
+                Note::Attached(target.clone(), group.id().clone(), None),
+            ]);
+        }
+    }
+    for (id, change) in &plan.stores {
+        let target = Target::Store(id.clone());
+        notes.extend(change.attached().map(|group| seen.attached(target.clone(), group.expected_id())));
+        notes.extend(change.detached().map(|group| Note::Attached(target.clone(), group.id().clone(), None)));
+        notes.extend(change.removals(id).map(|removal| Note::Wanted(removal, None)));
+    }
+    for note in notes {
+        state.note(note);
+    }
+}
