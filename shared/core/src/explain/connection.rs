@@ -8,11 +8,11 @@ use super::{
 use crate::{
     finding::{Reason, Subject},
     group::{GroupKind, Owned},
-    id::{InstanceId, StoreArn},
+    id::{InstanceId, SecurityGroupId, StoreArn},
     model::{DataStore, Instance},
     observation::StoreLookup,
     plan::{
-        Condition, DetachReason, Premise, Verdict,
+        Condition, DetachReason, Premise, Verdict, Via,
         conditions::{Candidate, Places, Situation, Unmet, is_readable},
         disconnect,
         pair::PairState,
@@ -186,8 +186,14 @@ impl Explainer<'_> {
         }
     }
 
+    /// How the two are connected once the plan has taken away what it takes away.
+    pub(super) fn standing_connection(&self, pair_state: &PairState<'_>, instance: &Instance) -> Option<Via> {
+        let leaves = |group: &SecurityGroupId| self.settled.disconnects.takes_off(instance, group);
+        self.index.connection(pair_state, instance, leaves)
+    }
+
     fn conditions(&self, steps: &mut Steps, instance: &Instance, pair_state: &PairState<'_>, about: Advisor<'_>) {
-        let connection = self.index.connection(pair_state, instance);
+        let connection = self.standing_connection(pair_state, instance);
         let mut facts: Vec<String> = connection.iter().map(|via| Verdict::Connected(via.clone()).to_string()).collect();
         facts.extend(self.attachment_facts(pair_state, instance));
         steps.step(CONNECTED, if connection.is_some() { StepAnswer::Holds } else { StepAnswer::NotSo }, facts);

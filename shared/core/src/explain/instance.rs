@@ -51,7 +51,7 @@ impl Explainer<'_> {
             let shares = !store.settings.connect.shared_with(&instance.settings.connect).is_empty();
             let reaches = || {
                 let pair_state = self.settled.pair_states.get(&store.id);
-                pair_state.is_some_and(|pair_state| self.index.connection(pair_state, instance).is_some())
+                pair_state.is_some_and(|pair_state| self.standing_connection(pair_state, instance).is_some())
             };
             shares || reaches()
         };

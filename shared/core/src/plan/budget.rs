@@ -462,8 +462,13 @@ impl<'index> Disconnects<'index> {
 
     /// Whether an instance side leaves an instance.
     fn leaves(&self, instance: &Instance, owned: &Owned) -> bool {
+        self.takes_off(instance, owned.group.id())
+    }
+
+    /// Whether a group leaves an instance's interface.
+    pub(crate) fn takes_off(&self, instance: &Instance, group: &SecurityGroupId) -> bool {
         let off = instance.interface.as_ref().and_then(|interface| self.off.get(&interface.id));
-        off.is_some_and(|groups| groups.contains(owned.group.id()))
+        off.is_some_and(|groups| groups.contains(group))
     }
 
     /// Whether nobody has a group once this plan is carried out, as far as interfaces go; `None` when

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     finding::Finding,
-    id::{InstanceId, InterfaceId, StoreId},
+    id::{InstanceId, InterfaceId, SecurityGroupId, StoreId},
     model::Instance,
     service::Side,
     state::Note,
@@ -54,7 +54,8 @@ pub(crate) fn decide<'index>(
         });
         let places = Places { leaving_store: disconnects.of_store(&store.id), on_interface };
         made.places.insert((&instance.id, &store.id), places);
-        let verdict = match PairRow::of(index.connection(pair_state, instance)) {
+        let leaves = |group: &SecurityGroupId| disconnects.takes_off(instance, group);
+        let verdict = match PairRow::of(index.connection(pair_state, instance, leaves)) {
             PairRow::Connected(via) => match disconnects.store_sides(&store.id) {
                 Some((sides, reason)) if sides.contains(&via.store_side) => Verdict::Disconnecting(reason),
                 Some(_) | None => Verdict::Connected(via),
@@ -142,7 +143,7 @@ fn gets_group(index: &Index<'_>, pair_states: &PairStates<'_>, candidate: &Candi
     pair_states.get(&candidate.store.id).is_some_and(|pair_state| {
         let unmet = || Situation { index, pair_state, instance, places }.first_unmet();
         !pair_state.instance_has_group(instance)
-            && index.connection(pair_state, instance).is_none()
+            && index.connection(pair_state, instance, |_| false).is_none()
             && unmet().is_none_or(|(condition, _)| !condition.refuses())
     })
 }

@@ -319,11 +319,18 @@ impl<'seen> Index<'seen> {
         !self.taken_names().0.contains(&name.folded())
     }
 
-    /// How `instance` reaches a store through a usable pair that is attached on both sides.
-    pub(crate) fn connection(&self, pair_state: &PairState<'_>, instance: &Instance) -> Option<Via> {
+    /// How `instance` reaches a store through a usable pair that is attached on both sides, but for the groups
+    /// that leave its interface.
+    pub(crate) fn connection(
+        &self,
+        pair_state: &PairState<'_>,
+        instance: &Instance,
+        leaves: impl Fn(&SecurityGroupId) -> bool,
+    ) -> Option<Via> {
         let store = pair_state.store;
         let ports = store.ports?;
-        let groups_of_instance = || instance.interface.iter().flat_map(|interface| &interface.groups);
+        let groups_of_instance =
+            || instance.interface.iter().flat_map(|interface| &interface.groups).filter(|group| !leaves(group));
         let mut found: Vec<Via> = store
             .groups
             .keys()

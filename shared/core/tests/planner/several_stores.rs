@@ -96,3 +96,23 @@ fn a_side_through_which_an_entitled_instance_reaches_another_store_is_not_put_ba
          attach ec2-rds-1 to eni-1 of i-1: shares both with db/orders",
     );
 }
+
+#[test]
+fn a_connection_through_a_group_that_leaves_is_replaced_in_the_same_plan() {
+    case(
+        "instance i-1 connect=orders groups=web,ec2-rds-1
+         db orders connect=orders groups=web,rds-ec2-3
+         gone billing
+         group ec2-rds-1 tagged=billing/instance ours=instance rule=\"tcp 5432 to sg-rds-ec2-3\"
+         group rds-ec2-3 description=\"by hand\" rule=\"tcp 5432 from sg-ec2-rds-1\"",
+    )
+    .changes(
+        "create rds-ec2-2 for db/orders
+         create ec2-rds-2 for db/orders
+         allow in rds-ec2-2: tcp 5432 from ec2-rds-2
+         allow in ec2-rds-2: tcp 5432 to rds-ec2-2
+         attach rds-ec2-2 to db/orders
+         attach ec2-rds-2 to eni-1 of i-1: shares orders with db/orders
+         detach sg-ec2-rds-1 from eni-1 of i-1: the data store is gone (db/billing)",
+    );
+}
