@@ -18,7 +18,8 @@ fn tables() -> String {
          ```sh\nTAGWIRE_WRITE_TABLES=1 cargo test -p tagwire-core --test planner tables\n```\n\n\
          A pair is *usable* when its groups' names match the service's pattern, each holds exactly the pair's one rule,\n\
          these name each other, and the port is the data store's. An owned group that makes a usable pair with a group that is\n\
-         *not* owned (its tags were taken off, say) is left to those who use that pair, and is none of the data store's.\n\n\
+         *not* owned (its tags were taken off, say) is left to those who use that pair, and is none of the data store's; nor\n\
+         is one through which an instance reaches another data store and is to go on reaching it.\n\n\
          ## Per data store, once in a plan\n\n\
          Looked at are the owned groups of the VPC that carry the data store's identity, attached or not.\n\n\
          | owned groups of this data store | what is done |\n|---|---|\n",
