@@ -86,7 +86,8 @@ async fn vpc_of_store(session: &Session, store: &StoreArn) -> CommandResult<VpcI
     let read = waiting("Looking for the data store", cloud.stores(&[store.clone()].into())).await;
     match (read.found.first(), read.gaps.first()) {
         (Some(StoreLookup::Found(store)), _) => store.vpc.clone().ok_or_else(|| {
-            user_error!("{} is in no VPC (EC2-Classic was retired in 2022)", store.arn).hint("restore it into a VPC")
+            user_error!("{} is in no VPC", store.arn)
+                .hint("move it into a VPC, or turn VPC networking on for an Aurora cluster without it")
         }),
         (Some(StoreLookup::NotFound(_)), _) => {
             Err(user_error!("there is no data store {store}").hint("--vpc shows what is left of it in a VPC"))

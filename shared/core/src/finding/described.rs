@@ -148,8 +148,8 @@ impl Reason {
             ),
             Self::Ec2Classic => described(
                 "ec2-classic",
-                "it is not in a VPC (EC2-Classic was retired in 2022): restore it into a VPC",
-                "restore it into a VPC",
+                "it is in no VPC, where no security group can connect it: move it into one",
+                "move it into a VPC, or turn VPC networking on for an Aurora cluster without it",
             ),
             Self::StoreGroupLimit { limit } => described(
                 "store-group-limit",

@@ -89,7 +89,8 @@ pub struct DataStore {
     pub arn: StoreArn,
     /// The service it belongs to.
     pub service: Service,
-    /// The VPC; `None` for the EC2-Classic platform that AWS retired in 2022.
+    /// The VPC; `None` on the EC2-Classic platform, which AWS retired, and for an Aurora cluster without VPC
+    /// networking.
     // Fact 4.4
     pub vpc: Option<VpcId>,
     /// The Availability Zones it runs in; empty when not known.

@@ -197,7 +197,7 @@ impl Next {
     fn code(&self) -> &'static str {
         match self {
             Self::Work(_) => "work-sent",
-            Self::Again(..) => "looked-at-again",
+            Self::Again(..) => "will-retry",
             Self::Done { code, .. } => code,
         }
     }

@@ -104,7 +104,7 @@ fn a_launch_that_cannot_be_seen_yet_does_not_inherit_the_age_of_another() {
         tries: Tries { attempt: 5, since: installation.now() - Duration::from_secs(299) },
     };
     let ran = installation.take_in(&[serde_json::to_string(&old).unwrap(), installation.pending(&instance("new"))]);
-    assert_eq!(ran.codes("outcome"), ["looked-at-again"; 2]);
+    assert_eq!(ran.codes("outcome"), ["will-retry"; 2]);
     let sent = installation.look(|world| world.again.clone());
     let fresh =
         sent.iter().find(|(_, again, _)| again.hints.contains(&tagwire_core::event::Hint::Instance(instance("new"))));

@@ -86,7 +86,7 @@ fn a_blocked_store_whose_list_is_changing_is_cut_off_at_its_instances_and_then_i
     installation.take_in(&[orders(&installation)]);
     let ran = installation.connect_sent();
     assert_eq!((ran.count("set_store_groups"), ran.count("set_interface_groups")), (0, 12));
-    assert_eq!(ran.codes("outcome"), ["looked-at-again"]);
+    assert_eq!(ran.codes("outcome"), ["will-retry"]);
     assert_eq!(reaching(&installation), 0);
     installation.change(World::lists_settle);
     installation.drain();

@@ -63,7 +63,7 @@ fn a_store_that_hangs_leaves_ten_vpcs_of_one_batch_their_time() {
     let ran = installation.connect(&launches(&installation, 10));
     assert_eq!(ran.returned, Some(Failed::new()), "each was looked at: {:#?}", ran.codes("outcome"));
     assert!(installation.now() <= begun + BUDGET, "it took {:?}", installation.now().duration_since(begun));
-    assert_eq!(ran.codes("outcome"), ["looked-at-again"; 10]);
+    assert_eq!(ran.codes("outcome"), ["will-retry"; 10]);
     installation.change(|world| world.slow.clear());
     installation.drain();
     assert_eq!(installation.look(connected), 10);

@@ -83,7 +83,7 @@ fn a_store_that_loses_its_tag_loses_its_pair_without_a_sweep() {
     installation.take_in(&[installation.tagged(cluster("orders").as_str())]);
     let ran = installation.connect_sent();
     assert_eq!((ran.count("set_interface_groups"), ran.count("set_store_groups")), (3, 1), "{:#?}", ran.calls);
-    assert_eq!(ran.codes("outcome"), ["looked-at-again"], "the store lets go of its group a while later");
+    assert_eq!(ran.codes("outcome"), ["will-retry"], "the store lets go of its group a while later");
     assert!(!ran.log.iter().any(|line| line.get("code").map(String::as_str) == Some("still-attached")));
     installation.drain();
     assert!(!has_pair(&installation, "orders") && has_pair(&installation, "billing"));

@@ -142,7 +142,7 @@ fn waiting_for_a_new_group_ends_at_the_deadline() {
     let end = installation.now() + installation.budget.get();
     let ran = installation.connect(&[item]);
     assert!(ran.count("groups") > 3);
-    assert_eq!(ran.codes("outcome"), ["looked-at-again"]);
+    assert_eq!(ran.codes("outcome"), ["will-retry"]);
     assert!(installation.clock.longest_reach() <= end, "slept to {}", installation.clock.longest_reach());
     installation.change(|world| world.groups.values_mut().for_each(|there| there.hidden = 0));
     installation.budget.set(Duration::from_mins(1));

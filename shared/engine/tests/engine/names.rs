@@ -117,7 +117,7 @@ fn a_new_group_is_waited_for_until_it_can_be_read() {
     }
     let installation = installation(|world| world.groups_hidden_for = 20);
     let ran = installation.connect(&[installation.about_instance(&vpc("1"), &instance("1"))]);
-    assert_eq!((ran.codes("outcome"), ran.count("authorize")), (vec!["looked-at-again"], 0));
+    assert_eq!((ran.codes("outcome"), ran.count("authorize")), (vec!["will-retry"], 0));
     installation.change(|world| world.groups.values_mut().for_each(|there| there.hidden = 0));
     installation.drain();
     assert_eq!(installation.look(names_of_ours), ["ec2-rds-1", "rds-ec2-1"]);

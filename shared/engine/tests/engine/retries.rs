@@ -81,7 +81,7 @@ fn a_store_that_is_changed_for_ever_is_looked_at_and_given_up() {
     });
     let ran = installation.take_in(&[installation.created(&cluster("orders"))]);
     assert_eq!(ran.codes("outcome"), ["work-sent"]);
-    assert_eq!(installation.connect_sent().codes("outcome"), ["looked-at-again"]);
+    assert_eq!(installation.connect_sent().codes("outcome"), ["will-retry"]);
     installation.clock.advance(GIVE_UP_AFTER);
     let (last, _) = wait(&installation);
     assert_eq!((last.codes("outcome"), last.codes("finding")), (vec!["gave-up"], vec!["gave-up"]));
@@ -132,7 +132,7 @@ fn a_store_that_cannot_be_described_yet_comes_back_without_being_asked_for_at_on
         world.dark.insert(cluster("orders"), ErrorKind::NotReady);
     });
     let ran = installation.take_in(&[installation.created(&cluster("orders"))]);
-    assert_eq!((ran.codes("outcome"), ran.count("stores")), (vec!["looked-at-again"], 1));
+    assert_eq!((ran.codes("outcome"), ran.count("stores")), (vec!["will-retry"], 1));
     let (last, _) = wait(&installation);
     assert_eq!(last.codes("finding"), ["gave-up"]);
     assert!(finding(&last).contains("NotReady"), "{}", finding(&last));
@@ -145,7 +145,7 @@ fn what_was_throttled_is_asked_for_again_at_once() {
         world.dark.insert(cluster("orders"), ErrorKind::Throttled);
     });
     let ran = installation.take_in(&[installation.created(&cluster("orders"))]);
-    assert_eq!((ran.codes("outcome"), ran.count("stores")), (vec!["looked-at-again"], 5));
+    assert_eq!((ran.codes("outcome"), ran.count("stores")), (vec!["will-retry"], 5));
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn a_store_that_may_not_be_read_ends_no_other_ones_story() {
     let ran = installation.take_in(&events);
     let mut codes = ran.codes("outcome");
     codes.sort_unstable();
-    assert_eq!(codes, ["looked-at-again", "unread", "unread"]);
+    assert_eq!(codes, ["will-retry", "unread", "unread"]);
     assert_eq!(installation.look(|world| world.again.len()), 1);
 }
 

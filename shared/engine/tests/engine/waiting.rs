@@ -37,7 +37,7 @@ fn a_store_that_takes_no_change_holds_back_only_its_own_call() {
     let ran = installation.connect_sent();
     assert_eq!((ran.count("set_interface_groups"), ran.count("set_store_groups")), (1, 0));
     assert!(ran.codes("decision").contains(&"not-available"));
-    assert_eq!(ran.codes("outcome"), ["looked-at-again"]);
+    assert_eq!(ran.codes("outcome"), ["will-retry"]);
 
     let mut delays = Vec::new();
     for _ in 0..4 {
@@ -100,9 +100,9 @@ fn a_store_that_is_being_created_is_joined_as_soon_as_it_listens() {
         "creating".clone_into(&mut store.state);
     });
     let ran = installation.take_in(&[installation.created(&cluster("orders"))]);
-    assert_eq!((ran.count("send_work"), ran.codes("outcome")), (0, vec!["looked-at-again"]));
+    assert_eq!((ran.count("send_work"), ran.codes("outcome")), (0, vec!["will-retry"]));
     let ran = installation.connect(&[installation.about_instance(&vpc("1"), &instance("1"))]);
-    assert_eq!((ran.writes(), ran.codes("outcome")), (0, vec!["looked-at-again"]));
+    assert_eq!((ran.writes(), ran.codes("outcome")), (0, vec!["will-retry"]));
     installation.change(|world| {
         let store = world.stores.get_mut(&cluster("orders")).unwrap();
         store.ports = tagwire_core::rule::PortRange::single(5432);
@@ -130,7 +130,7 @@ fn an_instance_that_shows_late_is_asked_for_again() {
         world.unseen.insert(instance("1"));
     });
     let ran = installation.take_in(&[installation.pending(&instance("1"))]);
-    assert_eq!(ran.codes("outcome"), ["looked-at-again"]);
+    assert_eq!(ran.codes("outcome"), ["will-retry"]);
     let (line, delay) = next_look(&installation);
     assert_eq!((line, delay), (EventQueue::Instances, Duration::from_secs(5)));
     installation.change(|world| world.unseen.clear());
@@ -194,7 +194,7 @@ fn an_instance_that_connect_cannot_see_is_asked_for_again() {
         world.unseen.insert(instance("1"));
     });
     let ran = installation.connect(std::slice::from_ref(&item));
-    assert_eq!((ran.writes(), ran.codes("outcome")), (0, vec!["looked-at-again"]));
+    assert_eq!((ran.writes(), ran.codes("outcome")), (0, vec!["will-retry"]));
     assert_eq!(installation.look(|world| world.again[0].0), EventQueue::Instances);
     installation.change(|world| world.again.clear());
     installation.clock.advance(Duration::from_mins(5));

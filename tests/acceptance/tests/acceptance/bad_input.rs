@@ -96,7 +96,7 @@ async fn an_instance_not_visible_yet_is_looked_at_again() {
     event.as_object_mut().unwrap().remove("time");
     aws.invoke("InstanceEventsFunction", &sqs_event(&[event])).await.unwrap();
     aws.settle_except_delayed().await.unwrap();
-    assert_eq!(outcomes(&aws, "i-0123456789abcdef0").await, BTreeSet::from(["looked-at-again".to_owned()]));
+    assert_eq!(outcomes(&aws, "i-0123456789abcdef0").await, BTreeSet::from(["will-retry".to_owned()]));
     assert_eq!(
         aws.queue_depths().await.unwrap()["InstanceQueue"].delayed,
         1,

@@ -104,7 +104,7 @@ async fn work<C: Change, Q: Queues, K: Clock>(run: &VpcRun<'_, C, Q, K>) -> Resu
     let (conclusion, sentence) = Box::pin(run.run()).await;
     let result = match conclusion {
         Conclusion::Done(code) => Ok(code),
-        Conclusion::Later { stores, instances } => run.send_again(stores, instances).await.map(|()| "looked-at-again"),
+        Conclusion::Later { stores, instances } => run.send_again(stores, instances).await.map(|()| "will-retry"),
         Conclusion::GoesOn => run.go_on().await.map(|()| "goes-on"),
     };
     match result {
