@@ -13,17 +13,34 @@ use crate::{
 
 pub(crate) fn carried_out(seen: &Observation, plan: &Plan) -> Observation {
     let mut after = seen.clone();
-    let created = |store: &StoreId, name: String, tags: &OwnTags| SecurityGroup {
+    work_on_pairs(&mut after, plan);
+    work_on_cidr_groups(&mut after, plan);
+    change_lists(&mut after, plan);
+    delete_groups(&mut after, plan);
+    write_status_tags(&mut after, plan);
+    if let Ok(state) = &mut after.state {
+        write_notes(state, seen, plan);
+    }
+    after
+}
+
+fn created(seen: &Observation, store: &StoreId, name: String, tags: &OwnTags) -> SecurityGroup {
+    SecurityGroup {
         id: GroupRef::Planned(store.clone(), tags.role).expected_id(),
         vpc: seen.vpc.clone(),
         name,
         description: group::description(tags.role).to_owned(),
         tags: tags.to_map(),
         rules: BTreeSet::new(),
-    };
+    }
+}
+
+fn work_on_pairs(after: &mut Observation, plan: &Plan) {
     for (store, work) in &plan.pairs {
-        let specs = work.create.values();
-        after.groups.found.extend(specs.map(|spec| created(store, spec.name.to_string(), &spec.tags)));
+        for spec in work.create.values() {
+            let group = created(after, store, spec.name.to_string(), &spec.tags);
+            after.groups.found.push(group);
+        }
         for found in &mut after.groups.found {
             for (group, rule) in &work.authorize {
                 if group.expected_id() == found.id {
@@ -42,9 +59,14 @@ pub(crate) fn carried_out(seen: &Observation, plan: &Plan) -> Observation {
             }
         }
     }
+}
+
+fn work_on_cidr_groups(after: &mut Observation, plan: &Plan) {
     for (store, work) in &plan.cidrs {
-        let spec = work.create.iter();
-        after.groups.found.extend(spec.map(|spec| created(store, spec.name.to_string(), &spec.tags)));
+        if let Some(spec) = &work.create {
+            let group = created(after, store, spec.name.to_string(), &spec.tags);
+            after.groups.found.push(group);
+        }
         let id = work.group.expected_id();
         for found in after.groups.found.iter_mut().filter(|found| found.id == id) {
             found.rules.retain(|rule| !work.revoke.iter().any(|(_, revoked)| revoked == rule));
@@ -52,6 +74,9 @@ pub(crate) fn carried_out(seen: &Observation, plan: &Plan) -> Observation {
             found.tags.extend(work.tag.iter().flat_map(|(_, tags)| tags.to_map()));
         }
     }
+}
+
+fn change_lists(after: &mut Observation, plan: &Plan) {
     for lookup in &mut after.stores.found {
         if let StoreLookup::Found(store) = lookup
             && let Some(change) = plan.stores.get(&store.id)
@@ -66,6 +91,9 @@ pub(crate) fn carried_out(seen: &Observation, plan: &Plan) -> Observation {
             interface.groups.retain(|group| !change.detach.keys().any(|gone| gone.id() == group));
         }
     }
+}
+
+fn delete_groups(after: &mut Observation, plan: &Plan) {
     for deletion in plan.deletions.values() {
         let gone: BTreeSet<_> = deletion.delete.iter().map(OwnedGroup::id).collect();
         after.groups.found.retain(|group| !gone.contains(&group.id));
@@ -76,6 +104,9 @@ pub(crate) fn carried_out(seen: &Observation, plan: &Plan) -> Observation {
             }
         }
     }
+}
+
+fn write_status_tags(after: &mut Observation, plan: &Plan) {
     for change in &plan.statuses {
         match &change.of {
             StatusOf::Instance(id) => {
@@ -93,10 +124,6 @@ pub(crate) fn carried_out(seen: &Observation, plan: &Plan) -> Observation {
             }
         }
     }
-    if let Ok(state) = &mut after.state {
-        write_notes(state, seen, plan);
-    }
-    after
 }
 
 /// Writes the notes of a run that made every change of its plan.
