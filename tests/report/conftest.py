@@ -23,7 +23,7 @@ def browser():
 @pytest.fixture
 def show(browser, tmp_path):
     """Opens a sample by its name, or a page as it is. Whatever a test does: no request but for the page, no error."""
-    contexts, heard, expected = [], [], []
+    contexts, recorded, expected = [], [], []
 
     def open_page(what, width=1440, height=1000, scheme="light", **options):
         document = samples.assemble(samples.SAMPLES[what]()) if what in samples.SAMPLES else what
@@ -33,18 +33,18 @@ def show(browser, tmp_path):
         contexts.append(context)
         page = context.new_page()
         expected.append(path.as_uri())
-        page.on("request", lambda request: heard.append(("request", request.url)))
-        page.on("console", lambda message: heard.append((message.type, message.text)))
-        page.on("pageerror", lambda error: heard.append(("pageerror", str(error))))
-        page.on("dialog", lambda dialog: heard.append(("dialog", dialog.message)))
+        page.on("request", lambda request: recorded.append(("request", request.url)))
+        page.on("console", lambda message: recorded.append((message.type, message.text)))
+        page.on("pageerror", lambda error: recorded.append(("pageerror", str(error))))
+        page.on("dialog", lambda dialog: recorded.append(("dialog", dialog.message)))
         page.goto(path.as_uri())
         return page
 
-    open_page.heard = heard
+    open_page.recorded = recorded
     yield open_page
     for context in contexts:
         context.close()
-    unexpected = [what for what in heard if what[0] != "request" or what[1].split("#")[0] not in expected]
+    unexpected = [what for what in recorded if what[0] != "request" or what[1].split("#")[0] not in expected]
     assert unexpected == []
 
 

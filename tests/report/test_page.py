@@ -47,15 +47,15 @@ def test_nothing_but_the_file_is_asked_for(show):
     page.locator(".node").first.click()
     page.locator("#search").fill("orders")
     page.wait_for_load_state("networkidle")
-    assert [what for what, _ in show.heard] == ["request"]
+    assert [what for what, _ in show.recorded] == ["request"]
 
 
 def test_the_policy_forbids_all_network_whoever_asks(show):
     page = show("small")
     asked = page.evaluate("fetch('http://127.0.0.1:9/').then(() => 'went out', (error) => error.name)")
     assert asked == "TypeError"
-    assert any("Content Security Policy" in text for kind, text in show.heard if kind == "error")
-    show.heard[:] = [what for what in show.heard if what[0] == "request"]
+    assert any("Content Security Policy" in text for kind, text in show.recorded if kind == "error")
+    show.recorded[:] = [what for what in show.recorded if what[0] == "request"]
 
 
 def test_hostile_names_are_text_and_nothing_else(show):
@@ -84,8 +84,8 @@ def test_a_script_that_gets_into_the_page_is_not_run(show):
     page = show(document)
     assert page.title() == "tagwire report"
     assert "cannot be read" in page.locator("#banners").inner_text()
-    assert any("Content Security Policy" in text for kind, text in show.heard if kind == "error")
-    show.heard[:] = [what for what in show.heard if what[0] == "request"]
+    assert any("Content Security Policy" in text for kind, text in show.recorded if kind == "error")
+    show.recorded[:] = [what for what in show.recorded if what[0] == "request"]
 
 
 def test_what_could_not_be_read_is_said_at_the_top(show):

@@ -147,7 +147,7 @@ fn interfaces() -> impl Strategy<Value = Vec<&'static str>> {
     prop_oneof![2 => Just(Vec::new()), 1 => subsequence(lines, 1..=2)]
 }
 
-/// What is remembered. Two lines about one thing would be one.
+/// The entries of the state table. Two lines about one thing would be one.
 fn state() -> impl Strategy<Value = Vec<&'static str>> {
     let lines = vec![
         "removed 2 ago=3",

@@ -146,8 +146,8 @@ fn with_gaps(world: &World, gaps: &BTreeSet<&str>, unseen: &[bool]) -> World {
     world
 }
 
-/// What would be seen without the gaps, as far as it decides what is wanted: who does not know what is
-/// remembered does not know that tagwire is to be gone.
+/// What would be seen without the gaps, as far as it decides what is wanted: who cannot read the state
+/// table does not know that tagwire is to be gone.
 fn without_gaps(world: &World, gaps: &BTreeSet<&str>) -> World {
     let mut world = world.clone();
     if let Ok(state) = &mut world.seen.state

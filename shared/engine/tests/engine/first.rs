@@ -27,7 +27,7 @@ fn a_tagged_launch_reaches_its_store_at_the_known_cost() {
 
     let connect = installation.connect_sent();
     assert_eq!(connect.codes("outcome"), ["changed"], "{:#?}", connect.log);
-    // The instance, the groups and the tag index at once, then the store, then what is remembered.
+    // The instance, the groups and the tag index at once, then the store, then the state table.
     let observed: Vec<_> = connect.calls.iter().take_while(|call| !call.writes()).map(|call| call.name).collect();
     assert_eq!(observed, ["instances", "groups", "candidates", "stores", "vpc_state"]);
     // The two new groups are read once, each list once more right before it is replaced.

@@ -261,7 +261,7 @@ impl Story {
         match what {
             0 => self.installation.change(|world| {
                 world.table.clear();
-                // Nobody can count what nobody remembers.
+                // Nobody can count what no table holds.
                 world.cuts.clear();
             }),
             1 => self.installation.change(World::interfaces_stay),
