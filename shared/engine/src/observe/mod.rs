@@ -1,6 +1,6 @@
 //! Reading what a plan needs, and no more. Observing judges nothing: it closes the scope, that is,
 //! finds everything that an instance or a store in scope could be or is joined to. What to ask for next is
-//! worked out in [`scope`] from what was read so far; here are only the calls, as many at once as can be.
+//! worked out in `scope` from what was read so far; here are only the calls, as many at once as can be.
 
 mod region;
 mod scope;
