@@ -11,9 +11,9 @@ use crate::{
     plan::{
         Condition, GroupRef, StoreRow, Via,
         conditions::Situation,
-        index::{Flaw, flaw},
         obstacles,
         pair::PairState,
+        pair::{Flaw, flaw},
     },
     rule::{Peer, Rule},
     service::{Readiness, Side},

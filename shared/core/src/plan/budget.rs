@@ -8,11 +8,12 @@ use jiff::Timestamp;
 
 use super::{
     Decision, DetachReason, Verdict,
-    connect::{self, PairStates},
+    conditions::{Places, gets_group},
     disconnect::{AttachedGroup, Retention, is_of_its_store},
     index::Index,
     leaving::{self, Leaving, LeavingStore, last_group},
     obstacles,
+    pair::PairStates,
 };
 use crate::{
     finding::{Finding, Reason, Subject},
@@ -381,7 +382,7 @@ impl<'index> Disconnects<'index> {
         order.sort_by_key(|(removal, _)| self.turn(removal));
         for (removal, sides) in order {
             let Some(first) = sides.first().copied() else { continue };
-            if !connect::gains(self.index, pair_states, self, first.instance) {
+            if !self.gains(pair_states, first.instance) {
                 self.findings.push(last_group(Subject::Instance(first.instance.id.clone()), first.owned));
             } else if !first.reason.is_counted() {
                 for leaving in sides {
@@ -391,6 +392,14 @@ impl<'index> Disconnects<'index> {
                 self.offer_sides(self.turn(&removal), removal, sides);
             }
         }
+    }
+
+    /// Whether an instance with nothing but leaving groups gets another one for certain.
+    fn gains(&self, pair_states: &PairStates<'_>, instance: &Instance) -> bool {
+        self.index.candidates_of(instance).any(|candidate| {
+            let places = Places { leaving_store: self.of_store(&candidate.store.id), on_interface: 0 };
+            !self.contains(&instance.id, &candidate.store.id) && gets_group(self.index, pair_states, &candidate, places)
+        })
     }
 
     /// Takes what is all that its store's list holds off those stores that get another group.

@@ -1,14 +1,21 @@
 //! The conditions of a connection, in the order in which they are looked at. The planner
 //! decides by the first that does not hold, and an explanation walks all of them.
 
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use serde::Serialize;
 
-use super::{index::Index, obstacles, pair::PairState};
+use super::{
+    index::Index,
+    obstacles,
+    pair::{PairState, PairStates},
+};
 use crate::{
     finding::Reason,
-    id::{SecurityGroupId, VpcId},
+    id::{SecurityGroupId, StoreId, VpcId},
     model::{DataStore, Instance},
     service::Side,
     tag::{ConnectTag, ConnectionName, InvalidTag},
@@ -333,5 +340,49 @@ fn is_put_back(index: &Index<'_>, group: &SecurityGroupId) -> bool {
         let pair_state = PairState::of(index, store);
         let serves = pair_state.serving(Side::Store).is_some_and(|owned| owned.group.id() == group);
         serves && !store.settings.held && store.ports.is_some() && index.takes_in(&pair_state)
+    })
+}
+
+impl<'seen> Index<'seen> {
+    /// The candidates for a connection: instances and stores for which every premise holds, in the order of the
+    /// stores' ids and the instances'.
+    pub(crate) fn candidates(&self) -> impl Iterator<Item = Candidate<'seen>> {
+        let all = self
+            .stores()
+            .flat_map(|store| self.sharing(store).into_iter().map(move |instance| Candidate::of(store, instance)));
+        all.filter(|candidate| Premise::ALL.into_iter().all(|premise| premise.check(self, candidate).is_ok()))
+    }
+
+    /// The same for one instance.
+    pub(crate) fn candidates_of<'this>(
+        &'this self,
+        instance: &'this Instance,
+    ) -> impl Iterator<Item = Candidate<'this>> {
+        let stores = instance.settings.connect.names().flat_map(|name| self.stores_named(name));
+        let stores: BTreeMap<&StoreId, &DataStore> = stores.map(|store| (&store.id, *store)).collect();
+        let all = stores.into_values().map(move |store| Candidate::of(store, instance));
+        all.filter(|candidate| Premise::ALL.into_iter().all(|premise| premise.check(self, candidate).is_ok()))
+    }
+}
+
+/// Whether it gets one if room is made on whatever store.
+pub(crate) fn may_gain(index: &Index<'_>, pair_states: &PairStates<'_>, instance: &Instance) -> bool {
+    let roomy = Places { leaving_store: usize::MAX, on_interface: 0 };
+    index.candidates_of(instance).any(|candidate| gets_group(index, pair_states, &candidate, roomy))
+}
+
+/// Whether it gets a group of a candidate's pair where that many places are taken.
+pub(crate) fn gets_group(
+    index: &Index<'_>,
+    pair_states: &PairStates<'_>,
+    candidate: &Candidate<'_>,
+    places: Places,
+) -> bool {
+    let instance = candidate.instance;
+    pair_states.get(&candidate.store.id).is_some_and(|pair_state| {
+        let unmet = || Situation { index, pair_state, instance, places }.first_unmet();
+        !pair_state.instance_has_group(instance)
+            && index.connection(pair_state, instance, |_| false).is_none()
+            && unmet().is_none_or(|(condition, _)| !condition.refuses())
     })
 }

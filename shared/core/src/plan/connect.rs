@@ -9,18 +9,14 @@ use super::{
     conditions::{Candidate, Condition, Places, Situation},
     index::Index,
     obstacles,
-    pair::PairState,
+    pair::PairStates,
 };
 use crate::{
     finding::Finding,
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreId},
-    model::Instance,
     service::Side,
     state::Note,
 };
-
-/// The pair state of every store.
-pub(crate) type PairStates<'index> = BTreeMap<&'index StoreId, PairState<'index>>;
 
 /// The verdicts, and those who are to be connected.
 #[derive(Default)]
@@ -82,7 +78,7 @@ pub(crate) fn decide<'index>(
             },
         };
         if !matches!(verdict, Verdict::Refused(_)) {
-            made.findings.extend(obstacles::cross_zone(&candidate));
+            made.findings.extend(obstacles::cross_zone(instance, store));
         }
         made.decisions.push(Decision { store: store.arn.clone(), instance: instance.id.clone(), verdict });
     }
@@ -116,34 +112,4 @@ impl<'index> Connections<'index> {
             }
         }
     }
-}
-
-/// Whether an instance with nothing but leaving groups gets another one for certain.
-pub(crate) fn gains(
-    index: &Index<'_>,
-    pair_states: &PairStates<'_>,
-    disconnects: &Disconnects<'_>,
-    instance: &Instance,
-) -> bool {
-    index.candidates_of(instance).any(|candidate| {
-        let leaving_store = disconnects.of_store(&candidate.store.id);
-        !disconnects.contains(&instance.id, &candidate.store.id)
-            && gets_group(index, pair_states, &candidate, Places { leaving_store, on_interface: 0 })
-    })
-}
-
-/// Whether it gets one if room is made on whatever store.
-pub(crate) fn may_gain(index: &Index<'_>, pair_states: &PairStates<'_>, instance: &Instance) -> bool {
-    let roomy = Places { leaving_store: usize::MAX, on_interface: 0 };
-    index.candidates_of(instance).any(|candidate| gets_group(index, pair_states, &candidate, roomy))
-}
-
-fn gets_group(index: &Index<'_>, pair_states: &PairStates<'_>, candidate: &Candidate<'_>, places: Places) -> bool {
-    let instance = candidate.instance;
-    pair_states.get(&candidate.store.id).is_some_and(|pair_state| {
-        let unmet = || Situation { index, pair_state, instance, places }.first_unmet();
-        !pair_state.instance_has_group(instance)
-            && index.connection(pair_state, instance, |_| false).is_none()
-            && unmet().is_none_or(|(condition, _)| !condition.refuses())
-    })
 }

@@ -2,9 +2,10 @@
 
 use super::{
     DetachReason,
-    connect::{self, PairStates},
+    conditions::may_gain,
     disconnect::{AttachedGroup, Retention},
     index::Index,
+    pair::PairStates,
 };
 use crate::{
     finding::{Finding, Reason, Subject},
@@ -88,7 +89,7 @@ pub(crate) fn instance_sides<'index>(
             let (of_last, others) =
                 leaving.into_iter().partition(|leaving: &Leaving<'_>| leaving.owned.store == last.owned.store);
             leaving = others;
-            if connect::may_gain(index, pair_states, instance) {
+            if may_gain(index, pair_states, instance) {
                 found.last.extend::<Vec<_>>(of_last);
             } else {
                 found.findings.push(last_group(Subject::Instance(instance.id.clone()), last.owned));

@@ -22,16 +22,16 @@ mod types;
 
 use std::collections::BTreeMap;
 
-pub(crate) use self::index::is_usable;
+pub(crate) use self::pair::is_usable;
 use self::{
     budget::Disconnects,
     carried_out::carried_out,
     cidr::CidrGroups,
     conditions::Places,
-    connect::{Connections, PairStates},
+    connect::Connections,
     delete::Works,
     index::Index,
-    pair::{PairState, Use},
+    pair::{PairState, PairStates, Use},
 };
 pub use self::{
     conditions::{Condition, Premise},
@@ -142,8 +142,13 @@ fn each_once(notes: Vec<Note>) -> Vec<Note> {
 }
 
 fn ambiguities(index: &Index<'_>, pair_states: &PairStates<'_>) -> Vec<Finding> {
-    let here = index.stores_here().filter_map(|(id, _)| pair_states.get(id));
-    here.filter(|pair_state| index.takes_in(pair_state)).filter_map(PairState::ambiguity_finding).collect()
+    let mut findings = Vec::new();
+    for pair_state in index.stores_here().filter_map(|(id, _)| pair_states.get(id)) {
+        if index.takes_in(pair_state) {
+            findings.extend(pair_state.ambiguity_finding());
+        }
+    }
+    findings
 }
 
 /// The work that makes, finishes or puts back the pairs in scope, and the findings about those on hold.

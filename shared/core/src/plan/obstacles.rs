@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{GroupRef, conditions::Candidate, index::Index, pair::PairState};
+use super::{GroupRef, index::Index, pair::PairState};
 use crate::{
     finding::{Finding, Reason, Subject},
     group::{Ownership, Role, SecurityGroup, description},
@@ -124,11 +124,11 @@ pub(crate) fn list_waits(store: &DataStore) -> Option<Reason> {
 }
 
 /// The finding for an instance in another zone than its store.
-pub(crate) fn cross_zone(candidate: &Candidate<'_>) -> Option<Finding> {
-    let zone = candidate.instance.zone.as_ref()?;
-    let store_zones = &candidate.store.zones;
+pub(crate) fn cross_zone(instance: &Instance, store: &DataStore) -> Option<Finding> {
+    let zone = instance.zone.as_ref()?;
+    let store_zones = &store.zones;
     (!store_zones.is_empty() && !store_zones.contains(zone)).then(|| Finding {
-        subject: Subject::Instance(candidate.instance.id.clone()),
+        subject: Subject::Instance(instance.id.clone()),
         reason: Reason::CrossAz { instance_zone: zone.clone(), store_zones: store_zones.clone() },
     })
 }

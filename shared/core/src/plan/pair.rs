@@ -4,17 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     GroupRef, GroupSpec, PairRule, PairWork, StoreRow, Via,
-    index::{Index, TakenNames, is_usable},
+    index::{Index, TakenNames},
 };
 use crate::{
     finding::{Finding, Reason, Subject},
     group::{GroupName, OwnTags, Owned, SecurityGroup},
-    id::SecurityGroupId,
+    id::{SecurityGroupId, StoreId},
     model::{DataStore, Instance},
-    rule::{Direction, Peer, Rule, Traffic},
+    rule::{Direction, Peer, PortRange, Rule, Traffic},
     service::Side,
     tag::ConnectTag,
 };
+
+/// The pair state of every store.
+pub(crate) type PairStates<'index> = BTreeMap<&'index StoreId, PairState<'index>>;
 
 /// How the owned groups of one store stand: the table's row, and the groups that serve.
 pub(crate) struct PairState<'index> {
@@ -328,4 +331,88 @@ pub(crate) fn work(
         }
     }
     (!work.is_empty()).then_some(work)
+}
+
+impl Index<'_> {
+    /// Whether the scope takes a store in: by name, or through an instance in it that shares a name
+    /// with the store or has a group of it.
+    pub(crate) fn takes_in(&self, pair_state: &PairState<'_>) -> bool {
+        let scope = &self.seen.scope;
+        let sharing = || self.sharing(pair_state.store).into_iter();
+        let with = || pair_state.all.iter().flat_map(|group| self.with_group(group));
+        scope.has_store(&pair_state.store.arn)
+            || sharing().chain(with()).any(|instance| scope.has_instance(&instance.id))
+    }
+
+    /// How `instance` reaches a store through a usable pair that is attached on both sides, but for the groups
+    /// that leave its interface.
+    pub(crate) fn connection(
+        &self,
+        pair_state: &PairState<'_>,
+        instance: &Instance,
+        leaves: impl Fn(&SecurityGroupId) -> bool,
+    ) -> Option<Via> {
+        let store = pair_state.store;
+        let ports = store.ports?;
+        let groups_of_instance =
+            || instance.interface.iter().flat_map(|interface| &interface.groups).filter(|group| !leaves(group));
+        let mut found: Vec<Via> = store
+            .groups
+            .keys()
+            .filter(|group| store.has_group(group))
+            .flat_map(|store_side| groups_of_instance().map(move |instance_side| (store_side, instance_side)))
+            .filter(|(store_side, instance_side)| {
+                let sides = self.group(store_side).zip(self.group(instance_side));
+                sides.is_some_and(|(store_side, instance_side)| is_usable(store, ports, store_side, instance_side))
+            })
+            .map(|(store_side, instance_side)| Via {
+                store_side: store_side.clone(),
+                instance_side: instance_side.clone(),
+                owned: [store_side, instance_side].into_iter().all(|group| self.owned(group).is_some()),
+            })
+            .filter(|via| pair_state.lets_stand(via))
+            .collect();
+        // An owned connection is named before somebody else's.
+        found.sort_by_key(|via| (!via.owned, via.clone()));
+        found.into_iter().next()
+    }
+}
+
+/// Whether two groups are a usable pair for a store: their names match its service's patterns,
+/// they hold exactly the pair's rules, and these name each other and the store's ports.
+pub(crate) fn is_usable(
+    store: &DataStore,
+    ports: PortRange,
+    store_side: &SecurityGroup,
+    instance_side: &SecurityGroup,
+) -> bool {
+    flaw(store, ports, Side::Store, store_side, &instance_side.id).is_none()
+        && flaw(store, ports, Side::Instance, instance_side, &store_side.id).is_none()
+}
+
+/// Why a group is no side of a usable pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    /// Its name does not match the service's pattern of that side.
+    Name,
+    /// It does not hold exactly the pair's rule.
+    Rules,
+}
+
+/// The flaw that keeps a group from being one side of a usable pair for a store, with `peer` as the other one.
+pub(crate) fn flaw(
+    store: &DataStore,
+    ports: PortRange,
+    side: Side,
+    group: &SecurityGroup,
+    peer: &SecurityGroupId,
+) -> Option<Flaw> {
+    let named = GroupName::read(&group.name).is_some_and(|name| name.role == side && name.service == store.service);
+    if !named {
+        return Some(Flaw::Name);
+    }
+    let peer = Peer::Group(peer.clone());
+    let wanted = Rule { direction: PairRule::direction(side), traffic: Traffic::Tcp(ports), peer };
+    let holds_only = group.rules.len() == 1 && group.rules.contains(&wanted);
+    (!holds_only).then_some(Flaw::Rules)
 }
