@@ -9,6 +9,7 @@ use crate::{
     model::{DataStore, Instance},
     observation::{Observation, StoreLookup},
     policy::Policy,
+    rule::{Direction, Peer},
     service::Side,
     tag::ConnectionName,
 };
@@ -22,6 +23,8 @@ pub(super) struct Evidence<'seen> {
     pub(super) stores: BTreeMap<&'seen StoreId, &'seen DataStore>,
     pub(super) owned: BTreeMap<&'seen SecurityGroupId, (Owned, &'seen SecurityGroup)>,
     pub(super) cidr_groups: BTreeMap<&'seen SecurityGroupId, (Owned, &'seen SecurityGroup)>,
+    /// The pairs' groups with an inbound rule that names a group.
+    pub(super) lets_in: BTreeMap<&'seen SecurityGroupId, Vec<&'seen SecurityGroupId>>,
     /// Every owned group, by its role.
     pub(super) ours: BTreeMap<&'seen SecurityGroupId, Owned>,
 }
@@ -40,13 +43,23 @@ impl<'seen> Evidence<'seen> {
                 Some((&group.id, (owned, group)))
             })
         };
+        let owned: BTreeMap<_, (Owned, &SecurityGroup)> = of_kind(GroupKind::Pair).collect();
+        let mut lets_in = BTreeMap::<_, Vec<_>>::new();
+        for (id, (_, group)) in &owned {
+            for rule in group.rules(Direction::Inbound) {
+                if let Peer::Group(peer) = &rule.peer {
+                    lets_in.entry(peer).or_default().push(*id);
+                }
+            }
+        }
         Self {
             seen,
             policy,
+            lets_in,
             instances: seen.instances.found.iter().map(|instance| (&instance.id, instance)).collect(),
             by_name,
             stores: seen.present_stores().into_values().map(|store| (&store.id, store)).collect(),
-            owned: of_kind(GroupKind::Pair).collect(),
+            owned,
             cidr_groups: of_kind(GroupKind::Cidr).collect(),
             ours: seen.groups.found.iter().filter_map(|group| Some((&group.id, group.ownership().ours()?))).collect(),
         }

@@ -120,8 +120,9 @@ impl Checker<'_> {
         if interface.groups.contains(id) {
             return;
         }
-        let of_others = self.evidence.owned.values().filter(|(owned, _)| owned.store != store.id);
-        for (owned, by) in of_others {
+        let holders = self.evidence.lets_in.get(id).into_iter().flatten();
+        let holders = holders.filter_map(|holder| self.evidence.owned.get(holder));
+        for (owned, by) in holders.filter(|(owned, _)| owned.store != store.id) {
             let lets_in = |rule: &Rule| {
                 let is_of_peer = rule.direction == Direction::Inbound && rule.peer == Peer::Group(id.clone());
                 is_of_peer && !self.goes(owned, rule)
