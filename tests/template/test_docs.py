@@ -4,7 +4,7 @@ import datetime
 import json
 import re
 
-from conftest import TOP
+from expanded import TOP
 from test_stack import RECORDS_OF
 
 
