@@ -6,7 +6,7 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import TOP, Stack, expanded
+from expanded import TOP, Stack, expanded
 from samcli.lib.providers.sam_function_provider import SamFunctionProvider
 from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
 from samcli.yamlhelper import yaml_parse
@@ -161,8 +161,8 @@ PARTITIONS = {
 
 @pytest.mark.parametrize(("partition", "region"), PARTITIONS.items())
 def test_every_arn_and_principal_is_of_the_partition_that_the_stack_is_in(build, partition, region):
-    aws = {"Partition": partition, "Region": region, "AccountId": "123456789012"}
-    text = json.dumps(build(aws=aws, StatusTags="on").resources)
+    aws = {"Region": region, "AccountId": "123456789012"}
+    text = json.dumps(build(partition, aws, StatusTags="on").resources)
     arns = re.findall(r"\barn:[^\"]*", text)
     assert len(arns) > 40
     for arn in arns:
@@ -205,7 +205,7 @@ SELF_SENDERS = {"InstanceEventsFunction", "DataStoreEventsFunction", "ConnectFun
 def test_functions_that_send_themselves_work_are_allowed_to_where_lambda_would_stop_them(
     build, partition, region, offered
 ):
-    functions = build(aws={"Partition": partition, "Region": region}).of_type("AWS::Lambda::Function")
+    functions = build(partition, aws={"Region": region}).of_type("AWS::Lambda::Function")
     set_to = {name: function["RecursiveLoop"] for name, function in functions.items() if "RecursiveLoop" in function}
     assert set_to == (dict.fromkeys(SELF_SENDERS, "Allow") if offered else {})
 
@@ -215,7 +215,7 @@ def test_functions_that_send_themselves_work_are_allowed_to_where_lambda_would_s
     [("aws", "Active"), ("aws-us-gov", "Active"), ("aws-cn", "PassThrough"), ("aws-eusc", "PassThrough")],
 )
 def test_functions_are_traced_where_x_ray_takes_their_traces(build, partition, mode):
-    functions = build(aws={"Partition": partition}).of_type("AWS::Lambda::Function").values()
+    functions = build(partition).of_type("AWS::Lambda::Function").values()
     assert [function["TracingConfig"] for function in functions] == [{"Mode": mode}] * 4
 
 

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from conftest import TOP
+from expanded import TOP
 
 ACCOUNT = "arn:aws:{}:${{AWS::Region}}:${{AWS::AccountId}}:{}"
 

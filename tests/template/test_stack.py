@@ -5,7 +5,7 @@ import re
 import tomllib
 
 import pytest
-from conftest import TOP
+from expanded import TOP
 
 FUNCTIONS = {
     "InstanceEventsFunction": ("instance-events", "InstanceQueue"),
