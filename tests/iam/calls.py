@@ -13,7 +13,8 @@ FUNCTIONS = [INSTANCE_EVENTS, DATA_STORE_EVENTS, CONNECT, SWEEP]
 OBSERVERS = [DATA_STORE_EVENTS, CONNECT, SWEEP, LOOKS]
 
 # What connect may do only with these settings.
-ALWAYS, ENFORCES, WRITES_STATUS = "always", "Mode=enforce", "Mode=enforce and StatusTags=on"
+ALWAYS, ENFORCES = "always", "Mode=enforce"
+WRITES_STATUS, HAS_GROUP_TAGS = "Mode=enforce and StatusTags=on", "Mode=enforce and GroupTags"
 
 
 @dataclass
@@ -22,6 +23,8 @@ class Part:
 
     resource: str
     context: dict = field(default_factory=dict)
+    # Where AWS asks for another permission as well.
+    action: str = ""
 
 
 @dataclass
@@ -41,6 +44,7 @@ class Call:
         return f"{self.action}, {self.what}"
 
 
+GROUP_TAGS = (("CostCenter", "42"), ("Owner", "data-platform"))
 MANAGED_BY, STATUS = "tagwire:managed-by", "tagwire:status"
 OUR_TAGS = {
     MANAGED_BY: "tagwire",
@@ -163,21 +167,24 @@ def made_by_aws(place):
         yield Call(f"ec2:{name}", "by ElastiCache on the role's behalf", [CONNECT], parts, ENFORCES)
 
 
+def creation(place, tags, account=ACCOUNT, owner=ACCOUNT):
+    """The parts of a request that makes a group with tags: the group, its tags and the VPC, which may be shared."""
+    group = place.arn("ec2", "security-group/sg-1", account)
+    parts = [Part(group, requested(tags) if tags else {}), Part(place.arn("ec2", "vpc/vpc-1", owner))]
+    if tags:
+        in_creation = requested(tags) | {"ec2:CreateAction": "CreateSecurityGroup"}
+        parts.append(Part(group, in_creation, "ec2:CreateTags"))
+    return parts
+
+
 def group_changes(place):
     ours = Part(place.arn("ec2", "security-group/sg-1"), tagged(OUR_TAGS))
-    created = Part(ours.resource, requested(OUR_TAGS))
-    vpc = Part(place.arn("ec2", "vpc/vpc-1"))
-    shared = Part(place.arn("ec2", "vpc/vpc-1", OTHER_ACCOUNT))
-    in_creation = {"ec2:CreateAction": "CreateSecurityGroup"}
-    yield Call("ec2:CreateSecurityGroup", "with our tags", [CONNECT], [created, vpc], ENFORCES)
-    yield Call("ec2:CreateSecurityGroup", "in a shared VPC", [CONNECT], [created, shared], ENFORCES)
-    yield Call(
-        "ec2:CreateTags",
-        "while creating a group",
-        [CONNECT],
-        [Part(ours.resource, requested(OUR_TAGS) | in_creation)],
-        ENFORCES,
-    )
+    yield Call("ec2:CreateSecurityGroup", "with our tags", [CONNECT], creation(place, OUR_TAGS), ENFORCES)
+    shared = creation(place, OUR_TAGS, owner=OTHER_ACCOUNT)
+    yield Call("ec2:CreateSecurityGroup", "in a shared VPC", [CONNECT], shared, ENFORCES)
+    theirs = OUR_TAGS | dict(GROUP_TAGS)
+    what = "with tags that the organisation demands"
+    yield Call("ec2:CreateSecurityGroup", what, [CONNECT], creation(place, theirs), HAS_GROUP_TAGS)
     renamed = {"tagwire:data-store": "arn:aws:rds:eu-west-1:111122223333:cluster:renamed"}
     yield Call(
         "ec2:CreateTags",
@@ -250,19 +257,17 @@ def for_nobody(place):
         return Call(action, what, [], list(parts))
 
     group = place.arn("ec2", "security-group/sg-1")
-    vpc = Part(place.arn("ec2", "vpc/vpc-1"))
     in_creation = {"ec2:CreateAction": "CreateSecurityGroup"}
     without = {key: value for key, value in OUR_TAGS.items() if key != MANAGED_BY}
     of_another = OUR_TAGS | {MANAGED_BY: "somebody-else"}
-    yield never("ec2:CreateSecurityGroup", "without tags", Part(group), vpc)
-    yield never("ec2:CreateSecurityGroup", "without the tag that makes it ours", Part(group, requested(without)), vpc)
-    yield never("ec2:CreateSecurityGroup", "as somebody else's", Part(group, requested(of_another)), vpc)
-    yield never(
-        "ec2:CreateSecurityGroup",
-        "in another account",
-        Part(place.arn("ec2", "security-group/sg-1", OTHER_ACCOUNT), requested(OUR_TAGS)),
-        vpc,
-    )
+    more = OUR_TAGS | {"tagwire:connect": "orders"}
+    create = "ec2:CreateSecurityGroup"
+    yield never(create, "without tags", *creation(place, {}))
+    yield never(create, "without the tag that makes it ours", *creation(place, without)[:2])
+    yield never(create, "as somebody else's", *creation(place, of_another))
+    yield never(create, "in another account", *creation(place, OUR_TAGS, OTHER_ACCOUNT)[:2])
+    yield never(create, "with a tag that connects", *creation(place, more))
+    yield never(create, "with a tag beside those of GroupTags", *creation(place, OUR_TAGS | {"Team": "data"}))
     yield never("ec2:CreateTags", "on a group that is not ours", Part(group, requested(OUR_TAGS)))
     yield never(
         "ec2:CreateTags", "on a group of somebody else", Part(group, requested(OUR_TAGS) | tagged({"Name": "web"}))
@@ -280,10 +285,8 @@ def for_nobody(place):
     yield never(
         "ec2:CreateTags", "while creating a group that is not ours", Part(group, requested(without) | in_creation)
     )
-    more = requested(OUR_TAGS | {"tagwire:connect": "orders"})
-    yield never("ec2:CreateSecurityGroup", "with a tag that connects", Part(group, more), vpc)
-    yield never("ec2:CreateTags", "with a tag that connects, while creating a group", Part(group, more | in_creation))
-    yield never("ec2:CreateTags", "with a tag that connects, on our group", Part(group, more | tagged(OUR_TAGS)))
+    for what, there in (("while creating a group", in_creation), ("on our group", tagged(OUR_TAGS))):
+        yield never("ec2:CreateTags", f"with a tag that connects, {what}", Part(group, requested(more) | there))
     volume = place.arn("ec2", "volume/vol-1")
     yield never("ec2:CreateTags", "on what is no group", Part(volume, requested(OUR_TAGS) | in_creation))
     yield never("ec2:CreateTags", "on what only looks ours", Part(volume, requested(OUR_TAGS) | tagged(OUR_TAGS)))

@@ -36,7 +36,8 @@ class Place:
         return self.arn("iam", f"role/{name}", account, region="")
 
     def queue(self, logical):
-        return self.arn("sqs", _queue_name(self, logical))
+        given = stack(self).of_type("AWS::SQS::Queue")[logical].get("QueueName")
+        return self.arn("sqs", given or self.made(logical))
 
     def table(self):
         return self.arn("dynamodb", f"table/{self.made('StateTable')}")
@@ -52,39 +53,37 @@ class Place:
 
 
 @functools.cache
-def _default():
-    return Stack()
-
-
-def _queue_name(place, logical):
-    """The name that the template gives, or that CloudFormation makes."""
-    queue = _default().of_type("AWS::SQS::Queue")[logical]
-    given = queue.get("QueueName")
-    return given if isinstance(given, str) else place.made(logical) + (".fifo" if queue.get("FifoQueue") else "")
+def stack(place, **parameters):
+    """The expanded template there."""
+    unique = "1a2b3c4d-0000-11f0-8000-0123456789ab"
+    pseudo = {
+        "AccountId": ACCOUNT,
+        "Region": REGIONS[place.partition],
+        "StackId": place.arn("cloudformation", f"stack/{place.stack}/{unique}"),
+    }
+    return Stack(partition=place.partition, aws=pseudo, **parameters)
 
 
 def _concrete(node, place, kinds):
+    """The policy with an ARN for each attribute of another resource."""
     if isinstance(node, list):
         return [_concrete(item, place, kinds) for item in node]
     if isinstance(node, dict):
-        assert not set(node) & {"Ref", "Fn::Sub", "Fn::GetAtt"}, node
+        assert not any(key == "Ref" or key.startswith("Fn::") for key in node), node
         return {key: _concrete(value, place, kinds) for key, value in node.items()}
-    if isinstance(node, str):
-        if match := re.fullmatch(r"(\w+)\.Arn", node):
-            return place.attribute(match[1], kinds[match[1]])
-        node = node.replace("${AWS::Region}", REGIONS[place.partition]).replace("${AWS::AccountId}", ACCOUNT)
-        assert "${" not in node, node
-    return node
+    assert "${" not in node, node
+    match = re.fullmatch(r"(\w+)\.Arn", node)
+    return place.attribute(match[1], kinds[match[1]]) if match else node
 
 
 @functools.cache
 def roles(place, **parameters):
     """The policies of each role of the expanded template, with every reference resolved."""
-    stack = Stack(partition=place.partition, **parameters)
-    kinds = {name: body["Type"] for name, body in stack.resources.items()}
+    there = stack(place, **parameters)
+    kinds = {name: body["Type"] for name, body in there.resources.items()}
     return {
         name: [_concrete(policy["PolicyDocument"], place, kinds) for policy in role["Policies"]]
-        for name, role in stack.of_type("AWS::IAM::Role").items()
+        for name, role in there.of_type("AWS::IAM::Role").items()
     }
 
 

@@ -5,7 +5,20 @@ import re
 
 import operations
 import pytest
-from calls import ALWAYS, APPLIES, CONNECT, ENFORCES, EVERYBODY, FREE, LOOKS, ROLES, WRITES_STATUS, calls
+from calls import (
+    ALWAYS,
+    APPLIES,
+    CONNECT,
+    ENFORCES,
+    EVERYBODY,
+    FREE,
+    GROUP_TAGS,
+    HAS_GROUP_TAGS,
+    LOOKS,
+    ROLES,
+    WRITES_STATUS,
+    calls,
+)
 from evaluator import Question, ask
 from place import PARTITIONS, Place, of_people, roles
 
@@ -13,6 +26,7 @@ from place import PARTITIONS, Place, of_people, roles
 SETTINGS = {
     (): {ALWAYS, ENFORCES},
     (("StatusTags", "on"),): {ALWAYS, ENFORCES, WRITES_STATUS},
+    (("GroupTags", ",".join(map("=".join, GROUP_TAGS))),): {ALWAYS, ENFORCES, HAS_GROUP_TAGS},
     (("Mode", "dry-run"),): {ALWAYS},
     (("Mode", "dry-run"), ("StatusTags", "on")): {ALWAYS},
 }
@@ -29,7 +43,7 @@ def policies(place, settings, who):
 def asked(place, call, policies_of_them, **others):
     principal = place.role("whoever")
     return [
-        Question(principal, call.action, part.resource, part.context, policies_of_them, **others)
+        Question(principal, part.action or call.action, part.resource, part.context, policies_of_them, **others)
         for part in call.parts
     ]
 
@@ -105,7 +119,7 @@ def test_a_role_holds_for_a_stack_of_any_name():
     place = Place("aws", stack="StackSet-networking-1a2b3c4d")
     cases = [((), who, call) for call in calls(place) for who in ROLES if who in call.who]
     allowed = judged(place, cases)
-    assert [call.when != WRITES_STATUS for _, _, call in cases] == allowed
+    assert [call.when in SETTINGS[()] for _, _, call in cases] == allowed
 
 
 def without(statement):
@@ -140,7 +154,7 @@ def test_of_what_connect_may_change_no_limit_can_be_left_out_unnoticed():
         (name, asked(place, call, policies_then))
         for name, (statement, policies_then) in mutants.items()
         for call in refused
-        if call.action in listed(statement["Action"])
+        if {call.action, *(part.action for part in call.parts)} & set(listed(statement["Action"]))
     ]
     answers = iter(ask([question for _, questions in tries for question in questions]).allowed)
     noticed = {name for name, questions in tries if all(list(itertools.islice(answers, len(questions))))}
@@ -151,9 +165,9 @@ def test_of_what_connect_may_change_no_limit_can_be_left_out_unnoticed():
 def test_a_permissions_boundary_limits_what_a_role_may():
     place = Place("aws")
     reads = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["ec2:Describe*"], "Resource": "*"}]}
-    chosen = [call for call in calls(place) if CONNECT in call.who and call.when != WRITES_STATUS]
+    chosen = [call for call in calls(place) if CONNECT in call.who and call.when in SETTINGS[()]]
     questions = [
-        Question(place.role("c"), call.action, part.resource, part.context, roles(place)[CONNECT], reads)
+        Question(place.role("c"), part.action or call.action, part.resource, part.context, roles(place)[CONNECT], reads)
         for call in chosen
         for part in call.parts
     ]
