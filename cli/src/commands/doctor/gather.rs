@@ -24,7 +24,7 @@ use super::{
     quotas::{PER_INTERFACE, PER_REGION, RULES},
 };
 use crate::{
-    error::CommandError,
+    error::{CommandError, CommandResult},
     installation::{Installation, Overrides},
     progress::waiting,
     session::{GlobalArgs, Session},
@@ -33,22 +33,25 @@ use crate::{
 /// VPCs that are asked for at once.
 const AT_ONCE: usize = 8;
 
-/// Reads everything: `None` without a Region, and no facts without credentials.
-pub(super) async fn gather(global: &GlobalArgs) -> Option<(CallerFacts, Option<Facts>)> {
+/// Reads everything: `None` without a Region, and no facts without credentials or an answer.
+///
+/// # Errors
+/// When the profile that was chosen is not there.
+pub(super) async fn gather(global: &GlobalArgs) -> CommandResult<Option<(CallerFacts, Option<Facts>)>> {
     waiting("Looking at the account", Box::pin(read(global))).await
 }
 
-async fn read(global: &GlobalArgs) -> Option<(CallerFacts, Option<Facts>)> {
-    let config = global.config().await;
-    let region = config.region()?.as_ref().to_owned();
+async fn read(global: &GlobalArgs) -> CommandResult<Option<(CallerFacts, Option<Facts>)>> {
+    let config = global.config().await?;
+    let Some(region) = config.region().map(|region| region.as_ref().to_owned()) else { return Ok(None) };
     let identity = identity(&config).await;
     let target = CommandTarget { region, profile: global.profile.clone(), identity: identity.clone().ok() };
     let caller = CallerFacts { target, identity };
     if !can_continue(&caller.identity) {
-        return Some((caller, None));
+        return Ok(Some((caller, None)));
     }
     let facts = Box::pin(facts(global, config, &caller.target)).await;
-    Some((caller, Some(facts)))
+    Ok(Some((caller, Some(facts))))
 }
 
 async fn facts(global: &GlobalArgs, config: SdkConfig, target: &CommandTarget) -> Facts {
