@@ -109,7 +109,7 @@ impl<C: Change, Q: Queues, K: Clock> VpcRun<'_, C, Q, K> {
 
     /// Ends the run, or has the unsettled looked at again.
     pub(super) fn settle(&self, unsettled: Unsettled, code: &'static str, sentence: String) -> (Conclusion, String) {
-        let Unsettled { stores, instances, because } = unsettled;
+        let Unsettled { stores, instances, because, only_at_rest } = unsettled;
         let is_cut_off = self.is_shared && self.context.clock.now() >= self.cloud.deadline();
         if is_cut_off && !self.batch.is_asked() && self.batch.tries.attempt == 0 {
             return (Conclusion::GoesOn, format!("{sentence}; it goes on, because it had to share its time"));
@@ -121,6 +121,11 @@ impl<C: Change, Q: Queues, K: Clock> VpcRun<'_, C, Q, K> {
             return (Conclusion::Done(code), format!("{sentence}; the next sweep looks again, because {because}"));
         }
         if self.batch.tries.age(self.context.clock.now()) >= self.context.give_up_after {
+            if only_at_rest {
+                let sentence =
+                    format!("{sentence}; a data store that is stopped or paused is looked at when it is started");
+                return (Conclusion::Done("left-to-sweep"), sentence);
+            }
             return (
                 Conclusion::Done("gave-up"),
                 format!("{sentence}; it has been tried for too long and is left to the sweep: {because}"),

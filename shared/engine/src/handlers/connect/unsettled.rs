@@ -17,12 +17,16 @@ pub(super) struct Unsettled {
     pub(super) instances: BTreeSet<InstanceId>,
     /// Why, in words.
     pub(super) because: String,
+    /// Whether nothing but stores that somebody stopped or paused is waited for.
+    pub(super) only_at_rest: bool,
 }
 
 impl Unsettled {
     pub(super) fn of(seen: &Observation, plan: &Plan, batch: &Batch) -> Self {
-        let mut unsettled =
-            Self { stores: plan.stores_to_revisit(), instances: BTreeSet::new(), because: String::new() };
+        let stores = plan.stores_to_revisit();
+        let present = seen.present_stores();
+        let only_at_rest = stores.iter().all(|arn| present.get(arn).is_some_and(|store| store.is_at_rest()));
+        let mut unsettled = Self { stores, instances: BTreeSet::new(), because: String::new(), only_at_rest };
         let mut because = BTreeSet::new();
         if !unsettled.stores.is_empty() {
             because.insert("a data store cannot be changed yet".to_owned());
@@ -32,6 +36,7 @@ impl Unsettled {
             let missing: BTreeSet<_> = instances.iter().filter(|id| !found.contains(id)).cloned().collect();
             if !missing.is_empty() && batch.tries.age(seen.at) < INSTANCE_MAY_BE_MISSING {
                 because.insert("an instance cannot be seen yet".to_owned());
+                unsettled.only_at_rest = false;
                 unsettled.instances.extend(missing);
             }
         }
@@ -46,6 +51,7 @@ impl Unsettled {
     /// Everything that was asked for is unsettled, and looking at that looks at its stores as well: were
     /// they looked at by themselves, one piece of work would become several with each try.
     pub(super) fn with_all(mut self, batch: &Batch) -> Self {
+        self.only_at_rest = false;
         if let Scope::Some { instances, stores } = &batch.scope {
             self.instances.clone_from(instances);
             self.stores.clone_from(stores);
