@@ -27,6 +27,7 @@ class Question:
     identity: list
     boundary: dict | None = None
     control: dict | None = None
+    of_resource: dict | None = None
 
     def simulation(self):
         """As the evaluator takes it."""
@@ -46,6 +47,7 @@ class Question:
                 }
             ],
             "resourceControlPolicies": [],
+            **({"resourcePolicy": self.of_resource} if self.of_resource else {}),
             **({"permissionBoundaryPolicies": _numbered("boundary", [self.boundary])} if self.boundary else {}),
         }
 
