@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from place import ACCOUNT
 
-
 ALLOW_ALL = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 
 

@@ -90,6 +90,7 @@ def _resolved(place, parameters, kind, documents_of):
 @functools.cache
 def roles(place, **parameters):
     """The policies of each role of the expanded template."""
+
     def policies(role):
         return [policy["PolicyDocument"] for policy in role["Policies"]]
 
