@@ -17,6 +17,7 @@ use tagwire_engine::cloud::{Change, ErrorKind, EventQueue, Groups, Instances, Ob
 use crate::testing::Script;
 
 mod gaps;
+mod shown;
 mod surveying;
 mod taking_away;
 
@@ -103,7 +104,7 @@ fn here(lookups: &[StoreLookup]) -> Vec<String> {
         .iter()
         .map(|lookup| match lookup {
             StoreLookup::Found(store) => {
-                format!("{} in {}", store.arn.name(), store.vpc.as_ref().map_or("none", VpcId::as_str))
+                format!("{} in {}", store.arn.name(), store.vpc().map_or("none", VpcId::as_str))
             }
             StoreLookup::NotFound(arn) => format!("{} gone", arn.name()),
         })

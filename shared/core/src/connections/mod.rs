@@ -56,7 +56,7 @@ pub fn connections(survey: &Survey, planned: &[(&Observation, &Plan)]) -> Vec<Co
         rows.insert(key.clone(), row);
     }
     for store in known.stores() {
-        let Some(vpc) = &store.vpc else { continue };
+        let Some(vpc) = store.vpc() else { continue };
         // The groups of a member are those of its cluster, which has the connection.
         if matches!(store.form, Form::ClusterMember { .. }) {
             continue;

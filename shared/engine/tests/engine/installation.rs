@@ -281,7 +281,7 @@ impl Installation {
         self.look(World::is_sound).unwrap();
         self.holds_the_window();
         let vpcs: Vec<VpcId> = self.look(|world| {
-            let stores = world.stores.values().filter_map(|store| store.vpc.clone());
+            let stores = world.stores.values().filter_map(|store| store.vpc().cloned());
             let instances = world.instances.values().filter_map(|instance| instance.interface.as_ref());
             let instances = instances.map(|interface| interface.vpc.clone());
             let groups = world.groups.values().map(|there| there.group.vpc.clone());
