@@ -4,6 +4,7 @@ import copy
 import functools
 import os
 import pathlib
+import re
 
 os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
 
@@ -25,9 +26,9 @@ def source():
     return yaml_parse((TOP / "template.yaml").read_text(encoding="utf-8"))
 
 
-@functools.cache
-def _expanded():
-    document = copy.deepcopy(source())
+def expanded(document):
+    """What CloudFormation makes of a template: SAM's transform applied."""
+    document = copy.deepcopy(document)
     for resource in document["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             # The transform takes only code that has been uploaded.
@@ -35,10 +36,18 @@ def _expanded():
     return transform(document, {}, NoManagedPolicies())
 
 
+@functools.cache
+def _ours():
+    return expanded(source())
+
+
 class Stack:
-    def __init__(self, partition="aws", **parameters):
-        self.document = _expanded()
-        self.partition = partition
+    """With `aws`, other pseudo parameters than the partition have values as well: `aws={"Region": "eu-west-1"}`."""
+
+    def __init__(self, partition="aws", aws=None, document=None, **parameters):
+        self.document = document or _ours()
+        pseudo = {"Partition": partition} | (aws or {})
+        self.pseudo = {f"AWS::{name}": value for name, value in pseudo.items()}
         self.parameters = {name: body["Default"] for name, body in self.document["Parameters"].items()} | parameters
         for name, body in self.document["Parameters"].items():
             if body["Type"] == "CommaDelimitedList":
@@ -57,6 +66,8 @@ class Stack:
             return not self._condition(body["Fn::Not"][0])
         if "Fn::And" in body:
             return all(self._condition(part) for part in body["Fn::And"])
+        if "Fn::Or" in body:
+            return any(self._condition(part) for part in body["Fn::Or"])
         if "Condition" in body:
             return self._condition(self.document["Conditions"][body["Condition"]])
         left, right = (self._resolve(side) for side in body["Fn::Equals"])
@@ -71,7 +82,7 @@ class Stack:
             return node
         if set(node) == {"Ref"}:
             name = node["Ref"]
-            return node if name.startswith("AWS::") else self.parameters.get(name, name)
+            return self.pseudo.get(name, node) if name.startswith("AWS::") else self.parameters.get(name, name)
         if set(node) == {"Fn::GetAtt"}:
             target = node["Fn::GetAtt"]
             return target if isinstance(target, str) else ".".join(target)
@@ -84,7 +95,21 @@ class Stack:
         if set(node) == {"Fn::Join"}:
             separator, values = node["Fn::Join"]
             return separator.join(self._resolve(values))
+        if set(node) == {"Fn::Split"}:
+            separator, value = node["Fn::Split"]
+            value = self._resolve(value)
+            # A pseudo parameter without a value stays what it is.
+            return value.split(separator) if isinstance(value, str) else node
+        if set(node) == {"Fn::Select"}:
+            index, values = (self._resolve(part) for part in node["Fn::Select"])
+            return values[int(index)] if isinstance(values, list) else node
         if set(node) == {"Fn::Sub"}:
-            return node["Fn::Sub"].replace("${AWS::Partition}:", f"{self.partition}:")
+            return self._substitute(node["Fn::Sub"])
         values = {key: self._resolve(value) for key, value in node.items()}
         return {key: value for key, value in values.items() if value != {"Ref": "AWS::NoValue"}}
+
+    def _substitute(self, node):
+        text, own = (node, {}) if isinstance(node, str) else node
+        values = self.pseudo | self.parameters | {name: self._resolve(value) for name, value in own.items()}
+        known = {name: value for name, value in values.items() if isinstance(value, str)}
+        return re.sub(r"\$\{([^}]+)\}", lambda match: known.get(match[1], match[0]), text)

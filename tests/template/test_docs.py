@@ -88,10 +88,11 @@ def test_the_policy_for_whoever_applies_allows_what_apply_and_uninstall_call_bes
     assert [statement["Effect"] for statement in policy["Statement"]] == ["Allow", "Allow"]
     allowed = {statement["Action"]: statement["Resource"] for statement in policy["Statement"]}
     assert set(allowed) == called == {"sqs:SendMessage", "dynamodb:GetItem"}
-    # CloudFormation puts the logical id between the name of the stack and letters of its own.
-    for resource, kind in [("ConnectQueue", "AWS::SQS::Queue"), ("StateTable", "AWS::DynamoDB::Table")]:
-        assert not {"QueueName", "TableName"} & set(stack.of_type(kind)[resource])
+    # CloudFormation puts the logical id of what has no name between the name of the stack and letters of its own.
+    queue = stack.of_type("AWS::SQS::Queue")["ConnectQueue"]["QueueName"]
     assert allowed["sqs:SendMessage"] == "arn:*:sqs:*:*:*-ConnectQueue-*"
+    assert re.fullmatch(r"\w+-ConnectQueue-\S+", queue)
+    assert "TableName" not in stack.of_type("AWS::DynamoDB::Table")["StateTable"]
     assert allowed["dynamodb:GetItem"] == "arn:*:dynamodb:*:*:table/*-StateTable-*"
 
 
