@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tagwire_core::{
     cidr::{Block, CidrLimits, CidrTag, Family, PrefixList},
     group::{self, GroupName, MANAGED_BY, OwnTags, Role, SecurityGroup},
-    id::{InstanceId, InterfaceId, PrefixListId, SecurityGroupId, StoreArn, StoreId, VpcId, ZoneName},
+    id::{InstanceId, InterfaceId, Partition, PrefixListId, SecurityGroupId, StoreArn, StoreId, VpcId, ZoneName},
     model::{DataStore, Form, Instance, Interface, Membership, Network},
     observation::{
         AttachedInterface, Attachments, Gap, InterfaceOwner, Observation, Reading, Scope, StoreLookup, Subject,
@@ -294,7 +294,7 @@ fn sides(text: &str) -> Outcome<Vec<Side>> {
 }
 
 fn arn(kind: StoreKind, name: &str) -> Outcome<StoreArn> {
-    said(StoreArn::of(kind, REGION, ACCOUNT, name))
+    said(StoreArn::of(&said(Partition::parse("aws"))?, kind, REGION, ACCOUNT, name))
 }
 
 /// What a pair or a group needs to know of its store, which may be one that is no longer there.

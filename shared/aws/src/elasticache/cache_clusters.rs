@@ -105,8 +105,19 @@ impl ElastiCache {
     }
 }
 
-pub(super) fn arn_of(name: &str, region: &str, account: &str) -> Result<StoreArn, InvalidId> {
-    StoreArn::of(StoreKind::CacheCluster, region, account, name)
+/// A cache cluster that a replication group names.
+pub(super) fn member_of(group: &StoreArn, name: &str) -> Result<StoreArn, InvalidId> {
+    group.beside(StoreKind::CacheCluster, name)
+}
+
+/// A name that no cache has, for a call that is only tried.
+#[cfg(feature = "account")]
+pub(super) fn nobody(
+    partition: &tagwire_core::id::Partition,
+    region: &str,
+    account: &str,
+) -> Result<StoreArn, InvalidId> {
+    StoreArn::of(partition, StoreKind::CacheCluster, region, account, "tagwire-doctor")
 }
 
 pub(super) fn subnet_group(raw: &CacheCluster) -> Option<&str> {

@@ -26,8 +26,6 @@ use tagwire_engine::cloud::{CloudError, ErrorKind};
 pub(crate) use self::{
     cache_clusters::CacheClusters, replication_groups::ReplicationGroups, serverless_caches::ServerlessCaches,
 };
-#[cfg(feature = "account")]
-use crate::probe::Probe;
 use crate::{
     call::{Call, Unusable},
     reading::at_once,
@@ -38,6 +36,8 @@ use crate::{
     },
     tagging::TagIndex,
 };
+#[cfg(feature = "account")]
+use crate::{probe::Probe, sts::Identity};
 
 /// Most records a page may hold.
 const PAGE_SIZE: i32 = 100;
@@ -72,8 +72,9 @@ impl ElastiCache {
 
     /// Tries every read of ElastiCache; of tags, those of a cache that does not exist.
     #[cfg(feature = "account")]
-    pub(crate) async fn probes(&self, region: &str, account: &str) -> Vec<Probe> {
-        let nobody = cache_clusters::arn_of("tagwire-doctor", region, account);
+    pub(crate) async fn probes(&self, region: &str, caller: Option<&Identity>) -> Vec<Probe> {
+        let nobody =
+            caller.and_then(|caller| cache_clusters::nobody(&caller.partition().ok()?, region, &caller.account).ok());
         let nobody = nobody.map(|arn| arn.to_string()).unwrap_or_default();
         let (groups, clusters, serverless, subnet_groups, tags) = futures_util::join!(
             self.client.describe_replication_groups().max_records(FEWEST).send(),

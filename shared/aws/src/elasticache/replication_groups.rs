@@ -158,7 +158,7 @@ fn is_pending(group: &ReplicationGroup) -> bool {
 /// be asked about them.
 fn members(arn: &StoreArn, raw: &ReplicationGroup) -> impl Iterator<Item = StoreArn> {
     let names = raw.member_clusters().iter();
-    names.filter_map(|name| cache_clusters::arn_of(name, arn.region(), arn.account()).ok())
+    names.filter_map(|name| cache_clusters::member_of(arn, name).ok())
 }
 
 /// A member of a group that was described; `None` for a group that has none, as while it is created or

@@ -149,7 +149,7 @@ fn read(function: &str, messages: &[Message], now: Timestamp) -> BTreeMap<Hint, 
         pending.messages.push(MessageRef { id: message.id.clone(), event: event.to_owned() });
     };
     for message in messages {
-        match event::read(&message.body) {
+        match event::read(&message.body, &message.partition) {
             Ok(Incoming::Event(event)) => {
                 // A clock that is wrong must not make an event of today look a year old.
                 let since = event.time.filter(|time| *time <= now).unwrap_or(now);

@@ -11,7 +11,7 @@ use std::{
 
 use jiff::Timestamp;
 use tagwire_core::{
-    id::{InstanceId, StoreArn, VpcId},
+    id::{InstanceId, Partition, StoreArn, VpcId},
     observation::Scope,
     policy::{Mode, Policy},
     work::{Cause, GIVE_UP_AFTER, Tries, VERSION, WorkItem},
@@ -411,7 +411,17 @@ impl Installation {
     }
 }
 
+/// The partition that most accounts are in.
+pub(crate) fn aws() -> Partition {
+    Partition::parse("aws").unwrap()
+}
+
 fn messages<B: AsRef<str>>(bodies: &[B]) -> Vec<Message> {
     let numbered = bodies.iter().enumerate();
-    numbered.map(|(index, body)| Message { id: format!("m{index}"), body: body.as_ref().to_owned() }).collect()
+    let message = |(index, body): (usize, &B)| Message {
+        id: format!("m{index}"),
+        partition: aws(),
+        body: body.as_ref().to_owned(),
+    };
+    numbered.map(message).collect()
 }
