@@ -168,6 +168,12 @@ impl DataStore {
         self.service.row().is_leaving(&self.state)
     }
 
+    /// Whether somebody stopped or paused it.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        self.service.row().is_at_rest(&self.state)
+    }
+
     /// Whether its tags were read from its own service. The tag index may be stale: it is good
     /// enough to find what may be connected, and never a reason for taking something away.
     #[must_use]
@@ -175,7 +181,15 @@ impl DataStore {
         !self.service.row().lists_tags_only_when_ready || self.readiness() == Readiness::Ready
     }
 
-    /// Whether it is a member of the cluster or replication group `whole`, which has the list of groups of both.
+    /// Whether it is a part of a cluster or replication group, and so no store of its own: the whole has the list of
+    /// groups of all its members.
+    // Fact 4.2
+    #[must_use]
+    pub fn is_member(&self) -> bool {
+        matches!(self.form, Form::ClusterMember { .. })
+    }
+
+    /// Whether it is a member of the cluster or replication group `whole`.
     // Fact 4.2
     #[must_use]
     pub fn is_member_of(&self, whole: &StoreArn) -> bool {

@@ -111,6 +111,9 @@ const RDS_READY: &[&str] = &["available", "backing-up", "storage-optimization", 
 const RDS_LEAVING: &[&str] = &["deleting", "deleted"];
 const RDS_BROKEN: &[&str] = &["failed", "restore-error", "cloning-failed", "migration-failed"];
 
+/// What RDS and Redshift call a store that somebody stopped or paused.
+const AT_REST: &[&str] = &["stopped", "paused"];
+
 /// No document names a limit for ElastiCache or Redshift. Their nodes have the list on network
 /// interfaces, which take five groups by default; a store with more than that is left alone.
 // Fact 3.2
@@ -363,6 +366,12 @@ impl ServiceRow {
     #[must_use]
     pub fn is_leaving(&self, state: &str) -> bool {
         self.leaving.iter().any(|other| other.eq_ignore_ascii_case(state))
+    }
+
+    /// Whether somebody put a store in `state` to rest: it stays so until it is started again, which sends an event.
+    #[must_use]
+    pub fn is_at_rest(&self, state: &str) -> bool {
+        AT_REST.iter().any(|other| other.eq_ignore_ascii_case(state))
     }
 
     /// Whether a store in `state` (as the service names it, capital letters or not: serverless

@@ -5,75 +5,23 @@ use std::{collections::BTreeSet, time::Duration};
 use tagwire_core::{
     event::Hint,
     id::{InstanceId, StoreArn},
-    observation::{Gap, Observation, Scope},
+    observation::{Observation, Scope},
     plan::{Plan, Verdict},
     work::{Again, Request, Tries, VERSION, WorkItem},
 };
 
 use super::{
-    batch::Batch,
     run::{Conclusion, VpcRun},
+    unsettled::Unsettled,
 };
 use crate::{
     apply::Outcome,
     cloud::{Change, Clock, CloudError, EventQueue, Queues},
-    handlers::INSTANCE_MAY_BE_MISSING,
 };
 
 /// How many runs one piece of work may take, one after the other: at a dozen changes or more each, far
 /// beyond what a VPC can hold. What is left then is found by the next sweep.
 const MOST_CONTINUATIONS: u32 = 500;
-
-/// The stores and instances that may be different in a while with nobody doing anything.
-pub(super) struct Unsettled {
-    stores: BTreeSet<StoreArn>,
-    instances: BTreeSet<InstanceId>,
-    because: String,
-}
-
-impl Unsettled {
-    pub(super) fn of(seen: &Observation, plan: &Plan, batch: &Batch) -> Self {
-        let mut unsettled =
-            Self { stores: plan.stores_to_revisit(), instances: BTreeSet::new(), because: String::new() };
-        let mut because = BTreeSet::new();
-        if !unsettled.stores.is_empty() {
-            because.insert("a data store cannot be changed yet".to_owned());
-        }
-        if let Scope::Some { instances, .. } = &seen.scope {
-            let found: BTreeSet<&InstanceId> = seen.instances.found.iter().map(|instance| &instance.id).collect();
-            let missing: BTreeSet<_> = instances.iter().filter(|id| !found.contains(id)).cloned().collect();
-            if !missing.is_empty() && batch.tries.age(seen.at) < INSTANCE_MAY_BE_MISSING {
-                because.insert("an instance cannot be seen yet".to_owned());
-                unsettled.instances.extend(missing);
-            }
-        }
-        if let Some(gap) = seen.gaps().find(|gap| gap.passing && concerns(gap, seen)) {
-            because.insert(format!("something could not be read ({gap})"));
-            unsettled = unsettled.with_all(batch);
-        }
-        unsettled.because = because.into_iter().collect::<Vec<_>>().join(", and ");
-        unsettled
-    }
-
-    /// Everything that was asked for is unsettled, and looking at that looks at its stores as well: were
-    /// they looked at by themselves, one piece of work would become several with each try.
-    pub(super) fn with_all(mut self, batch: &Batch) -> Self {
-        if let Scope::Some { instances, stores } = &batch.scope {
-            self.instances.clone_from(instances);
-            self.stores.clone_from(stores);
-        }
-        if self.because.is_empty() {
-            "a call failed that may succeed later".clone_into(&mut self.because);
-        }
-        self
-    }
-}
-
-/// Whether what could not be read may be of the VPC that was looked at. Of another VPC it is no reason to look
-/// here again.
-fn concerns(gap: &Gap, seen: &Observation) -> bool {
-    gap.vpc.as_ref().is_none_or(|vpc| *vpc == seen.vpc)
-}
 
 impl<C: Change, Q: Queues, K: Clock> VpcRun<'_, C, Q, K> {
     /// Has those looked at whose connections changed and whom the scope did not name, for their status
@@ -161,7 +109,7 @@ impl<C: Change, Q: Queues, K: Clock> VpcRun<'_, C, Q, K> {
 
     /// Ends the run, or has the unsettled looked at again.
     pub(super) fn settle(&self, unsettled: Unsettled, code: &'static str, sentence: String) -> (Conclusion, String) {
-        let Unsettled { stores, instances, because } = unsettled;
+        let Unsettled { stores, instances, because, only_at_rest } = unsettled;
         let is_cut_off = self.is_shared && self.context.clock.now() >= self.cloud.deadline();
         if is_cut_off && !self.batch.is_asked() && self.batch.tries.attempt == 0 {
             return (Conclusion::GoesOn, format!("{sentence}; it goes on, because it had to share its time"));
@@ -173,6 +121,11 @@ impl<C: Change, Q: Queues, K: Clock> VpcRun<'_, C, Q, K> {
             return (Conclusion::Done(code), format!("{sentence}; the next sweep looks again, because {because}"));
         }
         if self.batch.tries.age(self.context.clock.now()) >= self.context.give_up_after {
+            if only_at_rest {
+                let sentence =
+                    format!("{sentence}; a data store that is stopped or paused is looked at when it is started");
+                return (Conclusion::Done("left-to-sweep"), sentence);
+            }
             return (
                 Conclusion::Done("gave-up"),
                 format!("{sentence}; it has been tried for too long and is left to the sweep: {because}"),
