@@ -207,6 +207,7 @@ fn a_store_without_a_network_for_security_groups_ends_at_once_with_what_to_do_an
         });
         installation.swept();
         installation.change(|world| {
+            world.they_detach(cluster("gone").as_str(), &sg("db"));
             world.stores.remove(&cluster("gone"));
             world.they_detach(cluster("elsewhere").as_str(), &sg("db"));
             let store = world.stores.get_mut(&cluster("elsewhere")).unwrap();
