@@ -161,6 +161,7 @@ impl Session {
             connect_key: installation.tag_key.clone(),
             state_table: installation.state_table.clone(),
             queues: QueueUrls { connect, ..QueueUrls::default() },
+            ..AwsSettings::default()
         };
         let aws = Aws::new(&config, settings);
         Self { config, aws, stack, installation, clock: SystemClock, pacing: Pacing::default() }
@@ -262,9 +263,10 @@ impl Session {
             return Ok(arn);
         }
         let (kinds, name) = kinds_and_name(called)?;
-        let account = self.identity().await?.account;
+        let caller = self.identity().await?;
+        let (partition, account) = (caller.partition()?, caller.account);
         let arns: Result<BTreeSet<StoreArn>, _> =
-            kinds.into_iter().map(|kind| StoreArn::of(kind, self.region(), &account, name)).collect();
+            kinds.into_iter().map(|kind| StoreArn::of(&partition, kind, self.region(), &account, name)).collect();
         let arns = arns.with_context(|| format!("{called:?} cannot be the name of a data store"))?;
         let cloud = self.cloud()?;
         let read = waiting("Looking for the data store", cloud.stores(&arns)).await;

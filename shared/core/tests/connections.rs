@@ -469,7 +469,7 @@ proptest! {
                 }
                 // A store in no VPC, which AWS has none of any more, reaches nobody whatever it has.
                 let whole = found.clone().any(|row| row.state == State::Connected);
-                if whole && store.vpc.is_some() {
+                if whole && store.vpc().is_some() {
                     let could = reaches(&world.seen, &instance.id, arn, Unread::LetsOut);
                     prop_assert!(could, "{} and {}\n{:?}", instance.id, arn, world);
                 }

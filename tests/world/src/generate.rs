@@ -63,7 +63,8 @@ fn stores() -> impl Strategy<Value = Vec<(String, String)>> {
         ],
     );
     let state = mostly("", &["state=modifying", "state=backing-up", "state=deleting"]);
-    let form = rarely(&["serverless-v1", "global=world", "member-of=big", "vpc=2", "classic", "block", "hold"]);
+    let form =
+        rarely(&["serverless-v1", "global=world", "member-of=big", "vpc=2", "classic", "not-shown", "block", "hold"]);
     let port = mostly("", &["port=3306", "port=5000-5010", "port=none"]);
     let clients = mostly(
         "",

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use tagwire_core::{
     cidr::{Block, CidrLimits, CidrTag, Family, PrefixList},
     group::{self, GroupName, MANAGED_BY, OwnTags, Role, SecurityGroup},
-    id::{InstanceId, InterfaceId, PrefixListId, SecurityGroupId, StoreArn, StoreId, VpcId, ZoneName},
-    model::{DataStore, Form, Instance, Interface, Membership},
+    id::{InstanceId, InterfaceId, Partition, PrefixListId, SecurityGroupId, StoreArn, StoreId, VpcId, ZoneName},
+    model::{DataStore, Form, Instance, Interface, Membership, Network},
     observation::{
         AttachedInterface, Attachments, Gap, InterfaceOwner, Observation, Reading, Scope, StoreLookup, Subject,
     },
@@ -216,6 +216,17 @@ impl Line {
         Ok(self.text(key)?.map(|text| words(&text)))
     }
 
+    fn network(&mut self, vpc: VpcId) -> Network {
+        let others = [
+            ("not-shown", Network::NotShown),
+            ("vpc-networking-off", Network::VpcNetworkingOff),
+            ("public-endpoint", Network::PublicEndpoint),
+            ("classic", Network::Classic),
+        ];
+        let named = others.into_iter().find_map(|(flag, network)| self.flag(flag).then_some(network));
+        named.unwrap_or(Network::Vpc(vpc))
+    }
+
     fn flag(&mut self, flag: &str) -> bool {
         self.words.extract_if(.., |word| word == flag).count() > 0
     }
@@ -283,7 +294,7 @@ fn sides(text: &str) -> Outcome<Vec<Side>> {
 }
 
 fn arn(kind: StoreKind, name: &str) -> Outcome<StoreArn> {
-    said(StoreArn::of(kind, REGION, ACCOUNT, name))
+    said(StoreArn::of(&said(Partition::parse("aws"))?, kind, REGION, ACCOUNT, name))
 }
 
 /// What a pair or a group needs to know of its store, which may be one that is no longer there.
@@ -442,7 +453,7 @@ impl Reader {
             id: said(StoreId::parse(id))?,
             arn: arn.clone(),
             service,
-            vpc: (!line.flag("classic")).then_some(vpc),
+            network: line.network(vpc),
             zones: line.list("zone")?.unwrap_or_default().iter().map(|name| zone(name)).collect::<Outcome<_>>()?,
             ports,
             state: line.text("state")?.unwrap_or_else(|| "available".to_owned()),

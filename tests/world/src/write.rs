@@ -8,7 +8,7 @@ use tagwire_core::{
     cidr::{CidrTag, Family, InvalidCidr, PrefixList},
     group::SecurityGroup,
     id::{InstanceId, SecurityGroupId, StoreArn, StoreId, ZoneName},
-    model::{DataStore, Form, Instance, Membership},
+    model::{DataStore, Form, Instance, Membership, Network},
     observation::{AttachedInterface, Gap, InterfaceOwner, Observation, Scope, StoreLookup, Subject},
     policy::Policy,
     state::{Removal, Target},
@@ -144,11 +144,14 @@ fn store(store: &DataStore) -> String {
     if !store.zones.is_empty() {
         let _ = write!(line, " zone={}", joined(&store.zones, zone));
     }
-    match &store.vpc {
-        Some(vpc) => {
+    match &store.network {
+        Network::Vpc(vpc) => {
             let _ = write!(line, " vpc={}", vpc.as_str().trim_start_matches("vpc-"));
         }
-        None => line.push_str(" classic"),
+        Network::NotShown => line.push_str(" not-shown"),
+        Network::VpcNetworkingOff => line.push_str(" vpc-networking-off"),
+        Network::PublicEndpoint => line.push_str(" public-endpoint"),
+        Network::Classic => line.push_str(" classic"),
     }
     match &store.form {
         Form::Plain => {}

@@ -17,6 +17,7 @@ use tagwire_core::{
         GroupList, MANAGED_BY, MANAGED_BY_KEY, OwnTags, OwnedGroup, STORE_ARN_KEY, SecurityGroup,
         description as group_description,
     },
+    group_tags::GroupTags,
     id::{InstanceId, InterfaceId, PrefixListId, SecurityGroupId, VpcId},
     model::{Instance, Interface},
     observation::{AttachedInterface, Reading, Subject},
@@ -50,11 +51,12 @@ const NOT_TERMINATED: [&str; 5] = ["pending", "running", "shutting-down", "stopp
 pub(crate) struct Ec2 {
     client: Client,
     connect_key: String,
+    group_tags: GroupTags,
 }
 
 impl Ec2 {
-    pub(crate) fn new(config: &SdkConfig, connect_key: String) -> Self {
-        Self { client: Client::new(config), connect_key }
+    pub(crate) fn new(config: &SdkConfig, connect_key: String, group_tags: GroupTags) -> Self {
+        Self { client: Client::new(config), connect_key, group_tags }
     }
 
     pub(crate) async fn instances(&self, which: Instances<'_>) -> Reading<Instance> {
@@ -275,9 +277,10 @@ impl Ec2 {
     ) -> Result<SecurityGroupId, CloudError> {
         let call = Call::writing("ec2:CreateSecurityGroup", format!("{name} in {vpc}"));
         let description = group_description(tags.role);
+        let theirs = self.group_tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build());
         let tags = TagSpecification::builder()
             .resource_type(ResourceType::SecurityGroup)
-            .set_tags(Some(own_tags(tags)))
+            .set_tags(Some(own_tags(tags).into_iter().chain(theirs).collect()))
             .build();
         let request = self
             .client

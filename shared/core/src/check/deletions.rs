@@ -107,7 +107,7 @@ impl Checker<'_> {
         let seen = self.evidence.seen;
         let of_cidr = owned.role() == Role::Cidr;
         let store = self.evidence.stores.get(&owned.store).copied();
-        let here = store.filter(|store| store.vpc.as_ref() == Some(&seen.vpc));
+        let here = store.filter(|store| store.is_in(&seen.vpc));
         let held = store.is_some_and(|store| store.settings.held);
         match reason {
             _ if !self.evidence.tags_are_certain(&owned.store) => false,

@@ -170,7 +170,7 @@ impl Checker<'_> {
         };
         let takes = !store.settings.blocked
             && !store.settings.held
-            && store.vpc.as_ref() == Some(&seen.vpc)
+            && store.is_in(&seen.vpc)
             && store.form == Form::Plain
             && store.readiness() != Readiness::Never;
         if seen.is_uninstalling() || !takes || !self.evidence.instance(instance).is_some_and(joins) {

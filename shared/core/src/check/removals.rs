@@ -52,7 +52,7 @@ impl Checker<'_> {
         store: Option<&DataStore>,
     ) -> bool {
         let held = instance.settings.held || store.is_some_and(|store| store.settings.held);
-        let here = store.filter(|store| store.vpc.as_ref() == Some(&self.evidence.seen.vpc));
+        let here = store.filter(|store| store.is_in(&self.evidence.seen.vpc));
         let tags = here.map(|store| (&instance.settings.connect, &store.settings.connect));
         match reason {
             DetachReason::Blocked => {
@@ -90,7 +90,7 @@ impl Checker<'_> {
     ) {
         self.has_role(&GroupRef::Existing(group.clone()), &store.id, Side::Store, objections);
         self.rests_on_groups(&store.arn, objections);
-        if !self.evidence.in_scope(store) || store.vpc.as_ref() != Some(&self.evidence.seen.vpc) {
+        if !self.evidence.in_scope(store) || !store.is_in(&self.evidence.seen.vpc) {
             objections.insert(Violation::OutsideScope { target: store.arn.to_string() });
         }
         let is_instance_side = |owned: &Owned| owned.store == store.id && owned.name.role == Side::Instance;

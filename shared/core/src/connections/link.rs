@@ -79,7 +79,7 @@ pub(super) fn find<'known>(
 ) -> Option<Link<'known>> {
     let ports = store.ports?;
     let interface = instance.interface.as_ref()?;
-    if store.vpc.as_ref() != Some(&interface.vpc) {
+    if !store.is_in(&interface.vpc) {
         return None;
     }
     let attached: Vec<&SecurityGroup> = interface.groups.iter().filter_map(|id| known.group(id)).collect();

@@ -9,7 +9,7 @@ use crate::{
     finding::{Reason, Subject},
     group::{GroupKind, Owned},
     id::{InstanceId, SecurityGroupId, StoreArn},
-    model::{DataStore, Form, Instance},
+    model::{DataStore, Form, Instance, Network},
     observation::StoreLookup,
     plan::{
         Condition, DetachReason, Premise, Verdict, Via,
@@ -170,6 +170,7 @@ impl Explainer<'_> {
         let candidate = Candidate::of(store, instance);
         for premise in Premise::ALL {
             let answer = match premise.check(self.index, &candidate) {
+                Ok(()) if premise == Premise::SameVpc => same_vpc(store),
                 Ok(()) => StepAnswer::Holds,
                 Err(unmet) => StepAnswer::Fails((&unmet).into(), about.unmet(premise, &unmet)),
             };
@@ -231,6 +232,15 @@ impl Explainer<'_> {
     }
 }
 
+/// The answer for a store in no other VPC. That it is in none fails a condition, which says why.
+fn same_vpc(store: &DataStore) -> StepAnswer {
+    match store.network {
+        Network::Vpc(_) => StepAnswer::Holds,
+        Network::NotShown => StepAnswer::Unknown,
+        Network::VpcNetworkingOff | Network::PublicEndpoint | Network::Classic => StepAnswer::NotSo,
+    }
+}
+
 impl Advisor<'_> {
     /// The subject of a condition.
     fn subject(&self, condition: Condition) -> Subject {
@@ -247,6 +257,7 @@ impl Advisor<'_> {
             | Condition::StoreNotBlocked
             | Condition::StoreNotHeld
             | Condition::StoreState
+            | Condition::StoreShown
             | Condition::OnePair
             | Condition::StorePlace
             | Condition::StoreListOpen => store,

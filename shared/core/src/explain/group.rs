@@ -184,9 +184,10 @@ impl Explainer<'_> {
             return facts;
         };
         let mut facts = self.store_facts(store);
-        let (here, there) = (&self.index.seen.vpc, store.vpc.as_ref());
+        let (here, there) = (&self.index.seen.vpc, store.vpc());
         facts.extend(
-            (there != Some(here))
+            there
+                .is_some_and(|there| there != here)
                 .then(|| "its data store is in another VPC now, where a pair cannot follow".to_owned()),
         );
         if let Some(arn) = owned.arn.as_ref().filter(|arn| **arn != store.arn) {
@@ -354,7 +355,7 @@ impl Explainer<'_> {
         };
         let (code, message) = match asked.candidate.kind {
             GroupKind::Pair => ("asked-for", format!("its data store shares a name with {}", names())),
-            GroupKind::Cidr if store.vpc.as_ref() != Some(&self.index.seen.vpc) => {
+            GroupKind::Cidr if !store.is_in(&self.index.seen.vpc) => {
                 ("store-moved", "its data store is in another VPC now".to_owned())
             }
             GroupKind::Cidr => {

@@ -10,6 +10,7 @@ use crate::{
     observation::Gap,
     policy::HIGHEST_INTERFACE_GROUP_LIMIT,
     rule::Rule,
+    service::turn_vpc_networking_on,
     state::MOST_TIMES_AGAIN,
     tag::MOST_NAMES,
 };
@@ -146,10 +147,39 @@ impl Reason {
                 format!("it belongs to {cluster}, which is connected as a whole: put the tag there"),
                 format!("put the connect tag on {cluster}, and take it off here"),
             ),
+            Self::NoVpcNetworking { cluster } => described(
+                "no-vpc-networking",
+                "its VPC networking is turned off, so it is in no VPC and has no security groups: turn it on",
+                turn_vpc_networking_on(cluster),
+            ),
+            Self::PublicEndpoint => described(
+                "public-endpoint",
+                "it has a public endpoint, so it is in no VPC and has no security groups",
+                "make another one whose connection type is vpc in its place: that of an existing one cannot be changed",
+            ),
             Self::Ec2Classic => described(
                 "ec2-classic",
                 "it is in no VPC, where no security group can connect it: move it into one",
-                "move it into a VPC, or turn VPC networking on for an Aurora cluster without it",
+                "move it into a VPC",
+            ),
+            Self::NetworkNotShown { state } => described(
+                "network-not-shown",
+                format!("its state is {state:?}, and still AWS shows no VPC of it; it is looked at in each sweep"),
+                "nothing if it is new; else look whether it has a node and a subnet group, and ask AWS Support",
+            ),
+            Self::NoEndpoint { state } => described(
+                "no-endpoint",
+                format!(
+                    "its state is {state:?}, and still AWS shows no port that it listens on; it is looked at in each sweep"
+                ),
+                "nothing if it is new; else look whether it has an endpoint, and ask AWS Support",
+            ),
+            Self::GroupsNotShown { state } => described(
+                "groups-not-shown",
+                format!(
+                    "its state is {state:?}, and still AWS shows no security group that it has, so its list is left alone; it is looked at in each sweep"
+                ),
+                "nothing if it is new; else give it a security group of yours",
             ),
             Self::StoreGroupLimit { limit } => described(
                 "store-group-limit",

@@ -69,9 +69,31 @@ pub enum Reason {
         /// The cluster or replication group.
         cluster: String,
     },
-    /// Outside any VPC.
+    /// An Aurora cluster whose VPC networking is turned off.
+    NoVpcNetworking {
+        /// Its identifier.
+        cluster: String,
+    },
+    /// A serverless cache that is reached over the internet and has no security groups.
+    PublicEndpoint,
+    /// On the EC2-Classic platform.
     #[serde(rename = "ec2-classic")]
     Ec2Classic,
+    /// AWS shows neither the store's VPC nor what it could be known by, although its state is one in which it does.
+    NetworkNotShown {
+        /// The state.
+        state: String,
+    },
+    /// Likewise no port.
+    NoEndpoint {
+        /// The state.
+        state: String,
+    },
+    /// Likewise not one security group.
+    GroupsNotShown {
+        /// The state.
+        state: String,
+    },
     /// The store's list of groups is full.
     StoreGroupLimit {
         /// How many it takes.

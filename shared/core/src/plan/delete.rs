@@ -273,7 +273,7 @@ fn is_one_pair(ended: Option<DeleteReason>, groups: &[&Owned]) -> bool {
 /// Whether no tags ask for a store's pair. One that is asked for and cannot be attached at present is
 /// kept: another one in its place would fare no better.
 fn is_unasked(index: &Index<'_>, store: &StoreId) -> bool {
-    let here = index.store(store).filter(|store| store.vpc.as_ref() == Some(&index.seen.vpc));
+    let here = index.store(store).filter(|store| store.may_be_in(&index.seen.vpc));
     here.is_none_or(|store| !store.settings.held && index.sharing(store).is_empty())
 }
 
@@ -322,7 +322,7 @@ pub(crate) fn namers<'seen>(
 
 /// Whether a store that takes part asks for no clients but instances, and that decides.
 fn is_cidr_unasked(index: &Index<'_>, store: &StoreId) -> bool {
-    let here = index.store(store).filter(|store| store.vpc.as_ref() == Some(&index.seen.vpc));
+    let here = index.store(store).filter(|store| store.is_in(&index.seen.vpc));
     let here = here.filter(|_| !index.seen.is_uninstalling());
     here.is_some_and(|store| {
         let takes_part = matches!(store.settings.connect, ConnectTag::Names(_)) && !store.settings.held;
@@ -344,10 +344,10 @@ fn keepers(index: &Index<'_>, store: &StoreId, groups: &[&Owned]) -> Vec<Finding
 /// The stores elsewhere that have a group in their lists, which keeps it.
 fn carried_elsewhere(index: &Index<'_>, owned: &Owned) -> Vec<Finding> {
     let id = owned.group.id();
-    let elsewhere = |holder: &&&DataStore| holder.has_group(id) && holder.vpc.as_ref() != Some(&index.seen.vpc);
+    let elsewhere = |holder: &&&DataStore| holder.has_group(id) && !holder.is_in(&index.seen.vpc);
     let finding = |holder: &&DataStore| Finding {
         subject: Subject::Store(holder.arn.clone()),
-        reason: holder.vpc.clone().map_or(Reason::Ec2Classic, |vpc| Reason::StoreMoved { vpc }),
+        reason: obstacles::vpc_of(holder).map_or_else(|reason| reason, |vpc| Reason::StoreMoved { vpc: vpc.clone() }),
     };
     index.stores_with(id).iter().filter(elsewhere).map(finding).collect()
 }
@@ -369,7 +369,7 @@ fn ended(index: &Index<'_>, store: &StoreId, groups: &[&Owned]) -> Option<Delete
         let gone = groups.iter().all(|owned| matches!(store_existence(index, owned), StoreExistence::Gone));
         return gone.then_some(DeleteReason::StoreGone);
     };
-    let here = store.vpc.as_ref() == Some(&index.seen.vpc);
+    let here = store.is_in(&index.seen.vpc);
     let opted_out = store.settings.connect == ConnectTag::Absent && !store.settings.held;
     (here && opted_out).then_some(DeleteReason::StoreOptedOut)
 }

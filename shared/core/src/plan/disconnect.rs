@@ -88,7 +88,7 @@ impl<'index> AttachedGroup<'index> {
 
     /// The store, if it is in this VPC.
     fn store_here(&self) -> Option<&'index DataStore> {
-        self.store.filter(|store| store.vpc.as_ref() == Some(&self.index.seen.vpc))
+        self.store.filter(|store| store.is_in(&self.index.seen.vpc))
     }
 
     fn unreadable(&self) -> Option<Finding> {
@@ -166,7 +166,7 @@ fn store_gone(attached: &AttachedGroup<'_>) -> Holding {
 fn opted_out(attached: &AttachedGroup<'_>) -> Holding {
     let Some(store) = attached.store else { return Holding::No };
     if attached.store_here().is_none() {
-        let moved = store.vpc.clone().map(|vpc| Reason::StoreMoved { vpc });
+        let moved = store.vpc().cloned().map(|vpc| Reason::StoreMoved { vpc });
         return Holding::Unknown(moved.map(|reason| Finding { subject: about(store), reason }));
     }
     // What cannot be read is not an empty value.

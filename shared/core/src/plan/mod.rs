@@ -36,6 +36,7 @@ use self::{
 pub use self::{
     conditions::{Condition, Premise},
     delete::DeleteCondition,
+    obstacles::vpc_of,
     rows::{PairRow, StoreRow},
     show::{Action, Effect},
     status::{StatusChange, StatusOf},

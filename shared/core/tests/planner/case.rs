@@ -100,7 +100,9 @@ pub(crate) fn holds(world: &World) -> Result<Plan, String> {
     if foreign_in_lists(seen) != foreign_in_lists(&after) {
         return fail("a group that is not owned was attached or detached".to_owned());
     }
-    if let Some((target, _)) = lists(&after).into_iter().find(|(_, list)| list.is_empty()) {
+    let before = lists(seen);
+    let is_emptied = |target: &str| before.get(target).is_none_or(|list| !list.is_empty());
+    if let Some((target, _)) = lists(&after).into_iter().find(|(target, list)| list.is_empty() && is_emptied(target)) {
         return fail(format!("the list of {target} is empty"));
     }
     if !second.is_empty() {

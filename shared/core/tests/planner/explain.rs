@@ -53,6 +53,7 @@ fn failing(condition: Condition) -> (&'static str, &'static str) {
         Condition::StoreState => {
             ("instance i-1 connect=orders\ndb orders connect=orders state=deleting", "not-available")
         }
+        Condition::StoreShown => ("instance i-1 connect=orders\ndb orders connect=orders port=none", "no-endpoint"),
         Condition::GroupsRead => ("instance i-1 connect=orders\ndb orders connect=orders\ngap groups", "unread"),
         Condition::OnePair => (
             "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 only=store\npair orders 2\ngroup ec2-rds-1",
@@ -151,7 +152,18 @@ fn refusing(reason: &Reason) -> Option<&'static str> {
         Reason::Blocked => Some("instance i-1 connect=orders\ndb orders connect=orders block"),
         Reason::Held => Some("instance i-1 connect=orders hold\ndb orders connect=orders"),
         Reason::InstanceGone => Some("instance i-1 connect=orders gone\ndb orders connect=orders"),
-        Reason::NotAvailable { .. } => Some("instance i-1 connect=orders\ndb orders connect=orders port=none"),
+        Reason::NotAvailable { .. } => {
+            Some("instance i-1 connect=orders\ndb orders connect=orders port=none state=creating")
+        }
+        Reason::NoEndpoint { .. } => Some(failing(Condition::StoreShown).0),
+        Reason::GroupsNotShown { .. } => Some("instance i-1 connect=orders\ndb orders connect=orders groups=none"),
+        Reason::NetworkNotShown { .. } => Some("instance i-1 connect=orders\ndb orders connect=orders not-shown"),
+        Reason::NoVpcNetworking { .. } => {
+            Some("instance i-1 connect=orders\ncluster orders connect=orders vpc-networking-off")
+        }
+        Reason::PublicEndpoint => {
+            Some("instance i-1 connect=orders\nserverlesscache orders connect=orders public-endpoint")
+        }
         Reason::ListChanging { .. } => Some("instance i-1 connect=orders\ndb orders connect=orders groups=web:adding"),
         Reason::ServerlessV1 => Some("instance i-1 connect=orders\ncluster orders connect=orders serverless-v1"),
         Reason::GlobalDatabase { .. } => {
@@ -209,7 +221,7 @@ fn refusal(verdict: &Verdict) -> Option<&Reason> {
 #[test]
 fn every_reason_that_refuses_is_walked_to() {
     let worlds: BTreeSet<&str> = crate::reasons::examples().iter().filter_map(refusing).collect();
-    assert_eq!(worlds.len(), 15);
+    assert_eq!(worlds.len(), 20);
     let mut reasons = BTreeSet::new();
     for text in worlds {
         let world = world(text);
@@ -222,7 +234,7 @@ fn every_reason_that_refuses_is_walked_to() {
         assert!(!explained.remedy.is_empty(), "nothing is said to do about {reason}");
         reasons.insert(reason.code());
     }
-    assert_eq!(reasons.len(), 15);
+    assert_eq!(reasons.len(), 20);
 }
 
 /// Every instance, store and group that a world says anything about, and one of each that it does not.

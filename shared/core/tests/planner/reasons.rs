@@ -72,6 +72,16 @@ worlds! {
         Reason::ClusterMember { .. }, "instance i-1 connect=orders\ndb orders connect=orders member-of=big";
     a_store_outside_any_vpc_is_not_connected:
         Reason::Ec2Classic, "instance i-1 connect=orders\ndb orders connect=orders classic";
+    a_cluster_without_vpc_networking_is_not_connected:
+        Reason::NoVpcNetworking { .. }, "instance i-1 connect=orders\ncluster orders connect=orders vpc-networking-off";
+    a_serverless_cache_with_a_public_endpoint_is_not_connected:
+        Reason::PublicEndpoint, "instance i-1 connect=orders\nserverlesscache orders connect=orders public-endpoint";
+    a_store_whose_vpc_aws_does_not_show_is_not_connected:
+        Reason::NetworkNotShown { .. }, "instance i-1 connect=orders\nreplicationgroup orders connect=orders not-shown";
+    a_store_that_is_available_without_a_port_is_not_connected:
+        Reason::NoEndpoint { .. }, "instance i-1 connect=orders\ndb orders connect=orders port=none";
+    a_store_whose_groups_aws_does_not_show_is_not_connected:
+        Reason::GroupsNotShown { .. }, "instance i-1 connect=orders\ndb orders connect=orders groups=none";
     a_store_without_a_free_place_is_not_connected:
         Reason::StoreGroupLimit { .. }, "instance i-1 connect=orders\ndb orders connect=orders groups=a,b,c,d,e";
     an_interface_without_a_free_place_is_not_connected:

@@ -183,6 +183,7 @@ fn keeps(reason: &Reason) -> bool {
             | Reason::StoreMoved { .. }
             | Reason::StoreGone
             | Reason::Ec2Classic
+            | Reason::NetworkNotShown { .. }
     )
 }
 

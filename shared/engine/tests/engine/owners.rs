@@ -2,7 +2,7 @@
 
 use tagwire_core::{
     id::{InterfaceId, SecurityGroupId, StoreArn, StoreId, VpcId},
-    model::Instance,
+    model::{Instance, Network},
     observation::InterfaceOwner,
     rule::Rule,
     tag::{ConnectTag, TagSettings},
@@ -62,7 +62,7 @@ impl World {
     /// The store is restored into another VPC, where its list begins anew.
     pub(crate) fn move_store(&mut self, name: &str, to: &VpcId) {
         let store = self.stores.get_mut(&cluster(name)).unwrap();
-        store.vpc = Some(to.clone());
+        store.network = Network::Vpc(to.clone());
         let groups = &self.groups;
         store.groups.retain(|group, _| groups.get(group).is_none_or(|there| !Self::is_ours(&there.group)));
     }

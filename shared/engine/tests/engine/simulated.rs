@@ -18,7 +18,7 @@ use tagwire_core::{
         SecurityGroup,
     },
     id::{InstanceId, InterfaceId, PrefixListId, RequestId, SecurityGroupId, StoreArn, StoreId, VpcId},
-    model::{DataStore, Form, Instance, Interface, Membership},
+    model::{DataStore, Form, Instance, Interface, Membership, Network},
     observation::{AttachedInterface, Gap, InterfaceOwner, Reading, StoreLookup},
     plan::StatusOf,
     rule::{Direction, Peer, PortRange, Rule, Traffic},
@@ -241,7 +241,7 @@ impl World {
                 id: identity(name),
                 arn: arn.clone(),
                 service: Service::Rds,
-                vpc: Some(of.clone()),
+                network: Network::Vpc(of.clone()),
                 zones: BTreeSet::new(),
                 ports: PortRange::single(PORT),
                 state: "available".to_owned(),
@@ -703,7 +703,8 @@ impl Observe for Simulated {
             let gap = Gap::from(error(*kind, "stores", arn.as_str()));
             // What is still being made was described, but for its identity.
             let is_described = *kind == ErrorKind::NotReady;
-            let of = self.world.borrow().stores.get(arn).filter(|_| is_described).and_then(|store| store.vpc.clone());
+            let of =
+                self.world.borrow().stores.get(arn).filter(|_| is_described).and_then(|store| store.vpc().cloned());
             Gap { vpc: of, ..gap }
         }));
         reading
@@ -831,7 +832,7 @@ impl World {
                 .any(|(_, attached)| sides.iter().any(|side| attached.groups.contains(side)));
             return isolated || !instance.settings.held && (!carried || self.is_uninstalling(&there.group.vpc));
         };
-        let here = store.vpc.as_ref() == Some(&there.group.vpc);
+        let here = store.is_in(&there.group.vpc);
         let (mine, theirs) = (&instance.settings.connect, &store.settings.connect);
         let readable = [mine, theirs].iter().all(|connect| !matches!(connect, ConnectTag::Invalid(_)));
         let free = !instance.settings.held && !store.settings.held;
@@ -889,7 +890,7 @@ impl World {
             .values()
             .filter_map(|store| {
                 let attached = store.groups.iter().filter(|(_, membership)| **membership != Membership::Adding);
-                Some((store.id.clone(), (store.vpc.clone()?, attached.map(|(group, _)| group.clone()).collect())))
+                Some((store.id.clone(), (store.vpc().cloned()?, attached.map(|(group, _)| group.clone()).collect())))
             })
             .collect();
         interfaces.extend(self.lagging.clone());
@@ -1007,7 +1008,7 @@ impl Change for Simulated {
                 world.stores[of].lasting_groups().filter(|group| !list.contains(*group)).cloned().collect();
             let carried: Vec<_> = gone.iter().flat_map(|group| world.carried_by(group)).collect();
             let settings = &world.stores[of].settings;
-            let uninstalling = world.stores[of].vpc.as_ref().is_some_and(|vpc| world.is_uninstalling(vpc));
+            let uninstalling = world.stores[of].vpc().is_some_and(|vpc| world.is_uninstalling(vpc));
             let opted_out = settings.connect == ConnectTag::Absent || uninstalling;
             let may_go = |group: &SecurityGroupId| {
                 let lets_clients_in = world
