@@ -17,6 +17,7 @@ mod dry_run;
 mod explaining;
 mod forgeries;
 mod gaps;
+mod killed;
 mod repair;
 mod restraint;
 mod state;
