@@ -18,6 +18,7 @@ mod explaining;
 mod forgeries;
 mod gaps;
 mod killed;
+mod refusals;
 mod repair;
 mod restraint;
 mod state;
