@@ -43,7 +43,7 @@ fn instances() -> impl Strategy<Value = Vec<String>> {
         ],
     );
     let zone = mostly("zone=a", &["zone=b", ""]);
-    let line = (connect(), has, zone, rarely(&["block", "hold", "gone"]), status());
+    let line = (connect(), has, zone, rarely(&["block", "hold", "gone", "managed-by=eks.amazonaws.com"]), status());
     let line = line.prop_map(|(connect, has, zone, mark, status)| format!("{connect} {has} {zone} {mark} {status}"));
     vec(line, 1..=4)
 }
@@ -139,6 +139,8 @@ fn interfaces() -> impl Strategy<Value = Vec<&'static str>> {
     let lines = vec![
         "interface eni-4 groups=ec2-rds-1 of=\"a function\"",
         "interface eni-5 groups=ec2-rds-1,rds-ec2-2 of=i-0",
+        "interface eni-10 groups=ec2-rds-1,ec2-rds-2 of=i-1 copies",
+        "interface eni-11 groups=ec2-rds-1,web of=\"a leftover\" detached",
         "interface eni-6 groups=rds-ec2-1,web of=RDSNetworkInterface",
         "interface eni-7 groups=rds-ec2-1 of=i-9 primary",
         "interface eni-8 groups=rds-ec2-2 of=RDSNetworkInterface",

@@ -7,7 +7,7 @@ use crate::{
     group::{GroupKind, Owned, SecurityGroup},
     id::{InstanceId, SecurityGroupId, StoreId},
     model::{DataStore, Instance},
-    observation::{Observation, StoreLookup},
+    observation::{AttachedInterface, InterfaceOwner, Observation, StoreLookup},
     policy::Policy,
     rule::{Direction, Peer},
     service::Side,
@@ -72,6 +72,16 @@ impl<'seen> Evidence<'seen> {
     /// Whether an instance may have no connection, by its tag or by an isolation group.
     pub(super) fn is_blocked(&self, instance: &Instance) -> bool {
         instance.settings.blocked || self.policy.isolation_groups.iter().any(|group| instance.has_group(group))
+    }
+
+    /// Whether an interface is a further one of an instance whose primary one has the group.
+    pub(super) fn copies_primary(&self, attached: &AttachedInterface, group: &SecurityGroupId) -> bool {
+        match &attached.owner {
+            InterfaceOwner::Instance { id, primary, .. } => {
+                !primary && self.instance(id).is_some_and(|instance| instance.has_group(group))
+            }
+            InterfaceOwner::Nobody { .. } | InterfaceOwner::Other { .. } => false,
+        }
     }
 
     /// Whether the scope names the store, or an instance that shares a name with it or has a

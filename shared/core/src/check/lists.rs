@@ -167,6 +167,7 @@ impl Checker<'_> {
             !instance.settings.connect.shared_with(&store.settings.connect).is_empty()
                 && !self.evidence.is_blocked(instance)
                 && !instance.settings.held
+                && instance.operator.is_none()
         };
         let takes = !store.settings.blocked
             && !store.settings.held

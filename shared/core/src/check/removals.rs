@@ -51,6 +51,9 @@ impl Checker<'_> {
         owned: &Owned,
         store: Option<&DataStore>,
     ) -> bool {
+        if instance.operator.is_some() {
+            return false;
+        }
         let held = instance.settings.held || store.is_some_and(|store| store.settings.held);
         let here = store.filter(|store| store.vpc.as_ref() == Some(&self.evidence.seen.vpc));
         let tags = here.map(|store| (&instance.settings.connect, &store.settings.connect));
@@ -102,13 +105,15 @@ impl Checker<'_> {
                 objections.insert(Violation::RestsOnGap { target: store.arn.to_string() });
             }
             let others = others.unwrap_or_default();
-            still_attached += others.len() + self.attached_after(side).count();
+            // What a further interface copies from its instance's primary one is counted there.
+            let separate = others.iter().filter(|attached| !self.evidence.copies_primary(attached, side));
+            still_attached += separate.count() + self.attached_after(side).count();
             let held = |instance: &Instance| instance.settings.held && !self.evidence.is_blocked(instance);
             on_hold |= self.attached_after(side).any(held);
             on_hold |= others.iter().any(|attached| match &attached.owner {
                 // One that was not read may be on hold.
                 InterfaceOwner::Instance { id, .. } => self.evidence.instance(id).is_none_or(held),
-                InterfaceOwner::Other { .. } => false,
+                InterfaceOwner::Nobody { .. } | InterfaceOwner::Other { .. } => false,
             });
         }
         let holds = match reason {

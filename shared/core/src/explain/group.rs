@@ -215,6 +215,7 @@ impl Explainer<'_> {
             Some(others) => facts.extend(others.map(|attached| {
                 let owner = match &attached.owner {
                     InterfaceOwner::Instance { id, .. } => id.to_string(),
+                    InterfaceOwner::Nobody { description } => format!("of no instance, {description}"),
                     InterfaceOwner::Other { description } => description.clone(),
                 };
                 format!("{} ({owner}) has {name}", attached.interface)

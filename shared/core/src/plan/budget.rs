@@ -10,6 +10,7 @@ use super::{
     Decision, DetachReason, Verdict,
     conditions::{Places, gets_group},
     disconnect::{AttachedGroup, Retention, is_of_its_store},
+    foreign::is_copy,
     index::Index,
     leaving::{self, Leaving, LeavingStore, last_group},
     obstacles,
@@ -352,9 +353,14 @@ impl<'index> Disconnects<'index> {
     fn still_carried(&self, store: &DataStore, undecided: &BTreeSet<InstanceId>) -> Option<usize> {
         let mut carried = 0;
         for owned in self.index.owned_groups(&store.id).filter(|owned| owned.role() == Side::Instance) {
-            carried += self.index.seen.other_attached(owned.group.id())?.count();
+            let others = self.index.seen.other_attached(owned.group.id())?;
+            carried += others.filter(|attached| !is_copy(self.index, attached, owned.group.id())).count();
             for instance in self.index.with_group(owned.group.id()) {
                 if self.leaves(instance, owned) {
+                    continue;
+                }
+                if obstacles::managed(instance).is_some() {
+                    carried += 1;
                     continue;
                 }
                 let alone = instance.interface.as_ref().is_some_and(|interface| {

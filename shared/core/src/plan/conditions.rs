@@ -156,6 +156,8 @@ pub enum Condition {
     NotUninstalling,
     /// The instance has an interface.
     InstanceThere,
+    /// No service manages the instance, whose interfaces then only that service may change.
+    InstanceNotManaged,
     /// The instance is neither blocked nor isolated.
     InstanceNotBlocked,
     /// The instance is not on hold.
@@ -214,9 +216,10 @@ impl Situation<'_> {
 
 impl Condition {
     /// Every condition, in the order in which they are looked at.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::NotUninstalling,
         Self::InstanceThere,
+        Self::InstanceNotManaged,
         Self::InstanceNotBlocked,
         Self::InstanceNotHeld,
         Self::StoreInVpc,
@@ -239,6 +242,7 @@ impl Condition {
         match self {
             Self::NotUninstalling => "not-uninstalling",
             Self::InstanceThere => "instance-there",
+            Self::InstanceNotManaged => "instance-not-managed",
             Self::InstanceNotBlocked => "instance-not-blocked",
             Self::InstanceNotHeld => "instance-not-held",
             Self::StoreInVpc => "store-in-vpc",
@@ -262,6 +266,7 @@ impl Condition {
         match self {
             Self::NotUninstalling => "Is tagwire not being uninstalled?",
             Self::InstanceThere => "Is the instance there, with a network interface?",
+            Self::InstanceNotManaged => "Is the instance managed by no service of AWS?",
             Self::InstanceNotBlocked => "Is the instance neither blocked nor isolated?",
             Self::InstanceNotHeld => "Is the instance not on hold?",
             Self::StoreInVpc => "Is the data store in a VPC?",
@@ -296,6 +301,7 @@ impl Condition {
         let reason = match self {
             Self::NotUninstalling => index.seen.is_uninstalling().then_some(Reason::Uninstalling),
             Self::InstanceThere => instance.interface.is_none().then_some(Reason::InstanceGone),
+            Self::InstanceNotManaged => obstacles::managed(instance),
             Self::InstanceNotBlocked => index.is_blocked(instance).then_some(Reason::Blocked),
             Self::InstanceNotHeld => instance.settings.held.then_some(Reason::Held),
             Self::StoreInVpc => store.vpc.is_none().then_some(Reason::Ec2Classic),

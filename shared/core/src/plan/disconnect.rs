@@ -61,6 +61,7 @@ impl<'index> AttachedGroup<'index> {
             match reason.holds(&self) {
                 Holding::No => {}
                 Holding::Unknown(finding) => return Retention::Stays(finding),
+                Holding::Yes if self.managed().is_some() => return Retention::Stays(self.managed()),
                 Holding::Yes if reason == DetachReason::Blocked => return Retention::Leaves(reason),
                 Holding::Yes => {
                     let kept = self.hold().or_else(|| self.uncertain_tags());
@@ -69,6 +70,13 @@ impl<'index> AttachedGroup<'index> {
             }
         }
         Retention::Stays(None)
+    }
+
+    /// That a service manages the instance, so that nothing can be taken off its interface.
+    fn managed(&self) -> Option<Finding> {
+        let instance = self.instance?;
+        let reason = obstacles::managed(instance)?;
+        Some(Finding { subject: Subject::Instance(instance.id.clone()), reason })
     }
 
     /// The hold on one of the two.

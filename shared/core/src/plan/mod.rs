@@ -10,6 +10,7 @@ pub(crate) mod conditions;
 pub(crate) mod connect;
 pub(crate) mod delete;
 pub(crate) mod disconnect;
+pub(crate) mod foreign;
 pub(crate) mod index;
 pub(crate) mod leaving;
 mod notes;

@@ -226,8 +226,14 @@ impl World {
             groups: [sg("web")].into(),
         };
         self.theirs.insert(interface.id.to_string(), [sg("web")].into());
-        let launched =
-            Instance { id: id.clone(), name: None, interface: Some(interface), zone: None, settings: settings(names) };
+        let launched = Instance {
+            id: id.clone(),
+            name: None,
+            interface: Some(interface),
+            operator: None,
+            zone: None,
+            settings: settings(names),
+        };
         self.instances.insert(id.clone(), launched);
         id
     }
@@ -649,7 +655,8 @@ impl Observe for Simulated {
         self.read("groups", format!("{which:?}"), |world| {
             let wanted = |group: &SecurityGroup| match which {
                 Groups::InVpc(vpc) => {
-                    group.vpc == *vpc && PATTERNS.iter().any(|pattern| group.name.starts_with(pattern))
+                    group.vpc == *vpc
+                        && (group.is_default() || PATTERNS.iter().any(|pattern| group.name.starts_with(pattern)))
                 }
                 Groups::Beside { vpc, named } => {
                     let names = |rule: &Rule| matches!(&rule.peer, Peer::Group(peer) if named.contains(peer));
@@ -860,7 +867,7 @@ impl World {
     fn all_interfaces(&self) -> Vec<(VpcId, AttachedInterface)> {
         let primary = self.instances.values().filter_map(|instance| {
             let interface = instance.interface.as_ref()?;
-            let owner = InterfaceOwner::Instance { id: instance.id.clone(), primary: true };
+            let owner = InterfaceOwner::Instance { id: instance.id.clone(), primary: true, copies: false };
             let attached =
                 AttachedInterface { interface: interface.id.clone(), owner, groups: interface.groups.clone() };
             Some((interface.vpc.clone(), attached))
