@@ -1,9 +1,10 @@
 """The operator's documents tell of everything that the template offers, and of nothing else."""
 
+import datetime
 import json
 import re
 
-from conftest import TOP
+from expanded import TOP
 from test_stack import RECORDS_OF
 
 
@@ -87,10 +88,11 @@ def test_the_policy_for_whoever_applies_allows_what_apply_and_uninstall_call_bes
     assert [statement["Effect"] for statement in policy["Statement"]] == ["Allow", "Allow"]
     allowed = {statement["Action"]: statement["Resource"] for statement in policy["Statement"]}
     assert set(allowed) == called == {"sqs:SendMessage", "dynamodb:GetItem"}
-    # CloudFormation puts the logical id between the name of the stack and letters of its own.
-    for resource, kind in [("ConnectQueue", "AWS::SQS::Queue"), ("StateTable", "AWS::DynamoDB::Table")]:
-        assert not {"QueueName", "TableName"} & set(stack.of_type(kind)[resource])
+    # CloudFormation puts the logical id of what has no name between the name of the stack and letters of its own.
+    queue = stack.of_type("AWS::SQS::Queue")["ConnectQueue"]["QueueName"]
     assert allowed["sqs:SendMessage"] == "arn:*:sqs:*:*:*-ConnectQueue-*"
+    assert re.fullmatch(r"\w+-ConnectQueue-\S+", queue)
+    assert "TableName" not in stack.of_type("AWS::DynamoDB::Table")["StateTable"]
     assert allowed["dynamodb:GetItem"] == "arn:*:dynamodb:*:*:table/*-StateTable-*"
 
 
@@ -133,6 +135,21 @@ def facts():
     background = {number for number, title in headings if title.endswith("(background)")}
     assert len(headings) == len({number for number, _ in headings})
     return {number for number, _ in headings} - background, background
+
+
+def test_every_fact_says_how_it_was_checked_and_when_it_was_last_looked_at():
+    text = (TOP / "docs" / "aws-facts.md").read_text(encoding="utf-8")
+    words = re.findall(r"^\| (\w+) \| (?:yes|no|by [\w' ]+) \|", text, flags=re.MULTILINE)
+    assert words == ["model", "document", "seen", "derived", "assumed"]
+    sections = re.split(r"^### ", re.sub(r"^## .*$", "", text, flags=re.MULTILINE), flags=re.MULTILINE)[1:]
+    assert len(sections) == len(set.union(*facts()))
+    for section in sections:
+        title, last = section.split("\n", 1)[0], section.rstrip().rsplit("\n\n", 1)[1]
+        form = r"Source: (.+?)\. Checked: (.+)\. Looked at: (\d{4}-(?:0[1-9]|1[0-2]))\."
+        stated = re.fullmatch(form, " ".join(last.split()))
+        assert stated, f"{title}: ends without its source, how it was checked, and the month"
+        assert set(re.findall(r"\w+", stated[2])) & set(words), f"{title}: {stated[2]}"
+        assert "2026-06" <= stated[3] <= datetime.date.today().isoformat()[:7], f"{title}: {stated[3]}"
 
 
 def test_every_fact_that_code_cites_is_listed_and_every_listed_fact_is_cited_or_background():

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import TOP
+from expanded import TOP
 from event_pattern import matches
 
 WANTED = sorted((TOP / "events").glob("*.json"))

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from conftest import TOP
+from expanded import TOP
 
 ACCOUNT = "arn:aws:{}:${{AWS::Region}}:${{AWS::AccountId}}:{}"
 
@@ -36,6 +36,10 @@ OUR_KEYS = {
     "ForAllValues:StringEquals": {
         "aws:TagKeys": ["tagwire:managed-by", "tagwire:data-store-id", "tagwire:data-store", "tagwire:side"]
     }
+}
+# Each of GroupTags would be where an empty key is.
+OUR_KEYS_AND_NO_OTHER_YET = {
+    "ForAllValues:StringEquals": {"aws:TagKeys": [*OUR_KEYS["ForAllValues:StringEquals"]["aws:TagKeys"], *[""] * 10]}
 }
 AS_OURS = {"aws:RequestTag/tagwire:managed-by": "tagwire"}
 IS_OURS = {"StringEquals": {"aws:ResourceTag/tagwire:managed-by": "tagwire"}}
@@ -82,12 +86,12 @@ CONNECT_READS = [
     *common("Connect"),
 ]
 CONNECT_CHANGES = [
-    ("ec2:CreateSecurityGroup", [GROUPS], {"StringEquals": AS_OURS, **OUR_KEYS}),
+    ("ec2:CreateSecurityGroup", [GROUPS], {"StringEquals": AS_OURS}),
     ("ec2:CreateSecurityGroup", ["arn:aws:ec2:${AWS::Region}:*:vpc/*"], {}),
     (
         "ec2:CreateTags",
         [GROUPS],
-        {"StringEquals": {"ec2:CreateAction": "CreateSecurityGroup", **AS_OURS}, **OUR_KEYS},
+        {"StringEquals": {"ec2:CreateAction": "CreateSecurityGroup", **AS_OURS}, **OUR_KEYS_AND_NO_OTHER_YET},
     ),
     ("ec2:CreateTags", [GROUPS], {**IS_OURS, "StringEqualsIfExists": AS_OURS, **OUR_KEYS}),
     (

@@ -5,7 +5,7 @@ import re
 import tomllib
 
 import pytest
-from conftest import TOP
+from expanded import TOP
 
 FUNCTIONS = {
     "InstanceEventsFunction": ("instance-events", "InstanceQueue"),
@@ -36,6 +36,7 @@ SETTINGS = {
     "TAGWIRE_WIDEST_IPV4": 16,
     "TAGWIRE_WIDEST_IPV6": 48,
     "TAGWIRE_STATUS_TAGS": "off",
+    "TAGWIRE_GROUP_TAGS": "",
     "TAGWIRE_GIVE_UP_AFTER": 86400,
 }
 WORK_QUEUES = [queue for _, queue in FUNCTIONS.values() if queue]
@@ -78,7 +79,7 @@ def test_a_function_has_all_its_settings(stack, name):
     assert function["Runtime"] == "provided.al2023"
     assert function["Handler"] == "bootstrap"
     assert function["Architectures"] == ["arm64"]
-    assert function["Timeout"] == 60
+    assert function["Timeout"] == (60 if name == "SweepFunction" else 40)
     assert function["TracingConfig"] == {"Mode": "Active"}
     assert function["Environment"]["Variables"] == SETTINGS
     assert "ReservedConcurrentExecutions" not in function
@@ -113,18 +114,9 @@ def test_every_number_of_minutes_that_may_be_chosen_becomes_seconds(build, writt
         assert settings_with(build, **{parameter: minutes})[setting[parameter]] == str(60 * minutes)
 
 
-def test_functions_that_send_themselves_work_are_allowed_to(stack):
-    allowed = {
-        name
-        for name, function in stack.of_type("AWS::Lambda::Function").items()
-        if function.get("RecursiveLoop") == "Allow"
-    }
-    assert allowed == {"InstanceEventsFunction", "DataStoreEventsFunction", "ConnectFunction"}
-
-
-def test_a_second_installation_is_refused_before_any_function_or_table_exists(stack):
+def test_a_second_installation_is_refused_before_any_function_table_or_log_group_exists(stack):
     assert stack.of_type("AWS::SSM::Parameter")["Installation"]["Name"] == "/tagwire/installation"
-    for name in [*FUNCTIONS, "StateTable"]:
+    for name in [*FUNCTIONS, "StateTable", *stack.of_type("AWS::Logs::LogGroup")]:
         depends = stack.resources[name]["DependsOn"]
         assert "Installation" in (depends if isinstance(depends, list) else [depends])
 
@@ -146,9 +138,15 @@ def test_the_state_is_kept_by_vpc_and_entry_and_ages(stack):
             ],
             "TimeToLiveSpecification": {"AttributeName": "expires", "Enabled": True},
             "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
-            "SSESpecification": {"SSEEnabled": True},
         }
     }
+
+
+def test_the_state_is_encrypted_with_a_key_of_the_account_only_when_asked_for(stack, build):
+    """KMS bills each use of such a key."""
+    assert "SSESpecification" not in stack.of_type("AWS::DynamoDB::Table")["StateTable"]
+    managed = build(StateTableKey="aws-managed").of_type("AWS::DynamoDB::Table")["StateTable"]
+    assert managed["SSESpecification"] == {"SSEEnabled": True}
 
 
 def test_the_state_outlives_the_stack_and_nothing_else_does(stack):
@@ -181,11 +179,24 @@ def test_every_queue_is_encrypted_at_rest(stack):
     assert all(queue["SqsManagedSseEnabled"] is True for queue in stack.of_type("AWS::SQS::Queue").values())
 
 
-def test_a_message_is_invisible_six_times_as_long_as_its_function_may_run(stack):
+def test_what_was_killed_is_delivered_again_within_two_minutes_and_never_beside_a_run(stack):
+    """A message is invisible from its receipt on, for as long as its function may run and a poller may try to start it."""
     for name, (_, queue) in FUNCTIONS.items():
         if queue:
             timeout = stack.of_type("AWS::Lambda::Function")[name]["Timeout"]
-            assert stack.of_type("AWS::SQS::Queue")[queue]["VisibilityTimeout"] >= 6 * timeout
+            visibility = stack.of_type("AWS::SQS::Queue")[queue]["VisibilityTimeout"]
+            window = sources(stack)[name].get("MaximumBatchingWindowInSeconds", 0)
+            to_start_in = visibility - window - timeout
+            assert to_start_in >= 55
+            # And some seconds for the run that does it.
+            assert visibility <= 110
+
+
+def test_the_pollers_never_outrun_the_concurrency_of_a_new_account(stack):
+    """What is throttled counts as received, and a new account runs ten functions at once."""
+    at_once = [mapping["ScalingConfig"]["MaximumConcurrency"] for mapping in sources(stack).values()]
+    assert len(at_once) == 3
+    assert sum(at_once) + 1 <= 10
 
 
 def test_the_connect_queue_orders_by_group_and_swallows_nothing(stack):
@@ -205,8 +216,10 @@ def test_each_function_takes_from_its_queue_and_reports_single_failures(stack):
     for name in ("InstanceEventsFunction", "DataStoreEventsFunction"):
         assert mappings[name]["BatchSize"] == 100
         assert mappings[name]["MaximumBatchingWindowInSeconds"] == 1
+        assert mappings[name]["ScalingConfig"] == {"MaximumConcurrency": 2}
     connect = mappings["ConnectFunction"]
-    assert connect["BatchSize"] == 10
+    # Ten VPCs in one batch would share the time of one run, and wait together when it is killed.
+    assert connect["BatchSize"] == 1
     # Lambda refuses a batching window on a FIFO queue.
     assert "MaximumBatchingWindowInSeconds" not in connect
     assert connect["ScalingConfig"] == {"MaximumConcurrency": 5}

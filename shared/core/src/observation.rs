@@ -215,7 +215,7 @@ pub enum InterfaceOwner {
         copies: bool,
     },
     /// No instance any more, nor anything else: it may outlive its instance.
-    // Fact 10.5
+    // Fact 10.6
     Nobody {
         /// The interface's own description.
         description: String,

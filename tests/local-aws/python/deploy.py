@@ -4,17 +4,16 @@
     python deploy.py --endpoint URL --stack NAME --delete
 
 Each function's code is the file in ``--functions`` that its ``Metadata.BuildProperties.Binary``
-names. Nothing else of the template is touched. A parameter ``Architecture`` that is not given is this
-machine's, for that is what the code was built for. Prints the stack's outputs and the physical ids of
-its resources as JSON; on failure prints the stack's events to standard error and exits with 1. With
-``--delete`` the stack is deleted instead, but for what the template says to retain.
+names. Nothing else of the template is touched: the local AWS runs the code whatever architecture is
+written there. Prints the stack's outputs and the physical ids of its resources as JSON; on failure
+prints the stack's events to standard error and exits with 1. With ``--delete`` the stack is deleted
+instead, but for what the template says to retain.
 """
 
 import argparse
 import hashlib
 import io
 import json
-import platform
 import sys
 import time
 import zipfile
@@ -57,8 +56,6 @@ def main() -> None:
         if unknown:
             # AWS refuses these; the local AWS would pass over a misspelt name.
             raise DeploymentFailed(f"Parameters: {unknown} do not exist in the template")
-        if "Architecture" in packaged.get("Parameters", {}):
-            options.parameters.setdefault("Architecture", "x86_64" if platform.machine() == "x86_64" else "arm64")
         print(json.dumps(create(options.stack, packaged, options.parameters, options.endpoint)))
     except DeploymentFailed as failure:
         what = "deleting" if options.delete else f"deploying {options.template} as"

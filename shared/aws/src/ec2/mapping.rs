@@ -92,10 +92,10 @@ pub(super) fn interface(raw: &NetworkInterface) -> Result<Interface, Unusable> {
 // Fact 10.2
 const CNI_DESCRIPTION: &str = "aws-K8S-";
 /// The service that starts the instances of Lambda's capacity providers.
-// Fact 10.6
+// Fact 10.7
 const CAPACITY_PROVIDERS: &str = "scaler.lambda.amazonaws.com";
 /// The tag by which an interface says of which of Lambda's network connectors it is.
-// Fact 10.6
+// Fact 10.7
 const NETWORK_CONNECTOR_KEY: &str = "aws:lambda:networkConnectorName";
 
 /// An interface that has a group, and its owner.
@@ -121,7 +121,7 @@ pub(super) fn attached(raw: &NetworkInterface) -> Result<AttachedInterface, Unus
 
 /// Whether an interface of the account's own is attached to nothing. Those of services are attached to
 /// something, or managed by it.
-// Fact 10.5
+// Fact 10.6
 fn is_left_over(raw: &NetworkInterface) -> bool {
     let of_instances = [NetworkInterfaceType::Interface, NetworkInterfaceType::Efa];
     raw.attachment().is_none()
