@@ -69,6 +69,45 @@ impl ErrorKind {
     }
 }
 
+impl ErrorKind {
+    /// Whether AWS refuses the call itself, and will until a person allows it or raises a quota. That something is
+    /// there already, or gone, says that it was read too early: the next plan is another.
+    #[must_use]
+    pub fn is_refusal(self) -> bool {
+        match self {
+            Self::Denied | Self::Limit | Self::Rejected => true,
+            Self::AlreadyThere
+            | Self::NotFound
+            | Self::NotReady
+            | Self::PendingChanges
+            | Self::InUse
+            | Self::Throttled
+            | Self::Unavailable
+            | Self::EffectUnknown => false,
+        }
+    }
+
+    /// A person's way out of a refusal.
+    #[must_use]
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::Denied => {
+                "allow the call: a service control policy, a permissions boundary or a changed role forbids it"
+            }
+            Self::Limit => "raise the quota that AWS names, or take away what uses it up",
+            Self::Rejected => "look up AWS's answer; if the call should be accepted, report it with the request id",
+            Self::AlreadyThere
+            | Self::NotFound
+            | Self::NotReady
+            | Self::PendingChanges
+            | Self::InUse
+            | Self::Throttled
+            | Self::Unavailable
+            | Self::EffectUnknown => "nothing: it is tried again",
+        }
+    }
+}
+
 /// A call that failed, with everything an operator needs to ask AWS about it.
 #[derive(Debug, Clone, PartialEq, Eq, Error, Serialize)]
 #[error("{call} on {resource} failed: {code}: {message} (request id {})", request_id.as_deref().unwrap_or("none"))]

@@ -117,6 +117,12 @@ impl DataStore {
         self.service.row().readiness(&self.state)
     }
 
+    /// Whether somebody stopped or paused it.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        self.service.row().is_at_rest(&self.state)
+    }
+
     /// Whether its tags were read from its own service. The tag index may be stale: it is good
     /// enough to find what may be connected, and never a reason for taking something away.
     #[must_use]

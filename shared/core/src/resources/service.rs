@@ -108,6 +108,9 @@ const RDS_STORE_GROUP_LIMIT: usize = 5;
 const RDS_READY: &[&str] = &["available", "backing-up", "storage-optimization", "storage-full"];
 const RDS_NEVER: &[&str] = &["deleting", "deleted", "failed", "restore-error", "cloning-failed", "migration-failed"];
 
+/// What RDS and Redshift call a store that somebody stopped or paused.
+const AT_REST: &[&str] = &["stopped", "paused"];
+
 /// No document names a limit for ElastiCache or Redshift. Their nodes have the list on network
 /// interfaces, which take five groups by default; a store with more than that is left alone.
 // Fact 3.2
@@ -342,6 +345,12 @@ impl ServiceRow {
     #[must_use]
     pub fn patterns(&self) -> [String; 3] {
         [self.store_side.to_owned(), self.instance_side.to_owned(), self.cidr_pattern()]
+    }
+
+    /// Whether somebody put a store in `state` to rest: it stays so until it is started again, which sends an event.
+    #[must_use]
+    pub fn is_at_rest(&self, state: &str) -> bool {
+        AT_REST.iter().any(|other| other.eq_ignore_ascii_case(state))
     }
 
     /// Whether a store in `state` (as the service names it, capital letters or not: serverless

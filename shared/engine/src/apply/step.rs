@@ -83,6 +83,22 @@ pub enum StepAction {
     },
 }
 
+impl StepAction {
+    /// Whether somebody who was let in no longer is, once it is done.
+    #[must_use]
+    pub fn takes_away(&self) -> bool {
+        match self {
+            Self::Revoke { .. } | Self::Delete { .. } => true,
+            Self::ChangeStore { detaches, .. } | Self::ChangeInterface { detaches, .. } => *detaches > 0,
+            Self::Create { .. }
+            | Self::Await { .. }
+            | Self::Authorize { .. }
+            | Self::Tag { .. }
+            | Self::Status { .. } => false,
+        }
+    }
+}
+
 impl fmt::Display for StepAction {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

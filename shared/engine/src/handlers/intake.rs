@@ -22,7 +22,7 @@ use tagwire_core::{
     work::{Again, Cause, Tries, VERSION, WorkItem},
 };
 
-use super::{Context, Failed, INSTANCE_MAY_BE_MISSING, Message, latest_tries, outcome};
+use super::{Context, Failed, INSTANCE_MAY_BE_MISSING, Message, latest_tries, outcome, refusals::unreadable};
 use crate::cloud::{Clock, CloudError, EventQueue, Groups, Instances, Observe, Queues};
 
 /// Turns a batch of events into work for `connect`, with one reading for all instances and one
@@ -46,6 +46,7 @@ pub async fn take_in<C: Observe, Q: Queues, K: Clock>(context: &Context<'_, C, Q
     );
 
     let groups = groups_of_gone(&cloud, &stores).await;
+    unreadable(context.function, None, instances.gaps.iter().chain(&stores.gaps).chain(&groups.gaps));
 
     let mut next: BTreeMap<Next, Vec<(&Hint, &PendingHint)>> = BTreeMap::new();
     for (hint, pending) in &hints {
@@ -179,6 +180,8 @@ fn read(function: &str, messages: &[Message], now: Timestamp) -> BTreeMap<Hint, 
     hints
 }
 
+/// The code of what waits for a person, who stopped it and may start it again.
+const LEFT_TO_SWEEP: &str = "left-to-sweep";
 /// The code of what was looked at again for too long.
 const GAVE_UP: &str = "gave-up";
 
@@ -315,6 +318,11 @@ fn not_ready(store: &DataStore, pending: &PendingHint, retry_limit: &RetryLimit)
     }
     let again = retry_limit.again_because(EventQueue::Stores, pending, &format!("its state is {:?}", store.state));
     let gives_up = again.code() == GAVE_UP && pending.tries.attempt > 0;
+    if store.is_at_rest() && (store.ports.is_none() || gives_up) {
+        let message =
+            format!("its state is {:?}; it is looked at again when it is started, and by the sweep", store.state);
+        return Some(Next::Done { code: LEFT_TO_SWEEP, message });
+    }
     (store.ports.is_none() || gives_up).then_some(again)
 }
 

@@ -5,6 +5,7 @@
 
 mod connect;
 mod intake;
+mod refusals;
 mod sweep;
 
 use std::{collections::BTreeSet, time::Duration};

@@ -9,7 +9,7 @@ use tagwire_core::{
     work::{Cause, Tries, VERSION, WorkItem},
 };
 
-use super::{Context, outcome};
+use super::{Context, outcome, refusals::unreadable};
 use crate::{
     cloud::{Clock, CloudError, Observe, Queues},
     observe::vpcs_with_stores,
@@ -28,9 +28,10 @@ pub async fn sweep<C: Observe, Q: Queues, K: Clock>(
 ) -> Result<BTreeSet<VpcId>, CloudError> {
     let found = vpcs_with_stores(&context.paced(context.deadline)).await;
     // What could not be read hides VPCs from this sweep, never from the next.
-    for gap in &found.gaps {
+    for gap in found.gaps.iter().filter(|gap| gap.passing) {
         tracing::error!(record = "finding", function = context.function, code = "unread", "{gap}");
     }
+    unreadable(context.function, None, &found.gaps);
     let mut vpcs = BTreeSet::new();
     let mut first_error = None;
     let tries = Tries::first(context.clock.now());

@@ -49,6 +49,8 @@ mod other_writers;
 #[cfg(test)]
 mod pieces;
 #[cfg(test)]
+mod refusals;
+#[cfg(test)]
 mod requests;
 #[cfg(test)]
 mod restraint;

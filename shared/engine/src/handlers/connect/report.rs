@@ -2,14 +2,16 @@
 
 use tagwire_core::{
     check::Violation,
+    observation::Observation,
     plan::{Plan, Verdict},
     work::Answer,
 };
 
-use super::run::VpcRun;
+use super::{batch::BatchKind, run::VpcRun};
 use crate::{
     apply::{Outcome, StepFailure},
     cloud::{Change, Clock, CloudError, ErrorKind, Queues},
+    handlers::refusals,
 };
 
 impl<C: Change, Q: Queues, K: Clock> VpcRun<'_, C, Q, K> {
@@ -37,6 +39,7 @@ impl<C: Change, Q: Queues, K: Clock> VpcRun<'_, C, Q, K> {
             record = "finding", function = self.context.function, vpc = %self.batch.vpc, code = "window-not-reserved",
             "the removals could not be counted, so none is made that has to be: {error}"
         );
+        self.report_refused("count removals", error, "what is not asked for any more stays connected");
     }
 
     pub(super) fn report_notes_lost(&self, count: usize, error: &CloudError) {
@@ -44,6 +47,7 @@ impl<C: Change, Q: Queues, K: Clock> VpcRun<'_, C, Q, K> {
             record = "finding", function = self.context.function, vpc = %self.batch.vpc, code = "notes-not-written",
             "{count} notes were lost, which can only delay a removal: {error}"
         );
+        self.report_refused("write notes", error, "removals are delayed, and unused groups stay");
     }
 
     pub(super) fn report_others_wait(&self, error: &CloudError) {
@@ -79,6 +83,43 @@ impl<C: Change, Q: Queues, K: Clock> VpcRun<'_, C, Q, K> {
         }
         for change in plan.changes() {
             tracing::info!(record = "planned", function, %vpc, "{change}");
+        }
+    }
+
+    fn is_sweep(&self) -> bool {
+        self.batch.kind == BatchKind::Sweep
+    }
+
+    fn report_refused(&self, doing: &str, error: &CloudError, consequence: &str) {
+        if self.is_sweep() && error.kind.is_refusal() {
+            refusals::refused(self.context.function, self.batch.vpc.as_str(), doing, error, consequence);
+        }
+    }
+
+    pub(super) fn report_unreadable(&self, seen: &Observation) {
+        if self.is_sweep() {
+            refusals::unreadable(self.context.function, Some(self.batch.vpc.as_str()), seen.gaps());
+        }
+    }
+
+    /// Reports the steps that no further try will help. A person whose request it was gets the answer, and an event's
+    /// next try is the sweep.
+    pub(super) fn report_refusals(&self, outcome: &Outcome) {
+        for step in &outcome.steps {
+            match &step.result {
+                Err(StepFailure::Cloud { error }) => {
+                    let consequence = if step.action.takes_away() {
+                        "what it would take away stays, and whoever was connected through it stays connected"
+                    } else {
+                        "what needs it is not connected"
+                    };
+                    self.report_refused(&step.action.to_string(), error, consequence);
+                }
+                Err(StepFailure::Unread { gap }) if self.is_sweep() => {
+                    refusals::unreadable(self.context.function, Some(self.batch.vpc.as_str()), [gap.as_ref()]);
+                }
+                Ok(_) | Err(_) => {}
+            }
         }
     }
 

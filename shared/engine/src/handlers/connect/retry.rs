@@ -29,12 +29,16 @@ pub(super) struct Unsettled {
     stores: BTreeSet<StoreArn>,
     instances: BTreeSet<InstanceId>,
     because: String,
+    /// Whether nothing but stores that somebody stopped or paused is waited for.
+    only_at_rest: bool,
 }
 
 impl Unsettled {
     pub(super) fn of(seen: &Observation, plan: &Plan, batch: &Batch) -> Self {
-        let mut unsettled =
-            Self { stores: plan.stores_to_revisit(), instances: BTreeSet::new(), because: String::new() };
+        let stores = plan.stores_to_revisit();
+        let present = seen.present_stores();
+        let only_at_rest = stores.iter().all(|arn| present.get(arn).is_some_and(|store| store.is_at_rest()));
+        let mut unsettled = Self { stores, instances: BTreeSet::new(), because: String::new(), only_at_rest };
         let mut because = BTreeSet::new();
         if !unsettled.stores.is_empty() {
             because.insert("a data store cannot be changed yet".to_owned());
@@ -44,6 +48,7 @@ impl Unsettled {
             let missing: BTreeSet<_> = instances.iter().filter(|id| !found.contains(id)).cloned().collect();
             if !missing.is_empty() && batch.tries.age(seen.at) < INSTANCE_MAY_BE_MISSING {
                 because.insert("an instance cannot be seen yet".to_owned());
+                unsettled.only_at_rest = false;
                 unsettled.instances.extend(missing);
             }
         }
@@ -58,6 +63,7 @@ impl Unsettled {
     /// Everything that was asked for is unsettled, and looking at that looks at its stores as well: were
     /// they looked at by themselves, one piece of work would become several with each try.
     pub(super) fn with_all(mut self, batch: &Batch) -> Self {
+        self.only_at_rest = false;
         if let Scope::Some { instances, stores } = &batch.scope {
             self.instances.clone_from(instances);
             self.stores.clone_from(stores);
@@ -161,7 +167,7 @@ impl<C: Change, Q: Queues, K: Clock> VpcRun<'_, C, Q, K> {
 
     /// Ends the run, or has the unsettled looked at again.
     pub(super) fn settle(&self, unsettled: Unsettled, code: &'static str, sentence: String) -> (Conclusion, String) {
-        let Unsettled { stores, instances, because } = unsettled;
+        let Unsettled { stores, instances, because, only_at_rest } = unsettled;
         let is_cut_off = self.is_shared && self.context.clock.now() >= self.cloud.deadline();
         if is_cut_off && !self.batch.is_asked() && self.batch.tries.attempt == 0 {
             return (Conclusion::GoesOn, format!("{sentence}; it goes on, because it had to share its time"));
@@ -173,6 +179,11 @@ impl<C: Change, Q: Queues, K: Clock> VpcRun<'_, C, Q, K> {
             return (Conclusion::Done(code), format!("{sentence}; the next sweep looks again, because {because}"));
         }
         if self.batch.tries.age(self.context.clock.now()) >= self.context.give_up_after {
+            if only_at_rest {
+                let sentence =
+                    format!("{sentence}; a data store that is stopped or paused is looked at when it is started");
+                return (Conclusion::Done("left-to-sweep"), sentence);
+            }
             return (
                 Conclusion::Done("gave-up"),
                 format!("{sentence}; it has been tried for too long and is left to the sweep: {because}"),

@@ -98,6 +98,7 @@ impl<'run, C: Change, Q: Queues, K: Clock> VpcRun<'run, C, Q, K> {
             let (checked, may_be_counted_later) = Box::pin(self.reserve_window(&mut seen, checked)).await;
             let plan = checked.plan();
             self.report_plan(plan);
+            self.report_unreadable(&seen);
             let mut unsettled = Unsettled::of(&seen, plan, self.batch);
             if may_be_counted_later {
                 unsettled = unsettled.with_all(self.batch);
@@ -116,6 +117,7 @@ impl<'run, C: Change, Q: Queues, K: Clock> VpcRun<'run, C, Q, K> {
             let time = Allotment { until: self.cloud.deadline(), is_shared: self.is_shared };
             let outcome = Box::pin(apply(&self.cloud, &self.cloud, &seen, &checked, policy, time)).await;
             self.report_outcome(&outcome);
+            self.report_refusals(&outcome);
             self.write_notes(&outcome.notes).await;
             let more = outcome.taken_names();
             if !more.is_empty() && round < ROUNDS {
