@@ -169,9 +169,11 @@ fn state() -> impl Strategy<Value = Vec<&'static str>> {
         "attached i-0 ec2-rds-2 tag=b ago=600 contested",
         "attached s0 rds-ec2-1 tag=a ago=600 again=10,20,30",
         "attached i-9 ec2-rds-1 tag=a ago=600",
+        "attached i-11 ec2-rds-1 tag=a ago=600",
+        "wanted eni-11 s0 ago=9",
         "uninstalling ago=5",
     ];
-    prop_oneof![1 => Just(Vec::new()), 2 => subsequence(lines.clone(), 1..=5), 1 => subsequence(lines, 9..=18)]
+    prop_oneof![1 => Just(Vec::new()), 2 => subsequence(lines.clone(), 1..=5), 1 => subsequence(lines, 9..=20)]
 }
 
 fn groups() -> impl Strategy<Value = Vec<&'static str>> {

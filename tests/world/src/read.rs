@@ -657,6 +657,7 @@ impl Reader {
         Ok(match of.as_str() {
             "store-side" => Removal::StoreSide(store),
             "cidr-group" => Removal::CidrGroup(store),
+            _ if of.starts_with("eni-") => Removal::LeftOver { interface: said(InterfaceId::parse(of))?, store },
             _ => Removal::Connection(Connection { instance: said(InstanceId::parse(of))?, store }),
         })
     }

@@ -82,6 +82,7 @@ fn state(seen: &Observation) -> Vec<String> {
     lines.extend(state.wanted.iter().map(|(removal, wanted)| {
         let of = match removal {
             Removal::Connection(of) => format!("{} {}", of.instance, name(&of.store)),
+            Removal::LeftOver { interface, store } => format!("{interface} {}", name(store)),
             Removal::StoreSide(store) => format!("store-side {}", name(store)),
             Removal::CidrGroup(store) => format!("cidr-group {}", name(store)),
         };

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     cidr::{CidrPeer, Family},
     group::{GroupKind, Owned, SecurityGroup},
-    id::{InstanceId, SecurityGroupId, StoreId},
+    id::{InstanceId, InterfaceId, SecurityGroupId, StoreId},
     model::{DataStore, Instance},
     observation::{AttachedInterface, InterfaceOwner, Observation, StoreLookup},
     policy::Policy,
@@ -82,6 +82,14 @@ impl<'seen> Evidence<'seen> {
             }
             InterfaceOwner::Nobody { .. } | InterfaceOwner::Other { .. } => false,
         }
+    }
+
+    /// An interface that no instance has any more.
+    pub(super) fn left_over(&self, id: &InterfaceId) -> Option<&'seen AttachedInterface> {
+        let is_left_over = |attached: &&AttachedInterface| {
+            attached.interface == *id && matches!(attached.owner, InterfaceOwner::Nobody { .. })
+        };
+        self.seen.attachments.by.found.iter().find(is_left_over)
     }
 
     /// Whether the scope names the store, or an instance that shares a name with it or has a

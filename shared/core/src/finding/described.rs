@@ -224,7 +224,7 @@ impl Reason {
             Self::ForeignAttachment { holder } => described(
                 "foreign-attachment",
                 format!(
-                    "{holder} has it, which tagwire did not attach and cannot take away; it can reach what the group reaches"
+                    "{holder} has it, which tagwire did not attach as far as it knows, and does not take away; it can reach what the group reaches"
                 ),
                 format!("take it off {holder}, or give that client a group and a rule of its own"),
             ),
@@ -238,6 +238,13 @@ impl Reason {
                 ),
             )
             .passing(true),
+            Self::InterfaceLeftOver { interface } => described(
+                "interface-left-over",
+                format!(
+                    "no instance has {interface} any more, and it is the only security group there, where AWS takes no empty list"
+                ),
+                format!("delete {interface}, or add another group to it"),
+            ),
             Self::DefaultGroupWorn { group } => described(
                 "default-group-worn",
                 format!(

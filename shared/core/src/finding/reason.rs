@@ -139,6 +139,11 @@ pub enum Reason {
         /// Its instance.
         instance: InstanceId,
     },
+    /// An interface that no instance has any more has no other group, and AWS takes no empty list.
+    InterfaceLeftOver {
+        /// The interface.
+        interface: InterfaceId,
+    },
     /// A store has the default group of its VPC.
     DefaultGroupWorn {
         /// The default group.

@@ -1,12 +1,12 @@
 //! Who has an owned group that was not made for them.
 
-use super::{conditions::Candidate, index::Index};
+use super::{conditions::Candidate, index::Index, left_over::is_ours};
 use crate::{
     finding::{Finding, Reason, Subject},
     group::{Owned, Role},
     id::SecurityGroupId,
     model::{DataStore, Instance},
-    observation::{AttachedInterface, InterfaceOwner},
+    observation::{AttachedInterface, InterfaceOwner, Scope},
     service::Side,
 };
 
@@ -43,6 +43,12 @@ fn of_interface(index: &Index<'_>, owned: &Owned, attached: &AttachedInterface) 
             return Some(Reason::CopyRemains { interface: interface.clone(), instance: id.clone() });
         }
         (InterfaceOwner::Other { description }, true) => format!("{interface} ({description})"),
+        // Only a look at everything knows what tagwire attached there.
+        (InterfaceOwner::Nobody { .. }, true)
+            if index.seen.scope != Scope::Vpc || index.seen.state.is_err() || is_ours(index, attached, group) =>
+        {
+            return None;
+        }
         (InterfaceOwner::Nobody { description }, _) => format!("{interface} of no instance ({description})"),
         (InterfaceOwner::Instance { id, .. }, _) => format!("{interface} of {id}"),
     };

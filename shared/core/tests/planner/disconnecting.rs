@@ -47,6 +47,8 @@ fn worlds_of(reason: DetachReason) -> &'static [&'static str] {
         ],
         // It takes no instance side off; its cases are those of CIDR clients.
         DetachReason::CidrNotAskedFor => &[],
+        // No instance is looked at; its cases are those of interfaces.
+        DetachReason::NoInstance => &[],
         DetachReason::StoreGone => &["instance i-1 connect=orders
              gone orders
              pair orders 1 attached-to=i-1"],

@@ -115,7 +115,7 @@ fn every_premise_is_the_first_to_fail_in_some_world() {
 /// instances.
 fn taken_away(reason: DetachReason) -> Option<(&'static str, &'static str)> {
     Some(match reason {
-        DetachReason::CidrNotAskedFor => return None,
+        DetachReason::NoInstance | DetachReason::CidrNotAskedFor => return None,
         DetachReason::NamesNotShared => {
             ("instance i-1 connect=billing\ndb orders connect=orders\npair orders 1 attached-to=i-1", "kept")
         }
@@ -185,6 +185,7 @@ fn refusing(reason: &Reason) -> Option<&'static str> {
         | Reason::DisconnectsHeldBack { .. }
         | Reason::ForeignAttachment { .. }
         | Reason::CopyRemains { .. }
+        | Reason::InterfaceLeftOver { .. }
         | Reason::DefaultGroupWorn { .. }
         | Reason::LastGroup { .. }
         | Reason::GroupInLaunchTemplate

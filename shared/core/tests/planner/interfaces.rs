@@ -3,7 +3,8 @@
 
 use tagwire_core::{
     check::{Violation, check},
-    plan::plan,
+    plan::{DetachReason, plan},
+    state::{Note, Removal, Target},
 };
 use tagwire_world::World;
 
@@ -165,5 +166,171 @@ mod services {
         assert!(said[0].contains("instance i-1 of scaler.lambda.amazonaws.com has it"), "{said:?}");
         let asked = world.replace("instance i-1", "instance i-1 connect=orders");
         assert_eq!(foreign(&asked), Vec::<String>::new());
+    }
+}
+
+mod left_over {
+    use super::*;
+
+    /// An interface that outlived its instance, to which tagwire attached the pair.
+    const LEFT: &str =
+        "interface eni-9 groups=default,ec2-rds-1 of=\"primary\" detached\nattached i-9 ec2-rds-1 tag=orders";
+    const STORE: &str = "db orders connect=orders\npair orders 1 loose";
+
+    fn left(store: &str) -> String {
+        format!("{store}\n{LEFT}")
+    }
+
+    #[test]
+    fn what_tagwire_attached_leaves_an_interface_that_no_instance_has_any_more_and_is_counted() {
+        let case = case(&left(STORE))
+            .changes("detach sg-ec2-rds-1 from eni-9: no instance has the interface any more (db/orders)")
+            .codes(&["no-match"]);
+        let window = case.plan.window.unwrap();
+        assert_eq!(window.removals.iter().map(|(_, count)| *count).collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
+    fn what_the_state_table_does_not_know_of_is_somebody_else_s() {
+        let unknown = left(STORE).replace("attached i-9 ec2-rds-1", "attached i-8 ec2-rds-1");
+        case(&unknown).changes_nothing().codes(&["no-match", "foreign-attachment"]);
+        let of_a_service = left(STORE).replace(" detached", "");
+        case(&of_a_service).changes_nothing().codes(&["no-match", "foreign-attachment"]);
+    }
+
+    #[test]
+    fn an_interface_that_is_an_instance_s_again_is_left_to_its_tags() {
+        let again = left(STORE).replace("of=\"primary\" detached", "of=i-9 primary");
+        case(&again).changes_nothing();
+    }
+
+    #[test]
+    fn a_hold_keeps_it_and_says_so() {
+        let held = left(STORE).replace("connect=orders\n", "connect=orders hold\n");
+        case(&held).changes_nothing().codes(&["held", "no-match"]);
+    }
+
+    #[test]
+    fn a_tag_that_cannot_be_read_keeps_it() {
+        case(&left("db orders connect=\"a,b\"\npair orders 1 loose")).changes_nothing().codes(&["invalid-tag"]);
+    }
+
+    #[test]
+    fn each_reading_that_it_rests_on_keeps_it() {
+        for gap in ["groups", "stores of=orders", "instances", "attached_interfaces", "state"] {
+            let text = format!("{}\ngap {gap}", left(STORE));
+            let store_unread = gap.starts_with("stores");
+            let text = if store_unread { text.replace("db orders connect=orders\n", "") } else { text };
+            let plan = case(&text).plan;
+            assert!(plan.interfaces.is_empty(), "{plan} with {gap}");
+        }
+    }
+
+    #[test]
+    fn it_waits_for_a_window_and_keeps_its_place() {
+        let waiting = case(&format!("{}\nmax 0", left(STORE))).changes_nothing();
+        assert_eq!(
+            waiting.plan.findings.iter().filter(|finding| finding.reason.code() == "disconnects-held-back").count(),
+            1
+        );
+        let lines = format!(
+            "instance i-1\ninstance i-2\ndb orders connect=orders\npair orders 1 attached-to=i-1,i-2\n{LEFT}\nmax 1"
+        );
+        let first = |more: &str| case(&format!("{lines}\n{more}")).plan.changes();
+        let of_left_over = "detach sg-ec2-rds-1 from eni-9: no instance has the interface any more (db/orders)";
+        assert_eq!(first("wanted eni-9 orders ago=30\nwanted i-1 orders ago=20"), [of_left_over]);
+        assert!(first("wanted eni-9 orders ago=10\nwanted i-1 orders ago=20")[0].contains("eni-1 of i-1"));
+    }
+
+    #[test]
+    fn a_place_in_the_queue_is_given_up_when_it_is_gone() {
+        let gone = case(&format!("{STORE}\nwanted eni-9 orders ago=30"));
+        let forgotten = gone.plan.notes.iter().any(|note| matches!(note, Note::Wanted(Removal::LeftOver { .. }, None)));
+        assert!(forgotten, "{:?}", gone.plan.notes);
+    }
+
+    #[test]
+    fn its_record_outlives_the_instance_until_it_is_gone_itself() {
+        let forgets = |text: &str| {
+            let notes = case(text).plan.notes;
+            notes.iter().any(|note| matches!(note, Note::Attached(Target::Interface(_), _, None)))
+        };
+        let left_with_hold = left(STORE).replace("connect=orders\n", "connect=orders hold\n");
+        assert!(!forgets(&left_with_hold), "it is needed to take the group off later");
+        assert!(forgets(&format!("{STORE}\nattached i-9 ec2-rds-1 tag=orders")));
+    }
+
+    #[test]
+    fn other_reasons_come_before_that_it_has_no_instance() {
+        let reasons = |text: &str| {
+            let changes = case(text).plan.interfaces;
+            changes
+                .into_values()
+                .flat_map(|change| change.detach.into_values())
+                .map(|gone| gone.reason)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(reasons(&left("db orders\npair orders 1")), [DetachReason::StoreOptedOut]);
+        assert_eq!(reasons(&left("db orders connect=orders block\npair orders 1")), [DetachReason::Blocked]);
+        assert_eq!(reasons(&left("gone orders\npair orders 1")), [DetachReason::StoreGone]);
+        assert_eq!(reasons(&format!("{}\nuninstalling ago=5", left(STORE))), [DetachReason::Uninstalling]);
+        assert_eq!(reasons(&left(STORE)), [DetachReason::NoInstance]);
+        assert_eq!(reasons(&left("db orders connect=orders vpc=2\npair orders 1 loose")), []);
+    }
+
+    #[test]
+    fn a_pair_whose_store_is_gone_is_deleted_in_the_same_run() {
+        case(&left("gone orders\npair orders 1")).changes(
+            "detach sg-ec2-rds-1 from eni-9: the data store is gone (db/orders)
+             revoke in sg-ec2-rds-1: tcp 5432 to sg-rds-ec2-1
+             revoke in sg-rds-ec2-1: tcp 5432 from sg-ec2-rds-1
+             delete sg-ec2-rds-1 of db/orders: its data store is gone
+             delete sg-rds-ec2-1 of db/orders: its data store is gone",
+        );
+    }
+
+    #[test]
+    fn the_only_group_of_an_interface_stays_and_it_is_said_what_to_do() {
+        case(&left(STORE).replace("groups=default,", "groups="))
+            .changes_nothing()
+            .codes(&["no-match", "interface-left-over"]);
+    }
+
+    #[test]
+    fn a_look_at_something_else_leaves_it_alone() {
+        for scope in ["scope i-1", "scope other"] {
+            let text = format!("instance i-1\ndb other connect=other\n{}\n{scope}", left(STORE));
+            assert!(case(&text).plan.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_plan_that_takes_it_off_without_proof_or_reason_is_refused() {
+        let good = left(STORE);
+        for (world, why) in [
+            (good.replace("attached i-9", "attached i-8"), "no proof"),
+            (good.replace(" detached", ""), "of a service"),
+            (good.replace("connect=orders\n", "connect=orders hold\n"), "held"),
+            (good.replace("db orders connect=orders", "db orders connect=\"a,b\""), "a tag that cannot be read"),
+            (good.replace("pair orders 1 loose", "pair orders 1 loose made-by=nobody"), "not owned"),
+            (good.replace("groups=default,", "groups="), "the only group"),
+            (format!("{good}\ngap groups"), "groups unread"),
+            (format!("{good}\ngap attached_interfaces"), "interfaces unread"),
+            (format!("{good}\ngap state"), "state unread"),
+            (format!("{good}\nremoved 10 ago=1"), "the window is used up"),
+        ] {
+            let refused = violations(&good, &world);
+            assert!(!refused.is_empty(), "{why}");
+        }
+        let refused = violations(&good, &good.replace("attached i-9", "attached i-8"));
+        assert!(
+            matches!(refused.as_slice(), [Violation::ReasonDoesNotHold { reason: DetachReason::NoInstance, .. }]),
+            "{refused:?}"
+        );
+        let uncounted = World::read(&good).unwrap();
+        let mut plan = plan(&uncounted.seen, &uncounted.policy);
+        plan.window = None;
+        let refused = check(plan, &uncounted.seen, &uncounted.policy).unwrap_err().violations();
+        assert!(matches!(refused.as_slice(), [Violation::BreaksWindow { removed: 1, counted: 0, .. }]), "{refused:?}");
     }
 }

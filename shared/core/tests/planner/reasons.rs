@@ -104,6 +104,9 @@ worlds! {
     a_copy_that_outlives_what_it_was_copied_from_is_waited_for:
         Reason::CopyRemains { .. },
         "instance i-1\ndb orders connect=orders\npair orders 1\ninterface eni-9 groups=ec2-rds-1 of=i-1 copies";
+    an_interface_without_an_instance_that_has_nothing_else_is_named:
+        Reason::InterfaceLeftOver { .. },
+        "db orders connect=orders\npair orders 1\ninterface eni-9 groups=ec2-rds-1 of=x detached\nattached i-9 ec2-rds-1 tag=orders";
     a_store_with_the_default_group_is_told_so:
         Reason::DefaultGroupWorn { .. }, "db orders connect=orders\ngroup default";
     a_side_that_is_the_only_group_left_stays:

@@ -178,6 +178,7 @@ fn keeps(reason: &Reason) -> bool {
             | Reason::GroupInRule { .. }
             | Reason::ForeignAttachment { .. }
             | Reason::CopyRemains { .. }
+            | Reason::InterfaceLeftOver { .. }
             | Reason::ListChanging { .. }
             | Reason::NotAvailable { .. }
             | Reason::StillAttached { .. }
