@@ -6,7 +6,8 @@ use anyhow::Context;
 use clap::Args;
 use jiff::Timestamp;
 use tagwire_aws::{
-    Aws, AwsSettings, ConfigOverrides, Identity, QueueUrls, SdkConfig, Stack, Stacks, SystemClock, load_config_with,
+    Aws, AwsSettings, ConfigOverrides, Identity, ProfileError, QueueUrls, SdkConfig, Stack, Stacks, SystemClock,
+    load_config_with,
 };
 use tagwire_core::{
     check::{CheckedPlan, check},
@@ -16,13 +17,13 @@ use tagwire_core::{
     service::StoreKind,
 };
 use tagwire_engine::{
-    cloud::{Clock, Instances, Observe},
+    cloud::{Clock, CloudError, Instances, Observe},
     observe::{observe, vpcs_of_interest, vpcs_to_take_back},
     paced::{Paced, Pacing},
 };
 
 use crate::{
-    error::{CommandError, CommandResult, user_error},
+    error::{CommandError, CommandErrorKind, CommandResult, user_error},
     installation::{Installation, Overrides},
     output::{Colours, warn},
     progress::waiting,
@@ -53,14 +54,46 @@ pub(crate) struct GlobalArgs {
 
 impl GlobalArgs {
     /// The configuration of the caller's AWS clients.
-    pub(crate) async fn config(&self) -> SdkConfig {
+    ///
+    /// # Errors
+    /// When the profile that was chosen is not there.
+    pub(crate) async fn config(&self) -> CommandResult<SdkConfig> {
         let overrides = ConfigOverrides {
             profile: self.profile.clone(),
             region: self.region.clone(),
             endpoint_url: self.endpoint_url.clone(),
         };
-        load_config_with(&overrides).await
+        load_config_with(&overrides).await.map_err(no_profile)
     }
+
+    /// The error for credentials that are not there, in one line with what to do about it.
+    fn without_credentials(&self, error: &CloudError) -> CommandError {
+        let cause = error.message.rsplit(": ").next().unwrap_or_default();
+        let (message, sign_in) = match &self.profile {
+            Some(profile) => (
+                format!("the profile {profile} gives no credentials: {cause}"),
+                format!("sign in with `aws sso login --profile {profile}`, or choose another profile with --profile"),
+            ),
+            None => (
+                "no AWS credentials were found".to_owned(),
+                "sign in with `aws configure` or `aws sso login`, and choose a profile with --profile or AWS_PROFILE"
+                    .to_owned(),
+            ),
+        };
+        CommandError::new(CommandErrorKind::User, message).hint(sign_in)
+    }
+}
+
+/// The error for a profile that is not there.
+fn no_profile(error: ProfileError) -> CommandError {
+    let hint = match &error {
+        ProfileError::Unknown { name, known } if known.is_empty() => {
+            format!("`aws configure --profile {name}` makes it")
+        }
+        ProfileError::Unknown { known, .. } => format!("the profiles are {}", known.join(", ")),
+        ProfileError::Unreadable(_) => "look at ~/.aws/config and ~/.aws/credentials".to_owned(),
+    };
+    CommandError::from(error).hint(hint)
 }
 
 /// An endpoint as the AWS clients take it; others fail in each call, with an error that nobody understands.
@@ -92,7 +125,7 @@ impl Session {
     /// # Errors
     /// Without a Region, and when the stack is none of tagwire's.
     pub(crate) async fn open(global: &GlobalArgs) -> CommandResult<Self> {
-        let config = global.config().await;
+        let config = global.config().await?;
         if config.region().is_none() {
             return Err(user_error!("no AWS Region is set")
                 .hint("give --region, set AWS_REGION, or choose a profile that has one with --profile"));
@@ -109,7 +142,7 @@ impl Session {
                 None
             }
             Err(error) if error.code == "no-credentials" => {
-                return Err(anyhow::Error::new(error).context("there are no AWS credentials").into());
+                return Err(global.without_credentials(&error));
             }
             Err(error) if chosen.is_some() => return Err(error.into()),
             Err(error) => {

@@ -20,43 +20,25 @@ const OPERATION: u32 = 10;
 /// `AWS_REGION`, `AWS_PROFILE`, `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_SQS`; those for retries
 /// are not, because a second layer of retries would multiply with the engine's.
 pub async fn load_config() -> SdkConfig {
-    load_config_with(&ConfigOverrides::default()).await
+    loader(SECOND).load().await
 }
 
-/// The choices of a person that replace those of the environment.
-#[derive(Debug, Clone, Default)]
-pub struct ConfigOverrides {
-    /// The profile of the shared configuration files.
-    pub profile: Option<String>,
-    /// The Region.
-    pub region: Option<String>,
-    /// One endpoint for all services; it wins over every variable of the environment.
-    pub endpoint_url: Option<String>,
+/// The unit of the times above; tests have a shorter one.
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+
+pub(crate) fn loader(second: Duration) -> ConfigLoader {
+    aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts(second))
 }
 
-/// As [`load_config`], with a person's choices.
-pub async fn load_config_with(overrides: &ConfigOverrides) -> SdkConfig {
-    let mut loader = loader(Duration::from_secs(1));
-    if let Some(profile) = &overrides.profile {
-        loader = loader.profile_name(profile);
-    }
-    if let Some(region) = &overrides.region {
-        loader = loader.region(aws_config::Region::new(region.clone()));
-    }
-    if let Some(url) = &overrides.endpoint_url {
-        loader = loader.endpoint_url(url);
-    }
-    loader.load().await
-}
-
-fn loader(second: Duration) -> ConfigLoader {
-    let timeouts = TimeoutConfig::builder()
+pub(crate) fn timeouts(second: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder()
         .connect_timeout(second * CONNECT)
         .read_timeout(second * READ)
         .operation_attempt_timeout(second * ATTEMPT)
         .operation_timeout(second * OPERATION)
-        .build();
-    aws_config::defaults(BehaviorVersion::v2026_01_12()).retry_config(RetryConfig::disabled()).timeout_config(timeouts)
+        .build()
 }
 
 #[cfg(test)]

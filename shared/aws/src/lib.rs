@@ -21,6 +21,8 @@ mod iam;
 mod organizations;
 #[cfg(feature = "account")]
 mod probe;
+#[cfg(feature = "account")]
+mod profile;
 mod rds;
 mod reading;
 mod redshift;
@@ -72,7 +74,7 @@ use crate::{
 };
 pub use crate::{
     clock::SystemClock,
-    config::{ConfigOverrides, SdkConfig, load_config, load_config_with},
+    config::{SdkConfig, load_config},
     sqs::QueueUrls,
 };
 #[cfg(feature = "account")]
@@ -83,6 +85,7 @@ pub use crate::{
     iam::{ContextValue, Question, Refusal, has_role, refusals},
     organizations::{TagPolicy, tag_policy},
     probe::Probe,
+    profile::{ConfigOverrides, ProfileError, load_config_with},
     servicequotas::vpc_quota,
     sqs::{QueueDepth, queue_depth},
     sts::{Identity, identity},

@@ -34,13 +34,17 @@ pub(super) fn credentials(caller: &CallerFacts) -> Check {
             );
             Check::failure(NAME, message, command)
         }
-        Err(error) => Check::unread(NAME, "who is calling", error, target),
+        Err(error) if error.kind == ErrorKind::Unavailable => {
+            let message = format!("AWS did not answer in {}, so nothing else was checked: {error}", target.region);
+            Check::failure(NAME, message, target.again())
+        }
+        Err(error) => Check::unread(NAME, "who is calling", error, target).required(),
     }
 }
 
 /// Whether anything else can be read.
 pub(super) fn can_continue(identity: &Read<Identity>) -> bool {
-    !matches!(identity, Err(CloudError { kind: ErrorKind::Denied, .. }))
+    !matches!(identity, Err(CloudError { kind: ErrorKind::Denied | ErrorKind::Unavailable, .. }))
 }
 
 pub(super) fn region(status: &Read<Option<String>>, target: &CommandTarget) -> Check {
@@ -60,7 +64,7 @@ pub(super) fn region(status: &Read<Option<String>>, target: &CommandTarget) -> C
             let message = format!("AWS has no Region {region} in this partition");
             Check::failure(NAME, message, "aws ec2 describe-regions --query 'Regions[].RegionName' --region us-east-1")
         }
-        Err(error) => Check::unread(NAME, &format!("whether {region} is switched on"), error, target),
+        Err(error) => Check::unread(NAME, &format!("whether {region} is switched on"), error, target).required(),
     }
 }
 
@@ -179,8 +183,13 @@ mod tests {
         assert_eq!(credentials(&of_profile).fix.as_deref(), Some("aws sso login --profile ops"));
 
         let slow = Err(error(ErrorKind::Throttled, "sts:GetCallerIdentity", "Throttling"));
-        assert_eq!(credentials(&caller(slow.clone())).level, CheckLevel::Warning);
+        assert_eq!(credentials(&caller(slow.clone())).level, CheckLevel::Failure);
         assert!(can_continue(&slow));
+
+        let unreachable = Err(error(ErrorKind::Unavailable, "sts:GetCallerIdentity", "not-connected"));
+        let check = credentials(&caller(unreachable.clone()));
+        assert!(check.level == CheckLevel::Failure && check.message.contains("nothing else was checked"), "{check:?}");
+        assert!(!can_continue(&unreachable), "the rest would be a warning for each call that gets no answer");
     }
 
     #[test]
@@ -195,7 +204,7 @@ mod tests {
         assert_eq!(off.fix.as_deref(), Some("aws account enable-region --region-name eu-west-1 --region eu-west-1"));
         assert_eq!(region(&Ok(None), &target()).level, CheckLevel::Failure);
         let unread = region(&Err(denied("ec2:DescribeRegions")), &target());
-        assert!(unread.level == CheckLevel::Warning && unread.message.contains("ec2:DescribeRegions"), "{unread:?}");
+        assert!(unread.level == CheckLevel::Failure && unread.message.contains("ec2:DescribeRegions"), "{unread:?}");
     }
 
     #[test]

@@ -63,6 +63,11 @@ impl Check {
         Self::warning(name, format!("cannot tell {what}, because {error}"), target.fix_reading(error.kind))
     }
 
+    /// The same check where nothing works before it is well: what could not be asked is as bad as what is wrong.
+    pub(super) fn required(self) -> Self {
+        Self { level: if self.level == CheckLevel::Ok { CheckLevel::Ok } else { CheckLevel::Failure }, ..self }
+    }
+
     /// A check that could be made in part only.
     pub(super) fn gap(name: &'static str, what: &str, gap: &Gap, target: &CommandTarget) -> Self {
         let fix = if gap.passing { target.again() } else { target.grant_reading() };

@@ -6,8 +6,8 @@ use tagwire_aws::{
     tag_policy, trails, vpc_quota,
 };
 use tagwire_core::{
-    id::VpcId,
-    observation::{Gap, Reading},
+    id::{StoreArn, VpcId},
+    observation::{Gap, Reading, StoreLookup},
     state::VpcState,
 };
 use tagwire_engine::{
@@ -24,7 +24,7 @@ use super::{
     quotas::{PER_INTERFACE, PER_REGION, RULES},
 };
 use crate::{
-    error::CommandError,
+    error::{CommandError, CommandResult},
     installation::{Installation, Overrides},
     progress::waiting,
     session::{GlobalArgs, Session},
@@ -33,22 +33,25 @@ use crate::{
 /// VPCs that are asked for at once.
 const AT_ONCE: usize = 8;
 
-/// Reads everything: `None` without a Region, and no facts without credentials.
-pub(super) async fn gather(global: &GlobalArgs) -> Option<(CallerFacts, Option<Facts>)> {
+/// Reads everything: `None` without a Region, and no facts without credentials or an answer.
+///
+/// # Errors
+/// When the profile that was chosen is not there.
+pub(super) async fn gather(global: &GlobalArgs) -> CommandResult<Option<(CallerFacts, Option<Facts>)>> {
     waiting("Looking at the account", Box::pin(read(global))).await
 }
 
-async fn read(global: &GlobalArgs) -> Option<(CallerFacts, Option<Facts>)> {
-    let config = global.config().await;
-    let region = config.region()?.as_ref().to_owned();
+async fn read(global: &GlobalArgs) -> CommandResult<Option<(CallerFacts, Option<Facts>)>> {
+    let config = global.config().await?;
+    let Some(region) = config.region().map(|region| region.as_ref().to_owned()) else { return Ok(None) };
     let identity = identity(&config).await;
     let target = CommandTarget { region, profile: global.profile.clone(), identity: identity.clone().ok() };
     let caller = CallerFacts { target, identity };
     if !can_continue(&caller.identity) {
-        return Some((caller, None));
+        return Ok(Some((caller, None)));
     }
     let facts = Box::pin(facts(global, config, &caller.target)).await;
-    Some((caller, Some(facts)))
+    Ok(Some((caller, Some(facts))))
 }
 
 async fn facts(global: &GlobalArgs, config: SdkConfig, target: &CommandTarget) -> Facts {
@@ -132,7 +135,22 @@ async fn tagged(session: &Session) -> TaggedResources {
         Ok(cloud) => cloud,
         Err(error) => return (unread(&error), unread(&error), unread(&error)),
     };
-    join!(cloud.candidates(), cloud.instances(Instances::OptedInAnywhere), cloud.groups(Groups::OwnedAnywhere))
+    join!(tagged_stores(&cloud), cloud.instances(Instances::OptedInAnywhere), cloud.groups(Groups::OwnedAnywhere))
+}
+
+/// The tagged stores without those that their services call members of another one, which carry copies of its tags.
+// Fact 3.5
+async fn tagged_stores(cloud: &impl Observe) -> Reading<TaggedStore> {
+    let mut tagged = cloud.candidates().await;
+    let read = cloud.stores(&tagged.found.iter().map(|store| store.arn.clone()).collect()).await;
+    let is_member = |arn: &StoreArn| {
+        read.found.iter().any(|lookup| match lookup {
+            StoreLookup::Found(store) => store.arn == *arn && store.is_member(),
+            StoreLookup::NotFound(_) => false,
+        })
+    };
+    tagged.found.retain(|store| !is_member(&store.arn));
+    tagged
 }
 
 /// A reading that was not begun.

@@ -51,7 +51,7 @@ pub(crate) struct DoctorArgs {
 }
 
 pub(crate) async fn run(global: &GlobalArgs, args: DoctorArgs) -> CommandResult<ExitCode> {
-    let checks = match Box::pin(gather::gather(global)).await {
+    let checks = match Box::pin(gather::gather(global)).await? {
         None => vec![account::no_region()],
         Some((caller, None)) => vec![account::credentials(&caller)],
         Some((caller, Some(facts))) => judge(&caller, &facts),

@@ -70,11 +70,8 @@ fn instances<'index>(index: &'index Index<'index>, owned: &'index Owned) -> impl
 
 /// The data stores that have a group which is none of theirs.
 fn stores<'index>(index: &'index Index<'index>, owned: &'index Owned) -> impl Iterator<Item = String> {
-    let (id, whole) = (owned.group.id(), index.arn_of(owned));
-    let is_made_for = move |store: &DataStore| {
-        !is_instance_side(owned)
-            && (store.id == owned.store || whole.as_ref().is_some_and(|whole| store.is_member_of(whole)))
-    };
+    let id = owned.group.id();
+    let is_made_for = |store: &DataStore| !is_instance_side(owned) && store.id == owned.store;
     let holders = index.stores_with(id).iter().filter(move |store| store.has_group(id) && !is_made_for(store));
     holders.map(|store| store.arn.to_string())
 }

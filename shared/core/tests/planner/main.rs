@@ -16,6 +16,7 @@ mod forgeries;
 mod in_time;
 mod interfaces;
 mod limits;
+mod members;
 mod names;
 mod pair_table;
 mod queue;

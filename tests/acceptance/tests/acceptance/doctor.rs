@@ -261,7 +261,7 @@ async fn what_cannot_be_read_is_a_line_of_its_own_and_ends_nothing() {
     aws.inject(Fault::new("cloudtrail", "DescribeTrails", Effect::Throttle).always());
     aws.inject(Fault::new("sqs", "GetQueueAttributes", Effect::Throttle));
     let found = doctor(&aws, &[]);
-    assert_eq!(found.code, Some(0), "{:#?}", found.checks);
+    assert_eq!(found.code, Some(1), "a Region that could not be asked about is a failure: {:#?}", found.checks);
     for (name, words, command) in [
         ("connect-permissions", ["iam:SimulatePrincipalPolicy", "AccessDenied"], "aws iam "),
         ("region", ["ec2:DescribeRegions", "UnauthorizedOperation"], "aws iam "),
@@ -269,7 +269,8 @@ async fn what_cannot_be_read_is_a_line_of_its_own_and_ends_nothing() {
         ("trail", ["cloudtrail:DescribeTrails", "ThrottlingException"], "tagwire doctor --region us-east-1"),
     ] {
         let (level, message, fix) = found.only(name);
-        assert!(level == "warning" && words.iter().all(|word| message.contains(word)), "{name}: {message}");
+        let expected = if name == "region" { "failure" } else { "warning" };
+        assert!(level == expected && words.iter().all(|word| message.contains(word)), "{name}: {message}");
         assert!(message.contains("request id"), "{name}: {message}");
         assert!(fix.starts_with(command), "{name}: {fix}");
     }
@@ -304,7 +305,7 @@ async fn without_credentials_or_a_region_it_says_so_and_asks_for_nothing_else() 
     // Throttled is not refused.
     aws.inject(Fault::new("sts", "GetCallerIdentity", Effect::Throttle));
     let slow = doctor(&aws, &[]);
-    assert_eq!((slow.code, slow.only("credentials").0), (Some(0), "warning"));
+    assert_eq!((slow.code, slow.only("credentials").0), (Some(1), "failure"));
     assert_eq!(slow.only("stack").0, "ok");
 
     let test = std::env::current_exe().unwrap();

@@ -36,7 +36,7 @@ pub(super) fn judge(facts: &Facts, version: &str, target: &CommandTarget) -> Vec
             };
             return vec![Check::failure(STACK, message, target.deploy(name, &[]))];
         }
-        Err(error) => return vec![Check::unread(STACK, "whether tagwire is installed", error, target)],
+        Err(error) => return vec![Check::unread(STACK, "whether tagwire is installed", error, target).required()],
     };
     let mode = facts.installation.mode;
     let mut checks = vec![
