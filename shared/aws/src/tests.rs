@@ -121,6 +121,7 @@ async fn pages_are_read_to_the_end() {
     assert!(asked[0].contains("Filter.1.Name=tag-key&Filter.1.Value.1=k&"), "{asked:?}");
     assert!(asked[0].contains("Name=vpc-id&Filter.3.Value.1=vpc-1"), "{asked:?}");
     assert!(!asked[0].contains("terminated") && asked[1].contains("NextToken=more"), "{asked:?}");
+    assert!(asked.iter().all(|page| page.contains("IncludeManagedResources=true")), "{asked:?}");
 }
 
 #[tokio::test]

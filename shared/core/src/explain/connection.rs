@@ -248,6 +248,7 @@ impl Advisor<'_> {
         let store = self.store.map(|store| Subject::Store(store.arn.clone()));
         let of = match condition {
             Condition::InstanceThere
+            | Condition::InstanceNotManaged
             | Condition::InstanceNotBlocked
             | Condition::InstanceNotHeld
             | Condition::OpensNoOther

@@ -235,6 +235,10 @@ impl Explainer<'_> {
                 Some(interface) => vec![format!("{} is its primary network interface", interface.id)],
                 None => Vec::new(),
             },
+            Condition::InstanceNotManaged => vec![match &instance.operator {
+                Some(operator) => format!("it is managed by {operator}"),
+                None => "no service manages it".to_owned(),
+            }],
             Condition::InstanceNotBlocked => {
                 let isolating = index.policy.isolation_groups.iter().filter(|group| instance.has_group(group));
                 let mut facts = vec![holds(instance.settings.blocked, BLOCK_KEY)];

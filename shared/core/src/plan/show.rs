@@ -152,16 +152,16 @@ impl Plan {
     }
 
     fn interface_actions(&self, interface: &InterfaceId, change: &InterfaceChange) -> Vec<Action> {
-        let instance = &change.instance;
+        let of = change.instance.as_ref().map(|instance| format!(" of {instance}")).unwrap_or_default();
         let attach = change.attach.iter().map(|(group, attachment)| {
             let names: Vec<_> = attachment.names.iter().map(ToString::to_string).collect();
             let (group, names, store) = (self.call(group), names.join(" "), attachment.store.short());
-            let text = format!("attach {group} to {interface} of {instance}: shares {names} with {store}");
+            let text = format!("attach {group} to {interface}{of}: shares {names} with {store}");
             Action { store: Some(attachment.store.clone()), effect: Effect::Add, text }
         });
         let detach = change.detach.iter().map(|(group, detachment)| {
             let store = detachment.arn.as_ref().map_or_else(|| detachment.store.to_string(), StoreArn::short);
-            let text = format!("detach {group} from {interface} of {instance}: {} ({store})", detachment.reason);
+            let text = format!("detach {group} from {interface}{of}: {} ({store})", detachment.reason);
             Action { store: detachment.arn.clone(), effect: Effect::Remove, text }
         });
         attach.chain(detach).collect()

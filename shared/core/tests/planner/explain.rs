@@ -42,6 +42,9 @@ fn failing(condition: Condition) -> (&'static str, &'static str) {
             ("instance i-1 connect=orders\ndb orders connect=orders\nuninstalling ago=5", "uninstalling")
         }
         Condition::InstanceThere => ("instance i-1 connect=orders gone\ndb orders connect=orders", "instance-gone"),
+        Condition::InstanceNotManaged => {
+            ("instance i-1 connect=orders managed-by=eks.amazonaws.com\ndb orders connect=orders", "managed-instance")
+        }
         Condition::InstanceNotBlocked => ("instance i-1 connect=orders block\ndb orders connect=orders", "blocked"),
         Condition::InstanceNotHeld => ("instance i-1 connect=orders hold\ndb orders connect=orders", "held"),
         Condition::StoreInVpc => ("instance i-1 connect=orders\ndb orders connect=orders classic", "ec2-classic"),
@@ -113,7 +116,7 @@ fn every_premise_is_the_first_to_fail_in_some_world() {
 /// instances.
 fn taken_away(reason: DetachReason) -> Option<(&'static str, &'static str)> {
     Some(match reason {
-        DetachReason::CidrNotAskedFor => return None,
+        DetachReason::NoInstance | DetachReason::CidrNotAskedFor => return None,
         DetachReason::NamesNotShared => {
             ("instance i-1 connect=billing\ndb orders connect=orders\npair orders 1 attached-to=i-1", "kept")
         }
@@ -152,6 +155,7 @@ fn refusing(reason: &Reason) -> Option<&'static str> {
         Reason::Blocked => Some("instance i-1 connect=orders\ndb orders connect=orders block"),
         Reason::Held => Some("instance i-1 connect=orders hold\ndb orders connect=orders"),
         Reason::InstanceGone => Some("instance i-1 connect=orders gone\ndb orders connect=orders"),
+        Reason::ManagedInstance { .. } => Some(failing(Condition::InstanceNotManaged).0),
         Reason::NotAvailable { .. } => {
             Some("instance i-1 connect=orders\ndb orders connect=orders port=none state=creating")
         }
@@ -192,6 +196,9 @@ fn refusing(reason: &Reason) -> Option<&'static str> {
         | Reason::CrossAz { .. }
         | Reason::DisconnectsHeldBack { .. }
         | Reason::ForeignAttachment { .. }
+        | Reason::CopyRemains { .. }
+        | Reason::InterfaceLeftOver { .. }
+        | Reason::DefaultGroupWorn { .. }
         | Reason::LastGroup { .. }
         | Reason::GroupInLaunchTemplate
         | Reason::GroupInRule { .. }
@@ -221,7 +228,7 @@ fn refusal(verdict: &Verdict) -> Option<&Reason> {
 #[test]
 fn every_reason_that_refuses_is_walked_to() {
     let worlds: BTreeSet<&str> = crate::reasons::examples().iter().filter_map(refusing).collect();
-    assert_eq!(worlds.len(), 20);
+    assert_eq!(worlds.len(), 21);
     let mut reasons = BTreeSet::new();
     for text in worlds {
         let world = world(text);
@@ -234,7 +241,7 @@ fn every_reason_that_refuses_is_walked_to() {
         assert!(!explained.remedy.is_empty(), "nothing is said to do about {reason}");
         reasons.insert(reason.code());
     }
-    assert_eq!(reasons.len(), 20);
+    assert_eq!(reasons.len(), 21);
 }
 
 /// Every instance, store and group that a world says anything about, and one of each that it does not.

@@ -172,10 +172,13 @@ fn keeps(reason: &Reason) -> bool {
     matches!(
         reason,
         Reason::Held
+            | Reason::ManagedInstance { .. }
             | Reason::LastGroup { .. }
             | Reason::GroupInLaunchTemplate
             | Reason::GroupInRule { .. }
             | Reason::ForeignAttachment { .. }
+            | Reason::CopyRemains { .. }
+            | Reason::InterfaceLeftOver { .. }
             | Reason::ListChanging { .. }
             | Reason::NotAvailable { .. }
             | Reason::StillAttached { .. }
