@@ -12,6 +12,7 @@ mod output;
 mod progress;
 mod scope_args;
 mod session;
+mod table;
 
 use std::process::ExitCode;
 

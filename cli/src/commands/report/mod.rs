@@ -24,7 +24,7 @@ use crate::{
     error::{CommandResult, require_complete},
     output::print,
     scope_args::{ScopeArgs, VpcArgs},
-    session::{GlobalArgs, Session},
+    session::{GlobalArgs, Place, Session},
 };
 
 /// The version of the page's data.
@@ -79,6 +79,7 @@ fn page(data: &Value) -> String {
 /// The data of the page.
 fn data(gathered: &Gathered) -> Value {
     let survey = &gathered.survey;
+    let place = Place { account: gathered.account.clone(), region: gathered.region.clone(), ..Place::default() };
     let used: BTreeSet<&SecurityGroupId> = gathered
         .connections
         .iter()
@@ -97,7 +98,7 @@ fn data(gathered: &Gathered) -> Value {
         "instances": survey.instances.found.iter().map(instance).collect::<Vec<_>>(),
         "stores": survey.stores.found.iter().map(store).collect::<Vec<_>>(),
         "groups": survey.groups.found.iter().filter(shown).map(group).collect::<Vec<_>>(),
-        "plan": plan_json(&gathered.planned),
+        "plan": plan_json(&place, &gathered.planned),
         "gaps": gathered.gaps.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }

@@ -37,7 +37,7 @@ pub use self::{
     conditions::{Condition, Premise},
     delete::DeleteCondition,
     rows::{PairRow, StoreRow},
-    show::{Action, Effect},
+    show::{Action, ActionKind, Effect},
     status::{StatusChange, StatusOf},
     types::{
         Attachment, CidrWork, Decision, DeleteReason, Deletion, DetachReason, Detachment, GroupRef, GroupSpec,

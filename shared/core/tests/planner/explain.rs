@@ -385,7 +385,7 @@ fn an_explanation_is_readable_as_plain_text() {
     let explained = first(&world("instance i-1 connect=billing\ndb orders connect=orders"));
     let text = explained.to_string();
     let beginning = "\
-i-1 and db/orders: nothing is decided about them: no name is in both connect tags (no-match)
+i-1 and db/orders: not managed by tagwire: no name is in both connect tags (no-match)
 
 ok    Was the instance read? (instance-read)
         i-1 in vpc-1: eni-1 has sg-default
@@ -455,7 +455,7 @@ fn the_places_are_those_of_its_own_turn() {
         [
             "eni-1 has 4 of 5: sg-a, sg-b, sg-c, sg-d",
             "is attached now for db/alpha",
-            "places taken when it is the turn of this data store: 5",
+            "5 of 5 in use when it is the turn of this data store",
         ]
     );
 }
@@ -481,7 +481,7 @@ i-1 in vpc-1: eni-1 has sg-a, sg-ec2-rds-1, sg-ec2-rds-2
 tags: tagwire:connect=orders reports
 
 Data stores:
-  i-1 and db/far: nothing is decided about them: the data store is in vpc-2, and a pair cannot cross VPCs (different-vpc) [same-vpc]
+  i-1 and db/far: not managed by tagwire: the data store is in vpc-2, and a pair cannot cross VPCs (different-vpc) [same-vpc]
   i-1 and db/held: not connected: it carries tagwire:hold, so nothing is attached or detached (held) [store-not-held]
   i-1 and db/orders: connected by tagwire through sg-ec2-rds-1 and sg-rds-ec2-1
   i-1 and db/other: stays connected for now: they share no name any more (disconnects-held-back) [kept]
