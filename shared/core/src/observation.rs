@@ -272,17 +272,24 @@ pub struct Observation {
 }
 
 impl Observation {
-    /// The stores that are there, by ARN.
+    /// The stores that are there, by ARN. A member of a cluster or replication group is none: its whole has the
+    /// list of groups and the connections of both.
+    // Fact 4.2
     #[must_use]
     pub fn present_stores(&self) -> BTreeMap<&StoreArn, &DataStore> {
-        self.stores
-            .found
-            .iter()
-            .filter_map(|lookup| match lookup {
-                StoreLookup::Found(store) => Some((&store.arn, store.as_ref())),
-                StoreLookup::NotFound(_) => None,
-            })
-            .collect()
+        self.found_stores().filter(|store| !store.is_member()).map(|store| (&store.arn, store)).collect()
+    }
+
+    /// The members of clusters and replication groups that were read because they carry the connect tag.
+    pub fn members(&self) -> impl Iterator<Item = &DataStore> {
+        self.found_stores().filter(|store| store.is_member())
+    }
+
+    fn found_stores(&self) -> impl Iterator<Item = &DataStore> {
+        self.stores.found.iter().filter_map(|lookup| match lookup {
+            StoreLookup::Found(store) => Some(store.as_ref()),
+            StoreLookup::NotFound(_) => None,
+        })
     }
 
     /// Whether nothing that could not be read hides a subject.

@@ -19,7 +19,7 @@ use tagwire_world::{Unread, World, reaches, worlds};
 /// What a survey of the whole world sees.
 fn survey(seen: &Observation) -> Survey {
     Survey {
-        stores: Reading::complete(seen.present_stores().into_values().cloned().collect()),
+        stores: Reading::complete(seen.present_stores().into_values().chain(seen.members()).cloned().collect()),
         groups: Reading::complete(seen.groups.found.clone()),
         instances: Reading::complete(seen.instances.found.clone()),
     }
@@ -313,6 +313,18 @@ fn members_of_a_cluster_have_no_connections_of_their_own() {
          db orders-1 member-of=orders groups=rds-ec2-1
          pair orders 1 attached-to=i-1 made-by=console",
         "i-1 cluster/orders 5432 connected by console in rds-ec2-1 out ec2-rds-1",
+    );
+}
+
+#[test]
+fn a_member_with_the_tags_of_its_cluster_is_no_row_of_its_own() {
+    finds(
+        "instance i-1 connect=orders
+         replicationgroup orders connect=orders
+         cache orders-001 member-of=orders connect=orders groups=elasticache-ec2-1
+         cache orders-002 member-of=orders connect=orders groups=elasticache-ec2-1
+         pair orders 1 attached-to=i-1",
+        "i-1 replicationgroup/orders 6379 connected by tagwire in elasticache-ec2-1 out ec2-elasticache-1",
     );
 }
 

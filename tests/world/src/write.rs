@@ -71,9 +71,9 @@ fn state(seen: &Observation) -> Vec<String> {
         Ok(state) => state,
         Err(found) => return vec![gap(seen, "state", found)],
     };
-    let present = seen.present_stores();
+    let present: Vec<_> = seen.present_stores().into_values().chain(seen.members()).collect();
     let name = |id: &StoreId| {
-        let store = present.values().find(|store| store.id == *id);
+        let store = present.iter().find(|store| store.id == *id);
         store.map_or_else(|| id.as_str().trim_start_matches("db-").to_owned(), |store| store.arn.name().to_owned())
     };
     let minutes = |at: Timestamp| (seen.at.as_second() - at.as_second()) / 60;

@@ -6,8 +6,8 @@ use tagwire_aws::{
     tag_policy, trails, vpc_quota,
 };
 use tagwire_core::{
-    id::VpcId,
-    observation::{Gap, Reading},
+    id::{StoreArn, VpcId},
+    observation::{Gap, Reading, StoreLookup},
     state::VpcState,
 };
 use tagwire_engine::{
@@ -135,7 +135,22 @@ async fn tagged(session: &Session) -> TaggedResources {
         Ok(cloud) => cloud,
         Err(error) => return (unread(&error), unread(&error), unread(&error)),
     };
-    join!(cloud.candidates(), cloud.instances(Instances::OptedInAnywhere), cloud.groups(Groups::OwnedAnywhere))
+    join!(tagged_stores(&cloud), cloud.instances(Instances::OptedInAnywhere), cloud.groups(Groups::OwnedAnywhere))
+}
+
+/// The tagged stores without those that their services call members of another one, which carry copies of its tags.
+// Fact 3.5
+async fn tagged_stores(cloud: &impl Observe) -> Reading<TaggedStore> {
+    let mut tagged = cloud.candidates().await;
+    let read = cloud.stores(&tagged.found.iter().map(|store| store.arn.clone()).collect()).await;
+    let is_member = |arn: &StoreArn| {
+        read.found.iter().any(|lookup| match lookup {
+            StoreLookup::Found(store) => store.arn == *arn && store.is_member(),
+            StoreLookup::NotFound(_) => false,
+        })
+    };
+    tagged.found.retain(|store| !is_member(&store.arn));
+    tagged
 }
 
 /// A reading that was not begun.

@@ -96,7 +96,7 @@ fn data(gathered: &Gathered) -> Value {
         "complete": gathered.gaps.is_empty(),
         "status": status_json(gathered),
         "instances": survey.instances.found.iter().map(instance).collect::<Vec<_>>(),
-        "stores": survey.stores.found.iter().map(store).collect::<Vec<_>>(),
+        "stores": survey.present_stores().map(store).collect::<Vec<_>>(),
         "groups": survey.groups.found.iter().filter(shown).map(group).collect::<Vec<_>>(),
         "plan": plan_json(&place, &gathered.planned),
         "gaps": gathered.gaps.iter().map(ToString::to_string).collect::<Vec<_>>(),

@@ -150,7 +150,6 @@ pub(super) fn decode(
 fn cluster(raw: &CacheCluster, arn: &StoreArn, vpc: Option<VpcId>, tags: TagSettings) -> Result<DataStore, Unusable> {
     let of_nodes = raw.cache_nodes().iter().filter_map(CacheNode::endpoint);
     let endpoints = raw.configuration_endpoint().into_iter().chain(of_nodes);
-    let member_of = replication_group(raw).map(|group| format!("the replication group {group}"));
     Ok(DataStore {
         id: StoreId::parse(arn.as_str())?,
         arn: arn.clone(),
@@ -159,7 +158,7 @@ fn cluster(raw: &CacheCluster, arn: &StoreArn, vpc: Option<VpcId>, tags: TagSett
         zones: zones(raw.cache_nodes().iter().filter_map(CacheNode::customer_availability_zone))?,
         ports: ports(endpoints.filter_map(Endpoint::port))?,
         state: required(raw.cache_cluster_status(), "CacheClusterStatus")?.to_owned(),
-        form: member_of.map_or(Form::Plain, |cluster| Form::ClusterMember { cluster }),
+        form: replication_group(raw).map_or(Form::Plain, |group| Form::ClusterMember { cluster: group.to_owned() }),
         groups: memberships(groups_of(raw))?,
         settings: tags,
     })

@@ -189,7 +189,7 @@ async fn a_member_of_a_replication_group_points_at_it_and_its_copied_tags_are_no
     let member = a_cluster("a-001", &format!("{IN_NET}<ReplicationGroupId>a</ReplicationGroupId>"));
     let script = Script::default().to(CLUSTER, 200, clusters(&[member])).to(SUBNETS, 200, subnets("vpc-1"));
     let store = only(&ask(&script, &[&arn("cluster:a-001")]).await);
-    assert_eq!(store.form, Form::ClusterMember { cluster: "the replication group a".into() });
+    assert_eq!(store.form, Form::ClusterMember { cluster: "a".into() });
     assert_eq!((store.settings.connect, script.asked().len()), (ConnectTag::Absent, 2));
 }
 

@@ -31,7 +31,7 @@ pub(super) struct Known<'known> {
 impl<'known> Known<'known> {
     pub(super) fn of(survey: &'known Survey, planned: &[(&'known Observation, &'known Plan)]) -> Self {
         let observed = || planned.iter().map(|(seen, _)| *seen);
-        let mut stores: BTreeMap<_, _> = survey.stores.found.iter().map(|store| (&store.arn, store)).collect();
+        let mut stores: BTreeMap<_, _> = survey.present_stores().map(|store| (&store.arn, store)).collect();
         stores.extend(observed().flat_map(Observation::present_stores));
         let groups = survey.groups.found.iter().chain(observed().flat_map(|seen| &seen.groups.found));
         let groups: BTreeMap<_, _> = groups.map(|group| (&group.id, group)).collect();

@@ -29,7 +29,7 @@ use crate::{
     finding::{Finding, Reason, Subject},
     group::Owned,
     id::{SecurityGroupId, StoreArn, VpcId},
-    model::{DataStore, Form, Instance},
+    model::{DataStore, Instance},
     observation::Observation,
     plan::{Decision, DetachReason, GroupRef, Plan, Verdict, Via},
     service::Side,
@@ -58,10 +58,6 @@ pub fn connections(survey: &Survey, planned: &[(&Observation, &Plan)]) -> Vec<Co
     }
     for store in known.stores() {
         let Some(vpc) = &store.vpc else { continue };
-        // The groups of a member are those of its cluster, which has the connection.
-        if matches!(store.form, Form::ClusterMember { .. }) {
-            continue;
-        }
         for instance in known.let_in(store) {
             let key = (vpc.clone(), store.arn.clone(), Client::Instance(instance.id.clone()), Former::No);
             if !rows.contains_key(&key)

@@ -22,6 +22,11 @@ pub struct Survey {
 }
 
 impl Survey {
+    /// The data stores but for members of clusters and replication groups, whose connections are those of the whole.
+    pub fn present_stores(&self) -> impl Iterator<Item = &DataStore> {
+        self.stores.found.iter().filter(|store| !store.is_member())
+    }
+
     /// Everything that could not be read.
     pub fn gaps(&self) -> impl Iterator<Item = &Gap> {
         self.stores.gaps.iter().chain(&self.groups.gaps).chain(&self.instances.gaps)

@@ -9,7 +9,7 @@ use crate::{
     finding::{Reason, Subject},
     group::{GroupKind, Owned},
     id::{InstanceId, SecurityGroupId, StoreArn},
-    model::{DataStore, Instance},
+    model::{DataStore, Form, Instance},
     observation::StoreLookup,
     plan::{
         Condition, DetachReason, Premise, Verdict, Via,
@@ -89,8 +89,13 @@ impl Explainer<'_> {
         let seen = self.index.seen;
         let subject = Subject::Store(arn.clone());
         let gone = seen.stores.found.iter().any(|lookup| matches!(lookup, StoreLookup::NotFound(gone) if gone == arn));
+        let cluster = seen.members().filter(|member| member.arn == *arn).find_map(|member| match &member.form {
+            Form::ClusterMember { cluster } => Some(cluster.clone()),
+            Form::Plain | Form::ServerlessV1 | Form::GlobalMember { .. } => None,
+        });
         let of_store = match (about.store, seen.stores.gaps.iter().min()) {
             (Some(_), _) => StepAnswer::Holds,
+            (None, _) if let Some(cluster) = cluster => about.fails(Reason::ClusterMember { cluster }, &subject),
             (None, _) if gone => about.fails(Reason::StoreGone, &subject),
             (None, Some(gap)) => about.fails(Reason::unread(gap), &subject),
             (None, None) => StepAnswer::Fails(

@@ -470,10 +470,7 @@ fn foreign_attachments(index: &Index<'_>, owned: &Owned) -> Vec<Finding> {
             }
         });
     let on_instances = index.with_group(id).filter(|_| !for_instances);
-    let whole = index.arn_of(owned);
-    let is_made_for = |store: &DataStore| {
-        !for_instances && (store.id == owned.store || whole.as_ref().is_some_and(|whole| store.is_member_of(whole)))
-    };
+    let is_made_for = |store: &DataStore| !for_instances && store.id == owned.store;
     let stores = index.stores_with(id).iter().filter(|store| store.has_group(id) && !is_made_for(store));
     let instances = on_instances.map(|instance| finding(format!("instance {}", instance.id)));
     interfaces.chain(instances).chain(stores.map(|store| finding(store.arn.to_string()))).collect()

@@ -151,6 +151,7 @@ pub(crate) fn findings(index: &Index<'_>) -> Vec<Finding> {
             StoreLookup::Found(_) | StoreLookup::NotFound(_) => None,
         }));
     }
+    findings.extend(seen.members().filter_map(|member| misplaced(index, member)));
     for (id, ownership) in index.ownership() {
         let reason = match ownership {
             Ownership::Forged(forgery) => Reason::OwnershipForged { forgery: *forgery },
@@ -178,6 +179,23 @@ pub(crate) fn findings(index: &Index<'_>) -> Vec<Finding> {
             .extend(reasons.into_iter().map(|reason| Finding { subject: Subject::Store(store.arn.clone()), reason }));
     }
     findings
+}
+
+/// The finding about a member whose tag holds a name that its whole does not: nothing is connected by it.
+// Fact 3.5
+fn misplaced(index: &Index<'_>, member: &DataStore) -> Option<Finding> {
+    let Form::ClusterMember { cluster } = &member.form else { return None };
+    let mut names = member.settings.connect.names();
+    let in_scope = index.seen.scope.has_store(&member.arn)
+        || index.sharing(member).iter().any(|instance| index.seen.scope.has_instance(&instance.id));
+    let whole = index.stores().find(|store| member.is_member_of(&store.arn));
+    let lacks_one = match whole {
+        Some(whole) => names.any(|name| !whole.settings.connect.names().any(|other| other == name)),
+        // Where something was not read, it may be the whole.
+        None => names.next().is_some() && index.seen.stores.is_complete(),
+    };
+    let reason = Reason::ClusterMember { cluster: cluster.clone() };
+    (in_scope && lacks_one).then(|| Finding { subject: Subject::Store(member.arn.clone()), reason })
 }
 
 /// Nobody else has a reason to write our sentence.

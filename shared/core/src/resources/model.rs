@@ -127,7 +127,15 @@ impl DataStore {
         !self.service.row().lists_tags_only_when_ready || self.readiness() == Readiness::Ready
     }
 
-    /// Whether it is a member of the cluster or replication group `whole`, which has the list of groups of both.
+    /// Whether it is a part of a cluster or replication group, and so no store of its own: the whole has the list of
+    /// groups of all its members.
+    // Fact 4.2
+    #[must_use]
+    pub fn is_member(&self) -> bool {
+        matches!(self.form, Form::ClusterMember { .. })
+    }
+
+    /// Whether it is a member of the cluster or replication group `whole`.
     // Fact 4.2
     #[must_use]
     pub fn is_member_of(&self, whole: &StoreArn) -> bool {

@@ -142,24 +142,6 @@ fn a_pair_that_something_else_has_is_reported_and_kept() {
 }
 
 #[test]
-fn a_member_of_a_connected_store_has_its_groups_and_is_not_reported() {
-    for (whole, member, group) in [
-        ("cluster", "db", "rds-ec2-1"),
-        ("docdb", "db", "docdb-ec2-1"),
-        ("replicationgroup", "cache", "elasticache-ec2-1"),
-    ] {
-        let connected =
-            format!("instance i-1 connect=orders\n{whole} orders connect=orders\npair orders 1 attached-to=i-1\n");
-        case(&format!("{connected}{member} orders-1 member-of=orders groups=default,{group}"))
-            .changes_nothing()
-            .codes(&[]);
-        case(&format!("{connected}{member} orders-1 member-of=other groups=default,{group}"))
-            .changes_nothing()
-            .codes(&["foreign-attachment"]);
-    }
-}
-
-#[test]
 fn an_interface_that_cannot_be_named_as_its_store_s_keeps_the_pair() {
     case(&format!("{}interface eni-9 groups=rds-ec2-1 of=RDSNetworkInterface", unused(20))).changes_nothing();
 }

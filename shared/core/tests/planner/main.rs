@@ -15,6 +15,7 @@ mod explain_group;
 mod forgeries;
 mod in_time;
 mod limits;
+mod members;
 mod names;
 mod pair_table;
 mod queue;

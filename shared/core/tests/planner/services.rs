@@ -57,7 +57,6 @@ fn every_kind_of_store_is_refused_for_the_same_reasons() {
             ("groups=a,b,c,d,e", "store-group-limit"),
             ("block", "blocked"),
             ("hold", "held"),
-            ("member-of=big", "cluster-member"),
         ] {
             let case = case(&format!("instance i-1 connect=orders\n{kind} orders connect=orders {option}"));
             case.changes_nothing().codes(&[code]);
