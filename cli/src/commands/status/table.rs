@@ -277,7 +277,7 @@ The terminal is too narrow for AZ, AGE, MADE BY; -o wide shows every column.
 
     #[test]
     fn of_a_data_store_that_is_gone_nothing_drifted() {
-        let world = "instance i-1\npair orders 1 attached-to=i-1 not-on-store\ngone orders";
+        let world = "instance i-1 connect=orders\ngone orders\npair orders 1 attached-to=i-1";
         let table = plain(world, Columns::Few);
         assert!(table.contains("  store deleted (disconnecting)  "), "{table}");
     }

@@ -98,7 +98,7 @@ impl<'store> About<'store> {
         Self { store: store.into(), actions: Vec::new() }
     }
 
-    fn say(&mut self, kind: ActionKind, group: impl ToString, text: String) {
+    fn say(&mut self, kind: ActionKind, group: &impl ToString, text: String) {
         let effect = match kind {
             ActionKind::Create | ActionKind::Allow | ActionKind::Attach => Effect::Add,
             ActionKind::Revoke | ActionKind::Detach | ActionKind::Delete => Effect::Remove,
@@ -190,7 +190,7 @@ impl Plan {
             rules.reverse();
         }
         for (kind, group, text) in rules.concat() {
-            about.say(kind, group, text);
+            about.say(kind, &group, text);
         }
         if let Some((group, tags)) = &work.tag {
             about.say(ActionKind::Tag, group, format!("tag {group} as CIDR group of {}", tags.arn.short()));
