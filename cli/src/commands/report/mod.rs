@@ -21,7 +21,7 @@ use super::{
     status::{Filter, Gathered, gather, json as status_json},
 };
 use crate::{
-    error::{CommandResult, require_complete},
+    error::{CommandResult, require_complete, user_error},
     output::print,
     scope_args::{ScopeArgs, VpcArgs},
     session::{GlobalArgs, Place, Session},
@@ -54,6 +54,7 @@ pub(crate) struct ReportArgs {
 }
 
 pub(crate) async fn run(global: &GlobalArgs, args: ReportArgs) -> CommandResult<ExitCode> {
+    require_writable(&args.file)?;
     let session = Session::open(global).await?;
     let filter = Filter { scope: ScopeArgs { vpcs: args.vpcs, ..ScopeArgs::default() }, ..Filter::default() };
     let gathered = Box::pin(gather(&session, &filter)).await?;
@@ -67,6 +68,20 @@ pub(crate) async fn run(global: &GlobalArgs, args: ReportArgs) -> CommandResult<
     }
     require_complete(&gathered.gaps, "the report")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses a path that cannot be written to, before minutes are spent on what would be written there.
+fn require_writable(path: &Path) -> CommandResult<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        return Err(
+            user_error!("there is no folder {} for the report", folder.display()).hint("choose another path with -f")
+        );
+    }
+    if path.is_dir() {
+        return Err(user_error!("{} is a folder", path.display()).hint("name a file in it with -f"));
+    }
+    Ok(())
 }
 
 /// The page with its data in it. A name of somebody's choice must not end the element that it stands in,

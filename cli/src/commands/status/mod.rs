@@ -4,6 +4,7 @@ mod graph;
 mod hints;
 mod record;
 mod table;
+mod unmatched;
 
 use std::{collections::BTreeSet, process::ExitCode};
 

@@ -10,7 +10,7 @@ use tagwire_core::{
     tag::ConnectionName,
 };
 
-use super::{Filter, Gathered, hints::hint_of};
+use super::{Filter, Gathered, hints::hint_of, unmatched};
 use crate::{
     output::{BAD, DOUBTFUL, GOOD, hint_line, painted},
     table::{Column, Laid, lay_out, terminal_width},
@@ -64,6 +64,7 @@ fn text_within(gathered: &Gathered, filter: &Filter, columns: Columns, headings:
         lines.push(STAYS_OPEN.to_owned());
     }
     lines.extend(hints(gathered));
+    lines.extend(unmatched::lines(gathered, filter));
     lines.into_iter().map(|line| line + "\n").collect()
 }
 

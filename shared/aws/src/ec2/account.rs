@@ -177,6 +177,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_vpcs_that_there_are_come_with_their_names() {
+        let answer = "<DescribeVpcsResponse><vpcSet>\
+            <item><vpcId>vpc-1</vpcId><tagSet><item><key>Name</key><value>prod</value></item></tagSet></item>\
+            <item><vpcId>vpc-2</vpcId><tagSet><item><key>Name</key><value></value></item></tagSet></item>\
+            </vpcSet></DescribeVpcsResponse>";
+        let script = Script::default().then(200, answer).then(403, error("UnauthorizedOperation"));
+        let [one, two, three] = ["vpc-1", "vpc-2", "vpc-3"].map(|id| VpcId::parse(id).unwrap());
+        let read = async || vpcs_by_id(&script.config(), &[one.clone(), two.clone(), three.clone()]).await;
+        let expected = [(one.clone(), Some("prod".to_owned())), (two.clone(), None)].into();
+        assert_eq!(read().await, Ok(expected), "one that is not there is left out");
+        assert_eq!(read().await.unwrap_err().call, "ec2:DescribeVpcs");
+        assert!(
+            script.asked()[0].contains("Filter.1.Name=vpc-id") && script.asked()[0].contains("Filter.1.Value.3=vpc-3")
+        );
+    }
+
+    #[tokio::test]
     async fn a_region_is_switched_on_or_off_or_unknown() {
         let answer = |name: &str| {
             format!(
@@ -218,7 +235,8 @@ mod tests {
             .to("DescribeNetworkInterfaces", 503, error("RequestLimitExceeded"))
             .to("DescribeLaunchTemplateVersions", 412, error("DryRunOperation"))
             .to("DescribeManagedPrefixLists", 412, error("DryRunOperation"))
-            .to("GetManagedPrefixListEntries", 400, error("InvalidPrefixListID.NotFound"));
+            .to("GetManagedPrefixListEntries", 400, error("InvalidPrefixListID.NotFound"))
+            .to("DescribeVpcs", 412, error("DryRunOperation"));
         let aws = script.aws();
         let probes = Box::pin(aws.ec2.probes()).await;
         let of = |action: &str| probes.iter().find(|probe| probe.action == action).unwrap().result.clone();
@@ -230,7 +248,7 @@ mod tests {
         );
         assert_eq!(of("ec2:DescribeSecurityGroups").unwrap_err().kind, ErrorKind::Denied);
         assert_eq!(of("ec2:DescribeNetworkInterfaces").unwrap_err().kind, ErrorKind::Throttled);
-        assert_eq!(probes.len(), 6);
+        assert_eq!(probes.len(), 7);
         assert!(script.asked().iter().all(|asked| asked.contains("DryRun=true")), "{:?}", script.asked());
     }
 }

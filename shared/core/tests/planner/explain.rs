@@ -494,3 +494,26 @@ What to change:
 "
     );
 }
+
+#[test]
+fn a_short_explanation_is_the_verdict_the_condition_that_decides_and_what_to_change() {
+    let full = first(&world("instance i-1 connect=orders groups=a,b,c,d,e\ndb orders connect=orders"));
+    let short = full.short();
+    let (step, _) = full.first_failing().unwrap();
+    assert!(short.starts_with(&format!("{}\n\nFAILS {}", full.message, step.question)), "{short}");
+    let conditions = short.lines().filter(|line| line.starts_with("FAILS") || line.starts_with("ok"));
+    assert_eq!(conditions.count(), 1, "{short}");
+    assert!(full.steps.len() > 10 && !full.remedy.is_empty());
+    assert!(full.remedy.iter().all(|line| short.contains(line)), "{short}");
+
+    let connected =
+        first(&world("instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 attached-to=i-1"));
+    assert_eq!(connected.short(), format!("{}\n", connected.message), "nothing is in the way, and nothing to change");
+}
+
+#[test]
+fn a_short_explanation_of_what_was_not_read_names_what_is_not_known() {
+    let unread = first(&world("instance i-1 connect=orders\ndb orders connect=orders\ngap stores"));
+    assert!(unread.steps.iter().any(|step| step.result != StepResult::Holds), "{unread}");
+    assert!(unread.short().lines().count() > 1, "{unread}");
+}
