@@ -49,15 +49,7 @@ impl<'known> Link<'known> {
 
     /// The maker, judged by the ownership and the descriptions of both groups.
     pub(super) fn maker(&self) -> Maker {
-        let Some(outside) = self.outside else { return Maker::Hand };
-        let groups = [self.store_side, outside];
-        if groups.iter().all(|group| matches!(group.ownership(), Ownership::Owned(_))) {
-            Maker::Tagwire
-        } else if groups.iter().all(|group| is_of_console(group)) {
-            Maker::Console
-        } else {
-            Maker::Hand
-        }
+        self.outside.map_or(Maker::Hand, |outside| maker(self.store_side, outside))
     }
 
     /// The better one comes first: a whole pair before one that is not, tagwire's before others'.
@@ -68,6 +60,19 @@ impl<'known> Link<'known> {
             LinkState::ByHand => LinkState::ByHand,
         };
         (how, self.maker() != Maker::Tagwire, &self.store_side.id, self.instance_side)
+    }
+}
+
+/// The maker of two groups through which an instance reaches a data store.
+#[must_use]
+pub fn maker(store_side: &SecurityGroup, instance_side: &SecurityGroup) -> Maker {
+    let groups = [store_side, instance_side];
+    if groups.iter().all(|group| matches!(group.ownership(), Ownership::Owned(_))) {
+        Maker::Tagwire
+    } else if groups.iter().all(|group| is_of_console(group)) {
+        Maker::Console
+    } else {
+        Maker::Hand
     }
 }
 

@@ -40,7 +40,7 @@ pub use self::{
     delete::DeleteCondition,
     obstacles::vpc_of,
     rows::{PairRow, StoreRow},
-    show::{Action, Effect},
+    show::{Action, ActionKind, Effect},
     status::{StatusChange, StatusOf},
     types::{
         Attachment, CidrWork, Decision, DeleteReason, Deletion, DetachReason, Detachment, GroupRef, GroupSpec,

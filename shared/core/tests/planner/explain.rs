@@ -404,7 +404,7 @@ fn an_explanation_is_readable_as_plain_text() {
     let explained = first(&world("instance i-1 connect=billing\ndb orders connect=orders"));
     let text = explained.to_string();
     let beginning = "\
-i-1 and db/orders: nothing is decided about them: no name is in both connect tags (no-match)
+i-1 and db/orders: not managed by tagwire: no name is in both connect tags (no-match)
 
 ok    Was the instance read? (instance-read)
         i-1 in vpc-1: eni-1 has sg-default
@@ -474,7 +474,7 @@ fn the_places_are_those_of_its_own_turn() {
         [
             "eni-1 has 4 of 5: sg-a, sg-b, sg-c, sg-d",
             "is attached now for db/alpha",
-            "places taken when it is the turn of this data store: 5",
+            "5 of 5 in use when it is the turn of this data store",
         ]
     );
 }
@@ -500,7 +500,7 @@ i-1 in vpc-1: eni-1 has sg-a, sg-ec2-rds-1, sg-ec2-rds-2
 tags: tagwire:connect=orders reports
 
 Data stores:
-  i-1 and db/far: nothing is decided about them: the data store is in vpc-2, and a pair cannot cross VPCs (different-vpc) [same-vpc]
+  i-1 and db/far: not managed by tagwire: the data store is in vpc-2, and a pair cannot cross VPCs (different-vpc) [same-vpc]
   i-1 and db/held: not connected: it carries tagwire:hold, so nothing is attached or detached (held) [store-not-held]
   i-1 and db/orders: connected by tagwire through sg-ec2-rds-1 and sg-rds-ec2-1
   i-1 and db/other: stays connected for now: they share no name any more (disconnects-held-back) [kept]
@@ -512,4 +512,27 @@ What to change:
   move one of the two into the VPC of the other, or connect the VPCs by other means
 "
     );
+}
+
+#[test]
+fn a_short_explanation_is_the_verdict_the_condition_that_decides_and_what_to_change() {
+    let full = first(&world("instance i-1 connect=orders groups=a,b,c,d,e\ndb orders connect=orders"));
+    let short = full.short();
+    let (step, _) = full.first_failing().unwrap();
+    assert!(short.starts_with(&format!("{}\n\nFAILS {}", full.message, step.question)), "{short}");
+    let conditions = short.lines().filter(|line| line.starts_with("FAILS") || line.starts_with("ok"));
+    assert_eq!(conditions.count(), 1, "{short}");
+    assert!(full.steps.len() > 10 && !full.remedy.is_empty());
+    assert!(full.remedy.iter().all(|line| short.contains(line)), "{short}");
+
+    let connected =
+        first(&world("instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 attached-to=i-1"));
+    assert_eq!(connected.short(), format!("{}\n", connected.message), "nothing is in the way, and nothing to change");
+}
+
+#[test]
+fn a_short_explanation_of_what_was_not_read_names_what_is_not_known() {
+    let unread = first(&world("instance i-1 connect=orders\ndb orders connect=orders\ngap stores"));
+    assert!(unread.steps.iter().any(|step| step.result != StepResult::Holds), "{unread}");
+    assert!(unread.short().lines().count() > 1, "{unread}");
 }
