@@ -2,8 +2,8 @@
 
 import html
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,10 @@ def has(place, *members):
 def lacks(place, pattern):
     return Check(
         f"{place} has no {pattern}",
-        lambda release: "members" in _shape(release, place)
-        and not any(re.search(pattern, name) for name in _shape(release, place)["members"]),
+        lambda release: (
+            "members" in _shape(release, place)
+            and not any(re.search(pattern, name) for name in _shape(release, place)["members"])
+        ),
     )
 
 

@@ -128,9 +128,7 @@ def test_a_state_that_only_the_documentation_lists_is_a_warning(doctored):
         status = model["shapes"]["Cluster"]["members"]["ClusterStatus"]
         status["documentation"] += "<code>hibernating</code>"
 
-    assert doctored("redshift", change) == {
-        ("redshift Cluster.ClusterStatus, documented hibernating: added", False)
-    }
+    assert doctored("redshift", change) == {("redshift Cluster.ClusterStatus, documented hibernating: added", False)}
 
 
 def test_what_is_grave_fails_the_run_until_it_is_judged(monkeypatch, capsys):

@@ -52,9 +52,7 @@ def reads(place):
     yield Call("elasticache:DescribeCacheSubnetGroups", "of one", OBSERVERS, cache("subnetgroup:private"))
     for kind in ("replicationgroup", "cluster", "serverlesscache"):
         yield Call("elasticache:ListTagsForResource", f"of a {kind}", OBSERVERS, cache(f"{kind}:orders"))
-    yield Call(
-        "redshift:DescribeClusters", "of a cluster", OBSERVERS, [Part(place.arn("redshift", "cluster:orders"))]
-    )
+    yield Call("redshift:DescribeClusters", "of a cluster", OBSERVERS, [Part(place.arn("redshift", "cluster:orders"))])
     yield listed("tag:GetResources", OBSERVERS)
     for name in ("BatchGetItem", "Query"):
         yield Call(f"dynamodb:{name}", "of the state table", [CONNECT, LOOKS], [Part(place.table())])
