@@ -142,8 +142,11 @@ impl Ec2 {
         let call = |what: String| Call::reading("ec2:DescribeSecurityGroups", what);
         let selections: Vec<(Call, Vec<Filter>)> = match which {
             Groups::InVpc(vpc) => {
+                let of_consoles = Service::ALL.iter().filter_map(|service| service.row().console_prefixes).flatten();
+                let of_consoles = of_consoles.map(|prefix| format!("{prefix}*"));
                 let patterns = Service::ALL.iter().flat_map(|service| service.row().patterns());
-                let patterns = patterns.map(|pattern| format!("{pattern}-*")).chain([DEFAULT_GROUP.to_owned()]);
+                let patterns = patterns.map(|pattern| format!("{pattern}-*")).chain(of_consoles);
+                let patterns = patterns.chain([DEFAULT_GROUP.to_owned()]);
                 let filters = vec![filter("vpc-id", [vpc.as_str()]), filter("group-name", patterns)];
                 vec![(call(format!("groups of {vpc}")).in_vpc(Some(vpc)), filters)]
             }
