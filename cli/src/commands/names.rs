@@ -52,8 +52,11 @@ struct Carriers {
     stores: BTreeSet<String>,
 }
 
+/// A name in a VPC.
+type Key<'survey> = (&'survey ConnectionName, Option<&'survey VpcId>);
+
 /// The carriers of each name, by VPC.
-type Names<'survey> = BTreeMap<(&'survey ConnectionName, Option<&'survey VpcId>), Carriers>;
+type Names<'survey> = BTreeMap<Key<'survey>, Carriers>;
 
 pub(crate) async fn run(global: &GlobalArgs, args: NamesArgs) -> CommandResult<ExitCode> {
     let session = Session::open(global).await?;
@@ -90,11 +93,7 @@ fn carriers(survey: &Survey) -> Names<'_> {
 
 /// The names that somebody may have meant who gave a name to one side alone: those much like it in the same VPC that
 /// the other side carries.
-fn meant<'names>(
-    names: &'names Names<'_>,
-    (name, vpc): (&ConnectionName, Option<&VpcId>),
-    carriers: &Carriers,
-) -> Vec<&'names ConnectionName> {
+fn meant<'names>(names: &'names Names<'_>, (name, vpc): Key<'_>, carriers: &Carriers) -> Vec<&'names ConnectionName> {
     let completes = |other: &Carriers| {
         carriers.stores.is_empty() && !other.stores.is_empty()
             || carriers.instances.is_empty() && !other.instances.is_empty()
@@ -113,7 +112,7 @@ fn few(all: &BTreeSet<String>) -> String {
     }
 }
 
-fn note(names: &Names<'_>, key: (&ConnectionName, Option<&VpcId>), carriers: &Carriers) -> String {
+fn note(names: &Names<'_>, key: Key<'_>, carriers: &Carriers) -> String {
     let missing = match (carriers.instances.is_empty(), carriers.stores.is_empty()) {
         (true, _) => "no instance carries it",
         (false, true) => "no data store carries it",
@@ -131,7 +130,7 @@ fn text(names: &Names<'_>, complete: bool, width: Option<usize>) -> String {
         // Unless everything was read, nothing is called absent.
         return if complete { "No connection name was found.\n".to_owned() } else { String::new() };
     }
-    let column = |heading, cell: &dyn Fn(&(&ConnectionName, Option<&VpcId>), &Carriers) -> String| {
+    let column = |heading, cell: &dyn Fn(&Key<'_>, &Carriers) -> String| {
         Column::new(heading, names.iter().map(|(key, carriers)| cell(key, carriers)))
     };
     let columns = vec![

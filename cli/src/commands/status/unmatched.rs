@@ -50,7 +50,7 @@ fn line(gathered: &Gathered, Finding { subject, reason }: &Finding) -> Option<St
         for name in names {
             let meant: Vec<&str> = near(name, &others).into_iter().map(ConnectionName::as_str).collect();
             if !meant.is_empty() {
-                line.push_str(&format!("; did you mean {} instead of {name}?", meant.join(" or ")));
+                line = format!("{line}; did you mean {} instead of {name}?", meant.join(" or "));
             }
         }
     }

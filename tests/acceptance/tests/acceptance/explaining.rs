@@ -66,8 +66,7 @@ async fn what_is_not_there_or_not_meant_is_an_error_that_says_so() {
     let instance = installation.launch(None).await.unwrap();
     installation.silent_aurora("twice", "a").await.unwrap();
     installation.postgres("twice", "a").await.unwrap();
-    let other = Installation::create(&aws, 2).await.unwrap();
-    let elsewhere = other.vpc.clone();
+    let elsewhere = Installation::create(&aws, 2).await.unwrap();
     let (long, nowhere) = ("i-0123456789abcdef0", "vpc-0123456789abcdef0");
     for (arguments, says) in [
         (vec!["explain", "vpc-1"], "neither an instance id"),
@@ -89,7 +88,10 @@ async fn what_is_not_there_or_not_meant_is_an_error_that_says_so() {
         (vec!["status", "--instance", long], "there is no instance i-0123456789abcdef0"),
         (vec!["plan", "--instance", long, "--vpc", &installation.vpc], "there is no instance i-0123456789abcdef0"),
         (vec!["status", "--store", "orders"], "there is no data store orders"),
-        (vec!["plan", "--vpc", &elsewhere, "--instance", &instance.id], "none of the chosen instances and data stores"),
+        (
+            vec!["plan", "--vpc", &elsewhere.vpc, "--instance", &instance.id],
+            "none of the chosen instances and data stores",
+        ),
     ] {
         let ran = tagwire(&aws, &arguments);
         let message = text(&ran.stderr);
