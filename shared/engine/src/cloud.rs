@@ -154,7 +154,7 @@ pub enum Instances<'which> {
 /// Which groups to read.
 #[derive(Debug, Clone, Copy)]
 pub enum Groups<'which> {
-    /// Those of a VPC whose names fit a pattern of the service table, whoever made them.
+    /// Those of a VPC whose names fit a pattern of the service table, whoever made them, and its default group.
     InVpc(&'which VpcId),
     /// Those of a VPC, whatever their names, that carry our tag or have a rule that names one of these.
     Beside {
