@@ -245,7 +245,7 @@ fn a_portion_that_only_fails_does_not_hide_the_rest_of_the_plan() {
         installation.connect(&work);
         installation.drain();
         assert_eq!(installation.look(connected), 55, "shared: {shared}");
-        installation.budget.set(crate::installation::FUNCTION_TIME);
+        installation.budget.set(Duration::from_mins(1));
         installation.change(|world| world.refused.clear());
         installation.recovers();
         assert_eq!(installation.look(connected), 80);

@@ -279,7 +279,7 @@ impl Story {
 
     /// Something goes wrong in the next invocation, or somebody else works on a list in the middle.
     fn trouble(&mut self) {
-        self.installation.budget.set(Duration::from_secs(u64::try_from(6 + self.random.below(30)).unwrap()));
+        self.installation.budget.set(Duration::from_secs(u64::try_from(6 + self.random.below(54)).unwrap()));
         let latency = Duration::from_millis(u64::try_from(self.random.below(3) * 150).unwrap());
         self.installation.change(|world| world.latency = latency);
         let kinds = [
@@ -328,7 +328,7 @@ impl Story {
     }
 
     fn calm(&mut self) {
-        self.installation.budget.set(crate::installation::FUNCTION_TIME);
+        self.installation.budget.set(Duration::from_mins(1));
         self.installation.change(|world| {
             world.heal();
             world.everybody_rests();
