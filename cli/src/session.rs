@@ -263,8 +263,8 @@ impl Session {
             return Ok(arn);
         }
         let (kinds, name) = kinds_and_name(called)?;
-        let caller = self.identity().await?;
-        let (partition, account) = (caller.partition()?, caller.account);
+        let identity = self.identity().await?;
+        let (partition, account) = (identity.partition()?, identity.account);
         let arns: Result<BTreeSet<StoreArn>, _> =
             kinds.into_iter().map(|kind| StoreArn::of(&partition, kind, self.region(), &account, name)).collect();
         let arns = arns.with_context(|| format!("{called:?} cannot be the name of a data store"))?;
