@@ -121,6 +121,7 @@ async fn pages_are_read_to_the_end() {
     assert!(asked[0].contains("Filter.1.Name=tag-key&Filter.1.Value.1=k&"), "{asked:?}");
     assert!(asked[0].contains("Name=vpc-id&Filter.3.Value.1=vpc-1"), "{asked:?}");
     assert!(!asked[0].contains("terminated") && asked[1].contains("NextToken=more"), "{asked:?}");
+    assert!(asked.iter().all(|page| page.contains("IncludeManagedResources=true")), "{asked:?}");
 }
 
 #[tokio::test]
@@ -181,7 +182,17 @@ async fn groups_of_a_vpc_are_those_of_every_service() {
     let script = Script::default().then(200, answer);
     assert!(script.aws().groups(Groups::InVpc(&vpc())).await.is_complete());
     let asked = &script.asked()[0];
-    for pattern in ["rds-ec2-*", "ec2-rds-*", "docdb-ec2-*", "ec2-docdb-*", "neptune-ec2-*", "ec2-neptune-*"] {
+    for pattern in [
+        "rds-ec2-*",
+        "ec2-rds-*",
+        "docdb-ec2-*",
+        "ec2-docdb-*",
+        "neptune-ec2-*",
+        "ec2-neptune-*",
+        "ec2-elasticache:*",
+        "elasticache-ec2-*",
+        "default",
+    ] {
         assert!(asked.contains(&format!("={pattern}")), "{asked}");
     }
 }

@@ -413,6 +413,7 @@ impl Reader {
             id,
             name: None,
             interface: (!line.flag("gone")).then_some(interface),
+            operator: line.text("managed-by")?,
             zone: line.text("zone")?.map(|name| zone(&name)).transpose()?,
             settings: line.settings()?,
         };
@@ -650,7 +651,8 @@ impl Reader {
         let interface = said(InterfaceId::parse(line.name()?))?;
         let of = line.text("of")?.unwrap_or_default();
         let owner = match InstanceId::parse(of.clone()) {
-            Ok(id) => InterfaceOwner::Instance { id, primary: line.flag("primary") },
+            Ok(id) => InterfaceOwner::Instance { id, primary: line.flag("primary"), copies: line.flag("copies") },
+            Err(_) if line.flag("detached") => InterfaceOwner::Nobody { description: of },
             Err(_) => InterfaceOwner::Other { description: of },
         };
         let groups = line.list("groups")?.unwrap_or_default();
@@ -666,6 +668,7 @@ impl Reader {
         Ok(match of.as_str() {
             "store-side" => Removal::StoreSide(store),
             "cidr-group" => Removal::CidrGroup(store),
+            _ if of.starts_with("eni-") => Removal::LeftOver { interface: said(InterfaceId::parse(of))?, store },
             _ => Removal::Connection(Connection { instance: said(InstanceId::parse(of))?, store }),
         })
     }

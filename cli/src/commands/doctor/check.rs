@@ -5,6 +5,8 @@ use tagwire_aws::{Identity, Stack};
 use tagwire_core::observation::Gap;
 use tagwire_engine::cloud::{CloudError, ErrorKind};
 
+pub(super) use crate::output::count;
+
 /// The level of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -188,11 +190,6 @@ pub(super) fn quoted(text: &str) -> String {
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))
     }
-}
-
-/// A number of things.
-pub(super) fn count(number: usize, one: &str) -> String {
-    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
 }
 
 #[cfg(test)]

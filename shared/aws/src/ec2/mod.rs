@@ -46,6 +46,9 @@ const FILTER_VALUES: usize = 200;
 // Fact 1.1
 const NOT_TERMINATED: [&str; 5] = ["pending", "running", "shutting-down", "stopping", "stopped"];
 
+/// The name of the group that every VPC has.
+const DEFAULT_GROUP: &str = "default";
+
 /// EC2.
 #[derive(Debug)]
 pub(crate) struct Ec2 {
@@ -106,7 +109,9 @@ impl Ec2 {
     }
 
     async fn describe_instances(&self, call: Call, filters: Vec<Filter>) -> Reading<Instance> {
-        let request = self.client.describe_instances().set_filters(Some(filters)).max_results(PAGE_SIZE);
+        // Fact 10.1
+        let request = self.client.describe_instances().include_managed_resources(true);
+        let request = request.set_filters(Some(filters)).max_results(PAGE_SIZE);
         let pages = request.into_paginator().send().collect().await;
         let reservations = call.listed(pages, |page| (page.reservations, page.next_token));
         let found = reservations.found.into_iter().flat_map(|reservation| reservation.instances.unwrap_or_default());
@@ -126,7 +131,9 @@ impl Ec2 {
     }
 
     async fn list_interfaces(&self, call: &Call, filters: Vec<Filter>) -> Reading<ec2::NetworkInterface> {
-        let request = self.client.describe_network_interfaces().set_filters(Some(filters)).max_results(PAGE_SIZE);
+        // Fact 10.1
+        let request = self.client.describe_network_interfaces().include_managed_resources(true);
+        let request = request.set_filters(Some(filters)).max_results(PAGE_SIZE);
         let pages = request.into_paginator().send().collect().await;
         call.listed(pages, |page| (page.network_interfaces, page.next_token))
     }
@@ -135,8 +142,11 @@ impl Ec2 {
         let call = |what: String| Call::reading("ec2:DescribeSecurityGroups", what);
         let selections: Vec<(Call, Vec<Filter>)> = match which {
             Groups::InVpc(vpc) => {
+                let of_consoles = Service::ALL.iter().filter_map(|service| service.row().console_prefixes).flatten();
+                let of_consoles = of_consoles.map(|prefix| format!("{prefix}*"));
                 let patterns = Service::ALL.iter().flat_map(|service| service.row().patterns());
-                let patterns = patterns.map(|pattern| format!("{pattern}-*"));
+                let patterns = patterns.map(|pattern| format!("{pattern}-*")).chain(of_consoles);
+                let patterns = patterns.chain([DEFAULT_GROUP.to_owned()]);
                 let filters = vec![filter("vpc-id", [vpc.as_str()]), filter("group-name", patterns)];
                 vec![(call(format!("groups of {vpc}")).in_vpc(Some(vpc)), filters)]
             }
@@ -210,6 +220,8 @@ impl Ec2 {
         let call =
             Call::reading("ec2:DescribeLaunchTemplateVersions", "default and latest versions of launch templates");
         let request = self.client.describe_launch_template_versions().versions("$Default").versions("$Latest");
+        // Fact 10.1
+        let request = request.include_managed_resources(true);
         let pages = request.max_results(TEMPLATES_PAGE_SIZE).into_paginator().send().collect().await;
         let answer = call.listed(pages, |page| (page.launch_template_versions, page.next_token));
         let templates = call.decode(answer, ec2::LaunchTemplateVersion::launch_template_id, mapping::template_groups);

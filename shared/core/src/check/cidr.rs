@@ -131,7 +131,10 @@ impl Checker<'_> {
                 DetachReason::StoreOptedOut => settings.connect == ConnectTag::Absent && !settings.held,
                 DetachReason::CidrNotAskedFor => takes_part && unasked && !settings.held,
                 DetachReason::Uninstalling => self.evidence.seen.is_uninstalling() && !settings.held,
-                DetachReason::NamesNotShared | DetachReason::NotAskedFor | DetachReason::StoreGone => false,
+                DetachReason::NoInstance
+                | DetachReason::NamesNotShared
+                | DetachReason::NotAskedFor
+                | DetachReason::StoreGone => false,
             };
             let objections = &mut objections.at(Part::Detachment(target.clone(), group.id().clone()));
             self.has_role(&GroupRef::Existing(group.id().clone()), &store.id, Role::Cidr, objections);

@@ -21,6 +21,7 @@ use self::{
     link::{Link, LinkState},
 };
 pub use self::{
+    link::maker,
     row::{CONNECTING, Client, ConnectionStatus, DISCONNECTING, HELD_BACK, MODIFIED, Maker, SideGroup, State},
     survey::Survey,
 };

@@ -24,6 +24,10 @@ pub(super) const STORE_READ: (&str, &str) = ("store-read", "Does its service kno
 pub(super) const KEPT: (&str, &str) = ("kept", "Is there no reason to take a connection away?");
 pub(super) const CONNECTED: (&str, &str) = ("connected", "Are they connected already?");
 
+fn is_unread(failure: &FailedCondition) -> bool {
+    matches!(failure.reason, Some(Reason::Unread { .. })) || failure.code.ends_with("-not-read")
+}
+
 impl Explainer<'_> {
     pub(super) fn connection(&self, id: &InstanceId, arn: &StoreArn) -> Explanation {
         let (instance, store) = (self.index.instance(id), self.index.store_called(arn));
@@ -45,8 +49,10 @@ impl Explainer<'_> {
         }
         let message = match (&verdict, steps.first()) {
             (Some(verdict), _) => verdict.to_string(),
-            (None, Some(failure)) => format!("nothing is decided about them: {failure}"),
-            (None, None) => "nothing is decided about them".to_owned(),
+            // Of what was not read it is not known who manages it.
+            (None, Some(failure)) if is_unread(failure) => format!("nothing is decided about them: {failure}"),
+            (None, Some(failure)) => format!("not managed by tagwire: {failure}"),
+            (None, None) => "not managed by tagwire".to_owned(),
         };
         Explanation {
             instance: id.clone(),
@@ -248,6 +254,7 @@ impl Advisor<'_> {
         let store = self.store.map(|store| Subject::Store(store.arn.clone()));
         let of = match condition {
             Condition::InstanceThere
+            | Condition::InstanceNotManaged
             | Condition::InstanceNotBlocked
             | Condition::InstanceNotHeld
             | Condition::OpensNoOther

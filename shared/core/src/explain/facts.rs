@@ -235,6 +235,10 @@ impl Explainer<'_> {
                 Some(interface) => vec![format!("{} is its primary network interface", interface.id)],
                 None => Vec::new(),
             },
+            Condition::InstanceNotManaged => vec![match &instance.operator {
+                Some(operator) => format!("it is managed by {operator}"),
+                None => "no service manages it".to_owned(),
+            }],
             Condition::InstanceNotBlocked => {
                 let isolating = index.policy.isolation_groups.iter().filter(|group| instance.has_group(group));
                 let mut facts = vec![holds(instance.settings.blocked, BLOCK_KEY)];
@@ -311,7 +315,7 @@ impl Explainer<'_> {
             let others: Vec<_> = others.map(|attachment| attachment.store.short()).collect();
             facts.extend((!others.is_empty()).then(|| format!("is attached now for {}", words(others))));
         }
-        facts.push(format!("places taken when it is the turn of this data store: {}", places.on_interface));
+        facts.push(format!("{} of {limit} in use when it is the turn of this data store", places.on_interface));
         if pair_state.instance_has_group(instance) {
             facts.push("the instance side of the pair is there already".to_owned());
         }

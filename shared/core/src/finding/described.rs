@@ -110,6 +110,13 @@ impl Reason {
                 "the instance is shutting down or gone",
                 "nothing: start another instance with the connect tag",
             ),
+            Self::ManagedInstance { operator } => described(
+                "managed-instance",
+                format!("{operator} manages the instance, and nobody else may change its network interfaces"),
+                format!(
+                    "give the instances that {operator} starts a security group of your own, and a rule for that in the data store's own group; or take the connect tag off"
+                ),
+            ),
             Self::StoreGone => described(
                 "store-gone",
                 "there is no such data store",
@@ -247,9 +254,35 @@ impl Reason {
             Self::ForeignAttachment { holder } => described(
                 "foreign-attachment",
                 format!(
-                    "{holder} has it, which tagwire did not attach and cannot take away; it can reach what the group reaches"
+                    "{holder} has it, which tagwire did not attach as far as it knows, and does not take away; it can reach what the group reaches"
                 ),
                 format!("take it off {holder}, or give that client a group and a rule of its own"),
+            ),
+            Self::CopyRemains { interface, instance } => described(
+                "copy-remains",
+                format!(
+                    "{interface} of {instance} has it, and the primary interface does not: the network plugin that copied it there takes it off within a minute"
+                ),
+                format!(
+                    "nothing; if it stays, {interface} has it from the plugin's own configuration (an ENIConfig): take it out there"
+                ),
+            )
+            .passing(true),
+            Self::InterfaceLeftOver { interface } => described(
+                "interface-left-over",
+                format!(
+                    "no instance has {interface} any more, and it is the only security group there, where AWS takes no empty list"
+                ),
+                format!("delete {interface}, or add another group to it"),
+            ),
+            Self::DefaultGroupWorn { group } => described(
+                "default-group-worn",
+                format!(
+                    "it has {group}, the default group of its VPC: whoever else has that may reach it, whatever the tags say"
+                ),
+                format!(
+                    "give it a group of your own in place of {group}; when a cluster moves to another subnet group, name its groups in the same request, or it gets the default group"
+                ),
             ),
             Self::LastGroup { group } => described(
                 "last-group",

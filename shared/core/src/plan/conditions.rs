@@ -156,6 +156,8 @@ pub enum Condition {
     NotUninstalling,
     /// The instance has an interface.
     InstanceThere,
+    /// No service manages the instance, whose interfaces then only that service may change.
+    InstanceNotManaged,
     /// The instance is neither blocked nor isolated.
     InstanceNotBlocked,
     /// The instance is not on hold.
@@ -216,9 +218,10 @@ impl Situation<'_> {
 
 impl Condition {
     /// Every condition, in the order in which they are looked at.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::NotUninstalling,
         Self::InstanceThere,
+        Self::InstanceNotManaged,
         Self::InstanceNotBlocked,
         Self::InstanceNotHeld,
         Self::StoreInVpc,
@@ -242,6 +245,7 @@ impl Condition {
         match self {
             Self::NotUninstalling => "not-uninstalling",
             Self::InstanceThere => "instance-there",
+            Self::InstanceNotManaged => "instance-not-managed",
             Self::InstanceNotBlocked => "instance-not-blocked",
             Self::InstanceNotHeld => "instance-not-held",
             Self::StoreInVpc => "store-in-vpc",
@@ -266,6 +270,7 @@ impl Condition {
         match self {
             Self::NotUninstalling => "Is tagwire not being uninstalled?",
             Self::InstanceThere => "Is the instance there, with a network interface?",
+            Self::InstanceNotManaged => "Is the instance managed by no service of AWS?",
             Self::InstanceNotBlocked => "Is the instance neither blocked nor isolated?",
             Self::InstanceNotHeld => "Is the instance not on hold?",
             Self::StoreInVpc => "Is the data store in a network that has security groups?",
@@ -308,6 +313,7 @@ impl Condition {
         let reason = match self {
             Self::NotUninstalling => index.seen.is_uninstalling().then_some(Reason::Uninstalling),
             Self::InstanceThere => instance.interface.is_none().then_some(Reason::InstanceGone),
+            Self::InstanceNotManaged => obstacles::managed(instance),
             Self::InstanceNotBlocked => index.is_blocked(instance).then_some(Reason::Blocked),
             Self::InstanceNotHeld => instance.settings.held.then_some(Reason::Held),
             Self::StoreInVpc => obstacles::by_network(store),

@@ -9,6 +9,7 @@ use super::{
     CidrWork, DeleteReason, Deletion, PairWork, StoreChange,
     budget::Disconnects,
     disconnect::{StoreExistence, store_existence},
+    foreign,
     index::Index,
     obstacles,
 };
@@ -17,7 +18,7 @@ use crate::{
     group::{GroupKind, Owned, Role},
     id::{SecurityGroupId, StoreId},
     model::DataStore,
-    observation::{InterfaceOwner, Scope},
+    observation::Scope,
     rule::{Peer, Rule},
     service::Side,
     state::{Note, VpcState},
@@ -230,7 +231,7 @@ pub(crate) fn decide<'index>(
     for kind in GroupKind::ALL {
         for store in index.owners(kind) {
             let candidate = DeleteCandidate::of(index, disconnects, stores, kind, store);
-            made.findings.extend(candidate.groups.iter().flat_map(|owned| foreign_attachments(index, owned)));
+            made.findings.extend(candidate.groups.iter().flat_map(|owned| foreign::findings(index, owned)));
             if !DeleteCondition::InScope.holds(&candidate) {
                 continue;
             }
@@ -451,27 +452,4 @@ fn deletion(candidate: &DeleteCandidate<'_>) -> Deletion {
         reason: candidate.reason(),
         store: groups.iter().find_map(|owned| index.arn_of(owned)),
     }
-}
-
-/// The findings about interfaces that have an owned group that was not made for them.
-fn foreign_attachments(index: &Index<'_>, owned: &Owned) -> Vec<Finding> {
-    let id = owned.group.id();
-    let for_instances = owned.role() == Role::Side(Side::Instance);
-    let finding =
-        |holder: String| Finding { subject: Subject::Group(id.clone()), reason: Reason::ForeignAttachment { holder } };
-    let interfaces =
-        index.seen.attachments.by.found.iter().filter(|attached| attached.groups.contains(id)).filter_map(|attached| {
-            let interface = &attached.interface;
-            match (&attached.owner, for_instances) {
-                // The store's own interfaces have its groups.
-                (InterfaceOwner::Other { .. }, false) | (InterfaceOwner::Instance { primary: true, .. }, true) => None,
-                (InterfaceOwner::Other { description }, true) => Some(finding(format!("{interface} ({description})"))),
-                (InterfaceOwner::Instance { id, .. }, _) => Some(finding(format!("{interface} of {id}"))),
-            }
-        });
-    let on_instances = index.with_group(id).filter(|_| !for_instances);
-    let is_made_for = |store: &DataStore| !for_instances && store.id == owned.store;
-    let stores = index.stores_with(id).iter().filter(|store| store.has_group(id) && !is_made_for(store));
-    let instances = on_instances.map(|instance| finding(format!("instance {}", instance.id)));
-    interfaces.chain(instances).chain(stores.map(|store| finding(store.arn.to_string()))).collect()
 }

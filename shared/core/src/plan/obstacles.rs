@@ -82,6 +82,12 @@ fn contest_of_list<'index>(
     contested.then(|| Contest { subject, target, group: group.clone(), attached })
 }
 
+/// Why the list of groups of an instance's interface cannot be changed by anybody here.
+// Fact 10.1
+pub(crate) fn managed(instance: &Instance) -> Option<Reason> {
+    instance.operator.clone().map(|operator| Reason::ManagedInstance { operator })
+}
+
 /// Why nothing new is let into a store, whatever its tags say.
 pub(crate) fn by_nature(store: &DataStore) -> Option<Reason> {
     by_network(store).or_else(|| by_form(store)).or_else(|| by_state(store)).or_else(|| by_description(store))
@@ -208,6 +214,7 @@ pub(crate) fn findings(index: &Index<'_>) -> Vec<Finding> {
     }
     for (_, store) in index.stores_here().filter(|(_, store)| seen.scope.has_store(&store.arn)) {
         let mut reasons = invalid(&store.settings);
+        reasons.extend(default_group(index, store));
         if seen.instances.is_complete() && index.sharing(store).is_empty() {
             reasons.extend(no_match(store.settings.connect.names().cloned().collect(), &store.settings));
         }
@@ -215,6 +222,16 @@ pub(crate) fn findings(index: &Index<'_>) -> Vec<Finding> {
             .extend(reasons.into_iter().map(|reason| Finding { subject: Subject::Store(store.arn.clone()), reason }));
     }
     findings
+}
+
+/// The default group of the VPC on a store that takes part: AWS puts it there when nobody names a group.
+// Fact 9.2
+fn default_group(index: &Index<'_>, store: &DataStore) -> Option<Reason> {
+    let takes_part = store.settings.connect != ConnectTag::Absent;
+    let mut worn = store.groups.keys().filter(|group| store.has_group(group));
+    let is_default = |group: &&SecurityGroupId| index.group(group).is_some_and(SecurityGroup::is_default);
+    let group = worn.find(is_default).filter(|_| takes_part)?;
+    Some(Reason::DefaultGroupWorn { group: group.clone() })
 }
 
 /// The finding about a member whose tag holds a name that its whole does not: nothing is connected by it.

@@ -32,6 +32,9 @@ pub struct Instance {
     /// The interface at device index 0. None once the instance is shutting down: AWS then no
     /// longer reports one, and there is nothing to connect.
     pub interface: Option<Interface>,
+    /// The service that manages it, such as `eks.amazonaws.com`: then nobody else may change its interfaces.
+    // Fact 10.1
+    pub operator: Option<String>,
     /// Its Availability Zone.
     pub zone: Option<ZoneName>,
     /// The settings in its tags.

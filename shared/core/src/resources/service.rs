@@ -83,6 +83,9 @@ pub struct ServiceRow {
     pub store_side: &'static str,
     /// Name pattern of the group on the instance, without `-n`.
     pub instance_side: &'static str,
+    /// How the names of the groups begin that the service's own console makes on a store and on an instance,
+    /// before the store's name; none where they have the patterns above, or where no console makes any.
+    pub console_prefixes: Option<[&'static str; 2]>,
     /// How many groups a store takes.
     pub store_group_limit: usize,
     /// Whether a status tag may be written on its stores: where a tag change takes a store out of
@@ -124,6 +127,7 @@ const RDS: ServiceRow = ServiceRow {
     // Fact 2.1
     store_side: "rds-ec2",
     instance_side: "ec2-rds",
+    console_prefixes: None,
     store_group_limit: RDS_STORE_GROUP_LIMIT,
     takes_status_tag: true,
     lists_tags_only_when_ready: false,
@@ -157,6 +161,8 @@ table! {
             // Fact 2.6
             store_side: "elasticache-ec2",
             instance_side: "ec2-elasticache",
+            // Fact 2.7
+            console_prefixes: Some(["ec2-elasticache:", "elasticache-ec2-"]),
             store_group_limit: INTERFACE_STORE_GROUP_LIMIT,
             takes_status_tag: false,
             lists_tags_only_when_ready: true,
@@ -169,6 +175,7 @@ table! {
             title: "Redshift",
             store_side: "redshift-ec2",
             instance_side: "ec2-redshift",
+            console_prefixes: None,
             store_group_limit: INTERFACE_STORE_GROUP_LIMIT,
             takes_status_tag: true,
             lists_tags_only_when_ready: false,
@@ -348,6 +355,16 @@ impl ServiceRow {
             Side::Store => self.store_side,
             Side::Instance => self.instance_side,
         }
+    }
+
+    /// How the names begin that the service's own console gives to the groups of one side.
+    #[must_use]
+    pub fn console_prefix(&self, side: Side) -> Option<&'static str> {
+        let [on_store, on_instance] = self.console_prefixes?;
+        Some(match side {
+            Side::Store => on_store,
+            Side::Instance => on_instance,
+        })
     }
 
     /// The name pattern of the group for clients that are not instances, without `-n`.

@@ -81,6 +81,7 @@ pub(crate) fn uncontested(mut world: World) -> World {
 
 pub(crate) fn eligible(seen: &Observation, instance: &Instance, store: &DataStore) -> bool {
     instance.interface.is_some()
+        && instance.operator.is_none()
         && !instance.settings.held
         && !store.settings.held
         && store.is_in(&seen.vpc)

@@ -9,8 +9,8 @@ use tagwire_core::{
     finding::Reason,
     group::SecurityGroup,
     id::{InstanceId, SecurityGroupId, StoreArn},
-    observation::Observation,
-    plan::{Decision, Plan, Verdict, plan},
+    observation::{AttachedInterface, InterfaceOwner, Observation},
+    plan::{Decision, InterfaceChange, Plan, Verdict, plan},
 };
 use tagwire_world::World;
 
@@ -142,7 +142,11 @@ fn lists(seen: &Observation) -> BTreeMap<String, BTreeSet<&SecurityGroupId>> {
     let interfaces = interfaces.map(|interface| (interface.id.to_string(), interface.groups.iter().collect()));
     let stores = seen.present_stores();
     let stores = stores.into_iter().map(|(arn, store)| (arn.to_string(), store.groups.keys().collect()));
-    interfaces.chain(stores).collect()
+    // Those of services follow other lists.
+    let is_left_over = |attached: &&AttachedInterface| matches!(attached.owner, InterfaceOwner::Nobody { .. });
+    let others = seen.attachments.by.found.iter().filter(is_left_over);
+    let others = others.map(|attached| (attached.interface.to_string(), attached.groups.iter().collect()));
+    interfaces.chain(others).chain(stores).collect()
 }
 
 /// What is not owned of every list of groups.
@@ -166,7 +170,8 @@ fn contradiction(seen: &Observation, first: &Plan, second: &Plan) -> Option<Stri
             .any(|detachment| detachment.arn.as_ref() == Some(store) && id.is_some_and(|id| *id != detachment.store))
     };
     first.decisions.iter().filter(|decision| !shares_name(&decision.store)).find_map(|decision| {
-        let changes = || first.interfaces.values().filter(|change| change.instance == decision.instance);
+        let of_instance = |change: &&InterfaceChange| change.instance.as_ref() == Some(&decision.instance);
+        let changes = || first.interfaces.values().filter(of_instance);
         let attaches =
             changes().any(|change| change.attach.values().any(|attachment| attachment.store == decision.store));
         let detaches = changes()

@@ -256,7 +256,7 @@ mod tests {
         let connect = ConnectTag::read(Some(names));
         let settings = TagSettings { connect, blocked: false, held: false, allow_cidr: CidrTag::Absent, status: None };
         let id = InstanceId::parse("i-1").unwrap();
-        Instance { id, name: None, interface: Some(interface), zone: None, settings }
+        Instance { id, name: None, interface: Some(interface), operator: None, zone: None, settings }
     }
 
     #[test]

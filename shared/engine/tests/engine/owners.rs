@@ -40,6 +40,21 @@ impl World {
         }
     }
 
+    /// The instance is gone, and its interface stays behind with the groups that it has.
+    pub(crate) fn terminate_without_interface(&mut self, word: &str) -> InterfaceId {
+        let interface = self.instances.remove(&instance(word)).unwrap().interface.unwrap();
+        let owner = InterfaceOwner::Nobody { description: format!("of {word} once") };
+        self.others.insert(interface.id.clone(), (interface.vpc, owner, interface.groups));
+        interface.id
+    }
+
+    /// Others take their groups off an interface that no instance has any more.
+    pub(crate) fn they_leave(&mut self, interface: &InterfaceId) {
+        let ours: Vec<_> = self.ours().into_values().flatten().map(|group| group.id.clone()).collect();
+        self.others.get_mut(interface).unwrap().2.retain(|group| ours.contains(group));
+        self.theirs.remove(interface.as_str());
+    }
+
     /// The store is deleted, and its interface with it.
     pub(crate) fn delete_store(&mut self, name: &str) {
         self.stores.remove(&cluster(name));
