@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::{
     Decision, DetachReason, Verdict,
     conditions::{Places, gets_group},
+    copies,
     disconnect::{AttachedGroup, Retention, is_of_its_store},
     index::Index,
     leaving::{self, Leaving, LeavingStore, last_group},
@@ -130,14 +131,16 @@ pub(crate) fn decide<'index>(index: &'index Index<'index>, pair_states: &PairSta
     for (turn, removal, queued) in disconnects.queue(counted, &last, stores) {
         match queued {
             Queued::Sides(sides) => disconnects.offer_sides(turn, removal, sides),
-            Queued::Store(leaving) => pending.extend(disconnects.offer_store(turn, leaving, &undecided)),
+            Queued::Store(leaving) => {
+                pending.extend(disconnects.offer_store(turn, leaving, pair_states, &undecided));
+            }
             Queued::OfAnotherScope => disconnects.reserve(&removal),
         }
     }
     disconnects.decide_last(pair_states, last);
     for leaving in pending {
         let turn = disconnects.turn(&leaving.removal());
-        disconnects.offer_store(turn, leaving, &BTreeSet::new());
+        disconnects.offer_store(turn, leaving, pair_states, &BTreeSet::new());
     }
     disconnects
 }
@@ -250,9 +253,10 @@ impl<'index> Disconnects<'index> {
         &mut self,
         turn: Timestamp,
         leaving: LeavingStore<'index>,
+        pair_states: &PairStates<'index>,
         undecided: &BTreeSet<InstanceId>,
     ) -> Option<LeavingStore<'index>> {
-        let cuts = match self.offer(&leaving, undecided) {
+        let cuts = match self.offer(&leaving, pair_states, undecided) {
             Offer::Ready(cuts) => cuts,
             Offer::NotYet => return Some(leaving),
             Offer::Not(finding) => {
@@ -290,13 +294,25 @@ impl<'index> Disconnects<'index> {
         self.wait(turn, removal);
     }
 
-    fn offer(&self, leaving: &LeavingStore<'index>, undecided: &BTreeSet<InstanceId>) -> Offer {
+    fn offer(
+        &self,
+        leaving: &LeavingStore<'index>,
+        pair_states: &PairStates<'index>,
+        undecided: &BTreeSet<InstanceId>,
+    ) -> Offer {
         let store = leaving.store;
         let cuts = match (leaving.kind, leaving.reason) {
             (_, DetachReason::Blocked) | (GroupKind::Cidr, DetachReason::Uninstalling) => 0,
             (GroupKind::Cidr, _) => 1,
+            (GroupKind::Pair, DetachReason::OfAnotherStore) => {
+                let pair_state = pair_states.get(&store.id);
+                match pair_state.and_then(|of_store| copies::cut(self.index, self, of_store, &leaving.groups)) {
+                    Some(cuts) => cuts,
+                    None => return Offer::NotYet,
+                }
+            }
             (GroupKind::Pair, reason) => {
-                if let Some(waits) = self.held_by_a_user(store) {
+                if let Some(waits) = self.held_by_a_user(leaving) {
                     return waits;
                 }
                 let uncounted = (reason == DetachReason::Uninstalling).then_some(0);
@@ -324,13 +340,15 @@ impl<'index> Disconnects<'index> {
 
     /// The answer when an instance on hold reaches a store through its pair, or may do so unread: a store side
     /// carries the connections of all.
-    fn held_by_a_user(&self, store: &DataStore) -> Option<Offer> {
+    fn held_by_a_user(&self, leaving: &LeavingStore<'index>) -> Option<Offer> {
         let seen = self.index.seen;
         if !seen.instances.is_complete() {
             return Some(Offer::NotYet);
         }
         let holds = |instance: &Instance| instance.settings.held && !self.index.is_blocked(instance);
-        for owned in self.index.owned_groups(&store.id).filter(|owned| owned.role() == Side::Instance) {
+        let owners: BTreeSet<&StoreId> = leaving.groups.iter().map(|owned| &owned.store).collect();
+        let sides = owners.into_iter().flat_map(|owner| self.index.owned_groups(owner));
+        for owned in sides.filter(|owned| owned.role() == Side::Instance) {
             // It is said of a primary interface where the instance side stays.
             if self.index.with_group(owned.group.id()).any(holds) {
                 return Some(Offer::NotYet);
@@ -461,12 +479,27 @@ impl<'index> Disconnects<'index> {
         self.off_stores.get(store).map_or(0, |off| off.groups.len())
     }
 
-    /// The store sides that leave a store, and why.
+    /// The store sides of its own that leave a store, and why.
     pub(crate) fn store_sides(&self, store: &StoreId) -> Option<(BTreeSet<&SecurityGroupId>, DetachReason)> {
         let groups = &self.off_stores.get(store)?.groups;
-        let sides = || groups.iter().filter(|((kind, _), _)| *kind == GroupKind::Pair);
+        let is_own = |group: &OwnedGroup| self.index.store_of(group.id()) == Some(store);
+        let sides = || groups.iter().filter(|((kind, group), _)| *kind == GroupKind::Pair && is_own(group));
         let reason = sides().next().map(|(_, reason)| *reason)?;
         Some((sides().map(|((_, group), _)| group.id()).collect(), reason))
+    }
+
+    /// Why the store sides of other stores leave a store, if any does.
+    pub(crate) fn reason_of_copies(&self, store: &DataStore) -> Option<DetachReason> {
+        let leaving =
+            self.index.copied_groups(store, GroupKind::Pair).map(|owned| (GroupKind::Pair, owned.group.clone()));
+        let groups = &self.off_stores.get(&store.id)?.groups;
+        leaving.into_iter().find_map(|group| groups.get(&group).copied())
+    }
+
+    /// Whether a group leaves a store.
+    pub(crate) fn takes_off_store(&self, store: &StoreId, owned: &Owned) -> bool {
+        let off = self.off_stores.get(store);
+        off.is_some_and(|off| off.groups.contains_key(&(owned.role().kind(), owned.group.clone())))
     }
 
     /// Whether an instance side leaves an instance.

@@ -386,7 +386,7 @@ fn is_off(
     let is_pair = groups.iter().any(|owned| owned.role() != Role::Cidr);
     let attaches = is_pair && change.is_some_and(|change| change.attach.contains_key(&GroupKind::Pair));
     let listed = |group: &SecurityGroupId| {
-        let leaves = |holder: &StoreId| holder == store && change.is_some_and(|change| change.detaches(group));
+        let leaves = |holder: &StoreId| stores.get(holder).is_some_and(|change| change.detaches(group));
         index.stores_with(group).iter().any(|holder| holder.has_group(group) && !leaves(&holder.id))
     };
     !attaches
@@ -470,8 +470,8 @@ fn foreign_attachments(index: &Index<'_>, owned: &Owned) -> Vec<Finding> {
             }
         });
     let on_instances = index.with_group(id).filter(|_| !for_instances);
-    let is_made_for = |store: &DataStore| !for_instances && store.id == owned.store;
-    let stores = index.stores_with(id).iter().filter(|store| store.has_group(id) && !is_made_for(store));
+    // Of a group that lets somebody into a store, that store is told.
+    let stores = index.stores_with(id).iter().filter(|store| store.has_group(id) && for_instances);
     let instances = on_instances.map(|instance| finding(format!("instance {}", instance.id)));
     interfaces.chain(instances).chain(stores.map(|store| finding(store.arn.to_string()))).collect()
 }

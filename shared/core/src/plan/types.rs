@@ -160,11 +160,13 @@ pub enum DetachReason {
     Blocked,
     /// A person asked for tagwire to be gone.
     Uninstalling,
+    /// It was made for another store, from which this one took it over.
+    OfAnotherStore,
 }
 
 impl DetachReason {
     /// Every reason, in the order in which they are looked at.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Blocked,
         Self::Uninstalling,
         Self::StoreGone,
@@ -172,6 +174,7 @@ impl DetachReason {
         Self::NotAskedFor,
         Self::NamesNotShared,
         Self::CidrNotAskedFor,
+        Self::OfAnotherStore,
     ];
 
     /// When it holds.
@@ -189,6 +192,9 @@ impl DetachReason {
                 "one of the two carries `tagwire:block`, or the instance's interface has an isolation group"
             }
             Self::Uninstalling => "a person asked for tagwire to be gone from the VPC, with `tagwire uninstall`",
+            Self::OfAnotherStore => {
+                "the data store carries the connect tag and has a group that was made for another one, and nobody who shares a name with it reaches it by that group alone; seen when the whole VPC is looked at"
+            }
         }
     }
 
@@ -208,6 +214,7 @@ impl DetachReason {
             Self::Uninstalling => {
                 "the instance sides leave the interfaces, the store side leaves the data store, and the pair is deleted"
             }
+            Self::OfAnotherStore => "that group leaves the data store, and stays on the one that it was made for",
         }
     }
 
@@ -216,7 +223,11 @@ impl DetachReason {
     #[must_use]
     pub fn is_counted(self) -> bool {
         match self {
-            Self::NamesNotShared | Self::NotAskedFor | Self::StoreOptedOut | Self::CidrNotAskedFor => true,
+            Self::NamesNotShared
+            | Self::NotAskedFor
+            | Self::StoreOptedOut
+            | Self::CidrNotAskedFor
+            | Self::OfAnotherStore => true,
             Self::StoreGone | Self::Blocked | Self::Uninstalling => false,
         }
     }
@@ -232,6 +243,7 @@ impl DetachReason {
             Self::StoreGone => "store-gone",
             Self::Blocked => "blocked",
             Self::Uninstalling => "uninstalling",
+            Self::OfAnotherStore => "of-another-store",
         }
     }
 }
@@ -246,11 +258,13 @@ impl fmt::Display for DetachReason {
             Self::StoreGone => "the data store is gone",
             Self::Blocked => "blocked",
             Self::Uninstalling => "tagwire is being uninstalled",
+            Self::OfAnotherStore => "the group was made for another data store",
         })
     }
 }
 
-/// A change of a store's list. Of each kind of group a store gets its own or loses it, never both at once.
+/// A change of a store's list. Of each kind of group a store gets its own or loses it, never both at once; one that
+/// it took over from another store may leave with either.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StoreChange {
     /// The store.
@@ -260,7 +274,7 @@ pub struct StoreChange {
     pub attach: BTreeMap<GroupKind, GroupRef>,
     /// The instances that need the store side that is added.
     pub needed_by: BTreeSet<InstanceId>,
-    /// Groups of its own to be taken away.
+    /// Groups to be taken away: its own, and those of other stores that are in its list.
     pub detach: BTreeMap<(GroupKind, OwnedGroup), DetachReason>,
     /// The number of connections cut here that have to be counted: those whose instance sides cannot be
     /// taken away one by one, and one for the group whose clients nobody can count.

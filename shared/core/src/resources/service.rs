@@ -249,6 +249,8 @@ pub struct StoreKindRow {
     pub calls: &'static [&'static str],
     /// The parameter of those calls that holds the store's name.
     pub name_parameter: &'static str,
+    /// The command of the AWS CLI that changes a store, up to the store's name, and its option for the list of groups.
+    pub modify_command: [&'static str; 2],
 }
 
 impl StoreKindRow {
@@ -256,6 +258,13 @@ impl StoreKindRow {
     #[must_use]
     pub fn index_type(&self) -> String {
         format!("{}:{}", self.api.name, self.resource)
+    }
+
+    /// The beginning of the command that replaces the list of groups of a store with a name; the groups follow.
+    #[must_use]
+    pub fn replace_groups(&self, name: &str) -> String {
+        let [command, option] = self.modify_command;
+        format!("aws {} {command} {name} {option}", self.api.name)
     }
 }
 
@@ -270,6 +279,7 @@ table! {
             usual_service: Service::Rds,
             calls: &[],
             name_parameter: "",
+            modify_command: ["modify-db-cluster --db-cluster-identifier", "--vpc-security-group-ids"],
         },
         /// A DB instance.
         DbInstance: StoreKindRow {
@@ -279,6 +289,7 @@ table! {
             usual_service: Service::Rds,
             calls: &[],
             name_parameter: "",
+            modify_command: ["modify-db-instance --db-instance-identifier", "--vpc-security-group-ids"],
         },
         /// An ElastiCache replication group.
         ReplicationGroup: StoreKindRow {
@@ -288,6 +299,7 @@ table! {
             usual_service: Service::ElastiCache,
             calls: &["CreateReplicationGroup", "DeleteReplicationGroup", "ModifyReplicationGroup"],
             name_parameter: "replicationGroupId",
+            modify_command: ["modify-replication-group --apply-immediately --replication-group-id", "--security-group-ids"],
         },
         /// An ElastiCache cache cluster, alone or a member of a replication group.
         CacheCluster: StoreKindRow {
@@ -297,6 +309,7 @@ table! {
             usual_service: Service::ElastiCache,
             calls: &["CreateCacheCluster", "DeleteCacheCluster", "ModifyCacheCluster"],
             name_parameter: "cacheClusterId",
+            modify_command: ["modify-cache-cluster --apply-immediately --cache-cluster-id", "--security-group-ids"],
         },
         /// An ElastiCache serverless cache.
         ServerlessCache: StoreKindRow {
@@ -306,6 +319,7 @@ table! {
             usual_service: Service::ElastiCache,
             calls: &[],
             name_parameter: "",
+            modify_command: ["modify-serverless-cache --serverless-cache-name", "--security-group-ids"],
         },
         /// A provisioned Redshift cluster.
         RedshiftCluster: StoreKindRow {
@@ -321,6 +335,7 @@ table! {
                 "ResumeCluster",
             ],
             name_parameter: "clusterIdentifier",
+            modify_command: ["modify-cluster --cluster-identifier", "--vpc-security-group-ids"],
         },
     }
 }

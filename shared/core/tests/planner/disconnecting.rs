@@ -45,8 +45,8 @@ fn worlds_of(reason: DetachReason) -> &'static [&'static str] {
              db orders
              pair orders 1 attached-to=i-1",
         ],
-        // It takes no instance side off; its cases are those of CIDR clients.
-        DetachReason::CidrNotAskedFor => &[],
+        // They take no instance side off; their cases are those of CIDR clients and of copies.
+        DetachReason::CidrNotAskedFor | DetachReason::OfAnotherStore => &[],
         DetachReason::StoreGone => &["instance i-1 connect=orders
              gone orders
              pair orders 1 attached-to=i-1"],
@@ -511,8 +511,8 @@ fn a_store_whose_group_another_store_carries_was_replaced_by_it() {
          db restored connect=orders groups=default,rds-ec2-1
          pair orders 1 attached-to=i-1",
     )
-    .changes_nothing()
-    .codes(&["still-attached", "no-match", "foreign-attachment"]);
+    .changes("detach sg-rds-ec2-1 from db/restored: the group was made for another data store")
+    .codes(&["still-attached", "no-match"]);
 }
 
 #[test]

@@ -98,6 +98,12 @@ worlds! {
     a_function_with_an_instance_side_is_a_foreign_attachment:
         Reason::ForeignAttachment { .. },
         "db orders connect=orders\npair orders 1\ninterface eni-9 groups=ec2-rds-1 of=\"a function\"";
+    a_copy_that_takes_no_part_is_told_how_to_let_go:
+        Reason::CopiedGroup { .. },
+        "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 attached-to=i-1\ndb copy groups=default,rds-ec2-1";
+    a_copy_that_takes_part_keeps_the_group_of_its_source_until_its_own_is_there:
+        Reason::CopiedGroupLeaving { .. },
+        "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 attached-to=i-1\ndb copy connect=orders groups=default,rds-ec2-1";
     a_side_that_is_the_only_group_left_stays:
         Reason::LastGroup { .. }, "instance i-1 groups=none\ndb orders connect=orders\npair orders 1 attached-to=i-1";
     a_pair_that_a_launch_template_names_is_not_deleted:
