@@ -1,12 +1,10 @@
 //! Output: results go to standard output, everything else to standard error. Colours are for terminals only, and
 //! `NO_COLOR` and `CLICOLOR_FORCE` are honoured.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
-
-use crate::error::CommandResult;
 
 /// When to use colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -59,11 +57,10 @@ pub(crate) fn hint_line(code: &str, hint: &str) -> String {
 ///
 /// # Errors
 /// When nobody reads standard output any more.
-pub(crate) fn print(text: &str) -> CommandResult<()> {
+pub(crate) fn print(text: &str) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
     out.write_all(text.as_bytes())?;
-    out.flush()?;
-    Ok(())
+    out.flush()
 }
 
 /// Writes a line to standard error, for everything that is no result.

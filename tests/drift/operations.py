@@ -89,7 +89,23 @@ def called():
     return sorted(found)
 
 
+@functools.cache
+def code_for(service):
+    """The production code that deals with a service, and what all services share."""
+    ours = TOP / "shared" / "aws"
+    texts = [
+        text
+        for path, text in production().items()
+        if service in services_of(path) or (ours in path.parents and not services_of(path))
+    ]
+    return "\n".join(texts)
+
+
 def words_for(service):
-    """Every word of the production code that deals with a service."""
-    texts = [text for path, text in production().items() if service in services_of(path)]
-    return set(re.findall(r"\w+", "\n".join(texts)))
+    """Every word of that code."""
+    return set(re.findall(r"\w+", code_for(service)))
+
+
+def literals_for(service):
+    """Every text in quotes."""
+    return set(re.findall(r'"([^"\n]+)"', code_for(service)))

@@ -120,7 +120,8 @@ def looks_of_people(place):
     account = [Part(place.arn("organizations", f"account/o-1/{ACCOUNT}", region=""))]
     yield Call("organizations:DescribeEffectivePolicy", "of the account", [LOOKS], account)
     yield listed("servicequotas:GetAWSDefaultServiceQuota", [LOOKS])
-    yield listed("servicequotas:GetServiceQuota", [LOOKS])
+    quota = [Part(place.arn("servicequotas", "vpc/L-2AFB9258"))]
+    yield Call("servicequotas:GetServiceQuota", "of groups on an interface", [LOOKS], quota)
     for queue in ("InstanceQueue", "StoreQueue", "ConnectQueue"):
         takes = {"InstanceQueue": INSTANCE_EVENTS, "StoreQueue": DATA_STORE_EVENTS, "ConnectQueue": CONNECT}[queue]
         yield Call("sqs:GetQueueAttributes", f"of {queue}", [takes, LOOKS], [Part(place.queue(queue))])
@@ -334,7 +335,7 @@ def for_nobody(place):
     yield never("ec2:ModifyNetworkInterfaceAttribute", "of another account", Part(interface))
     elsewhere = f"{REGIONS[place.partition][:-1]}9"
     for name, store, others in (
-        ("ModifyDBCluster", "cluster:orders", ["cluster-pg:own", "og:own"]),
+        ("ModifyDBCluster", "cluster:orders", ["cluster-pg:own", "og:own", "pg:own"]),
         ("ModifyDBInstance", "db:orders", ["pg:own", "og:own", "subgrp:public", "secgrp:classic"]),
     ):
         yield never(
@@ -385,6 +386,27 @@ def for_nobody(place):
     yield never("ec2:ModifyInstanceAttribute", "of an instance", Part(instance))
 
 
+# Kinds of resources that AWS documents for a call and that a request of ours does not name.
+NOT_NAMED = {
+    "dynamodb:Query": {"index"},  # the state table has none
+    # Named where a request tags rules.
+    "ec2:AuthorizeSecurityGroupEgress": {"security-group-rule"},
+    "ec2:AuthorizeSecurityGroupIngress": {"security-group-rule"},
+    # Named where a request sends `AssociatedSubnetIds`: it came into the reference with that member.
+    "ec2:ModifyNetworkInterfaceAttribute": {"subnet"},
+    # Only the tags of stores are listed.
+    "elasticache:ListTagsForResource": {
+        "parametergroup",
+        "reserved-instance",
+        "securitygroup",
+        "serverlesscachesnapshot",
+        "snapshot",
+        "subnetgroup",
+        "user",
+        "usergroup",
+    },
+    "iam:SimulatePrincipalPolicy": {"group", "user"},  # only of roles
+}
 # The one call that nobody has to be allowed.
 FREE = {"sts:GetCallerIdentity"}
 TABLES = [reads, looks_of_people, messages, made_by_aws, group_changes, list_changes, status_tags, for_nobody]

@@ -15,6 +15,7 @@ from calls import (
     GROUP_TAGS,
     HAS_GROUP_TAGS,
     LOOKS,
+    NOT_NAMED,
     ROLES,
     WRITES_STATUS,
     calls,
@@ -97,22 +98,35 @@ def test_every_action_that_a_policy_grants_has_a_case_that_is_allowed():
     assert granted <= tried, sorted(granted - tried)
 
 
-def test_every_call_is_tried_on_the_resources_that_aws_demands_for_it():
+def is_of(kind, resource):
+    """Whether a resource is of a kind that AWS documents with the form of its ARNs."""
+    form = re.sub(r"\\\$\\{\w+\\}", ".+", re.escape(kind["arn"])).replace(":.+:.+:", ":.*:.*:")
+    return re.fullmatch(form, resource)
+
+
+def test_every_call_is_tried_on_each_kind_of_resource_that_aws_documents_for_it():
+    """Allowed with what it needs; and allowed, refused or never named with what a request may name besides."""
     place = Place("aws")
-    tried = {}
+    needed, tried = {}, {}
     for call in calls(place):
-        if call.who:
-            tried.setdefault(call.action, set()).update(part.resource for part in call.parts)
-    documented = ask([], tried).documented
+        for part in call.parts:
+            tried.setdefault(part.action or call.action, set()).add(part.resource)
+            if call.who:
+                needed.setdefault(part.action or call.action, set()).add(part.resource)
+    documented = ask([], needed).documented
     assert all(documented.values()), [action for action, details in documented.items() if not details]
-    for action, resources in tried.items():
-        details = documented[action]
+    missing = set()
+    for action, details in documented.items():
         if details["isWildcardOnly"]:
-            assert resources == {"*"}, action
+            assert needed[action] == {"*"}, action
+        # What sets tags takes resources of every kind.
+        any_kind = re.search(r"Tags(ToResource|FromResource)?$", action)
         for kind in details["resourceTypes"]:
-            if kind["required"]:
-                form = re.sub(r"\\\$\\{\w+\\}", ".+", re.escape(kind["arn"])).replace(":.+:.+:", ":.*:.*:")
-                assert any(re.fullmatch(form, resource) for resource in resources), f"{action}: {kind['name']}"
+            resources = needed if kind["required"] else tried
+            passed_over = kind["name"] in NOT_NAMED.get(action, ()) or (any_kind and not kind["required"])
+            if not passed_over and not any(is_of(kind, resource) for resource in resources[action]):
+                missing.add((action, kind["name"]))
+    assert not missing, sorted(missing)
 
 
 def test_a_role_holds_for_a_stack_of_any_name():

@@ -34,7 +34,7 @@ impl Checker<'_> {
         objections: &mut Objections<'_>,
     ) {
         for group in &deletion.delete {
-            let owned = self.evidence.ours.get(group.id());
+            let owned = self.evidence.ours(group.id());
             let Some(owned) = owned.filter(|owned| owned.store == *id && owned.role().kind() == kind) else {
                 objections.insert(Violation::NotOwned { group: group.id().clone(), store: id.clone() });
                 continue;
@@ -53,7 +53,7 @@ impl Checker<'_> {
             }
         }
         for (group, rule) in &deletion.revoke {
-            let crosses = matches!(&rule.peer, Peer::Group(peer) if self.evidence.ours.contains_key(peer));
+            let crosses = matches!(&rule.peer, Peer::Group(peer) if self.evidence.ours(peer).is_some());
             if !crosses || !deletion.delete.contains(group) {
                 objections.insert(Violation::BadRule { rule: format!("{rule} in {group}"), store: id.clone() });
             }

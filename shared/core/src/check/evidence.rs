@@ -25,8 +25,6 @@ pub(super) struct Evidence<'seen> {
     pub(super) cidr_groups: BTreeMap<&'seen SecurityGroupId, (Owned, &'seen SecurityGroup)>,
     /// The pairs' groups with an inbound rule that names a group.
     pub(super) lets_in: BTreeMap<&'seen SecurityGroupId, Vec<&'seen SecurityGroupId>>,
-    /// Every owned group, by its role.
-    pub(super) ours: BTreeMap<&'seen SecurityGroupId, Owned>,
 }
 
 impl<'seen> Evidence<'seen> {
@@ -37,13 +35,9 @@ impl<'seen> Evidence<'seen> {
                 by_name.entry(name).or_default().insert(&instance.id);
             }
         }
-        let of_kind = |kind: GroupKind| {
-            seen.groups.found.iter().filter_map(move |group| {
-                let owned = group.ownership().ours().filter(|owned| owned.role().kind() == kind)?;
-                Some((&group.id, (owned, group)))
-            })
-        };
-        let owned: BTreeMap<_, (Owned, &SecurityGroup)> = of_kind(GroupKind::Pair).collect();
+        let ours = seen.groups.found.iter().filter_map(|group| Some((&group.id, (group.ownership().ours()?, group))));
+        let (owned, cidr_groups): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            ours.partition(|(_, (owned, _)): &(_, (Owned, _))| owned.role().kind() == GroupKind::Pair);
         let mut lets_in = BTreeMap::<_, Vec<_>>::new();
         for (id, (_, group)) in &owned {
             for rule in group.rules(Direction::Inbound) {
@@ -60,9 +54,13 @@ impl<'seen> Evidence<'seen> {
             by_name,
             stores: seen.present_stores().into_values().map(|store| (&store.id, store)).collect(),
             owned,
-            cidr_groups: of_kind(GroupKind::Cidr).collect(),
-            ours: seen.groups.found.iter().filter_map(|group| Some((&group.id, group.ownership().ours()?))).collect(),
+            cidr_groups,
         }
+    }
+
+    /// An owned group, whatever its role.
+    pub(super) fn ours(&self, id: &SecurityGroupId) -> Option<&Owned> {
+        self.owned.get(id).or_else(|| self.cidr_groups.get(id)).map(|(owned, _)| owned)
     }
 
     pub(super) fn instance(&self, id: &InstanceId) -> Option<&'seen Instance> {
@@ -101,8 +99,8 @@ impl<'seen> Evidence<'seen> {
                 StoreLookup::Found(store) => store.arn == *arn && store.id != owned.store,
             })
         });
-        let mut of_store =
-            self.ours.iter().filter(|(_, group)| group.store == owned.store && group.role() != Side::Instance);
+        let all = self.owned.iter().chain(&self.cidr_groups);
+        let mut of_store = all.filter(|(_, (group, _))| group.store == owned.store && group.role() != Side::Instance);
         let carried = of_store.any(|(id, _)| {
             self.seen.other_attached(id).is_none_or(|mut others| others.next().is_some())
                 || self.stores.values().any(|store| store.groups.contains_key(*id))

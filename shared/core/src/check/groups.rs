@@ -24,8 +24,7 @@ impl Checker<'_> {
         let role = role.into();
         let violation = match group {
             GroupRef::Existing(id) => {
-                let owned =
-                    self.evidence.ours.get(id).is_some_and(|owned| owned.store == *store && owned.role() == role);
+                let owned = self.evidence.ours(id).is_some_and(|owned| owned.store == *store && owned.role() == role);
                 (!owned).then(|| Violation::NotOwned { group: id.clone(), store: store.clone() })
             }
             GroupRef::Planned(of, of_role) => {

@@ -349,7 +349,7 @@ impl<'seen> Index<'seen> {
     pub(crate) fn candidates(&self) -> impl Iterator<Item = Candidate<'seen>> {
         let all = self
             .stores()
-            .flat_map(|store| self.sharing(store).into_iter().map(move |instance| Candidate::of(store, instance)));
+            .flat_map(|store| self.sharing(store).iter().map(move |instance| Candidate::of(store, instance)));
         all.filter(|candidate| Premise::ALL.into_iter().all(|premise| premise.check(self, candidate).is_ok()))
     }
 

@@ -22,10 +22,10 @@ pub(crate) struct Index<'seen> {
     by_store: BTreeMap<GroupKind, BTreeMap<StoreId, Vec<&'seen SecurityGroupId>>>,
     stores: BTreeMap<&'seen StoreId, &'seen DataStore>,
     instances: BTreeMap<&'seen InstanceId, &'seen Instance>,
-    /// The instances that hold a name.
-    by_name: BTreeMap<&'seen ConnectionName, BTreeSet<&'seen InstanceId>>,
+    /// The instances that share a name with a store, in the order of their ids.
+    sharing: BTreeMap<&'seen StoreId, Vec<&'seen Instance>>,
     /// The instances that have a group on their primary interface.
-    by_group: BTreeMap<&'seen SecurityGroupId, BTreeSet<&'seen InstanceId>>,
+    by_group: BTreeMap<&'seen SecurityGroupId, BTreeMap<&'seen InstanceId, &'seen Instance>>,
     /// The stores that hold a name, in the order of their identities.
     stores_by_name: BTreeMap<&'seen ConnectionName, Vec<&'seen DataStore>>,
     /// The owned groups with a rule that lets in an owned group of another store.
@@ -60,14 +60,14 @@ impl TakenNames {
 impl<'seen> Index<'seen> {
     pub(crate) fn of(seen: &'seen Observation, policy: &'seen Policy) -> Self {
         let groups: BTreeMap<_, _> = seen.groups.found.iter().map(|group| (&group.id, group)).collect();
-        let mut by_name = BTreeMap::<_, BTreeSet<_>>::new();
-        let mut by_group = BTreeMap::<_, BTreeSet<_>>::new();
+        let mut by_name = BTreeMap::<&ConnectionName, Vec<&Instance>>::new();
+        let mut by_group = BTreeMap::<_, BTreeMap<_, _>>::new();
         for instance in &seen.instances.found {
             for name in instance.settings.connect.names() {
-                by_name.entry(name).or_default().insert(&instance.id);
+                by_name.entry(name).or_default().push(instance);
             }
             for group in instance.interface.iter().flat_map(|interface| &interface.groups) {
-                by_group.entry(group).or_default().insert(&instance.id);
+                by_group.entry(group).or_default().insert(&instance.id, instance);
             }
         }
         let ownership: BTreeMap<_, _> = groups.iter().map(|(id, group)| (*id, group.ownership())).collect();
@@ -81,6 +81,12 @@ impl<'seen> Index<'seen> {
         let let_in_by = let_in_by(&groups, &ownership);
         let stores: BTreeMap<&StoreId, &DataStore> =
             seen.present_stores().into_values().map(|store| (&store.id, store)).collect();
+        let sharing = |store: &DataStore| {
+            let named = store.settings.connect.names().filter_map(|name| by_name.get(name)).flatten();
+            let by_id: BTreeMap<_, _> = named.map(|instance| (&instance.id, *instance)).collect();
+            by_id.into_values().collect()
+        };
+        let sharing = stores.iter().map(|(id, store)| (*id, sharing(store))).collect();
         let mut stores_by_name = BTreeMap::<_, Vec<_>>::new();
         let mut stores_by_group = BTreeMap::<_, Vec<_>>::new();
         for store in stores.values() {
@@ -94,7 +100,7 @@ impl<'seen> Index<'seen> {
         Self {
             seen,
             policy,
-            by_name,
+            sharing,
             by_group,
             by_store,
             let_in_by,
@@ -152,15 +158,13 @@ impl<'seen> Index<'seen> {
     }
 
     /// The instances that share a name with a store, in the order of their ids.
-    pub(crate) fn sharing(&self, store: &DataStore) -> Vec<&'seen Instance> {
-        let ids: BTreeSet<&InstanceId> =
-            store.settings.connect.names().filter_map(|name| self.by_name.get(name)).flatten().copied().collect();
-        ids.into_iter().filter_map(|id| self.instance(id)).collect()
+    pub(crate) fn sharing(&self, store: &DataStore) -> &[&'seen Instance] {
+        self.sharing.get(&store.id).map_or(&[], Vec::as_slice)
     }
 
     /// The instances that have a group on their primary interface.
     pub(crate) fn with_group(&self, group: &SecurityGroupId) -> impl Iterator<Item = &'seen Instance> {
-        self.by_group.get(group).into_iter().flatten().filter_map(|id| self.instance(id))
+        self.by_group.get(group).into_iter().flat_map(BTreeMap::values).copied()
     }
 
     /// Whether the scope takes in what an instance has to do with an owned group's store.
@@ -249,7 +253,7 @@ impl<'seen> Index<'seen> {
             && !store.settings.blocked
             && self
                 .sharing(store)
-                .into_iter()
+                .iter()
                 .any(|instance| !self.is_blocked(instance) && instance.has_group(instance_side))
     }
 

@@ -338,7 +338,7 @@ impl Index<'_> {
     /// with the store or has a group of it.
     pub(crate) fn takes_in(&self, pair_state: &PairState<'_>) -> bool {
         let scope = &self.seen.scope;
-        let sharing = || self.sharing(pair_state.store).into_iter();
+        let sharing = || self.sharing(pair_state.store).iter().copied();
         let with = || pair_state.all.iter().flat_map(|group| self.with_group(group));
         scope.has_store(&pair_state.store.arn)
             || sharing().chain(with()).any(|instance| scope.has_instance(&instance.id))
@@ -354,8 +354,7 @@ impl Index<'_> {
     ) -> Option<Via> {
         let store = pair_state.store;
         let ports = store.ports?;
-        let groups_of_instance =
-            || instance.interface.iter().flat_map(|interface| &interface.groups).filter(|group| !leaves(group));
+        let groups_of_instance = || instance.interface.iter().flat_map(|interface| &interface.groups);
         let mut found: Vec<Via> = store
             .groups
             .keys()
@@ -365,6 +364,7 @@ impl Index<'_> {
                 let sides = self.group(store_side).zip(self.group(instance_side));
                 sides.is_some_and(|(store_side, instance_side)| is_usable(store, ports, store_side, instance_side))
             })
+            .filter(|(_, instance_side)| !leaves(instance_side))
             .map(|(store_side, instance_side)| Via {
                 store_side: store_side.clone(),
                 instance_side: instance_side.clone(),

@@ -5,6 +5,7 @@ mod batch;
 mod report;
 mod retry;
 mod run;
+mod unsettled;
 
 use std::{collections::BTreeSet, time::Duration};
 

@@ -13,7 +13,7 @@ use tagwire_core::{
     work::{Cause, Request, RequestKind},
 };
 
-use super::{batch::Batch, retry::Unsettled};
+use super::{batch::Batch, unsettled::Unsettled};
 use crate::{
     apply::{Allotment, apply},
     cloud::{Change, Clock, Observe, Queues},
