@@ -27,7 +27,7 @@ impl Checker<'_> {
         for store in blocked.filter(|_| seen.groups.is_complete()) {
             let is_open = store.readiness() == Readiness::Ready && !store.list_is_changing();
             let lets_in = |group: &&SecurityGroupId| {
-                self.evidence.ours.get(group).is_some_and(|owned| owned.role() != Side::Instance)
+                self.evidence.ours(group).is_some_and(|owned| owned.role() != Side::Instance)
             };
             let change = self.plan.stores.get(&store.id);
             let ours: Vec<_> = store.lasting_groups().filter(lets_in).collect();
@@ -50,7 +50,7 @@ impl Checker<'_> {
             let Verdict::Connected(via) = &decision.verdict else { continue };
             let store = self.evidence.stores.values().find(|store| store.arn == decision.store);
             let of_another = |group: &&SecurityGroupId| {
-                let owned = self.evidence.ours.get(group);
+                let owned = self.evidence.ours(group);
                 owned.is_some_and(|owned| store.is_none_or(|store| store.id != owned.store))
             };
             if let Some(group) = Some(&via.store_side).filter(of_another) {
@@ -125,7 +125,7 @@ impl Checker<'_> {
     /// Whether an instance reaches a store by no group of another store, those left out that the change takes off it.
     fn reaches(&self, instance: &Instance, store: &DataStore, change: Option<&StoreChange>) -> bool {
         let is_of_another =
-            |group: &SecurityGroupId| self.evidence.ours.get(group).is_some_and(|owned| owned.store != store.id);
+            |group: &SecurityGroupId| self.evidence.ours(group).is_some_and(|owned| owned.store != store.id);
         let inside = store.groups.keys().filter(|group| {
             store.has_group(group) && !is_of_another(group) && !change.is_some_and(|change| change.detaches(group))
         });

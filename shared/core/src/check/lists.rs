@@ -44,7 +44,7 @@ impl Checker<'_> {
             let objections = &mut objections.at(Part::NeededBy(id.clone(), instance.clone()));
             self.joinable(instance, store, objections);
         }
-        let is_own = |group: &OwnedGroup| self.evidence.ours.get(group.id()).is_some_and(|owned| owned.store == *id);
+        let is_own = |group: &OwnedGroup| self.evidence.ours(group.id()).is_some_and(|owned| owned.store == *id);
         let both = GroupKind::ALL
             .into_iter()
             .any(|kind| change.attach.contains_key(&kind) && change.detached_of(kind).any(|(group, _)| is_own(group)));
