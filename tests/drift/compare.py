@@ -67,7 +67,7 @@ class Comparison:
             self.documented(f"{name}.{theirs.name}", ours, theirs)
         if len(ours.shapes) != len(theirs.shapes):
             self.note(f"{name}.{theirs.name}: of another kind", grave=self.used(ours))
-        for our_key, their_key in zip(ours.shapes, theirs.shapes):
+        for our_key, their_key in zip(ours.shapes, theirs.shapes, strict=False):
             self.shape(their_key, our_key, their_key, read=self.used(ours))
 
     def values(self, name, ours, theirs):

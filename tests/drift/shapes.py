@@ -7,8 +7,6 @@ import re
 import zipfile
 from dataclasses import dataclass, field
 
-from operations import called
-
 
 @dataclass
 class Member:
@@ -123,14 +121,22 @@ class Model:
         return [key] if "members" in found or "enum" in found else []
 
 
-def models(wheel):
-    """The newest model of each service in a wheel of botocore, by service."""
-    with zipfile.ZipFile(wheel) as archive:
-        paths = sorted(name for name in archive.namelist() if re.search(r"/service-2\.json(\.gz)?$", name))
-        newest = {path.split("/")[2]: path for path in paths}
+class Release(dict):
+    """The newest model of each service in a wheel of botocore, read when it is asked for."""
 
-        def load(service):
-            data = archive.read(newest[service])
-            return Model(json.loads(gzip.decompress(data) if newest[service].endswith(".gz") else data))
+    def __init__(self, wheel):
+        super().__init__()
+        self.archive = zipfile.ZipFile(wheel)
+        paths = [name for name in self.archive.namelist() if re.search(r"/service-2\.json(\.gz)?$", name)]
+        self.newest = {path.split("/")[2]: path for path in sorted(paths)}
 
-        return {service: load(service) for service in {operation.model for operation in called()}}
+    def __missing__(self, service):
+        self[service] = Model(self._json(self.newest[service]))
+        return self[service]
+
+    def _json(self, path):
+        data = self.archive.read(path)
+        return json.loads(gzip.decompress(data) if path.endswith(".gz") else data)
+
+    def partitions(self):
+        return {partition["id"] for partition in self._json("botocore/data/partitions.json")["partitions"]}

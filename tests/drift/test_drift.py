@@ -8,15 +8,16 @@ import re
 import operations
 import pytest
 from drift import differences, judgements, main, old_facts
+from facts import CHECKS, broken
 from operations import TOP
-from shapes import Model, models
+from shapes import Model, Release
 
 WHEEL = os.environ["TAGWIRE_JUDGED_BOTOCORE"]
 
 
 @pytest.fixture(scope="session")
 def theirs():
-    return models(WHEEL)
+    return Release(WHEEL)
 
 
 @pytest.fixture(scope="session")
@@ -48,9 +49,10 @@ def test_the_judged_version_is_the_locked_one_and_was_looked_at_in_a_month():
     assert re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", judgements()["looked-at"])
 
 
-def test_most_operations_of_most_services_are_compared(theirs):
+def test_every_operation_is_compared(theirs, known):
     assert len(operations.called()) > 50
-    assert set(theirs) == {operation.model for operation in operations.called()}
+    assert known
+    assert {operation.model for operation in operations.called()} <= set(theirs)
 
 
 def test_a_member_that_the_code_reads_may_not_vanish(doctored):
@@ -126,16 +128,14 @@ def test_a_state_that_only_the_documentation_lists_is_a_warning(doctored):
         status = model["shapes"]["Cluster"]["members"]["ClusterStatus"]
         status["documentation"] += "<code>hibernating</code>"
 
-    assert doctored("redshift", change) == {
-        ("redshift Cluster.ClusterStatus, documented hibernating: added", False)
-    }
+    assert doctored("redshift", change) == {("redshift Cluster.ClusterStatus, documented hibernating: added", False)}
 
 
 def test_what_is_grave_fails_the_run_until_it_is_judged(monkeypatch, capsys):
-    assert main([WHEEL]) == 0
+    assert main(WHEEL) == 0
     assert "FAILED" not in capsys.readouterr().out
     monkeypatch.setattr("drift.judgements", lambda: {"judged": {"*: added": "seen", "ec2 Orbit*": "seen"}})
-    assert main([WHEEL]) == 1
+    assert main(WHEEL) == 1
     said = capsys.readouterr().out
     assert "FAILED: dynamodb PutItem, error InvalidEndpointException: removed" in said
     assert "leave it out of tests/drift/judged.toml: ec2 Orbit*" in said
@@ -144,3 +144,29 @@ def test_what_is_grave_fails_the_run_until_it_is_judged(monkeypatch, capsys):
 def test_facts_that_nobody_looked_at_for_a_year_are_named():
     assert old_facts(datetime.date(2026, 11, 30)) == []
     assert len(old_facts(datetime.date(2099, 1, 1))) > 50
+
+
+def test_every_fact_that_was_read_in_the_models_is_read_again():
+    text = (TOP / "docs" / "aws-facts.md").read_text(encoding="utf-8")
+    checked = re.findall(r"^### (\d+\.\d+) .*?Checked: (.*?)\s+Looked\s+at:", text, flags=re.MULTILINE | re.DOTALL)
+    assert {number for number, how in checked if re.search(r"\bmodel\b", how)} == set(CHECKS)
+    assert all(CHECKS.values())
+
+
+def test_every_fact_holds_in_the_judged_release(theirs):
+    assert broken(theirs) == []
+
+
+@pytest.mark.parametrize("number", CHECKS)
+def test_no_check_of_a_fact_holds_of_anything(number):
+    class Empty(dict):
+        def __missing__(self, service):
+            nothing = {"errors": []}
+            operations = {name: nothing for name in ("ModifyDBInstance", "ModifyDBCluster", "ModifyReplicationGroup")}
+            operations |= {name: nothing for name in ("ModifyCacheCluster", "ModifyServerlessCache")}
+            return Model({"shapes": {}, "operations": operations})
+
+        def partitions(self):
+            return set()
+
+    assert not any(check.holds(Empty()) for check in CHECKS[number])

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from place import ACCOUNT
 
-
 ALLOW_ALL = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 
 
@@ -27,6 +26,7 @@ class Question:
     identity: list
     boundary: dict | None = None
     control: dict | None = None
+    of_resource: dict | None = None
 
     def simulation(self):
         """As the evaluator takes it."""
@@ -46,6 +46,7 @@ class Question:
                 }
             ],
             "resourceControlPolicies": [],
+            **({"resourcePolicy": self.of_resource} if self.of_resource else {}),
             **({"permissionBoundaryPolicies": _numbered("boundary", [self.boundary])} if self.boundary else {}),
         }
 

@@ -48,6 +48,7 @@ class Place:
             "AWS::SQS::Queue": lambda: self.queue(logical),
             "AWS::DynamoDB::Table": self.table,
             "AWS::Logs::LogGroup": lambda: self.arn("logs", f"log-group:/aws/lambda/{self.made(logical)}:*"),
+            "AWS::Events::Rule": lambda: self.arn("events", f"rule/{self.made(logical)}"),
             "AWS::Lambda::Function": lambda: self.arn("lambda", f"function:{self.made(logical)}"),
         }[kind]()
 
@@ -76,15 +77,36 @@ def _concrete(node, place, kinds):
     return place.attribute(match[1], kinds[match[1]]) if match else node
 
 
-@functools.cache
-def roles(place, **parameters):
-    """The policies of each role of the expanded template, with every reference resolved."""
+def _resolved(place, parameters, kind, documents_of):
+    """The policies in the resources of a kind, with every reference resolved."""
     there = stack(place, **parameters)
     kinds = {name: body["Type"] for name, body in there.resources.items()}
     return {
-        name: [_concrete(policy["PolicyDocument"], place, kinds) for policy in role["Policies"]]
-        for name, role in there.of_type("AWS::IAM::Role").items()
+        name: [_concrete(document, place, kinds) for document in documents_of(properties)]
+        for name, properties in there.of_type(kind).items()
     }
+
+
+@functools.cache
+def roles(place, **parameters):
+    """The policies of each role of the expanded template."""
+
+    def policies(role):
+        return [policy["PolicyDocument"] for policy in role["Policies"]]
+
+    return _resolved(place, parameters, "AWS::IAM::Role", policies)
+
+
+def trust(place):
+    """Who may assume each role."""
+    return _resolved(place, {}, "AWS::IAM::Role", lambda role: [role["AssumeRolePolicyDocument"]])
+
+
+def queue_policies(place):
+    """The policy of each queue that has one."""
+    documents = _resolved(place, {}, "AWS::SQS::QueuePolicy", lambda policy: [policy["PolicyDocument"]])
+    policies = stack(place).of_type("AWS::SQS::QueuePolicy")
+    return {queue: documents[name][0] for name, policy in policies.items() for queue in policy["Queues"]}
 
 
 def of_people(name):

@@ -5,21 +5,19 @@ import re
 
 import operations
 import pytest
-from calls import (
+from asked import (
     ALWAYS,
     APPLIES,
     CONNECT,
     ENFORCES,
     EVERYBODY,
-    FREE,
     GROUP_TAGS,
     HAS_GROUP_TAGS,
     LOOKS,
-    NOT_NAMED,
     ROLES,
     WRITES_STATUS,
-    calls,
 )
+from calls import FREE, NOT_NAMED, calls
 from evaluator import Question, ask
 from place import PARTITIONS, Place, of_people, roles
 

@@ -48,7 +48,7 @@ def may(place, role, requests):
 
 def on_what_is_tagged(place):
     """The requests by which a tag comes onto an instance or a data store, or off it."""
-    found = {
+    return {
         "ec2:CreateTags": place.arn("ec2", "instance/i-1"),
         "ec2:DeleteTags": place.arn("ec2", "instance/i-1"),
         "ec2:RunInstances": place.arn("ec2", "instance/*"),
@@ -62,7 +62,6 @@ def on_what_is_tagged(place):
         "elasticache:CreateReplicationGroup": place.arn("elasticache", "replicationgroup:orders"),
         "redshift:RestoreFromClusterSnapshot": place.arn("redshift", "cluster:orders"),
     }
-    return found
 
 
 def test_the_example_fits_into_an_scp():
@@ -87,9 +86,7 @@ def test_nobody_else_can_use_a_guarded_key_with_any_action_that_takes_tags(parti
 def test_the_team_and_the_role_of_any_stack_may_use_a_guarded_key_and_everybody_any_other(partition, key):
     for stack in STACKS:
         place = Place(partition, stack)
-        requests = [
-            (action, resource, {"aws:TagKeys": [key]}) for action, resource in on_what_is_tagged(place).items()
-        ]
+        requests = [(action, resource, {"aws:TagKeys": [key]}) for action, resource in on_what_is_tagged(place).items()]
         assert all(may(place, TEAM, requests))
         assert all(may(place, place.made("ConnectRole"), requests))
         assert may(place, OTHERS, requests) == [key not in GUARDED] * len(requests)

@@ -2,11 +2,13 @@
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 
 import pytest
 from expanded import TOP, Stack, expanded
+from samcli.cli.types import CfnParameterOverridesType
 from samcli.lib.providers.sam_function_provider import SamFunctionProvider
 from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
 from samcli.yamlhelper import yaml_parse
@@ -82,6 +84,25 @@ def test_sam_asks_no_question_before_it_builds():
     config = (TOP / "samconfig.toml").read_text(encoding="utf-8")
     [build] = re.findall(r"^\[default\.build\.parameters\]\n(.*?)(?=^\[|\Z)", config, flags=re.MULTILINE | re.DOTALL)
     assert "\nbeta_features = true\n" in build
+
+
+def is_within(value, bounds):
+    if "AllowedValues" in bounds:
+        return value in map(str, bounds["AllowedValues"])
+    if "AllowedPattern" in bounds:
+        return re.fullmatch(bounds["AllowedPattern"], value) is not None
+    return bounds["MinValue"] <= int(value) <= bounds["MaxValue"]
+
+
+def test_every_parameter_that_a_document_gives_is_read_by_sam_as_meant_and_is_within_its_bounds(written):
+    given = set()
+    for path in [TOP / "README.md", *(TOP / "docs").rglob("*.md")]:
+        for options in re.findall(r"sam deploy .*--parameter-overrides ([^`\n]+)", path.read_text(encoding="utf-8")):
+            for name, value in CfnParameterOverridesType().convert(tuple(shlex.split(options)), None, None).items():
+                assert is_within(value, written["Parameters"][name]), f"{path.name}: {name}={value}"
+                given.add((name, value))
+    assert ("GroupTags", "Cost Center=42,Owner=data-platform") in given
+    assert len(given) >= 5
 
 
 # Names

@@ -17,6 +17,7 @@ use super::{
 const STACK: &str = "stack";
 const VERSION: &str = "version";
 const MODE: &str = "mode";
+const ALARMS: &str = "alarms";
 const UNINSTALLING: &str = "uninstalling";
 
 /// Judges the stack itself and everything that belongs to it.
@@ -43,6 +44,7 @@ pub(super) fn judge(facts: &Facts, version: &str, target: &CommandTarget) -> Vec
         status(installed, target),
         same_version(&installed.stack, version, target),
         of_mode(&installed.stack, mode, target),
+        alarms(&installed.stack, target),
     ];
     checks.extend(queues::judge(installed, target));
     checks.push(last_sweep(
@@ -55,6 +57,22 @@ pub(super) fn judge(facts: &Facts, version: &str, target: &CommandTarget) -> Vec
     ));
     checks.extend(uninstalling(&installed.states, target));
     checks
+}
+
+/// Who is told of alarms. Whether the topic takes them cannot be read: an alarm that may not publish to it says so
+/// nowhere but in its own history.
+// Fact 11.7
+fn alarms(stack: &Stack, target: &CommandTarget) -> Check {
+    match stack.parameters.get("AlarmTopicArn").filter(|topic| !topic.is_empty()) {
+        None => Check::ok(ALARMS, "nobody is told of alarms, since the stack's AlarmTopicArn is empty"),
+        Some(topic) => {
+            let alarm = quoted(&format!("{}-gave-up", stack.name));
+            let ring = target.aws(&format!(
+                "cloudwatch set-alarm-state --alarm-name {alarm} --state-value ALARM --state-reason 'trying the topic'"
+            ));
+            Check::ok(ALARMS, format!("alarms are sent to {topic}; to hear whether they arrive: {ring}"))
+        }
+    }
 }
 
 /// The check of the VPCs that tagwire is being uninstalled from; `None` when there are none.

@@ -228,3 +228,20 @@ fn a_sweep_that_is_not_written_down_or_cannot_be_read_is_said_so() {
     let half = of(Reading { found: Vec::new(), gaps: vec![gap] }, Some(Mode::Enforce));
     assert_eq!((half.level, half.fix.as_deref()), (CheckLevel::Warning, Some("tagwire doctor --region eu-west-1")));
 }
+
+#[test]
+fn whoever_is_told_of_alarms_gets_the_command_that_tries_it() {
+    let mut stack = stack("CREATE_COMPLETE", &[]);
+    let nobody = alarms(&stack, &target());
+    assert_eq!((nobody.level, nobody.message.contains("nobody is told")), (CheckLevel::Ok, true), "{nobody:?}");
+    stack.parameters.insert("AlarmTopicArn".into(), String::new());
+    assert_eq!(alarms(&stack, &target()).message, nobody.message);
+    let topic = "arn:aws:sns:eu-central-1:123456789012:on-call";
+    stack.parameters.insert("AlarmTopicArn".into(), topic.into());
+    let told = alarms(&stack, &target());
+    assert_eq!(told.level, CheckLevel::Ok);
+    let ring = target().aws(
+        "cloudwatch set-alarm-state --alarm-name tagwire-gave-up --state-value ALARM --state-reason 'trying the topic'",
+    );
+    assert!(told.message.contains(topic) && told.message.ends_with(&ring), "{told:?}");
+}
