@@ -73,6 +73,9 @@ impl Checker<'_> {
             let mut own = self.evidence.cidr_groups.iter().filter(|(_, (cidr, _))| cidr.store == store.id);
             return own.any(|(id, _)| store.has_group(id) && !change.detaches(id));
         }
+        if seen.other_attached(owned.group.id()).is_none() {
+            return false;
+        }
         let sides = self.evidence.owned.iter().filter(|(_, (side, _))| is_instance_side(side, owned));
         let (mut cut, mut others) = (BTreeSet::new(), 0);
         for (id, _) in sides {

@@ -9,6 +9,7 @@ use super::{
     GroupRef, PairRule, StoreChange,
     budget::Disconnects,
     index::Index,
+    obstacles,
     pair::{PairState, keeps_connection},
 };
 use crate::{
@@ -73,6 +74,24 @@ impl<'seen> Index<'seen> {
     }
 }
 
+impl Index<'_> {
+    /// The store that an instance may reach and reaches only by an instance side that was made for another one, while
+    /// its own list cannot be changed: what has to come in place of that would come later than that goes.
+    pub(crate) fn waiting_store_reached_by(&self, instance: &Instance, side: &Owned) -> Option<Finding> {
+        let mut others =
+            self.candidates_of(instance).map(|candidate| candidate.store).filter(|store| store.id != side.store);
+        others.find_map(|store| {
+            let pair_state = PairState::of(self, store);
+            let reason = obstacles::store_attachment_waits(&pair_state)?;
+            let leaves = |group: &SecurityGroupId| group == side.group.id();
+            let by_it = self.connection(&pair_state, instance, |_| false).is_some()
+                && self.connection(&pair_state, instance, leaves).is_none();
+            let subject = Subject::Store(store.arn.clone());
+            (by_it && keeps_connection(self, instance, store)).then_some(Finding { subject, reason })
+        })
+    }
+}
+
 /// How many connections to a copy end with groups of other stores' pairs that leave its list; `None` when somebody who
 /// may reach it has no other way, or when it is not known who has their other sides.
 pub(crate) fn cut(
@@ -81,7 +100,8 @@ pub(crate) fn cut(
     pair_state: &PairState<'_>,
     groups: &[&Owned],
 ) -> Option<usize> {
-    if !index.seen.instances.is_complete() {
+    let known = |owned: &&Owned| index.seen.other_attached(owned.group.id()).is_some();
+    if !index.seen.instances.is_complete() || !groups.iter().all(known) {
         return None;
     }
     let store = pair_state.store;

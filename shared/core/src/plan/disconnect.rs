@@ -86,10 +86,14 @@ impl<'index> AttachedGroup<'index> {
         Some(Finding { subject: about(store), reason: obstacles::not_available(store) })
     }
 
-    /// That the instance reaches a copy of the group's store by it, which it may reach, and in no other way yet.
+    /// That the instance reaches a copy of the group's store, or another store that has to be waited for, by it and in
+    /// no other way yet, and may reach that.
     fn copy_relied_on(&self) -> Option<Finding> {
-        let (copy, store_side) = self.index.copy_reached_by(self.instance?, self.owned)?;
-        Some(copies::finding(self.index, copy, store_side))
+        let instance = self.instance?;
+        if let Some((copy, store_side)) = self.index.copy_reached_by(instance, self.owned) {
+            return Some(copies::finding(self.index, copy, store_side));
+        }
+        self.index.waiting_store_reached_by(instance, self.owned)
     }
 
     /// Whether the group was made for another store than the one that has it.

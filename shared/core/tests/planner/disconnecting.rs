@@ -516,6 +516,18 @@ fn a_store_whose_group_another_store_carries_was_replaced_by_it() {
 }
 
 #[test]
+fn a_side_of_a_store_that_is_gone_stays_while_the_store_that_it_leads_to_cannot_get_its_own_pair() {
+    let world = "instance i-1 connect=orders groups=default,ec2-rds-2
+         gone books
+         db orders connect=orders groups=default,rds-ec2-2
+         group ec2-rds-2 tagged=books/instance ours=instance rule=\"tcp 5432 to sg-rds-ec2-2\"
+         group rds-ec2-2 description=\"by hand\" rule=\"tcp 5432 from sg-ec2-rds-2\"";
+    case(&world.replace("db orders", "db orders state=modifying")).changes_nothing().codes(&["not-available"]);
+    let changes = case(world).plan.changes();
+    assert!(changes.iter().any(|line| line.starts_with("detach sg-ec2-rds-2 from eni-1")), "{changes:?}");
+}
+
+#[test]
 fn a_store_that_was_renamed_keeps_its_connections() {
     case(
         "instance i-1 connect=orders
