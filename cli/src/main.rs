@@ -12,13 +12,15 @@ mod output;
 mod progress;
 mod scope_args;
 mod session;
+mod spelling;
+mod table;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::{
-    commands::{apply, completions, doctor, explain, man, plan, report, status, uninstall},
+    commands::{apply, completions, doctor, explain, man, names, plan, report, status, uninstall},
     error::{CommandError, CommandErrorKind, CommandResult},
     session::GlobalArgs,
 };
@@ -50,6 +52,8 @@ enum Command {
     Apply(apply::ApplyArgs),
     /// Explain a decision condition by condition: why two are connected or not, and why a group exists.
     Explain(explain::ExplainArgs),
+    /// List every connection name, and who carries it on either side.
+    Names(names::NamesArgs),
     /// Check whether this account is ready, and how to fix it if not; change nothing.
     Doctor(doctor::DoctorArgs),
     /// Write a page that shows every connection, the pending changes and the findings.
@@ -60,6 +64,8 @@ enum Command {
     Completions(completions::CompletionsArgs),
     /// Print the manual page.
     Man,
+    /// Print the version.
+    Version,
 }
 
 async fn run(Cli { global, command }: Cli) -> CommandResult<ExitCode> {
@@ -68,11 +74,16 @@ async fn run(Cli { global, command }: Cli) -> CommandResult<ExitCode> {
         Command::Plan(args) => plan::run(&global, args).await,
         Command::Apply(args) => apply::run(&global, args).await,
         Command::Explain(args) => explain::run(&global, args).await,
+        Command::Names(args) => names::run(&global, args).await,
         Command::Doctor(args) => doctor::run(&global, args).await,
         Command::Report(args) => report::run(&global, args).await,
         Command::Uninstall(args) => uninstall::run(&global, args).await,
         Command::Completions(args) => completions::run(&args, Cli::command()),
         Command::Man => man::run(&Cli::command()),
+        Command::Version => {
+            output::print(concat!("tagwire ", env!("CARGO_PKG_VERSION"), "\n"))?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 

@@ -48,6 +48,11 @@ pub(crate) fn painted(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
+/// A number of things.
+pub(crate) fn count(number: usize, one: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
+}
+
 /// A line with the hint for a code.
 pub(crate) fn hint_line(code: &str, hint: &str) -> String {
     format!("{} ({code}): {hint}", painted(HINT, "Hint"))

@@ -6,6 +6,7 @@ use clap::Args;
 use tagwire_core::{
     id::{InstanceId, StoreArn, VpcId},
     observation::{Reading, Scope, StoreLookup},
+    plan::vpc_of,
 };
 use tagwire_engine::cloud::Observe;
 
@@ -43,7 +44,7 @@ impl ScopeArgs {
     /// The scope of each VPC to look at: with no argument, all of every VPC that has something opted in or owned.
     ///
     /// # Errors
-    /// When an instance or data store does not exist or cannot be read.
+    /// When a VPC, instance or data store does not exist or cannot be read.
     pub(crate) async fn scopes(&self, session: &Session) -> CommandResult<Scopes> {
         let chosen = &self.vpcs.vpc;
         if self.instance.is_empty() && self.store.is_empty() {
@@ -55,10 +56,7 @@ impl ScopeArgs {
         for called in &self.store {
             stores.insert(session.store(called).await?);
         }
-        if !chosen.is_empty() {
-            let scope = Scope::Some { instances: self.instance.iter().cloned().collect(), stores };
-            return Ok(Reading::complete(chosen.iter().map(|vpc| (vpc.clone(), scope.clone())).collect()));
-        }
+        session.require_vpcs(chosen).await?;
         let mut scopes = BTreeMap::<VpcId, Scope>::new();
         let mut add = |vpc: VpcId, scope: Scope| {
             let both = match scopes.remove(&vpc) {
@@ -73,6 +71,13 @@ impl ScopeArgs {
         for store in stores {
             add(vpc_of_store(session, &store).await?, Scope::of_stores([store].into()));
         }
+        // A chosen VPC that has none of them is a slip of the pen.
+        if let Some(empty) = chosen.iter().find(|vpc| !scopes.contains_key(vpc)) {
+            let places: Vec<&str> = scopes.keys().map(VpcId::as_str).collect();
+            return Err(user_error!("none of the chosen instances and data stores is in {empty}")
+                .hint(format!("they are in {}", places.join(", "))));
+        }
+        scopes.retain(|vpc, _| chosen.is_empty() || chosen.contains(vpc));
         Ok(Reading::complete(scopes.into_iter().collect()))
     }
 }
@@ -85,9 +90,8 @@ async fn vpc_of_store(session: &Session, store: &StoreArn) -> CommandResult<VpcI
     let cloud = session.cloud()?;
     let read = waiting("Looking for the data store", cloud.stores(&[store.clone()].into())).await;
     match (read.found.first(), read.gaps.first()) {
-        (Some(StoreLookup::Found(store)), _) => store.vpc.clone().ok_or_else(|| {
-            user_error!("{} is in no VPC", store.arn)
-                .hint("move it into a VPC, or turn VPC networking on for an Aurora cluster without it")
+        (Some(StoreLookup::Found(store)), _) => vpc_of(store).cloned().map_err(|reason| {
+            user_error!("no VPC of {} is known: {reason} ({})", store.arn, reason.code()).hint(reason.hint())
         }),
         (Some(StoreLookup::NotFound(_)), _) => {
             Err(user_error!("there is no data store {store}").hint("--vpc shows what is left of it in a VPC"))

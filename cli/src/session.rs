@@ -1,13 +1,16 @@
 //! The session that every command works in: the caller's AWS, and the installation there.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use anyhow::Context;
 use clap::Args;
 use jiff::Timestamp;
 use tagwire_aws::{
     Aws, AwsSettings, ConfigOverrides, Identity, ProfileError, QueueUrls, SdkConfig, Stack, Stacks, SystemClock,
-    load_config_with,
+    load_config_with, vpcs_by_id,
 };
 use tagwire_core::{
     check::{CheckedPlan, check},
@@ -105,6 +108,22 @@ fn parse_endpoint(text: &str) -> Result<String, &'static str> {
 /// An observation of a VPC, and the plan for it.
 pub(crate) type Planned = (Observation, CheckedPlan);
 
+/// The account and Region that a plan is about, and the names of its VPCs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Place {
+    pub(crate) account: String,
+    pub(crate) region: String,
+    pub(crate) names: BTreeMap<VpcId, Option<String>>,
+}
+
+impl Place {
+    /// The line above what is in a VPC.
+    pub(crate) fn of(&self, vpc: &VpcId) -> String {
+        let name = self.names.get(vpc).and_then(Option::as_ref).map(|name| format!(" ({name})")).unwrap_or_default();
+        format!("{} / {} / {vpc}{name}", self.account, self.region)
+    }
+}
+
 /// The caller's AWS and the installation.
 pub(crate) struct Session {
     /// The configuration of the caller's AWS clients.
@@ -161,6 +180,7 @@ impl Session {
             connect_key: installation.tag_key.clone(),
             state_table: installation.state_table.clone(),
             queues: QueueUrls { connect, ..QueueUrls::default() },
+            ..AwsSettings::default()
         };
         let aws = Aws::new(&config, settings);
         Self { config, aws, stack, installation, clock: SystemClock, pacing: Pacing::default() }
@@ -194,16 +214,64 @@ impl Session {
     }
 
     /// The VPCs that are chosen, or else every one that has something opted in or owned.
+    ///
+    /// # Errors
+    /// When a chosen VPC is not there.
     pub(crate) async fn vpcs(&self, chosen: &[VpcId]) -> CommandResult<Reading<VpcId>> {
         if !chosen.is_empty() {
+            self.require_vpcs(chosen).await?;
             return Ok(Reading::complete(chosen.to_vec()));
         }
+        self.vpcs_of_interest().await
+    }
+
+    /// Every VPC that has something opted in or owned.
+    pub(crate) async fn vpcs_of_interest(&self) -> CommandResult<Reading<VpcId>> {
         Ok(waiting("Looking for VPCs", vpcs_of_interest(&self.cloud()?)).await)
     }
 
+    /// Refuses VPCs that are not there: in one of those, nothing would be pending for ever.
+    ///
+    /// # Errors
+    /// When a chosen VPC is not there.
+    pub(crate) async fn require_vpcs(&self, chosen: &[VpcId]) -> CommandResult<()> {
+        if chosen.is_empty() {
+            return Ok(());
+        }
+        match waiting("Looking for VPCs", vpcs_by_id(&self.config, chosen)).await {
+            Ok(found) => match chosen.iter().find(|vpc| !found.contains_key(vpc)) {
+                Some(missing) => Err(user_error!("there is no VPC {missing} in {}", self.region())),
+                None => Ok(()),
+            },
+            // Whoever may not ask for VPCs may still read what is in them.
+            Err(error) => {
+                warn(&format!("whether the chosen VPCs are there is not known: {error}"));
+                Ok(())
+            }
+        }
+    }
+
+    /// Where some VPCs are. Their names are left out where they cannot be read.
+    ///
+    /// # Errors
+    /// Without credentials that AWS accepts.
+    pub(crate) async fn place(&self, vpcs: impl IntoIterator<Item = VpcId>) -> CommandResult<Place> {
+        let account = self.identity().await?.account;
+        let vpcs: Vec<VpcId> = vpcs.into_iter().collect();
+        let names = match vpcs.as_slice() {
+            [] => BTreeMap::new(),
+            vpcs => vpcs_by_id(&self.config, vpcs).await.unwrap_or_default(),
+        };
+        Ok(Place { account, region: self.region().to_owned(), names })
+    }
+
     /// The same, and every VPC that tagwire is being uninstalled from, whatever is left there.
+    ///
+    /// # Errors
+    /// When a chosen VPC is not there.
     pub(crate) async fn vpcs_to_take_back(&self, chosen: &[VpcId]) -> CommandResult<Reading<VpcId>> {
         if !chosen.is_empty() {
+            self.require_vpcs(chosen).await?;
             return Ok(Reading::complete(chosen.to_vec()));
         }
         Ok(waiting("Looking for VPCs", Box::pin(vpcs_to_take_back(&self.cloud()?))).await)
@@ -247,6 +315,40 @@ impl Session {
         }
     }
 
+    /// The VPCs of the data stores that a person calls so; none when there is no such data store, or not all kinds
+    /// could be read.
+    ///
+    /// # Errors
+    /// When no data store can be called so.
+    pub(crate) async fn vpcs_of_stores(&self, called: &str) -> CommandResult<BTreeSet<VpcId>> {
+        let arns = if called.starts_with("arn:") {
+            [StoreArn::parse(called)?].into()
+        } else {
+            self.arns_called(called, &self.identity().await?)?
+        };
+        let cloud = self.cloud()?;
+        let read = waiting("Looking for the data store", cloud.stores(&arns)).await;
+        if !read.gaps.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let vpcs = read.found.iter().filter_map(|lookup| match lookup {
+            StoreLookup::Found(store) => store.vpc().cloned(),
+            StoreLookup::NotFound(_) => None,
+        });
+        Ok(vpcs.collect())
+    }
+
+    /// The ARNs that data stores called so would have, one for each kind.
+    fn arns_called(&self, called: &str, caller: &Identity) -> CommandResult<BTreeSet<StoreArn>> {
+        let (kinds, name) = kinds_and_name(called)?;
+        let partition = caller.partition()?;
+        let arns: Result<_, _> = kinds
+            .into_iter()
+            .map(|kind| StoreArn::of(&partition, kind, self.region(), &caller.account, name))
+            .collect();
+        Ok(arns.with_context(|| format!("{called:?} cannot be the name of a data store"))?)
+    }
+
     /// The data store that a person calls so: by ARN, as `cluster/orders`, or by name when only one has it.
     ///
     /// # Errors
@@ -261,11 +363,8 @@ impl Session {
             }
             return Ok(arn);
         }
-        let (kinds, name) = kinds_and_name(called)?;
-        let account = self.identity().await?.account;
-        let arns: Result<BTreeSet<StoreArn>, _> =
-            kinds.into_iter().map(|kind| StoreArn::of(kind, self.region(), &account, name)).collect();
-        let arns = arns.with_context(|| format!("{called:?} cannot be the name of a data store"))?;
+        let caller = self.identity().await?;
+        let arns = self.arns_called(called, &caller)?;
         let cloud = self.cloud()?;
         let read = waiting("Looking for the data store", cloud.stores(&arns)).await;
         let found = read.found.iter().filter_map(|lookup| match lookup {
@@ -276,9 +375,11 @@ impl Session {
         match (found.as_slice(), read.gaps.first()) {
             ([only], _) => Ok((*only).clone()),
             ([], Some(gap)) => Err(CommandError::unread(format_args!("the data store {called}"), Some(gap))),
-            ([], None) => {
-                Err(user_error!("there is no data store named {called} in account {account}, {}", self.region()))
-            }
+            ([], None) => Err(user_error!(
+                "there is no data store named {called} in account {}, {}",
+                caller.account,
+                self.region()
+            )),
             (several, _) => {
                 let several: Vec<String> = several.iter().map(|arn| arn.short()).collect();
                 Err(user_error!("{called} is the name of several data stores")

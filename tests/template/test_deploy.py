@@ -59,7 +59,7 @@ def test_what_is_built_is_what_runs_whatever_is_given_to_the_build_or_to_the_dep
 
 
 def test_the_documented_change_to_x86_64_reaches_the_build_and_the_functions(tmp_path, written):
-    [command] = re.findall(r"^sed -i .+$", GUIDE, flags=re.MULTILINE)
+    [command] = re.findall(r"^sed -i.+$", GUIDE, flags=re.MULTILINE)
     template = tmp_path / "template.yaml"
     shutil.copy(TOP / "template.yaml", template)
     subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True)

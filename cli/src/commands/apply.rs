@@ -8,7 +8,7 @@ use tagwire_core::work::RequestKind;
 use crate::{
     error::{CommandResult, require_complete},
     follow::{self, ConfirmArgs, ConfirmPrompt, agree_and_follow, require_enforcing},
-    output::print,
+    output::{count, print},
     scope_args::ScopeArgs,
     session::{GlobalArgs, Session},
 };
@@ -29,6 +29,9 @@ Exit codes: 0 done, nothing to do, or not agreed to; 1 error.";
 pub(crate) struct ApplyArgs {
     #[command(flatten)]
     scope: ScopeArgs,
+    /// Also show what is not changed: each decision, each finding, and what to do about it.
+    #[arg(long)]
+    all: bool,
     #[command(flatten)]
     confirm: ConfirmArgs,
 }
@@ -49,9 +52,13 @@ pub(crate) async fn run(global: &GlobalArgs, args: ApplyArgs) -> CommandResult<E
         print("Nothing to change.\n")?;
         return Ok(ExitCode::SUCCESS);
     }
-    let question = ConfirmPrompt { text: "Have connect carry this out? Type yes to agree:", word: "yes" };
-    if agree_and_follow(&session, RequestKind::Apply, planned, args.confirm, question).await? {
-        print("Done: a new reading agrees with the plan.\n")?;
+    let changes = planned.iter().map(|(_, (_, checked))| checked.plan().changes().len()).sum();
+    let (account, region) = (session.identity().await?.account, session.region());
+    let these = if changes == 1 { "this change".to_owned() } else { format!("these {changes} changes") };
+    let asked = format!("Apply {these} in {account} / {region}? Type yes to agree:");
+    let question = ConfirmPrompt { text: &asked, word: "yes" };
+    if agree_and_follow(&session, RequestKind::Apply, planned, args.confirm, question, args.all).await? {
+        print(&format!("Done: {} made and verified.\n", count(changes, "change")))?;
     }
     Ok(ExitCode::SUCCESS)
 }

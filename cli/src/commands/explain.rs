@@ -1,7 +1,7 @@
 //! `tagwire explain`: the decision about an instance and a data store walked condition by condition, and why
 //! a group is there.
 
-use std::{fmt, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::Args;
 use serde::Serialize;
@@ -28,6 +28,7 @@ const JSON_VERSION: u32 = 2;
 const EXAMPLE: &str = "\
 Examples:\n  \
 tagwire explain i-0a1b2c3d cluster/orders   # why the two are connected, or are not, and what to change\n  \
+tagwire explain -v i-0a1b2c3d cluster/orders   # the same with every condition\n  \
 tagwire explain i-0a1b2c3d                  # every data store that the instance could reach\n  \
 tagwire explain sg-0a1b2c3d                 # why a group is there, and whether it may go\n\n\
 A condition is marked ok, FAILS (the reason), fails (it would fail as well), no (so it is, and nothing is wrong \
@@ -41,6 +42,9 @@ pub(crate) struct ExplainArgs {
     subject: ExplainSubject,
     /// A data store: its ARN, cluster/orders, or its name.
     store: Option<String>,
+    /// Show every condition, not only the one that decides.
+    #[arg(long, short)]
+    verbose: bool,
     /// The format of the output.
     #[arg(long, short, value_enum, default_value_t = OutputFormat::Text)]
     output: OutputFormat,
@@ -67,19 +71,22 @@ impl std::str::FromStr for ExplainSubject {
 pub(crate) async fn run(global: &GlobalArgs, args: ExplainArgs) -> CommandResult<ExitCode> {
     let session = Session::open(global).await?;
     let (policy, key) = (&session.installation.policy, session.installation.tag_key.as_str());
-    let format = args.output;
+    let (format, verbose) = (args.output, args.verbose);
     match (args.subject, args.store) {
         (ExplainSubject::Instance(instance), Some(store)) => {
             let store = session.store(&store).await?;
             let vpc = session.vpc_of(&instance).await?;
             let scope = Scope::Some { instances: [instance.clone()].into(), stores: [store.clone()].into() };
             let seen = session.observe(&vpc, scope).await?;
-            show(format, &seen, &explain::connection(&seen, policy, key, &instance, &store))
+            let explanation = explain::connection(&seen, policy, key, &instance, &store);
+            let text = if verbose { explanation.to_string() } else { explanation.short() };
+            show(format, &seen, &explanation, &text)
         }
         (ExplainSubject::Instance(instance), None) => {
             let vpc = session.vpc_of(&instance).await?;
             let seen = session.observe(&vpc, Scope::of_instances([instance.clone()].into())).await?;
-            show(format, &seen, &explain::instance(&seen, policy, key, &instance))
+            let explanation = explain::instance(&seen, policy, key, &instance);
+            show(format, &seen, &explanation, &explanation.to_string())
         }
         (ExplainSubject::Group(group), None) => {
             let found = found(&session, &group).await?;
@@ -89,7 +96,9 @@ pub(crate) async fn run(global: &GlobalArgs, args: ExplainArgs) -> CommandResult
             if !seen.groups.found.iter().any(|seen| seen.id == group) {
                 seen.groups.found.push(found);
             }
-            show(format, &seen, &explain::group(&seen, policy, key, &group))
+            let explanation = explain::group(&seen, policy, key, &group);
+            let text = if verbose { explanation.to_string() } else { explanation.short() };
+            show(format, &seen, &explanation, &text)
         }
         (ExplainSubject::Group(_), Some(_)) => {
             Err(user_error!("a group is explained alone").hint("leave the data store out"))
@@ -107,14 +116,10 @@ async fn found(session: &Session, group: &SecurityGroupId) -> CommandResult<Secu
     }
 }
 
-fn show<T: fmt::Display + Serialize>(
-    format: OutputFormat,
-    seen: &Observation,
-    explanation: &T,
-) -> CommandResult<ExitCode> {
+fn show(format: OutputFormat, seen: &Observation, explanation: &impl Serialize, text: &str) -> CommandResult<ExitCode> {
     let gaps: Vec<_> = seen.gaps().cloned().collect();
     print(&match format {
-        OutputFormat::Text => explanation.to_string().lines().map(|line| styled(line) + "\n").collect(),
+        OutputFormat::Text => text.lines().map(|line| styled(line) + "\n").collect(),
         OutputFormat::Json => {
             let document = serde_json::json!({
                 "version": JSON_VERSION, "vpc": seen.vpc, "observed_at": seen.at, "explanation": explanation, "gaps": gaps,

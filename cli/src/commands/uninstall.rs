@@ -6,7 +6,7 @@ use clap::Args;
 use tagwire_core::{id::VpcId, observation::Scope, work::RequestKind};
 use tagwire_engine::cloud::{Groups, Observe};
 
-use super::plan::{CHANGES_PENDING, text};
+use super::plan::{CHANGES_PENDING, PlanView, text};
 use crate::{
     error::{CommandError, CommandErrorKind, CommandResult, require_complete},
     follow::{self, ConfirmArgs, ConfirmPrompt, agree_and_follow, require_enforcing},
@@ -52,7 +52,11 @@ pub(crate) async fn run(global: &GlobalArgs, args: UninstallArgs) -> CommandResu
         return Ok(ExitCode::SUCCESS);
     }
     if args.plan {
-        print(&text(planned.iter().map(|(_, planned)| planned), true))?;
+        let place = session.place(planned.iter().map(|(_, (seen, _))| seen.vpc.clone())).await?;
+        print(&text(
+            planned.iter().map(|(_, planned)| planned),
+            PlanView { place: &place, all: true, complete: true },
+        ))?;
         let pending = planned.iter().any(|(_, (_, checked))| !checked.plan().is_empty());
         return Ok(if pending { ExitCode::from(CHANGES_PENDING) } else { ExitCode::SUCCESS });
     }
@@ -63,11 +67,11 @@ pub(crate) async fn run(global: &GlobalArgs, args: UninstallArgs) -> CommandResu
         format!("Have every connection of tagwire removed in account {account}? Type the account's number to agree:")
     };
     let question = ConfirmPrompt { text: &asked, word: &account };
-    if !agree_and_follow(&session, kind, planned, args.confirm, question).await? {
+    if !agree_and_follow(&session, kind, planned, args.confirm, question, true).await? {
         return Ok(ExitCode::SUCCESS);
     }
     if args.cancel {
-        print("tagwire is back at work: a new reading agrees with the plan.\n")?;
+        print("tagwire is back at work: the changes are made and verified.\n")?;
         return Ok(ExitCode::SUCCESS);
     }
     require_nothing_left(&session, &args.vpcs.vpc).await?;

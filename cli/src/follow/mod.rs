@@ -16,7 +16,7 @@ use tagwire_core::{id::VpcId, observation::Scope, policy::Mode, work::RequestKin
 
 use self::request::{Follow, FollowOutcome, Job};
 use crate::{
-    commands::plan::text,
+    commands::plan::{PlanView, text},
     error::{CommandError, CommandErrorKind, CommandResult, user_error},
     output::{print, tell, warn},
     progress,
@@ -101,9 +101,12 @@ pub(crate) async fn agree_and_follow(
     mut planned: Vec<(Scope, Planned)>,
     confirmation: ConfirmArgs,
     question: ConfirmPrompt<'_>,
+    all: bool,
 ) -> CommandResult<bool> {
+    let place = session.place(planned.iter().map(|(_, (seen, _))| seen.vpc.clone())).await?;
+    let view = PlanView { place: &place, all, complete: true };
     loop {
-        print(&text(planned.iter().map(|(_, planned)| planned), true))?;
+        print(&text(planned.iter().map(|(_, planned)| planned), view))?;
         if !confirmation.yes && !confirm(question.text, question.word)? {
             tell("Nothing was changed.");
             return Ok(false);
@@ -112,7 +115,7 @@ pub(crate) async fn agree_and_follow(
             planned.iter().map(|(scope, (seen, _))| (seen.vpc.clone(), scope.clone())).collect();
         let jobs =
             planned.iter().map(|(scope, planned)| (planned.0.vpc.clone(), Job::new(kind, scope.clone(), planned)));
-        let changed = follow(session, jobs.collect(), Duration::from_secs(confirmation.timeout)).await?;
+        let changed = follow(session, jobs.collect(), Duration::from_secs(confirmation.timeout), view).await?;
         if changed.is_empty() {
             return Ok(true);
         }
@@ -120,7 +123,7 @@ pub(crate) async fn agree_and_follow(
             "connect would now make changes that nobody agreed to, so it made none of them (plan-changed); the new plan:",
         );
         if confirmation.yes {
-            print(&text(&changed, true))?;
+            print(&text(&changed, view))?;
             let message = "the plan changed, and nobody was asked about the new one (plan-changed)";
             return Err(CommandError::new(CommandErrorKind::NotCarriedOut, message).hint("run the command again"));
         }
@@ -134,7 +137,12 @@ pub(crate) async fn agree_and_follow(
 ///
 /// # Errors
 /// When something could not be sent or read, failed, or is not done in time.
-async fn follow(session: &Session, jobs: BTreeMap<VpcId, Job>, timeout: Duration) -> CommandResult<Vec<Planned>> {
+async fn follow(
+    session: &Session,
+    jobs: BTreeMap<VpcId, Job>,
+    timeout: Duration,
+    view: PlanView<'_>,
+) -> CommandResult<Vec<Planned>> {
     let began = Instant::now();
     let total = jobs.values().map(|job| job.changes).sum();
     let bar = progress::bar(total);
@@ -174,7 +182,7 @@ async fn follow(session: &Session, jobs: BTreeMap<VpcId, Job>, timeout: Duration
             warn(
                 "connect would now make changes that nobody agreed to, so it made none of them (plan-changed); the new plan:",
             );
-            print(&text(&changed, true))?;
+            print(&text(&changed, view))?;
             Err(error)
         }
     }

@@ -141,6 +141,19 @@ fn a_single_sign_on_profile_works_once_somebody_has_signed_in() {
 }
 
 #[test]
+fn a_report_that_could_not_be_written_is_refused_before_anything_is_asked() {
+    let (home, endpoint) = (Home::with(""), Endpoint::start());
+    let around = [&KEYS[..], &[("HOME", home.path()), ("AWS_ENDPOINT_URL", &endpoint.url)]].concat();
+    let nowhere = format!("{}/nowhere/report.html", home.path());
+    for (path, says) in [(nowhere.as_str(), "there is no folder "), (home.path(), " is a folder")] {
+        let refused = tagwire(&around, &["report", "-f", path]);
+        assert_eq!(refused.status.code(), Some(1), "{path}");
+        assert!(text(&refused.stderr).contains(says), "{}", text(&refused.stderr));
+    }
+    assert_eq!(endpoint.keys(), Vec::<String>::new());
+}
+
+#[test]
 fn missing_credentials_are_one_line_and_what_to_do() {
     let home = Home::with("");
     let around = [("HOME", home.path()), ("AWS_REGION", "eu-west-1"), ("AWS_EC2_METADATA_DISABLED", "true")];

@@ -5,6 +5,8 @@ use tagwire_aws::{Identity, Stack};
 use tagwire_core::observation::Gap;
 use tagwire_engine::cloud::{CloudError, ErrorKind};
 
+pub(super) use crate::output::count;
+
 /// The level of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -169,10 +171,10 @@ impl CommandTarget {
         self.identity.as_ref().map_or("ACCOUNT", |identity| identity.account.as_str())
     }
 
-    /// The partition of AWS that the account is in.
-    pub(super) fn partition(&self) -> &str {
-        let named = self.identity.as_ref().and_then(|identity| identity.arn.split(':').nth(1));
-        named.filter(|partition| !partition.is_empty()).unwrap_or("aws")
+    /// The partition of AWS that the account is in, or a word that stands for it.
+    pub(super) fn partition(&self) -> String {
+        let named = self.identity.as_ref().and_then(|identity| identity.partition().ok());
+        named.map_or_else(|| "PARTITION".to_owned(), String::from)
     }
 
     fn profile_option(&self) -> String {
@@ -188,11 +190,6 @@ pub(super) fn quoted(text: &str) -> String {
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))
     }
-}
-
-/// A number of things.
-pub(super) fn count(number: usize, one: &str) -> String {
-    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
 }
 
 #[cfg(test)]

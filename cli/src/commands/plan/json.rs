@@ -6,13 +6,16 @@ use tagwire_core::{
     plan::Decision,
 };
 
-use crate::{commands::reason_of, session::Planned};
+use crate::{
+    commands::reason_of,
+    session::{Place, Planned},
+};
 
 /// The version of the document.
-const JSON_VERSION: u32 = 3;
+const JSON_VERSION: u32 = 4;
 
 /// One document for programs.
-pub(crate) fn json(planned: &[Planned]) -> Value {
+pub(crate) fn json(place: &Place, planned: &[Planned]) -> Value {
     let vpcs: Vec<Value> = planned
         .iter()
         .map(|(seen, checked)| {
@@ -20,6 +23,7 @@ pub(crate) fn json(planned: &[Planned]) -> Value {
             let findings: Vec<Value> = plan.findings.iter().map(finding_json).collect();
             json!({
                 "vpc": seen.vpc,
+                "vpc_name": place.names.get(&seen.vpc),
                 "observed_at": seen.at,
                 "digest": plan.digest(),
                 "changes": plan.actions(),
@@ -29,7 +33,7 @@ pub(crate) fn json(planned: &[Planned]) -> Value {
             })
         })
         .collect();
-    json!({ "version": JSON_VERSION, "vpcs": vpcs })
+    json!({ "version": JSON_VERSION, "account": place.account, "region": place.region, "vpcs": vpcs })
 }
 
 fn decision_json(decision: &Decision) -> Value {
@@ -63,11 +67,15 @@ mod tests {
         let change = "detach sg-ec2-rds-1 from eni-1 of i-1: the instance has no connect tag (db/orders)";
         let planned = planned(&World::read(world).unwrap());
         let hints: Vec<String> = planned.1.plan().findings.iter().map(|finding| finding.reason.hint()).collect();
-        let expected = json!({ "version": 3, "vpcs": [{
+        let expected = json!({ "version": 4, "account": "", "region": "", "vpcs": [{
+            "vpc_name": null,
             "vpc": "vpc-1",
             "observed_at": "1970-01-01T00:00:00Z",
             "digest": PlanDigest::of(&[change.to_owned()]),
-            "changes": [{ "store": store, "effect": "remove", "action": change }],
+            "changes": [{
+                "kind": "detach", "effect": "remove", "group": "sg-ec2-rds-1", "interface": "eni-1", "instance": "i-1",
+                "store": store, "action": change,
+            }],
             "decisions": [
                 { "instance": "i-1", "store": store, "hint": null, "verdict": { "disconnecting": "not-asked-for" } },
                 { "instance": "i-2", "store": store, "hint": null, "verdict": { "held-back": "not-asked-for" } },
@@ -81,20 +89,20 @@ mod tests {
             ],
             "gaps": [],
         }] });
-        assert_eq!(json(&[planned]), expected);
+        assert_eq!(json(&Place::default(), &[planned]), expected);
     }
 
     #[test]
     fn a_refused_connection_has_a_hint() {
         let world = "instance i-1 connect=orders groups=a,b,c,d,e\ndb orders connect=orders";
-        let document = json(&[planned(&World::read(world).unwrap())]);
+        let document = json(&Place::default(), &[planned(&World::read(world).unwrap())]);
         let hint = document["vpcs"][0]["decisions"][0]["hint"].as_str().unwrap();
         assert!(hint.contains("L-2AFB9258"), "{document}");
     }
 
     #[test]
     fn what_could_not_be_read_is_in_the_document() {
-        let document = json(&[planned(&World::read("instance i-1\ngap stores").unwrap())]);
+        let document = json(&Place::default(), &[planned(&World::read("instance i-1\ngap stores").unwrap())]);
         let gaps = document["vpcs"][0]["gaps"].as_array().unwrap();
         assert_eq!((gaps.len(), gaps[0]["passing"].as_bool()), (1, Some(true)), "{document}");
     }

@@ -8,7 +8,10 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use tagwire_core::{id::VpcId, observation::Scope};
 
-pub(crate) use self::{json::json, text::text};
+pub(crate) use self::{
+    json::json,
+    text::{PlanView, text},
+};
 use crate::{
     error::{CommandResult, require_complete},
     output::print,
@@ -23,6 +26,7 @@ pub(crate) const CHANGES_PENDING: u8 = 2;
 const EXAMPLE: &str = "\
 Examples:\n  \
 tagwire plan                                     # every VPC that has something opted in or owned\n  \
+tagwire plan --all                               # also what is not changed, and why\n  \
 tagwire plan --instance i-0a1b2c3d               # what concerns one instance\n  \
 tagwire plan --store cluster/orders -o json      # what concerns one data store, for a program\n\n\
 Exit codes: 0 nothing to do, 1 error, 2 changes are pending.";
@@ -32,6 +36,9 @@ Exit codes: 0 nothing to do, 1 error, 2 changes are pending.";
 pub(crate) struct PlanArgs {
     #[command(flatten)]
     scope: ScopeArgs,
+    /// Also show what is not changed: each decision, each finding, and what to do about it.
+    #[arg(long)]
+    all: bool,
     /// The format of the output.
     #[arg(long, short, value_enum, default_value_t = OutputFormat::Text)]
     output: OutputFormat,
@@ -68,9 +75,10 @@ pub(crate) async fn run(global: &GlobalArgs, args: PlanArgs) -> CommandResult<Ex
     let mut gaps = scopes.gaps;
     let planned = plans(&session, scopes.found).await?;
     gaps.extend(planned.iter().flat_map(|(seen, _)| seen.gaps().cloned()));
+    let place = session.place(planned.iter().map(|(seen, _)| seen.vpc.clone())).await?;
     print(&match args.output {
-        OutputFormat::Text => text(&planned, gaps.is_empty()),
-        OutputFormat::Json => format!("{:#}\n", json(&planned)),
+        OutputFormat::Text => text(&planned, PlanView { place: &place, all: args.all, complete: gaps.is_empty() }),
+        OutputFormat::Json => format!("{:#}\n", json(&place, &planned)),
     })?;
     require_complete(&gaps, "the plan")?;
     let pending = planned.iter().any(|(_, checked)| !checked.plan().is_empty());

@@ -21,10 +21,10 @@ use super::{
     status::{Filter, Gathered, gather, json as status_json},
 };
 use crate::{
-    error::{CommandResult, require_complete},
+    error::{CommandResult, require_complete, user_error},
     output::print,
     scope_args::{ScopeArgs, VpcArgs},
-    session::{GlobalArgs, Session},
+    session::{GlobalArgs, Place, Session},
 };
 
 /// The version of the page's data.
@@ -54,6 +54,7 @@ pub(crate) struct ReportArgs {
 }
 
 pub(crate) async fn run(global: &GlobalArgs, args: ReportArgs) -> CommandResult<ExitCode> {
+    require_writable(&args.file)?;
     let session = Session::open(global).await?;
     let filter = Filter { scope: ScopeArgs { vpcs: args.vpcs, ..ScopeArgs::default() }, ..Filter::default() };
     let gathered = Box::pin(gather(&session, &filter)).await?;
@@ -69,6 +70,20 @@ pub(crate) async fn run(global: &GlobalArgs, args: ReportArgs) -> CommandResult<
     Ok(ExitCode::SUCCESS)
 }
 
+/// Refuses a path that cannot be written to, before minutes are spent on what would be written there.
+fn require_writable(path: &Path) -> CommandResult<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        return Err(
+            user_error!("there is no folder {} for the report", folder.display()).hint("choose another path with -f")
+        );
+    }
+    if path.is_dir() {
+        return Err(user_error!("{} is a folder", path.display()).hint("name a file in it with -f"));
+    }
+    Ok(())
+}
+
 /// The page with its data in it. A name of somebody's choice must not end the element that it stands in,
 /// so no sign that could begin a tag is left in the data.
 fn page(data: &Value) -> String {
@@ -79,6 +94,7 @@ fn page(data: &Value) -> String {
 /// The data of the page.
 fn data(gathered: &Gathered) -> Value {
     let survey = &gathered.survey;
+    let place = Place { account: gathered.account.clone(), region: gathered.region.clone(), ..Place::default() };
     let used: BTreeSet<&SecurityGroupId> = gathered
         .connections
         .iter()
@@ -97,7 +113,7 @@ fn data(gathered: &Gathered) -> Value {
         "instances": survey.instances.found.iter().map(instance).collect::<Vec<_>>(),
         "stores": survey.present_stores().map(store).collect::<Vec<_>>(),
         "groups": survey.groups.found.iter().filter(shown).map(group).collect::<Vec<_>>(),
-        "plan": plan_json(&gathered.planned),
+        "plan": plan_json(&place, &gathered.planned),
         "gaps": gathered.gaps.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }
@@ -117,7 +133,7 @@ fn store(store: &DataStore) -> Value {
         "arn": store.arn,
         "name": store.arn.short(),
         "service": store.service.row().title,
-        "vpc": store.vpc,
+        "vpc": store.vpc(),
         "zones": store.zones,
         "state": store.state,
         "ports": store.ports.map(|ports| ports.to_string()),

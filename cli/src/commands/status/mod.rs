@@ -4,6 +4,7 @@ mod graph;
 mod hints;
 mod record;
 mod table;
+mod unmatched;
 
 use std::{collections::BTreeSet, process::ExitCode};
 
@@ -15,7 +16,7 @@ use jiff::Timestamp;
 use tagwire_core::{
     connections::{ConnectionStatus, State, Survey, connections},
     id::{StoreArn, VpcId},
-    observation::{Gap, Scope},
+    observation::{Gap, Reading, Scope},
     service::Service,
     tag::ConnectionName,
 };
@@ -50,6 +51,9 @@ pub(crate) struct StatusArgs {
     /// The format of the output.
     #[arg(long, short, value_enum, default_value_t = StatusFormat::Table)]
     output: StatusFormat,
+    /// Leave out the line of headings above the table.
+    #[arg(long)]
+    no_headers: bool,
 }
 
 /// The connections to show. Options of different names must all match; of several with one name, one must.
@@ -153,11 +157,12 @@ pub(crate) use self::record::json;
 pub(crate) async fn gather(session: &Session, filter: &Filter) -> CommandResult<Gathered> {
     let observed_at = session.now();
     let account = session.identity().await?.account;
-    let vpcs: BTreeSet<VpcId> = filter.scope.vpcs.vpc.iter().cloned().collect();
+    let vpcs = vpcs_of(session, &filter.scope).await?;
     let cloud = session.cloud()?;
     let looking = Box::pin(tagwire_engine::observe::survey(&cloud, (!vpcs.is_empty()).then_some(&vpcs)));
     let survey = waiting("Looking at data stores, groups and instances", looking).await;
-    let scopes = session.vpcs(&filter.scope.vpcs.vpc).await?;
+    let chosen: Vec<VpcId> = vpcs.into_iter().collect();
+    let scopes = if chosen.is_empty() { session.vpcs_of_interest().await? } else { Reading::complete(chosen) };
     let planned = Box::pin(plans(session, scopes.found.into_iter().map(|vpc| (vpc, Scope::Vpc)))).await?;
     let mut gaps = scopes.gaps;
     gaps.extend(survey.gaps().cloned());
@@ -172,6 +177,31 @@ pub(crate) async fn gather(session: &Session, filter: &Filter) -> CommandResult<
     connections.retain(|row| filter.takes(row));
     let region = session.region().to_owned();
     Ok(Gathered { observed_at, account, region, connections, survey, planned, gaps })
+}
+
+/// The VPCs that are to be read: those that are chosen, or else those of the chosen instances and data stores; none
+/// stand for all.
+///
+/// # Errors
+/// When a chosen VPC or instance is not there.
+async fn vpcs_of(session: &Session, scope: &ScopeArgs) -> CommandResult<BTreeSet<VpcId>> {
+    session.require_vpcs(&scope.vpcs.vpc).await?;
+    let mut vpcs = BTreeSet::new();
+    for instance in &scope.instance {
+        vpcs.insert(session.vpc_of(instance).await?);
+    }
+    if !scope.vpcs.vpc.is_empty() {
+        return Ok(scope.vpcs.vpc.iter().cloned().collect());
+    }
+    if scope.instance.is_empty() {
+        for called in &scope.store {
+            match session.vpcs_of_stores(called).await? {
+                found if found.is_empty() => return Ok(BTreeSet::new()),
+                found => vpcs.extend(found),
+            }
+        }
+    }
+    Ok(vpcs)
 }
 
 /// Refuses names that no data store has: a slip of the pen would pass for a data store without clients.
@@ -194,8 +224,8 @@ pub(crate) async fn run(global: &GlobalArgs, args: StatusArgs) -> CommandResult<
     let session = Session::open(global).await?;
     let gathered = Box::pin(gather(&session, &args.filter)).await?;
     print(&match args.output {
-        StatusFormat::Table => table::text(&gathered, &args.filter, table::Columns::Few),
-        StatusFormat::Wide => table::text(&gathered, &args.filter, table::Columns::All),
+        StatusFormat::Table => table::text(&gathered, &args.filter, table::Columns::Few, !args.no_headers),
+        StatusFormat::Wide => table::text(&gathered, &args.filter, table::Columns::All, !args.no_headers),
         StatusFormat::Json => format!("{:#}\n", record::json(&gathered)),
         StatusFormat::Csv => record::csv(&gathered)?,
         StatusFormat::Dot => graph::dot(&gathered.connections),
@@ -208,7 +238,7 @@ pub(crate) async fn run(global: &GlobalArgs, args: StatusArgs) -> CommandResult<
 #[cfg(test)]
 pub(crate) mod tests {
     use clap::Parser;
-    use tagwire_core::{check::check, observation::Reading, plan::plan};
+    use tagwire_core::{check::check, plan::plan};
     use tagwire_world::World;
 
     use super::*;

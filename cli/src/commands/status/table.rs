@@ -2,20 +2,28 @@
 
 use std::collections::BTreeMap;
 
-use comfy_table::{ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use tagwire_core::{
     connections::{ConnectionStatus, DISCONNECTING, SideGroup, State},
     id::ZoneName,
+    plan::DetachReason,
     tag::ConnectionName,
 };
 
-use super::{Filter, Gathered, hints::hint_of};
-use crate::output::{BAD, DOUBTFUL, GOOD, hint_line, painted};
+use super::{Filter, Gathered, hints::hint_of, unmatched};
+use crate::{
+    output::{BAD, DOUBTFUL, GOOD, hint_line, painted},
+    table::{Column, Laid, lay_out, terminal_width},
+};
 
 /// The note below a table with connections that are being removed.
-const STAYS_OPEN: &str =
-    "What is disconnecting lets nobody in anew; what is open already stays open until it is closed.";
+const STAYS_OPEN: &str = "What is disconnecting is still attached, and lets in whoever connects until the next run of tagwire \
+    detaches it. Connections that are open then stay open until they are closed.";
+/// The note below the connections of a data store.
+const LEFT_OUT: &str = "Not listed is whom a data store lets in by blocks of addresses and prefix lists in groups of others, \
+    by default groups, and from other VPCs.";
+/// The state of what is attached for a data store that is gone.
+const STORE_DELETED: &str = "store deleted";
 
 /// Which columns to show.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,23 +35,36 @@ pub(super) enum Columns {
 /// The heading over the states, which are looked for below it.
 const STATE: &str = "STATE";
 
-pub(super) fn text(gathered: &Gathered, filter: &Filter, columns: Columns) -> String {
+pub(super) fn text(gathered: &Gathered, filter: &Filter, columns: Columns, headings: bool) -> String {
+    text_within(gathered, filter, columns, headings, terminal_width())
+}
+
+fn text_within(gathered: &Gathered, filter: &Filter, columns: Columns, headings: bool, width: Option<usize>) -> String {
     let rows = &gathered.connections;
     let mut lines = Vec::new();
     if !rows.is_empty() {
-        let chosen = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-        let width = chosen.or_else(|| terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| width.0));
-        lines.push(paint_states(&table(rows, gathered.observed_at, columns, width)));
+        // The wide table is for those who scroll.
+        let width = width.filter(|_| columns == Columns::Few);
+        let table = table(rows, gathered.observed_at, columns, width, headings);
+        lines.push(paint_states(&table.text));
         lines.push(String::new());
+        if !table.left_out.is_empty() {
+            let left_out = table.left_out.join(", ");
+            lines.push(format!("The terminal is too narrow for {left_out}; -o wide shows every column."));
+        }
     }
     // Unless everything was read, nothing is called absent: the error that follows names the gaps.
     if !rows.is_empty() || gathered.gaps.is_empty() {
         lines.push(summary(rows, filter));
     }
+    if !filter.scope.store.is_empty() && gathered.gaps.is_empty() {
+        lines.push(LEFT_OUT.to_owned());
+    }
     if rows.iter().any(|row| row.code == Some(DISCONNECTING)) {
         lines.push(STAYS_OPEN.to_owned());
     }
     lines.extend(hints(gathered));
+    lines.extend(unmatched::lines(gathered, filter));
     lines.into_iter().map(|line| line + "\n").collect()
 }
 
@@ -63,60 +84,51 @@ fn summary(rows: &[ConnectionStatus], filter: &Filter) -> String {
     let counted = counted.iter().filter(|(_, count)| *count > 0);
     let counted: Vec<String> = counted.map(|(state, count)| format!("{count} {}", state.word())).collect();
     match rows.len() {
-        0 if filter.is_empty() => "There are no connections.".to_owned(),
-        0 => "No connection is of this kind.".to_owned(),
+        0 if filter.is_empty() => "No connection was found.".to_owned(),
+        0 => "No connection matches these filters.".to_owned(),
         1 => format!("1 connection: {}.", counted.join(", ")),
         all => format!("{all} connections: {}.", counted.join(", ")),
     }
 }
 
-fn table(rows: &[ConnectionStatus], now: Timestamp, columns: Columns, width: Option<u16>) -> String {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    if let Some(width) = width {
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-    }
-    let mut heading = vec!["INSTANCE", "STORE", "PORT", STATE, "MADE BY", "SINCE", "AZ"];
+fn table(rows: &[ConnectionStatus], now: Timestamp, columns: Columns, width: Option<usize>, headings: bool) -> Laid {
+    let column = |heading, cell: &dyn Fn(&ConnectionStatus) -> String| Column::new(heading, rows.iter().map(cell));
+    let mut shown = vec![
+        column("INSTANCE", &|row| row.client.to_string()),
+        column("STORE", &|row| row.store.short()),
+        column("PORT", &|row| or_dash(row.ports.map(|ports| ports.to_string()))).leaving(3),
+        column(STATE, &state),
+        column("MADE BY", &|row| or_dash(row.made_by.map(|maker| maker.title().to_owned()))).leaving(2),
+        column("AGE", &|row| or_dash(row.since.map(|since| age(since, now)))).leaving(1),
+        column("AZ", &zones).leaving(0),
+    ];
     if columns == Columns::All {
-        heading.extend(["VPC", "SERVICE", "NAMES", "GROUPS", "REASON"]);
-    }
-    table.set_header(heading);
-    for row in rows {
-        let mut cells = vec![
-            row.client.to_string(),
-            row.store.short(),
-            or_dash(row.ports.map(|ports| ports.to_string())),
-            state(row),
-            or_dash(row.made_by.map(|maker| maker.word().to_owned())),
-            or_dash(row.since.map(|since| age(since, now))),
-            zones(row),
-        ];
-        if columns == Columns::All {
+        let names = |row: &ConnectionStatus| {
             let names: Vec<&str> = row.names.iter().map(ConnectionName::as_str).collect();
-            cells.extend([
-                row.vpc.to_string(),
-                row.service.row().title.to_owned(),
-                or_dash((!names.is_empty()).then(|| names.join(" "))),
-                groups(row),
-                or_dash(row.reason.clone()),
-            ]);
-        }
-        table.add_row(cells);
+            or_dash((!names.is_empty()).then(|| names.join(" ")))
+        };
+        shown.extend([
+            column("VPC", &|row| row.vpc.to_string()),
+            column("SERVICE", &|row| row.service.row().title.to_owned()),
+            column("NAMES", &names),
+            column("GROUPS", &groups),
+            column("REASON", &|row| or_dash(row.reason.clone())),
+        ]);
     }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    table.trim_fmt()
+    lay_out(shown, width, headings)
 }
 
 fn or_dash(text: Option<String>) -> String {
     text.unwrap_or_else(|| "-".to_owned())
 }
 
+/// The state and its code. Of a data store that is gone, nothing drifted: it was deleted.
 fn state(row: &ConnectionStatus) -> String {
+    let is_gone = row.reason.as_deref() == Some(DetachReason::StoreGone.to_string().as_str());
+    let state = if is_gone { STORE_DELETED } else { row.state.word() };
     match row.code {
-        Some(code) => format!("{} ({code})", row.state.word()),
-        None => row.state.word().to_owned(),
+        Some(code) => format!("{state} ({code})"),
+        None => state.to_owned(),
     }
 }
 
@@ -162,14 +174,16 @@ fn paint_states(table: &str) -> String {
     let Some(place) = table.lines().next().and_then(|heading| heading.find(STATE)) else { return table.to_owned() };
     let paint = |line: &str| {
         let (before, rest) = line.split_at_checked(place)?;
-        let state = State::ALL.into_iter().find(|state| rest.starts_with(state.word()))?;
-        let after = rest.strip_prefix(state.word())?;
+        let mut words =
+            State::ALL.into_iter().map(|state| (state.word(), state)).chain([(STORE_DELETED, State::Drifted)]);
+        let (word, state) = words.find(|(word, _)| rest.starts_with(word))?;
+        let after = rest.strip_prefix(word)?;
         let style = match state {
             State::Connected => GOOD,
             State::Drifted | State::Refused => BAD,
             State::Waiting => DOUBTFUL,
         };
-        Some(format!("{before}{}{after}", painted(style, state.word())))
+        Some(format!("{before}{}{after}", painted(style, word)))
     };
     let lines: Vec<String> = table.lines().map(|line| paint(line).unwrap_or_else(|| line.to_owned())).collect();
     lines.join("\n")
@@ -178,10 +192,14 @@ fn paint_states(table: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::status::tests::gathered;
+    use crate::{commands::status::tests::gathered, scope_args::ScopeArgs};
 
     fn plain(world: &str, columns: Columns) -> String {
-        anstream::adapter::strip_str(&text(&gathered(world), &Filter::default(), columns)).to_string()
+        anstream::adapter::strip_str(&within(world, columns, None)).to_string()
+    }
+
+    fn within(world: &str, columns: Columns, width: Option<usize>) -> String {
+        text_within(&gathered(world), &Filter::default(), columns, true, width)
     }
 
     const WORLD: &str = "instance i-1 connect=orders zone=a
@@ -194,12 +212,12 @@ mod tests {
     #[test]
     fn a_row_says_who_reaches_what_and_across_which_zones() {
         let expected = "\
-INSTANCE  STORE      PORT  STATE                      MADE BY  SINCE  AZ
-i-1       db/orders  5432  connected                  tagwire  1h     eu-central-1a → 1b 1c !
-i-2       db/orders  5432  connected (disconnecting)  tagwire  -      eu-central-1a → 1b 1c !
+INSTANCE  STORE      PORT  STATE                      MADE BY  AGE  AZ
+i-1       db/orders  5432  connected                  tagwire  1h   eu-central-1a → 1b 1c !
+i-2       db/orders  5432  connected (disconnecting)  tagwire  -    eu-central-1a → 1b 1c !
 
 2 connections: 2 connected.
-What is disconnecting lets nobody in anew; what is open already stays open until it is closed.
+What is disconnecting is still attached, and lets in whoever connects until the next run of tagwire detaches it. Connections that are open then stay open until they are closed.
 ";
         assert_eq!(plain(WORLD, Columns::Few), expected);
     }
@@ -232,16 +250,48 @@ What is disconnecting lets nobody in anew; what is open already stays open until
 
     #[test]
     fn colours_are_added_to_the_states_and_change_nothing_else() {
-        let painted = text(&gathered(WORLD), &Filter::default(), Columns::Few);
+        let painted = within(WORLD, Columns::Few, None);
         assert_eq!(painted.matches(&crate::output::painted(GOOD, "connected")).count(), 2, "{painted}");
         assert_eq!(anstream::adapter::strip_str(&painted).to_string(), plain(WORLD, Columns::Few));
     }
 
     #[test]
-    fn a_narrow_terminal_wraps_the_cells() {
-        let rows = gathered(WORLD).connections;
-        let narrow = table(&rows, Timestamp::UNIX_EPOCH, Columns::All, Some(100));
-        assert!(narrow.lines().all(|line| line.chars().count() <= 100), "{narrow}");
+    fn a_narrow_terminal_loses_columns_in_the_stated_order_and_keeps_every_word() {
+        let table = |width| anstream::adapter::strip_str(&within(WORLD, Columns::Few, width)).to_string();
+        let heading = |width| table(Some(width)).lines().next().unwrap_or_default().to_owned();
+        assert_eq!(heading(120), "INSTANCE  STORE      PORT  STATE                      MADE BY  AGE  AZ");
+        assert_eq!(heading(80), "INSTANCE  STORE      PORT  STATE                      MADE BY  AGE");
+        assert_eq!(heading(60), "INSTANCE  STORE      PORT  STATE");
+        let expected = "\
+INSTANCE  STORE      PORT  STATE
+i-1       db/orders  5432  connected
+i-2       db/orders  5432  connected (disconnecting)
+
+The terminal is too narrow for AZ, AGE, MADE BY; -o wide shows every column.
+2 connections: 2 connected.
+";
+        assert!(table(Some(60)).starts_with(expected), "{}", table(Some(60)));
+        assert_eq!(table(Some(10)).lines().next(), Some("INSTANCE  STORE      STATE"));
+        let all = anstream::adapter::strip_str(&within(WORLD, Columns::All, Some(10))).to_string();
+        assert_eq!(all, plain(WORLD, Columns::All), "the wide table is as wide as it is");
+    }
+
+    #[test]
+    fn of_a_data_store_that_is_gone_nothing_drifted() {
+        let world = "instance i-1 connect=orders\ngone orders\npair orders 1 attached-to=i-1";
+        let table = plain(world, Columns::Few);
+        assert!(table.contains("  store deleted (disconnecting)  "), "{table}");
+    }
+
+    #[test]
+    fn below_the_clients_of_a_data_store_stands_who_is_not_listed() {
+        let filter =
+            Filter { scope: ScopeArgs { store: vec!["orders".to_owned()], ..Default::default() }, ..Filter::default() };
+        for world in [WORLD, "db orders connect=orders"] {
+            let text = text_within(&gathered(world), &filter, Columns::Few, true, None);
+            assert!(text.contains(&format!("\n{LEFT_OUT}\n")), "{text}");
+        }
+        assert!(!plain(WORLD, Columns::Few).contains(LEFT_OUT), "the list of everything says it in its documentation");
     }
 
     #[test]
@@ -263,11 +313,11 @@ What is disconnecting lets nobody in anew; what is open already stays open until
 
     #[test]
     fn nothing_is_called_absent_that_was_not_read() {
-        assert_eq!(plain("instance i-1", Columns::Few), "There are no connections.\n");
+        assert_eq!(plain("instance i-1", Columns::Few), "No connection was found.\n");
         let mut unread = gathered("instance i-1\ngap stores");
-        assert_eq!(text(&unread, &Filter::default(), Columns::Few), "");
+        assert_eq!(text_within(&unread, &Filter::default(), Columns::Few, true, None), "");
         unread.gaps.clear();
         let filter = Filter { state: vec![State::Drifted], ..Filter::default() };
-        assert_eq!(text(&unread, &filter, Columns::Few), "No connection is of this kind.\n");
+        assert_eq!(text_within(&unread, &filter, Columns::Few, true, None), "No connection matches these filters.\n");
     }
 }

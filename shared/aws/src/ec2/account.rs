@@ -1,5 +1,7 @@
 //! Facts about the account, and the reads that its caller may make.
 
+use std::collections::BTreeMap;
+
 use aws_config::SdkConfig;
 use aws_sdk_ec2::{
     Client,
@@ -8,6 +10,7 @@ use aws_sdk_ec2::{
 };
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use futures_util::join;
+use tagwire_core::id::VpcId;
 use tagwire_engine::cloud::{CloudError, ErrorKind};
 
 use super::{Ec2, PAGE_SIZE};
@@ -62,6 +65,29 @@ pub async fn region_status(config: &SdkConfig) -> Result<Option<String>, CloudEr
     Ok(found.map(|found| found.opt_in_status().unwrap_or("opt-in-not-required").to_owned()))
 }
 
+/// Which of some VPCs there are, each with its `Name` tag.
+///
+/// # Errors
+/// EC2's refusal or failure.
+pub async fn vpcs_by_id(config: &SdkConfig, ids: &[VpcId]) -> Result<BTreeMap<VpcId, Option<String>>, CloudError> {
+    let call = Call::reading("ec2:DescribeVpcs", ids.iter().map(VpcId::as_str).collect::<Vec<_>>().join(","));
+    let request = Client::new(config).describe_vpcs();
+    // As a filter, unlike as a parameter, a VPC that does not exist is no error.
+    let request = request.filters(super::filter("vpc-id", ids.iter().map(VpcId::as_str)));
+    let pages = request.into_paginator().send().collect().await;
+    let reading = call.listed(pages, |page| (page.vpcs, page.next_token));
+    match reading.gaps.into_iter().next() {
+        Some(gap) => Err(call.error(ErrorKind::Unavailable, "not-all-read", gap.message)),
+        None => Ok(reading.found.iter().filter_map(named_vpc).collect()),
+    }
+}
+
+fn named_vpc(vpc: &ec2::Vpc) -> Option<(VpcId, Option<String>)> {
+    let name = vpc.tags().iter().find(|tag| tag.key() == Some("Name")).and_then(|tag| tag.value());
+    let name = name.filter(|name| !name.is_empty()).map(str::to_owned);
+    Some((VpcId::parse(vpc.vpc_id()?).ok()?, name))
+}
+
 /// How many security groups there are in this Region, whoever made them.
 ///
 /// # Errors
@@ -81,13 +107,14 @@ impl Ec2 {
     /// Tries every read of EC2 without making it.
     pub(crate) async fn probes(&self) -> Vec<Probe> {
         let client = &self.client;
-        let (instances, templates, lists, entries, interfaces, groups) = join!(
+        let (instances, templates, lists, entries, interfaces, groups, vpcs) = join!(
             client.describe_instances().dry_run(true).send(),
             client.describe_launch_template_versions().versions("$Default").dry_run(true).send(),
             client.describe_managed_prefix_lists().dry_run(true).send(),
             client.get_managed_prefix_list_entries().prefix_list_id("pl-00000000000000000").dry_run(true).send(),
             client.describe_network_interfaces().dry_run(true).send(),
             client.describe_security_groups().dry_run(true).send(),
+            client.describe_vpcs().dry_run(true).send(),
         );
         vec![
             dry_run("ec2:DescribeInstances", instances),
@@ -96,6 +123,7 @@ impl Ec2 {
             dry_run("ec2:GetManagedPrefixListEntries", entries),
             dry_run("ec2:DescribeNetworkInterfaces", interfaces),
             dry_run("ec2:DescribeSecurityGroups", groups),
+            dry_run("ec2:DescribeVpcs", vpcs),
         ]
     }
 }
@@ -149,6 +177,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_vpcs_that_there_are_come_with_their_names() {
+        let answer = "<DescribeVpcsResponse><vpcSet>\
+            <item><vpcId>vpc-1</vpcId><tagSet><item><key>Name</key><value>prod</value></item></tagSet></item>\
+            <item><vpcId>vpc-2</vpcId><tagSet><item><key>Name</key><value></value></item></tagSet></item>\
+            </vpcSet></DescribeVpcsResponse>";
+        let script = Script::default().then(200, answer).then(403, error("UnauthorizedOperation"));
+        let [one, two, three] = ["vpc-1", "vpc-2", "vpc-3"].map(|id| VpcId::parse(id).unwrap());
+        let read = async || vpcs_by_id(&script.config(), &[one.clone(), two.clone(), three.clone()]).await;
+        let expected = [(one.clone(), Some("prod".to_owned())), (two.clone(), None)].into();
+        assert_eq!(read().await, Ok(expected), "one that is not there is left out");
+        assert_eq!(read().await.unwrap_err().call, "ec2:DescribeVpcs");
+        assert!(
+            script.asked()[0].contains("Filter.1.Name=vpc-id") && script.asked()[0].contains("Filter.1.Value.3=vpc-3")
+        );
+    }
+
+    #[tokio::test]
     async fn a_region_is_switched_on_or_off_or_unknown() {
         let answer = |name: &str| {
             format!(
@@ -190,7 +235,8 @@ mod tests {
             .to("DescribeNetworkInterfaces", 503, error("RequestLimitExceeded"))
             .to("DescribeLaunchTemplateVersions", 412, error("DryRunOperation"))
             .to("DescribeManagedPrefixLists", 412, error("DryRunOperation"))
-            .to("GetManagedPrefixListEntries", 400, error("InvalidPrefixListID.NotFound"));
+            .to("GetManagedPrefixListEntries", 400, error("InvalidPrefixListID.NotFound"))
+            .to("DescribeVpcs", 412, error("DryRunOperation"));
         let aws = script.aws();
         let probes = Box::pin(aws.ec2.probes()).await;
         let of = |action: &str| probes.iter().find(|probe| probe.action == action).unwrap().result.clone();
@@ -202,7 +248,7 @@ mod tests {
         );
         assert_eq!(of("ec2:DescribeSecurityGroups").unwrap_err().kind, ErrorKind::Denied);
         assert_eq!(of("ec2:DescribeNetworkInterfaces").unwrap_err().kind, ErrorKind::Throttled);
-        assert_eq!(probes.len(), 6);
+        assert_eq!(probes.len(), 7);
         assert!(script.asked().iter().all(|asked| asked.contains("DryRun=true")), "{:?}", script.asked());
     }
 }

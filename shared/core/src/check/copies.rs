@@ -21,9 +21,11 @@ impl Checker<'_> {
     /// store that goes through a group of another one.
     pub(super) fn copies(&self, found: &mut BTreeSet<Objection>) {
         let seen = self.evidence.seen;
-        let blocked = self.evidence.stores.values().filter(|store| {
-            store.settings.blocked && store.vpc.as_ref() == Some(&seen.vpc) && seen.scope.has_store(&store.arn)
-        });
+        let blocked = self
+            .evidence
+            .stores
+            .values()
+            .filter(|store| store.settings.blocked && store.is_in(&seen.vpc) && seen.scope.has_store(&store.arn));
         for store in blocked.filter(|_| seen.groups.is_complete()) {
             let is_open = store.readiness() == Readiness::Ready && !store.list_is_changing();
             let lets_in = |group: &&SecurityGroupId| {
@@ -104,9 +106,10 @@ impl Checker<'_> {
             .iter()
             .filter(|(_, (owned, _))| owned.store == side.store && owned.role() == Side::Store);
         store_sides.into_iter().any(|(id, _)| {
-            let copies = self.evidence.stores.values().filter(|store| {
-                store.id != side.store && store.vpc.as_ref() == Some(&self.evidence.seen.vpc) && store.has_group(id)
-            });
+            let copies =
+                self.evidence.stores.values().filter(|store| {
+                    store.id != side.store && store.is_in(&self.evidence.seen.vpc) && store.has_group(id)
+                });
             copies.into_iter().any(|store| {
                 self.is_entitled(instance, store)
                     && self.joins(store, id, side.group.id())

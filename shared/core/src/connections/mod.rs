@@ -21,6 +21,7 @@ use self::{
     link::{Link, LinkState},
 };
 pub use self::{
+    link::maker,
     row::{CONNECTING, COPIED, Client, ConnectionStatus, DISCONNECTING, HELD_BACK, MODIFIED, Maker, SideGroup, State},
     survey::Survey,
 };
@@ -56,7 +57,7 @@ pub fn connections(survey: &Survey, planned: &[(&Observation, &Plan)]) -> Vec<Co
         rows.insert(key.clone(), row);
     }
     for store in known.stores() {
-        let Some(vpc) = &store.vpc else { continue };
+        let Some(vpc) = store.vpc() else { continue };
         for instance in known.let_in(store) {
             let key = (vpc.clone(), store.arn.clone(), Client::Instance(instance.id.clone()), Former::No);
             if !rows.contains_key(&key)

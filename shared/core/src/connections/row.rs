@@ -97,13 +97,23 @@ pub enum Maker {
 }
 
 impl Maker {
-    /// The maker in a word.
+    /// The maker in a word for programs, which does not change.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Tagwire => "tagwire",
             Self::Console => "console",
             Self::Hand => "hand",
+        }
+    }
+
+    /// The maker in a word for people: whoever is neither tagwire nor the console may be a tool as well as a person.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Tagwire => "tagwire",
+            Self::Console => "console",
+            Self::Hand => "other",
         }
     }
 }

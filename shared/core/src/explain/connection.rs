@@ -9,7 +9,7 @@ use crate::{
     finding::{Reason, Subject},
     group::{GroupKind, Owned},
     id::{InstanceId, SecurityGroupId, StoreArn},
-    model::{DataStore, Form, Instance},
+    model::{DataStore, Form, Instance, Network},
     observation::StoreLookup,
     plan::{
         Condition, DetachReason, Premise, Verdict, Via,
@@ -23,6 +23,10 @@ pub(super) const INSTANCE_READ: (&str, &str) = ("instance-read", "Was the instan
 pub(super) const STORE_READ: (&str, &str) = ("store-read", "Does its service know the data store?");
 pub(super) const KEPT: (&str, &str) = ("kept", "Is there no reason to take a connection away?");
 pub(super) const CONNECTED: (&str, &str) = ("connected", "Are they connected already?");
+
+fn is_unread(failure: &FailedCondition) -> bool {
+    matches!(failure.reason, Some(Reason::Unread { .. })) || failure.code.ends_with("-not-read")
+}
 
 impl Explainer<'_> {
     pub(super) fn connection(&self, id: &InstanceId, arn: &StoreArn) -> Explanation {
@@ -45,8 +49,10 @@ impl Explainer<'_> {
         }
         let message = match (&verdict, steps.first()) {
             (Some(verdict), _) => verdict.to_string(),
-            (None, Some(failure)) => format!("nothing is decided about them: {failure}"),
-            (None, None) => "nothing is decided about them".to_owned(),
+            // Of what was not read it is not known who manages it.
+            (None, Some(failure)) if is_unread(failure) => format!("nothing is decided about them: {failure}"),
+            (None, Some(failure)) => format!("not managed by tagwire: {failure}"),
+            (None, None) => "not managed by tagwire".to_owned(),
         };
         Explanation {
             instance: id.clone(),
@@ -170,6 +176,7 @@ impl Explainer<'_> {
         let candidate = Candidate::of(store, instance);
         for premise in Premise::ALL {
             let answer = match premise.check(self.index, &candidate) {
+                Ok(()) if premise == Premise::SameVpc => same_vpc(store),
                 Ok(()) => StepAnswer::Holds,
                 Err(unmet) => StepAnswer::Fails((&unmet).into(), about.unmet(premise, &unmet)),
             };
@@ -231,6 +238,15 @@ impl Explainer<'_> {
     }
 }
 
+/// The answer for a store in no other VPC. That it is in none fails a condition, which says why.
+fn same_vpc(store: &DataStore) -> StepAnswer {
+    match store.network {
+        Network::Vpc(_) => StepAnswer::Holds,
+        Network::NotShown => StepAnswer::Unknown,
+        Network::VpcNetworkingOff | Network::PublicEndpoint | Network::Classic => StepAnswer::NotSo,
+    }
+}
+
 impl Advisor<'_> {
     /// The subject of a condition.
     fn subject(&self, condition: Condition) -> Subject {
@@ -238,6 +254,7 @@ impl Advisor<'_> {
         let store = self.store.map(|store| Subject::Store(store.arn.clone()));
         let of = match condition {
             Condition::InstanceThere
+            | Condition::InstanceNotManaged
             | Condition::InstanceNotBlocked
             | Condition::InstanceNotHeld
             | Condition::OpensNoOther
@@ -247,6 +264,7 @@ impl Advisor<'_> {
             | Condition::StoreNotBlocked
             | Condition::StoreNotHeld
             | Condition::StoreState
+            | Condition::StoreShown
             | Condition::OnePair
             | Condition::StorePlace
             | Condition::StoreListOpen => store,

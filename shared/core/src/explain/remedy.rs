@@ -133,6 +133,9 @@ impl<'explained> Advisor<'explained> {
             DetachReason::CidrNotAskedFor => one("put the clients into tagwire:allow-cidr of the data store"),
             DetachReason::Uninstalling => not_uninstall(),
             DetachReason::OfAnotherStore => self.share_a_name(Premise::SharedName),
+            DetachReason::NoInstance => {
+                one("nothing: an instance that gets the interface gets the group by its own tags")
+            }
             DetachReason::StoreGone => one("nothing: there is no data store to connect to any more"),
             DetachReason::Blocked => {
                 let instance = self.instance.filter(|instance| self.explainer.index.is_blocked(instance));

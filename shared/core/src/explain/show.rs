@@ -56,6 +56,46 @@ impl fmt::Display for Explanation {
     }
 }
 
+/// The parts of an explanation that are read first.
+struct Short<'text> {
+    message: &'text str,
+    facts: &'text [String],
+    steps: &'text [ExplainedStep],
+    remedy: &'text [String],
+}
+
+impl fmt::Display for Short<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "{}", self.message)?;
+        section(out, "What it is:", self.facts)?;
+        // What is not known decides as well: nothing is done because of it.
+        let failing = self.steps.iter().find(|step| matches!(step.result, StepResult::Fails(_)));
+        let deciding = failing.or_else(|| self.steps.iter().find(|step| step.result == StepResult::Unknown));
+        if let Some(step) = deciding {
+            write!(out, "\n{step}")?;
+        }
+        section(out, "What to change:", self.remedy)
+    }
+}
+
+impl Explanation {
+    /// The verdict, the condition that decides, and what to change.
+    #[must_use]
+    pub fn short(&self) -> String {
+        let Self { message, steps, remedy, .. } = self;
+        Short { message, facts: &[], steps, remedy }.to_string()
+    }
+}
+
+impl GroupExplanation {
+    /// What the group is, whether it may go, the condition that decides, and what to change.
+    #[must_use]
+    pub fn short(&self) -> String {
+        let Self { message, facts, steps, remedy, .. } = self;
+        Short { message, facts, steps, remedy }.to_string()
+    }
+}
+
 impl fmt::Display for InstanceExplanation {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.facts.iter().try_for_each(|fact| writeln!(out, "{fact}"))?;

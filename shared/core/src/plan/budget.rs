@@ -11,8 +11,10 @@ use super::{
     conditions::{Places, gets_group},
     copies,
     disconnect::{AttachedGroup, Retention, is_of_its_store},
+    foreign::is_copy,
     index::Index,
     leaving::{self, Leaving, LeavingStore, last_group},
+    left_over::{self, LeftOver},
     obstacles,
     pair::PairStates,
 };
@@ -21,7 +23,7 @@ use crate::{
     group::{GroupKind, GroupList, Owned, OwnedGroup},
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreId},
     model::{DataStore, Instance},
-    observation::{InterfaceOwner, Scope},
+    observation::{AttachedInterface, InterfaceOwner, Scope},
     service::Side,
     state::{Connection, Note, Removal, VpcState, Wanted, Window},
 };
@@ -50,6 +52,9 @@ pub(crate) struct Disconnects<'index> {
     index: &'index Index<'index>,
     leaving: Vec<Leaving<'index>>,
     held_back: Vec<Leaving<'index>>,
+    /// What leaves interfaces without an instance, and what of it is held back.
+    left_over: Vec<LeftOver<'index>>,
+    left_over_held_back: Vec<LeftOver<'index>>,
     /// The connections of both.
     concerned: BTreeSet<Connection>,
     /// The groups that leave each interface.
@@ -88,6 +93,7 @@ impl Budget<'_> {
 /// Something in the queue.
 enum Queued<'index> {
     Sides(Vec<Leaving<'index>>),
+    LeftOver(Vec<LeftOver<'index>>),
     Store(LeavingStore<'index>),
     /// Another run's turn.
     OfAnotherScope,
@@ -100,6 +106,8 @@ pub(crate) fn decide<'index>(index: &'index Index<'index>, pair_states: &PairSta
         index,
         leaving: Vec::new(),
         held_back: Vec::new(),
+        left_over: Vec::new(),
+        left_over_held_back: Vec::new(),
         concerned: BTreeSet::new(),
         off: BTreeMap::new(),
         off_stores: BTreeMap::new(),
@@ -121,6 +129,10 @@ pub(crate) fn decide<'index>(index: &'index Index<'index>, pair_states: &PairSta
     let sides = leaving::instance_sides(index, pair_states);
     let (stores, held) = leaving::groups_of_stores(index, pair_states);
     disconnects.findings.extend(sides.findings.into_iter().chain(held));
+    let left_over = left_over::all(index);
+    disconnects.findings.extend(left_over.findings);
+    let (left_over, free) = left_over.all.into_iter().partition(|left_over| left_over.reason.is_counted());
+    disconnects.left_over = free;
     let last = sides.last;
     let (counted, free): (Vec<_>, Vec<_>) = sides.all.into_iter().partition(|leaving| leaving.reason.is_counted());
     for leaving in free {
@@ -128,9 +140,10 @@ pub(crate) fn decide<'index>(index: &'index Index<'index>, pair_states: &PairSta
     }
     let undecided: BTreeSet<InstanceId> = last.iter().map(|leaving| leaving.instance.id.clone()).collect();
     let mut pending = Vec::new();
-    for (turn, removal, queued) in disconnects.queue(counted, &last, stores) {
+    for (turn, removal, queued) in disconnects.queue(counted, left_over, &last, stores) {
         match queued {
             Queued::Sides(sides) => disconnects.offer_sides(turn, removal, sides),
+            Queued::LeftOver(sides) => disconnects.offer_left_over(turn, removal, sides),
             Queued::Store(leaving) => {
                 pending.extend(disconnects.offer_store(turn, leaving, pair_states, &undecided));
             }
@@ -158,6 +171,7 @@ impl<'index> Disconnects<'index> {
     fn queue(
         &mut self,
         counted: Vec<Leaving<'index>>,
+        left_over: Vec<LeftOver<'index>>,
         last: &[Leaving<'index>],
         stores: Vec<LeavingStore<'index>>,
     ) -> Vec<(Timestamp, Removal, Queued<'index>)> {
@@ -167,6 +181,12 @@ impl<'index> Disconnects<'index> {
         }
         let mut queue: BTreeMap<Removal, Queued<'index>> =
             connections.into_iter().map(|(of, sides)| (Removal::Connection(of), Queued::Sides(sides))).collect();
+        for left_over in left_over {
+            let queued = queue.entry(left_over.removal()).or_insert_with(|| Queued::LeftOver(Vec::new()));
+            if let Queued::LeftOver(sides) = queued {
+                sides.push(left_over);
+            }
+        }
         queue.extend(stores.into_iter().map(|leaving| (leaving.removal(), Queued::Store(leaving))));
         let last: BTreeSet<Removal> = last.iter().map(|leaving| Removal::Connection(leaving.connection())).collect();
         for removal in self.budget.state.iter().flat_map(|state| state.wanted.keys()) {
@@ -192,6 +212,10 @@ impl<'index> Disconnects<'index> {
         let everything = seen.scope == Scope::Vpc;
         let (instance, id) = match removal {
             Removal::Connection(Connection { instance, store }) => (Some(instance), store),
+            Removal::LeftOver { store, .. } => {
+                let read = seen.attachments.by.is_complete() && seen.instances.is_complete();
+                return everything && read && self.index.knows_store(store);
+            }
             Removal::CidrGroup(store) | Removal::StoreSide(store) => (None, store),
         };
         let store = self.index.store(id);
@@ -239,11 +263,23 @@ impl<'index> Disconnects<'index> {
         }
     }
 
+    /// What leads to one store from an interface without an instance.
+    fn offer_left_over(&mut self, turn: Timestamp, removal: Removal, sides: Vec<LeftOver<'index>>) {
+        if self.budget.takes(1) {
+            self.left_over.extend(sides);
+        } else {
+            self.left_over_held_back.extend(sides);
+            self.wait(turn, removal);
+        }
+    }
+
     /// Keeps what another run is to remove when its turn comes. How much a store side carries, only its own
     /// run can tell.
     fn reserve(&mut self, removal: &Removal) {
         self.budget.left = match removal {
-            Removal::Connection(_) | Removal::CidrGroup(_) => self.budget.left.saturating_sub(1),
+            Removal::Connection(_) | Removal::LeftOver { .. } | Removal::CidrGroup(_) => {
+                self.budget.left.saturating_sub(1)
+            }
             Removal::StoreSide(_) => 0,
         };
     }
@@ -370,9 +406,21 @@ impl<'index> Disconnects<'index> {
     fn still_carried(&self, store: &DataStore, undecided: &BTreeSet<InstanceId>) -> Option<usize> {
         let mut carried = 0;
         for owned in self.index.owned_groups(&store.id).filter(|owned| owned.role() == Side::Instance) {
-            carried += self.index.seen.other_attached(owned.group.id())?.count();
+            let others = self.index.seen.other_attached(owned.group.id())?;
+            let id = owned.group.id();
+            if self.left_over_held_back.iter().any(|waiting| waiting.owned.group.id() == id) {
+                return None;
+            }
+            let alone = |attached: &&AttachedInterface| {
+                !is_copy(self.index, attached, id) && !self.takes_off_left_over(&attached.interface, id)
+            };
+            carried += others.filter(alone).count();
             for instance in self.index.with_group(owned.group.id()) {
                 if self.leaves(instance, owned) {
+                    continue;
+                }
+                if obstacles::managed(instance).is_some() {
+                    carried += 1;
                     continue;
                 }
                 let alone = instance.interface.as_ref().is_some_and(|interface| {
@@ -435,6 +483,15 @@ impl<'index> Disconnects<'index> {
     /// The instance sides that leave the interfaces.
     pub(crate) fn leaving(&self) -> &[Leaving<'index>] {
         &self.leaving
+    }
+
+    /// The instance sides that leave interfaces without an instance.
+    pub(crate) fn left_over(&self) -> &[LeftOver<'index>] {
+        &self.left_over
+    }
+
+    fn takes_off_left_over(&self, interface: &InterfaceId, group: &SecurityGroupId) -> bool {
+        self.left_over.iter().any(|leaving| leaving.interface == interface && leaving.owned.group.id() == group)
     }
 
     /// The decisions about what leaves the interfaces, what goes now before what is held back.
@@ -518,14 +575,18 @@ impl<'index> Disconnects<'index> {
     pub(crate) fn is_off_interfaces(&self, owned: &Owned) -> Option<bool> {
         let id = owned.group.id();
         let mut others = self.index.seen.other_attached(id)?;
-        let others = others.any(|attached| !is_of_its_store(self.index, owned, &attached.owner));
+        let others = others.any(|attached| {
+            let leaves = self.takes_off_left_over(&attached.interface, id);
+            !leaves && !is_of_its_store(self.index, owned, &attached.owner)
+        });
         Some(!others && self.index.with_group(id).all(|instance| self.leaves(instance, owned)))
     }
 
     /// The finding for all that waits.
     pub(crate) fn waiting(&self) -> Option<Finding> {
         let held_back: BTreeSet<Connection> = self.held_back.iter().map(Leaving::connection).collect();
-        let waiting = held_back.len() + self.budget.waiting_at_stores;
+        let left_over: BTreeSet<Removal> = self.left_over_held_back.iter().map(LeftOver::removal).collect();
+        let waiting = held_back.len() + left_over.len() + self.budget.waiting_at_stores;
         let policy = self.index.policy;
         (waiting > 0).then(|| Finding {
             subject: Subject::Vpc(self.index.seen.vpc.clone()),

@@ -62,9 +62,10 @@ impl<'seen> Index<'seen> {
         let store_sides = self.owned_groups(&side.store).filter(|owned| owned.role() == Side::Store);
         store_sides.into_iter().find_map(|store_side| {
             let id = store_side.group.id();
-            let copies = self.stores_with(id).iter().filter(|store| {
-                store.id != side.store && store.has_group(id) && store.vpc.as_ref() == Some(&self.seen.vpc)
-            });
+            let copies = self
+                .stores_with(id)
+                .iter()
+                .filter(|store| store.id != side.store && store.has_group(id) && store.is_in(&self.seen.vpc));
             let mut reached = copies.filter(|store| {
                 self.are_joined(store, id, side.group.id())
                     && self.relies_on_copy(&PairState::of(self, store), instance)

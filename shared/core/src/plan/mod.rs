@@ -11,8 +11,10 @@ pub(crate) mod connect;
 pub(crate) mod copies;
 pub(crate) mod delete;
 pub(crate) mod disconnect;
+pub(crate) mod foreign;
 pub(crate) mod index;
 pub(crate) mod leaving;
+pub(crate) mod left_over;
 mod notes;
 pub(crate) mod obstacles;
 pub(crate) mod pair;
@@ -37,8 +39,9 @@ use self::{
 pub use self::{
     conditions::{Condition, Premise},
     delete::DeleteCondition,
+    obstacles::vpc_of,
     rows::{PairRow, StoreRow},
-    show::{Action, Effect},
+    show::{Action, ActionKind, Effect},
     status::{StatusChange, StatusOf},
     types::{
         Attachment, CidrWork, Decision, DeleteReason, Deletion, DetachReason, Detachment, GroupRef, GroupSpec,
@@ -218,7 +221,13 @@ fn interface_changes(
         let owned: &Owned = leaving.owned;
         let detachment = Detachment { store: owned.store.clone(), arn: index.arn_of(owned), reason: leaving.reason };
         let change = changes.entry(leaving.interface.clone());
-        let change = change.or_insert_with(|| InterfaceChange::of(&leaving.instance.id));
+        let change = change.or_insert_with(|| InterfaceChange::of(Some(&leaving.instance.id)));
+        change.detach.insert(owned.group.clone(), detachment);
+    }
+    for left_over in disconnects.left_over() {
+        let (interface, owned) = (left_over.interface, left_over.owned);
+        let detachment = Detachment { store: owned.store.clone(), arn: index.arn_of(owned), reason: left_over.reason };
+        let change = changes.entry(interface.clone()).or_insert_with(|| InterfaceChange::of(None));
         change.detach.insert(owned.group.clone(), detachment);
     }
     for (id, needed_by) in &connections.needs {
@@ -229,7 +238,7 @@ fn interface_changes(
         {
             let attachment = Attachment { store: candidate.store.arn.clone(), names: candidate.names.clone() };
             let change = changes.entry(interface.id.clone());
-            let change = change.or_insert_with(|| InterfaceChange::of(&candidate.instance.id));
+            let change = change.or_insert_with(|| InterfaceChange::of(Some(&candidate.instance.id)));
             change.attach.insert(pair_state.group_ref(Side::Instance), attachment);
         }
     }

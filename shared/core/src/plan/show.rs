@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     group::Role,
-    id::{InterfaceId, StoreArn, StoreId},
+    id::{InstanceId, InterfaceId, StoreArn, StoreId},
     service::Side,
     tag::STATUS_KEY,
     work::PlanDigest,
@@ -28,9 +28,56 @@ pub enum Effect {
     Write,
 }
 
+/// What a change does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ActionKind {
+    /// Creates a group.
+    Create,
+    /// Adds a rule to a group.
+    Allow,
+    /// Takes a rule out of a group.
+    Revoke,
+    /// Tags a group.
+    Tag,
+    /// Attaches a group to a data store or an interface.
+    Attach,
+    /// Detaches a group from a data store or an interface.
+    Detach,
+    /// Deletes a group.
+    Delete,
+    /// Writes or removes a status tag.
+    Status,
+}
+
+impl ActionKind {
+    /// The kind in a word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Allow => "allow",
+            Self::Revoke => "revoke",
+            Self::Tag => "tag",
+            Self::Attach => "attach",
+            Self::Detach => "detach",
+            Self::Delete => "delete",
+            Self::Status => "status",
+        }
+    }
+}
+
 /// One change of a plan, as text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Action {
+    /// What it does.
+    pub kind: ActionKind,
+    /// The group, by its id, or by the name that it is going to have.
+    pub group: Option<String>,
+    /// The interface whose list of groups changes.
+    pub interface: Option<InterfaceId>,
+    /// The instance of that interface, or whose status is written.
+    pub instance: Option<InstanceId>,
     /// The store that it is about; none when that is not known, or when it is about an instance's tags.
     pub store: Option<StoreArn>,
     /// Its effect.
@@ -51,8 +98,14 @@ impl<'store> About<'store> {
         Self { store: store.into(), actions: Vec::new() }
     }
 
-    fn say(&mut self, effect: Effect, text: String) {
-        self.actions.push(Action { store: self.store.cloned(), effect, text });
+    fn say(&mut self, kind: ActionKind, group: &impl ToString, text: String) {
+        let effect = match kind {
+            ActionKind::Create | ActionKind::Allow | ActionKind::Attach => Effect::Add,
+            ActionKind::Revoke | ActionKind::Detach | ActionKind::Delete => Effect::Remove,
+            ActionKind::Tag | ActionKind::Status => Effect::Write,
+        };
+        let (group, store) = (Some(group.to_string()), self.store.cloned());
+        self.actions.push(Action { kind, group, interface: None, instance: None, store, effect, text });
     }
 }
 
@@ -101,19 +154,19 @@ impl Plan {
     fn pair_actions(&self, work: &PairWork) -> Vec<Action> {
         let mut about = About::new(&work.store);
         for spec in work.create.values() {
-            about.say(Effect::Add, format!("create {} for {}", spec.name, work.store.short()));
+            about.say(ActionKind::Create, &spec.name, format!("create {} for {}", spec.name, work.store.short()));
         }
         for (group, rule) in &work.authorize {
             let direction = if rule.side == Side::Store { "from" } else { "to" };
             let (group, peer) = (self.call(group), self.call(&rule.peer));
-            about.say(Effect::Add, format!("allow in {group}: tcp {} {direction} {peer}", rule.ports));
+            about.say(ActionKind::Allow, &group, format!("allow in {group}: tcp {} {direction} {peer}", rule.ports));
         }
         for (group, rule) in &work.revoke {
-            about.say(Effect::Remove, format!("revoke in {group}: {rule}"));
+            about.say(ActionKind::Revoke, group, format!("revoke in {group}: {rule}"));
         }
         for (group, tags) in &work.tag {
             let side = tags.role.tag_value();
-            about.say(Effect::Write, format!("tag {group} as {side} side of {}", tags.arn.short()));
+            about.say(ActionKind::Tag, group, format!("tag {group} as {side} side of {}", tags.arn.short()));
         }
         about.actions
     }
@@ -122,19 +175,25 @@ impl Plan {
         let mut about = About::new(&work.store);
         let group = self.call(&work.group);
         if let Some(spec) = &work.create {
-            about.say(Effect::Add, format!("create {} for {}", spec.name, work.store.short()));
+            about.say(ActionKind::Create, &spec.name, format!("create {} for {}", spec.name, work.store.short()));
         }
-        let allow = work.authorize.iter().map(|peer| (Effect::Add, format!("allow in {group}: {}", work.rule(peer))));
-        let revoke = work.revoke.iter().map(|(group, rule)| (Effect::Remove, format!("revoke in {group}: {rule}")));
+        let allow = work
+            .authorize
+            .iter()
+            .map(|peer| (ActionKind::Allow, group.clone(), format!("allow in {group}: {}", work.rule(peer))));
+        let revoke = work
+            .revoke
+            .iter()
+            .map(|(group, rule)| (ActionKind::Revoke, group.to_string(), format!("revoke in {group}: {rule}")));
         let mut rules = [allow.collect::<Vec<_>>(), revoke.collect()];
         if work.revoke_first {
             rules.reverse();
         }
-        for (effect, text) in rules.concat() {
-            about.say(effect, text);
+        for (kind, group, text) in rules.concat() {
+            about.say(kind, &group, text);
         }
         if let Some((group, tags)) = &work.tag {
-            about.say(Effect::Write, format!("tag {group} as CIDR group of {}", tags.arn.short()));
+            about.say(ActionKind::Tag, group, format!("tag {group} as CIDR group of {}", tags.arn.short()));
         }
         about.actions
     }
@@ -143,26 +202,36 @@ impl Plan {
         let mut about = About::new(&change.store);
         let store = change.store.short();
         for group in change.attached() {
-            about.say(Effect::Add, format!("attach {} to {store}", self.call(group)));
+            let group = self.call(group);
+            about.say(ActionKind::Attach, &group, format!("attach {group} to {store}"));
         }
         for ((_, group), reason) in &change.detach {
-            about.say(Effect::Remove, format!("detach {group} from {store}: {reason}"));
+            about.say(ActionKind::Detach, group, format!("detach {group} from {store}: {reason}"));
         }
         about.actions
     }
 
     fn interface_actions(&self, interface: &InterfaceId, change: &InterfaceChange) -> Vec<Action> {
-        let instance = &change.instance;
+        let of = change.instance.as_ref().map(|instance| format!(" of {instance}")).unwrap_or_default();
+        let action = |kind, effect, group: String, store: Option<&StoreArn>, text| Action {
+            kind,
+            group: Some(group),
+            interface: Some(interface.clone()),
+            instance: change.instance.clone(),
+            store: store.cloned(),
+            effect,
+            text,
+        };
         let attach = change.attach.iter().map(|(group, attachment)| {
             let names: Vec<_> = attachment.names.iter().map(ToString::to_string).collect();
             let (group, names, store) = (self.call(group), names.join(" "), attachment.store.short());
-            let text = format!("attach {group} to {interface} of {instance}: shares {names} with {store}");
-            Action { store: Some(attachment.store.clone()), effect: Effect::Add, text }
+            let text = format!("attach {group} to {interface}{of}: shares {names} with {store}");
+            action(ActionKind::Attach, Effect::Add, group, Some(&attachment.store), text)
         });
         let detach = change.detach.iter().map(|(group, detachment)| {
             let store = detachment.arn.as_ref().map_or_else(|| detachment.store.to_string(), StoreArn::short);
-            let text = format!("detach {group} from {interface} of {instance}: {} ({store})", detachment.reason);
-            Action { store: detachment.arn.clone(), effect: Effect::Remove, text }
+            let text = format!("detach {group} from {interface}{of}: {} ({store})", detachment.reason);
+            action(ActionKind::Detach, Effect::Remove, group.to_string(), detachment.arn.as_ref(), text)
         });
         attach.chain(detach).collect()
     }
@@ -182,37 +251,38 @@ fn deletion_actions(id: &StoreId, deletion: &Deletion) -> Vec<Action> {
     let mut about = About::new(deletion.store.as_ref());
     let store = deletion.store.as_ref().map_or_else(|| id.to_string(), StoreArn::short);
     for (group, rule) in &deletion.revoke {
-        about.say(Effect::Remove, format!("revoke in {group}: {rule}"));
+        about.say(ActionKind::Revoke, group, format!("revoke in {group}: {rule}"));
     }
     for group in &deletion.delete {
-        about.say(Effect::Remove, format!("delete {group} of {store}: {}", deletion.reason));
+        about.say(ActionKind::Delete, group, format!("delete {group} of {store}: {}", deletion.reason));
     }
     about.actions
 }
 
 fn status_action(change: &StatusChange) -> Action {
-    let (of, store) = match &change.of {
-        StatusOf::Instance(instance) => (instance.to_string(), None),
-        StatusOf::Store(store) => (store.short(), Some(store.clone())),
+    let (of, store, instance) = match &change.of {
+        StatusOf::Instance(instance) => (instance.to_string(), None, Some(instance.clone())),
+        StatusOf::Store(store) => (store.short(), Some(store.clone()), None),
     };
-    match &change.text {
-        None => Action { store, effect: Effect::Remove, text: format!("take the status off {of}") },
-        Some(text) => Action { store, effect: Effect::Write, text: format!("write on {of}: {STATUS_KEY}={text:?}") },
-    }
+    let (effect, text) = match &change.text {
+        None => (Effect::Remove, format!("take the status off {of}")),
+        Some(text) => (Effect::Write, format!("write on {of}: {STATUS_KEY}={text:?}")),
+    };
+    Action { kind: ActionKind::Status, group: None, interface: None, instance, store, effect, text }
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connected(via) => {
-                let by = if via.owned { "tagwire" } else { "somebody else" };
+                let by = if via.owned { "tagwire" } else { "others" };
                 write!(out, "connected by {by} through {} and {}", via.instance_side, via.store_side)
             }
-            Self::Connecting => out.write_str("is being connected"),
+            Self::Connecting => out.write_str("will be connected"),
             Self::Waiting(reason) => write!(out, "waits: {reason} ({})", reason.code()),
             Self::Refused(reason) => write!(out, "not connected: {reason} ({})", reason.code()),
             Self::Disconnecting(reason) => {
-                write!(out, "is being disconnected: {reason}; what is open already stays open until it is closed")
+                write!(out, "will be disconnected: {reason}; connections that are open stay open until they are closed")
             }
             Self::HeldBack(reason) => write!(out, "stays connected for now: {reason} (disconnects-held-back)"),
         }

@@ -22,7 +22,7 @@ fn with(lines: &str) -> String {
 fn row_1_usable_on_both_sides_is_connected_already() {
     case(&with("pair orders 1 attached-to=i-1 made-by=console"))
         .changes_nothing()
-        .explains("i-1 and db/orders: connected by somebody else through sg-ec2-rds-1 and sg-rds-ec2-1");
+        .explains("i-1 and db/orders: connected by others through sg-ec2-rds-1 and sg-rds-ec2-1");
 }
 
 #[test]

@@ -385,7 +385,7 @@ const END: &str = "<!-- end of the rows -->\n";
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the test writes its table only when it is asked to")]
 fn the_tables_of_the_decision_on_copies_are_what_the_planner_does() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/decisions/011-copies.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/decisions/012-copies.md");
     let text = fs::read_to_string(&path).unwrap();
     let (head, rest) = text.split_once(BEGIN).unwrap();
     let (written, tail) = rest.split_once(END).unwrap();

@@ -45,8 +45,8 @@ fn worlds_of(reason: DetachReason) -> &'static [&'static str] {
              db orders
              pair orders 1 attached-to=i-1",
         ],
-        // They take no instance side off; their cases are those of CIDR clients and of copies.
-        DetachReason::CidrNotAskedFor | DetachReason::OfAnotherStore => &[],
+        // They take no instance side off an instance; their cases are those of CIDR clients, interfaces and copies.
+        DetachReason::CidrNotAskedFor | DetachReason::NoInstance | DetachReason::OfAnotherStore => &[],
         DetachReason::StoreGone => &["instance i-1 connect=orders
              gone orders
              pair orders 1 attached-to=i-1"],
@@ -106,7 +106,7 @@ fn an_instance_that_drops_a_name_loses_that_store_only() {
     )
     .changes("detach sg-ec2-rds-1 from eni-1 of i-1: they share no name any more (db/orders)")
     .explains(
-        "i-1 and db/orders: is being disconnected: they share no name any more; what is open already stays open until it is closed
+        "i-1 and db/orders: will be disconnected: they share no name any more; connections that are open stay open until they are closed
          i-1 and db/billing: connected by tagwire through sg-ec2-rds-2 and sg-rds-ec2-2
          i-2 and db/billing: connected by tagwire through sg-ec2-rds-2 and sg-rds-ec2-2
          i-2 and db/orders: connected by tagwire through sg-ec2-rds-1 and sg-rds-ec2-1",
@@ -223,8 +223,8 @@ fn a_store_that_opts_out_loses_everything_in_the_order_that_cannot_deadlock() {
          {DELETED}"
     ))
     .explains(
-        "i-1 and db/orders: is being disconnected: the data store has no connect tag; what is open already stays open until it is closed
-         i-2 and db/orders: is being disconnected: the data store has no connect tag; what is open already stays open until it is closed
+        "i-1 and db/orders: will be disconnected: the data store has no connect tag; connections that are open stay open until they are closed
+         i-2 and db/orders: will be disconnected: the data store has no connect tag; connections that are open stay open until they are closed
          i-1: nothing on the other side shares the name orders (no-match)
          i-2: nothing on the other side shares the name orders (no-match)",
     );
@@ -287,8 +287,8 @@ fn a_store_that_opts_out_cuts_those_off_whose_last_group_is_ours_and_counts_them
              detach sg-ec2-rds-1 from eni-2 of i-2: the data store has no connect tag (db/orders)",
         )
         .explains(
-            "i-2 and db/orders: is being disconnected: the data store has no connect tag; what is open already stays open until it is closed
-             i-1 and db/orders: is being disconnected: the data store has no connect tag; what is open already stays open until it is closed
+            "i-2 and db/orders: will be disconnected: the data store has no connect tag; connections that are open stay open until they are closed
+             i-1 and db/orders: will be disconnected: the data store has no connect tag; connections that are open stay open until they are closed
              i-1: sg-ec2-rds-1 is the only security group left there, and AWS takes no empty list: add another group (last-group)",
         );
     let removals = case_.plan.window.unwrap().removals;

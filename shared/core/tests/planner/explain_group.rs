@@ -120,7 +120,7 @@ ok    Is it in the scope of the observation? (in-scope)
 ok    Does nothing ask for it? (not-asked-for)
         its data store is gone
 ok    Does nothing have it, nor the group that belongs to it? (not-attached)
-        i-1 has sg-ec2-rds-1 (ec2-rds-1): is being disconnected: the data store is gone; what is open already stays open until it is closed
+        i-1 has sg-ec2-rds-1 (ec2-rds-1): will be disconnected: the data store is gone; connections that are open stay open until they are closed
 -     Has it been unused for a sweep period? (long-unused)
 ok    Is it the data store's only one? (only-one)
         owned groups of the data store: sg-ec2-rds-1, sg-rds-ec2-1

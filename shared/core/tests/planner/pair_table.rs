@@ -28,7 +28,7 @@ fn who_is_connected_through_a_pair_made_by_hand_is_left_alone() {
          pair orders 1 attached-to=i-1 made-by=hand",
     )
     .changes_nothing()
-    .explains("i-1 and db/orders: connected by somebody else through sg-ec2-rds-1 and sg-rds-ec2-1");
+    .explains("i-1 and db/orders: connected by others through sg-ec2-rds-1 and sg-rds-ec2-1");
 }
 
 #[test]
@@ -113,8 +113,8 @@ fn a_pair_one_side_of_which_has_lost_its_tags_goes_on_serving_those_who_use_it()
          attach ec2-rds-2 to eni-2 of i-2: shares orders with db/orders",
     )
     .explains(
-        "i-1 and db/orders: connected by somebody else through sg-ec2-rds-1 and sg-rds-ec2-1
-         i-2 and db/orders: is being connected
+        "i-1 and db/orders: connected by others through sg-ec2-rds-1 and sg-rds-ec2-1
+         i-2 and db/orders: will be connected
          sg-ec2-rds-1: it has a name and description of tagwire's and lost its tags; it is left alone (ownership-lost)",
     );
 }

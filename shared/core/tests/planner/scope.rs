@@ -19,7 +19,7 @@ fn with(line: &str) -> String {
 fn a_scope_of_an_instance_changes_nothing_at_stores_it_is_not_joined_to() {
     case(&with("scope i-1"))
         .changes("attach sg-ec2-rds-1 to eni-1 of i-1: shares orders with db/orders")
-        .explains("i-1 and db/orders: is being connected");
+        .explains("i-1 and db/orders: will be connected");
 }
 
 #[test]

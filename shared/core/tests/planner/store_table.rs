@@ -49,7 +49,7 @@ fn without_groups_a_pair_is_made_when_an_instance_needs_one() {
              attach rds-ec2-1 to db/orders
              attach ec2-rds-1 to eni-1 of i-1: shares orders with db/orders",
         )
-        .explains("i-1 and db/orders: is being connected");
+        .explains("i-1 and db/orders: will be connected");
 }
 
 #[test]
@@ -275,7 +275,7 @@ fn a_pair_that_a_crash_left_half_made_is_finished_without_calling_it_modified() 
          attach sg-rds-ec2-1 to db/orders
          attach sg-ec2-rds-1 to eni-1 of i-1: shares orders with db/orders",
     )
-    .explains("i-1 and db/orders: is being connected");
+    .explains("i-1 and db/orders: will be connected");
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn a_pair_in_use_that_lacks_a_rule_was_modified() {
          revoke in sg-ec2-rds-1: all traffic to 0.0.0.0/0",
     )
     .explains(
-        "i-1 and db/orders: is being connected
+        "i-1 and db/orders: will be connected
          sg-ec2-rds-1: it holds rules that are not the pair's (all traffic to 0.0.0.0/0) and lacks the pair's; it is repaired (pair-modified)",
     );
 }

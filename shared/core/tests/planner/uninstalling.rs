@@ -52,7 +52,7 @@ fn nothing_is_made_and_it_is_said_why() {
 fn what_a_hand_made_or_console_pair_connects_stays() {
     case("instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 attached-to=i-1 made-by=console\nuninstalling ago=5")
         .changes_nothing()
-        .explains("i-1 and db/orders: connected by somebody else through sg-ec2-rds-1 and sg-rds-ec2-1");
+        .explains("i-1 and db/orders: connected by others through sg-ec2-rds-1 and sg-rds-ec2-1");
 }
 
 #[test]
@@ -172,10 +172,13 @@ fn keeps(reason: &Reason) -> bool {
     matches!(
         reason,
         Reason::Held
+            | Reason::ManagedInstance { .. }
             | Reason::LastGroup { .. }
             | Reason::GroupInLaunchTemplate
             | Reason::GroupInRule { .. }
             | Reason::ForeignAttachment { .. }
+            | Reason::CopyRemains { .. }
+            | Reason::InterfaceLeftOver { .. }
             | Reason::ListChanging { .. }
             | Reason::NotAvailable { .. }
             | Reason::StillAttached { .. }
@@ -185,6 +188,7 @@ fn keeps(reason: &Reason) -> bool {
             | Reason::StoreMoved { .. }
             | Reason::StoreGone
             | Reason::Ec2Classic
+            | Reason::NetworkNotShown { .. }
     )
 }
 

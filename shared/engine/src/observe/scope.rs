@@ -84,7 +84,7 @@ impl<'vpc> Closure<'vpc> {
     /// The names of the VPC's stores.
     pub(super) fn names(&self, stores: &[StoreLookup]) -> BTreeSet<ConnectionName> {
         present(stores)
-            .filter(|store| store.vpc.as_ref().is_none_or(|of| of == self.vpc))
+            .filter(|store| store.vpc().is_none_or(|of| of == self.vpc))
             .flat_map(|store| store.settings.connect.names().cloned())
             .collect()
     }
@@ -141,7 +141,7 @@ impl<'vpc> Closure<'vpc> {
         let is_copied = |store: &DataStore, owned: &Owned| {
             owned.store != store.id && owned.role() != Side::Instance && store.has_group(owned.group.id())
         };
-        let here = all.iter().filter(|store| store.vpc.as_ref() == Some(self.vpc) && !store.is_member());
+        let here = all.iter().filter(|store| store.is_in(self.vpc) && !store.is_member());
         let carrying = here.filter(|store| self.owned.iter().any(|owned| is_copied(store, owned)));
         let unread = carrying.filter(|store| !read.iter().any(|lookup| *lookup.arn() == store.arn));
         unread.map(|store| store.arn.clone()).collect()
@@ -161,7 +161,7 @@ impl<'vpc> Closure<'vpc> {
     /// still name: these take up room until they are gone.
     pub(super) fn prefix_lists(&self, stores: &[StoreLookup], groups: &[SecurityGroup]) -> BTreeSet<PrefixListId> {
         let asks = |store: &&DataStore| {
-            store.vpc.as_ref() == Some(self.vpc)
+            store.is_in(self.vpc)
                 && self.scope.has_store(&store.arn)
                 && matches!(&store.settings.allow_cidr, CidrTag::Peers(peers) if !peers.is_empty())
         };
@@ -272,7 +272,7 @@ mod tests {
         let connect = ConnectTag::read(Some(names));
         let settings = TagSettings { connect, blocked: false, held: false, allow_cidr: CidrTag::Absent, status: None };
         let id = InstanceId::parse("i-1").unwrap();
-        Instance { id, name: None, interface: Some(interface), zone: None, settings }
+        Instance { id, name: None, interface: Some(interface), operator: None, zone: None, settings }
     }
 
     #[test]

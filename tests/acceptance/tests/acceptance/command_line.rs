@@ -44,7 +44,7 @@ async fn a_plan_says_what_is_pending_and_then_that_nothing_is() {
             instance.interface, instance.id
         ),
         "    + attach rds-ec2-1 to cluster/orders".to_owned(),
-        "6 changes are pending.".to_owned(),
+        "6 changes are pending: +2 create, +2 allow, +2 attach, in 1 VPC.".to_owned(),
     ] {
         assert!(message.lines().any(|printed| printed == line), "{line:?} is not in:\n{message}");
     }
@@ -57,7 +57,7 @@ async fn a_plan_says_what_is_pending_and_then_that_nothing_is() {
     let done = tagwire(&aws, &["plan", "--vpc", &installation.vpc, "--instance", &instance.id, "--output", "json"]);
     assert_eq!((done.status.code(), text(&done.stderr)), (Some(0), String::new()));
     let document: Value = serde_json::from_slice(&done.stdout).unwrap();
-    assert_eq!(document["version"], 3);
+    assert_eq!(document["version"], 4);
     assert_eq!(document["vpcs"][0]["changes"], json!([]));
     assert_eq!(document["vpcs"][0]["decisions"][0]["instance"], instance.id.as_str());
     assert_eq!(document["vpcs"][0]["decisions"][0]["verdict"]["connected"]["owned"], true);

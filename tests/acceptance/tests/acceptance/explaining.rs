@@ -66,7 +66,8 @@ async fn what_is_not_there_or_not_meant_is_an_error_that_says_so() {
     let instance = installation.launch(None).await.unwrap();
     installation.silent_aurora("twice", "a").await.unwrap();
     installation.postgres("twice", "a").await.unwrap();
-    let long = "i-0123456789abcdef0";
+    let elsewhere = Installation::create(&aws, 2).await.unwrap();
+    let (long, nowhere) = ("i-0123456789abcdef0", "vpc-0123456789abcdef0");
     for (arguments, says) in [
         (vec!["explain", "vpc-1"], "neither an instance id"),
         (vec!["explain", long, "orders"], "there is no data store named orders"),
@@ -77,6 +78,20 @@ async fn what_is_not_there_or_not_meant_is_an_error_that_says_so() {
         (vec!["explain", "sg-0123456789abcdef0"], "there is no security group"),
         (vec!["explain", &installation.default_group, "orders"], "leave the data store out"),
         (vec!["plan", "--stack-name", "other"], "there is no stack named other"),
+        (vec!["status", "--vpc", nowhere], "there is no VPC vpc-0123456789abcdef0"),
+        (vec!["names", "--vpc", nowhere], "there is no VPC vpc-0123456789abcdef0"),
+        (vec!["plan", "--vpc", nowhere], "there is no VPC vpc-0123456789abcdef0"),
+        (vec!["plan", "--vpc", nowhere, "--instance", &instance.id], "there is no VPC vpc-0123456789abcdef0"),
+        (vec!["apply", "--yes", "--vpc", nowhere], "there is no VPC vpc-0123456789abcdef0"),
+        (vec!["uninstall", "--yes", "--vpc", nowhere], "there is no VPC vpc-0123456789abcdef0"),
+        (vec!["report", "-f", "-", "--vpc", nowhere], "there is no VPC vpc-0123456789abcdef0"),
+        (vec!["status", "--instance", long], "there is no instance i-0123456789abcdef0"),
+        (vec!["plan", "--instance", long, "--vpc", &installation.vpc], "there is no instance i-0123456789abcdef0"),
+        (vec!["status", "--store", "orders"], "there is no data store orders"),
+        (
+            vec!["plan", "--vpc", &elsewhere.vpc, "--instance", &instance.id],
+            "none of the chosen instances and data stores",
+        ),
     ] {
         let ran = tagwire(&aws, &arguments);
         let message = text(&ran.stderr);
@@ -94,7 +109,8 @@ fn help_completions_and_the_manual_need_no_aws_and_a_reader_that_goes_away_is_no
         command.env_clear();
         command
     };
-    let commands = ["status", "plan", "apply", "explain", "doctor", "report", "uninstall", "completions", "man"];
+    let commands =
+        ["status", "plan", "apply", "explain", "names", "doctor", "report", "uninstall", "completions", "man"];
     let help = text(&program().arg("--help").output().unwrap().stdout);
     for command in commands {
         assert!(help.contains(&format!("  {command}")), "{command} is not in\n{help}");
@@ -150,11 +166,11 @@ async fn colours_are_for_terminals_and_whoever_asks_for_them() {
     let installation = Installation::create(&aws, 1).await.unwrap();
     installation.silent_aurora("orders", "orders").await.unwrap();
     let has_colours = |output: &std::process::Output| text(&output.stdout).contains('\u{1b}');
-    assert!(!has_colours(&tagwire(&aws, &["plan"])));
-    assert!(has_colours(&tagwire(&aws, &["plan", "--color", "always"])));
+    assert!(!has_colours(&tagwire(&aws, &["plan", "--all"])));
+    assert!(has_colours(&tagwire(&aws, &["plan", "--all", "--color", "always"])));
     let mut environment = aws.function_environment();
     environment.insert("CLICOLOR_FORCE".to_owned(), "1".to_owned());
-    assert!(has_colours(&crate::command_line::run(&environment, &["plan"])));
+    assert!(has_colours(&crate::command_line::run(&environment, &["plan", "--all"])));
     environment.insert("NO_COLOR".to_owned(), "1".to_owned());
-    assert!(!has_colours(&crate::command_line::run(&environment, &["plan", "--color", "never"])));
+    assert!(!has_colours(&crate::command_line::run(&environment, &["plan", "--all", "--color", "never"])));
 }

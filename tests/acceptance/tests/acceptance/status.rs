@@ -76,12 +76,12 @@ fn plain(text: &str) -> String {
 
 /// The same table whenever it was written: under the heading of the ages, each is the same.
 fn ageless(table: &str) -> String {
-    let place = table.find("SINCE").unwrap();
+    let place = table.find("AGE  ").unwrap();
     let same = |line: &str| {
         let (before, rest) = line.split_at_checked(place)?;
-        let (age, after) = rest.split_at_checked("SINCE".len())?;
+        let (age, after) = rest.split_at_checked("AGE".len())?;
         let digits = age.trim_end().strip_suffix(['s', 'm'])?;
-        digits.parse::<u32>().ok().map(|_| format!("{before}AGE  {after}"))
+        digits.parse::<u32>().ok().map(|_| format!("{before}AGE{after}"))
     };
     table.lines().map(|line| same(line).unwrap_or_else(|| line.to_owned()) + "\n").collect()
 }
@@ -197,7 +197,7 @@ async fn every_connection_is_found_in_every_state_and_by_every_maker() {
     assert_eq!(stores(&["--service", "Redshift"]), [""; 0]);
     let elsewhere = Installation::create(&aws, 2).await.unwrap();
     assert_eq!(stores(&["--vpc", &elsewhere.vpc]), [""; 0]);
-    assert_eq!(messages(&aws, &["status", "--vpc", &elsewhere.vpc]), "No connection is of this kind.\n");
+    assert_eq!(messages(&aws, &["status", "--vpc", &elsewhere.vpc]), "No connection matches these filters.\n");
 
     let unknown = tagwire(&aws, &["status", "--store", "ordres"]);
     assert_eq!(unknown.status.code(), Some(1));
@@ -241,7 +241,7 @@ async fn groups(installation: &Installation<'_>, number: usize) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_nothing_is_connected_the_list_says_so() {
     let aws = lease().await;
-    assert_eq!(messages(&aws, &["status"]), "There are no connections.\n");
+    assert_eq!(messages(&aws, &["status"]), "No connection was found.\n");
     let document = messages(&aws, &["status", "--output", "json"]);
     assert_valid(&document);
     let document: Value = serde_json::from_str(&document).unwrap();
