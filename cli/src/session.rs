@@ -339,12 +339,12 @@ impl Session {
     }
 
     /// The ARNs that data stores called so would have, one for each kind.
-    fn arns_called(&self, called: &str, caller: &Identity) -> CommandResult<BTreeSet<StoreArn>> {
+    fn arns_called(&self, called: &str, identity: &Identity) -> CommandResult<BTreeSet<StoreArn>> {
         let (kinds, name) = kinds_and_name(called)?;
-        let partition = caller.partition()?;
+        let partition = identity.partition()?;
         let arns: Result<_, _> = kinds
             .into_iter()
-            .map(|kind| StoreArn::of(&partition, kind, self.region(), &caller.account, name))
+            .map(|kind| StoreArn::of(&partition, kind, self.region(), &identity.account, name))
             .collect();
         Ok(arns.with_context(|| format!("{called:?} cannot be the name of a data store"))?)
     }
@@ -363,8 +363,8 @@ impl Session {
             }
             return Ok(arn);
         }
-        let caller = self.identity().await?;
-        let arns = self.arns_called(called, &caller)?;
+        let identity = self.identity().await?;
+        let arns = self.arns_called(called, &identity)?;
         let cloud = self.cloud()?;
         let read = waiting("Looking for the data store", cloud.stores(&arns)).await;
         let found = read.found.iter().filter_map(|lookup| match lookup {
@@ -377,7 +377,7 @@ impl Session {
             ([], Some(gap)) => Err(CommandError::unread(format_args!("the data store {called}"), Some(gap))),
             ([], None) => Err(user_error!(
                 "there is no data store named {called} in account {}, {}",
-                caller.account,
+                identity.account,
                 self.region()
             )),
             (several, _) => {

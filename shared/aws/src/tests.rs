@@ -394,6 +394,7 @@ async fn an_interfaces_list_and_a_groups_tags_are_written() {
     let asked = script.asked();
     assert!(asked[0].contains("NetworkInterfaceId=eni-1") && asked[0].contains("SecurityGroupId.2=sg-2"), "{asked:?}");
     assert!(asked[1].contains("ResourceId.1=sg-1") && asked[1].contains("Tag.4.Key="), "{asked:?}");
+    assert!(!asked[1].contains("Tag.5.Key="), "tags that are not ours are left as they are: {asked:?}");
 }
 
 #[tokio::test]

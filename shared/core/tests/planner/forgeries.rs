@@ -103,3 +103,16 @@ fn an_owned_group_named_after_another_service_goes_with_its_store() {
          delete sg-ec2-docdb-1 of db/orders: its data store has no connect tag",
     );
 }
+
+#[test]
+fn tags_that_others_put_on_our_groups_stay_and_are_no_drift() {
+    case(
+        "instance i-1 connect=orders
+         db orders connect=orders
+         group rds-ec2-1 tagged=orders/store ours=store tag:CostCenter=42 rule=\"tcp 5432 from sg-ec2-rds-1\" on=orders
+         group ec2-rds-1 tagged=orders/instance ours=instance tag:CostCenter=42 rule=\"tcp 5432 to sg-rds-ec2-1\" attached-to=i-1",
+    )
+    .changes_nothing()
+    .explains("i-1 and db/orders: connected by tagwire through sg-ec2-rds-1 and sg-rds-ec2-1")
+    .codes(&[]);
+}

@@ -32,7 +32,7 @@ mod managed {
     fn an_instance_that_a_service_manages_is_refused_and_its_neighbour_connected() {
         case(MANAGED).changes("attach sg-ec2-rds-1 to eni-2 of i-2: shares orders with db/orders").explains(
             "i-1 and db/orders: not connected: eks.amazonaws.com manages the instance, and nobody else may change its network interfaces (managed-instance)
-             i-2 and db/orders: is being connected",
+             i-2 and db/orders: will be connected",
         );
     }
 
