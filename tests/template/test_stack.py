@@ -312,6 +312,8 @@ RECORDS_OF = {
 }
 
 
+# Codes that ring the alarm of another one: there is one thing to do about both.
+COUNTED_WITH = {"foreign-attachment": ["copied-group"]}
 # Connect says them all. What is waited for is given up where its events arrive, too, and every function reads.
 LOGS_OF = {
     "gave-up": {"ConnectLogs", "DataStoreEventsLogs", "InstanceEventsLogs"},
@@ -319,6 +321,10 @@ LOGS_OF = {
 }
 # Sweeps are the tries of what these are about, and one refusal is none that lasts.
 LASTING = {"refused-by-aws", "unreadable"}
+
+
+def is_code(code):
+    return f'$.code = "{code}"'
 
 
 def test_what_has_to_be_looked_at_is_counted_in_the_log_of_who_says_it(stack):
@@ -331,7 +337,7 @@ def test_what_has_to_be_looked_at_is_counted_in_the_log_of_who_says_it(stack):
         }
         counted[metric["LogGroupName"], code] = metric["FilterPattern"]
     assert counted == {
-        (log, code): f'{{ ({records}) && ($.code = "{code}") }}'
+        (log, code): f"{{ ({records}) && ({' || '.join(map(is_code, [code, *COUNTED_WITH.get(code, [])]))}) }}"
         for code, records in RECORDS_OF.items()
         for log in LOGS_OF.get(code, {"ConnectLogs"})
     }
@@ -339,7 +345,7 @@ def test_what_has_to_be_looked_at_is_counted_in_the_log_of_who_says_it(stack):
 
 def test_what_is_counted_is_a_code_that_the_functions_log():
     sources = "".join(path.read_text(encoding="utf-8") for path in (TOP / "shared").glob("*/src/**/*.rs"))
-    for code in RECORDS_OF:
+    for code in [*RECORDS_OF, *sum(COUNTED_WITH.values(), [])]:
         assert f'"{code}"' in sources
 
 

@@ -357,6 +357,24 @@ fn a_member_with_the_tags_of_its_cluster_is_no_row_of_its_own() {
 }
 
 #[test]
+fn a_copy_that_is_reached_by_the_pair_of_its_source_is_drifted() {
+    let source = "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 attached-to=i-1\n";
+    let by_source = "i-1 db/orders 5432 connected by tagwire in rds-ec2-1 out ec2-rds-1";
+    finds(
+        &format!("{source}db copy groups=default,rds-ec2-1"),
+        &format!(
+            "i-1 db/copy 5432 drifted by tagwire in rds-ec2-1 out ec2-rds-1 (copied-group: its store side was made for another data store, whose clients reach this one too)\n{by_source}"
+        ),
+    );
+    finds(
+        &format!("{source}db copy connect=orders block groups=default,rds-ec2-1"),
+        &format!(
+            "i-1 db/copy 5432 drifted by tagwire in rds-ec2-1 out ec2-rds-1 (blocked: it carries tagwire:block or has an isolation group, so it gets no connection)\n{by_source}"
+        ),
+    );
+}
+
+#[test]
 fn a_whole_pair_is_named_before_one_that_is_not_and_tagwire_s_before_others() {
     finds(
         "instance i-1 connect=orders

@@ -60,6 +60,10 @@ fn stores() -> impl Strategy<Value = Vec<(String, String)>> {
             "groups=a,b,c,d,default",
             "groups=a:removing",
             "groups=none",
+            // A store that may be a copy of the one that the group was made for.
+            "groups=default,rds-ec2-1",
+            "groups=default,rds-ec2-2,rds-cidr-1",
+            "groups=rds-ec2-1",
         ],
     );
     let state = mostly("", &["state=modifying", "state=backing-up", "state=deleting"]);

@@ -125,10 +125,18 @@ impl Checker<'_> {
         }
         let unasked = settings.allow_cidr.asks_for_none();
         for (group, reason) in change.detached_of(GroupKind::Cidr) {
+            let objections = &mut objections.at(Part::Detachment(target.clone(), group.id().clone()));
+            let found = self.evidence.cidr_groups.get(group.id()).map(|(owned, _)| owned);
+            let Some(owned) = found.filter(|_| store.groups.contains_key(group.id())) else {
+                objections.insert(Violation::NotOwned { group: group.id().clone(), store: store.id.clone() });
+                continue;
+            };
+            let is_own = owned.store == store.id;
             let holds = match reason {
                 DetachReason::Blocked => settings.blocked,
                 _ if !store.tags_are_certain() => false,
-                DetachReason::StoreOptedOut => settings.connect == ConnectTag::Absent && !settings.held,
+                DetachReason::OfAnotherStore => self.lets_go(store, change, owned),
+                DetachReason::StoreOptedOut => is_own && settings.connect == ConnectTag::Absent && !settings.held,
                 DetachReason::CidrNotAskedFor => takes_part && unasked && !settings.held,
                 DetachReason::Uninstalling => self.evidence.seen.is_uninstalling() && !settings.held,
                 DetachReason::NoInstance
@@ -136,8 +144,6 @@ impl Checker<'_> {
                 | DetachReason::NotAskedFor
                 | DetachReason::StoreGone => false,
             };
-            let objections = &mut objections.at(Part::Detachment(target.clone(), group.id().clone()));
-            self.has_role(&GroupRef::Existing(group.id().clone()), &store.id, Role::Cidr, objections);
             if !holds {
                 let (store, peer) = (store.arn.clone(), group.to_string());
                 objections.insert(Violation::NotAllowed { store, peer, why: "nothing takes them away" });

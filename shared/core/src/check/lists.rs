@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Checker, Evidence, Objection, Objections, Part, Violation};
 use crate::{
-    group::{GroupKind, GroupList, Owned},
+    group::{GroupKind, GroupList, Owned, OwnedGroup},
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreId},
     model::{DataStore, Form, Instance, Interface},
     plan::{GroupRef, InterfaceChange, StoreChange},
@@ -44,9 +44,10 @@ impl Checker<'_> {
             let objections = &mut objections.at(Part::NeededBy(id.clone(), instance.clone()));
             self.joinable(instance, store, objections);
         }
+        let is_own = |group: &OwnedGroup| self.evidence.ours(group.id()).is_some_and(|owned| owned.store == *id);
         let both = GroupKind::ALL
             .into_iter()
-            .any(|kind| change.attach.contains_key(&kind) && change.detached_of(kind).next().is_some());
+            .any(|kind| change.attach.contains_key(&kind) && change.detached_of(kind).any(|(group, _)| is_own(group)));
         let nothing = change.attached().next().is_none() && change.detached().next().is_none();
         if both || nothing {
             objections.insert(Violation::OutsideScope { target: store.arn.to_string() });

@@ -6,6 +6,7 @@
 //! is checked again and may be carried out.
 
 mod cidr;
+mod copies;
 mod deletions;
 mod evidence;
 mod groups;
@@ -82,6 +83,7 @@ fn objections(plan: &Plan, evidence: &Evidence<'_>) -> BTreeSet<Objection> {
     checker.window(&mut found);
     checker.deletions(&mut found);
     checker.decisions(&mut found);
+    checker.copies(&mut found);
     found
 }
 

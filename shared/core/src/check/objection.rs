@@ -29,6 +29,8 @@ pub enum Part {
     Deletion(GroupKind, StoreId),
     /// Every removal that uses up the window.
     CountedRemovals,
+    /// Something that a list should lose and keeps. There is nothing to leave out, and a finding says so.
+    Omission(Target),
     /// The verdict on an instance and a store.
     Verdict(InstanceId, StoreArn),
 }

@@ -90,11 +90,12 @@ fn leave_out(plan: &mut Plan, part: &Part) {
         }),
         Part::Deletion(kind, store) => drop(plan.deletions.remove(&(*kind, store.clone()))),
         Part::CountedRemovals => leave_out_counted(plan),
-        Part::Verdict(instance, store) => plan.decisions.push(Decision {
-            store: store.clone(),
-            instance: instance.clone(),
-            verdict: Verdict::Refused(needed_part()),
-        }),
+        Part::Omission(_) => {}
+        Part::Verdict(instance, store) => {
+            plan.decisions.retain(|decision| decision.instance != *instance || decision.store != *store);
+            let verdict = Verdict::Refused(needed_part());
+            plan.decisions.push(Decision { store: store.clone(), instance: instance.clone(), verdict });
+        }
     }
     plan.interfaces.retain(|_, change| !change.attach.is_empty() || !change.detach.is_empty());
     plan.stores.retain(|_, change| change.attached().next().is_some() || change.detached().next().is_some());
@@ -147,12 +148,14 @@ fn finding(whole: &Plan, evidence: &Evidence<'_>, objection: &Objection) -> Find
     };
     let subject = match &objection.part {
         Part::List(Target::Interface(id))
+        | Part::Omission(Target::Interface(id))
         | Part::Attachment(Target::Interface(id), _)
         | Part::Detachment(Target::Interface(id), _) => {
             whole.interfaces.get(id).and_then(|change| change.instance.clone()).map(Subject::Instance)
         }
         Part::NeededBy(_, instance) | Part::Verdict(instance, _) => Some(Subject::Instance(instance.clone())),
         Part::List(Target::Store(id))
+        | Part::Omission(Target::Store(id))
         | Part::Attachment(Target::Store(id), _)
         | Part::Detachment(Target::Store(id), _)
         | Part::Pair(id)

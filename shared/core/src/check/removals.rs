@@ -39,7 +39,8 @@ impl Checker<'_> {
         if !scope.has_instance(&instance.id) && *scope != Scope::Vpc && !names.any(|arn| scope.has_store(arn)) {
             objections.insert(Violation::OutsideScope { target: target.clone() });
         }
-        if !self.detach_reason_holds(detachment.reason, instance, owned, store) {
+        let cuts = detachment.reason != DetachReason::Blocked && self.cuts_from_copy(instance, owned);
+        if cuts || !self.detach_reason_holds(detachment.reason, instance, owned, store) {
             let reason = detachment.reason;
             objections.insert(Violation::ReasonDoesNotHold { group: group.clone(), target, reason });
         }
@@ -87,7 +88,10 @@ impl Checker<'_> {
             DetachReason::NoInstance => {
                 here.is_some_and(|store| matches!(store.settings.connect, ConnectTag::Names(_)))
             }
-            DetachReason::NotAskedFor | DetachReason::NamesNotShared | DetachReason::CidrNotAskedFor => false,
+            DetachReason::NotAskedFor
+            | DetachReason::NamesNotShared
+            | DetachReason::CidrNotAskedFor
+            | DetachReason::OfAnotherStore => false,
         };
         if !attached_by_us || !holds {
             let reason = detachment.reason;
@@ -120,7 +124,7 @@ impl Checker<'_> {
                 let read = store.is_some() || seen.gap_in_store(owned.arn.as_ref()).is_none();
                 seen.is_uninstalling() && read
             }
-            DetachReason::NoInstance | DetachReason::CidrNotAskedFor => false,
+            DetachReason::NoInstance | DetachReason::CidrNotAskedFor | DetachReason::OfAnotherStore => false,
             DetachReason::StoreOptedOut => {
                 matches!(tags, Some((ConnectTag::Names(_) | ConnectTag::Absent, ConnectTag::Absent)))
             }
@@ -133,7 +137,8 @@ impl Checker<'_> {
     }
 
     /// A store side leaves its store only when the store is blocked, or takes no part any more and
-    /// everybody who could be taken off one by one has been.
+    /// everybody who could be taken off one by one has been. One that was made for another store leaves when the store
+    /// that has it is blocked or does without it.
     pub(super) fn leaves_store(
         &self,
         store: &DataStore,
@@ -142,13 +147,16 @@ impl Checker<'_> {
         reason: DetachReason,
         objections: &mut Objections<'_>,
     ) {
-        self.has_role(&GroupRef::Existing(group.clone()), &store.id, Side::Store, objections);
+        let found = self.evidence.owned.get(group).map(|(owned, _)| owned);
+        let Some(owned) = found.filter(|owned| owned.role() == Side::Store && store.groups.contains_key(group)) else {
+            return objections.insert(Violation::NotOwned { group: group.clone(), store: store.id.clone() });
+        };
         self.rests_on_groups(&store.arn, objections);
         if !self.evidence.in_scope(store) || !store.is_in(&self.evidence.seen.vpc) {
             objections.insert(Violation::OutsideScope { target: store.arn.to_string() });
         }
-        let is_instance_side = |owned: &Owned| owned.store == store.id && owned.name.role == Side::Instance;
-        let instance_sides = self.evidence.owned.iter().filter(|(_, (owned, _))| is_instance_side(owned));
+        let is_instance_side = |side: &Owned| side.store == owned.store && side.name.role == Side::Instance;
+        let instance_sides = self.evidence.owned.iter().filter(|(_, (side, _))| is_instance_side(side));
         let (mut still_attached, mut on_hold) = (0, store.settings.held);
         for (side, _) in instance_sides {
             let others = self.evidence.seen.other_attached(side).map(Iterator::collect::<Vec<_>>);
@@ -172,11 +180,12 @@ impl Checker<'_> {
         }
         let holds = match reason {
             DetachReason::Blocked => store.settings.blocked,
+            DetachReason::OfAnotherStore => store.tags_are_certain() && self.lets_go(store, change, owned),
             // An instance on hold keeps the whole connection, the store side included.
             _ if on_hold || !store.tags_are_certain() => false,
             DetachReason::StoreOptedOut => {
                 let of_pairs = change.cuts.saturating_sub(counted_cidr(change));
-                store.settings.connect == ConnectTag::Absent && still_attached <= of_pairs
+                owned.store == store.id && store.settings.connect == ConnectTag::Absent && still_attached <= of_pairs
             }
             // Who keeps an instance side because it is the last of its list loses the connection here.
             DetachReason::Uninstalling => {

@@ -119,6 +119,24 @@ pub enum Violation {
         /// Why not.
         why: &'static str,
     },
+    /// A store that is blocked would keep a group that lets somebody in.
+    #[error("{store} is blocked and would keep {group}")]
+    LeavesOpen {
+        /// The store.
+        store: StoreArn,
+        /// The group.
+        group: SecurityGroupId,
+    },
+    /// A connection would be counted that goes through a group of another store.
+    #[error("{instance} and {store} would count as connected through {group}, which was made for another data store")]
+    OfAnotherStore {
+        /// The instance.
+        instance: InstanceId,
+        /// The store.
+        store: StoreArn,
+        /// The group.
+        group: SecurityGroupId,
+    },
     /// An instance and a store in scope share a name and have no verdict.
     #[error("nothing is decided about {instance} and {store}")]
     Undecided {

@@ -52,6 +52,11 @@ impl<'known> Link<'known> {
         self.outside.map_or(Maker::Hand, |outside| maker(self.store_side, outside))
     }
 
+    /// Whether it leads through a group of tagwire's that was made for another data store.
+    pub(super) fn is_copied_to(&self, store: &DataStore) -> bool {
+        self.store_side.ownership().ours().is_some_and(|owned| owned.store != store.id)
+    }
+
     /// The better one comes first: a whole pair before one that is not, tagwire's before others'.
     fn rank(&self) -> (LinkState, bool, &SecurityGroupId, &SecurityGroupId) {
         let how = match &self.how {

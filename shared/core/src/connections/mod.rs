@@ -22,7 +22,7 @@ use self::{
 };
 pub use self::{
     link::maker,
-    row::{CONNECTING, Client, ConnectionStatus, DISCONNECTING, HELD_BACK, MODIFIED, Maker, SideGroup, State},
+    row::{CONNECTING, COPIED, Client, ConnectionStatus, DISCONNECTING, HELD_BACK, MODIFIED, Maker, SideGroup, State},
     survey::Survey,
 };
 use crate::{
@@ -172,6 +172,10 @@ fn found(
 ) -> ConnectionStatus {
     let blank = RowBuilder { known, vpc, arn: &store.arn, store: Some(store), instance: Some(instance) };
     let row = blank.row(Client::Instance(instance.id.clone()), Some(joined));
+    if joined.is_copied_to(store) {
+        let reason = "its store side was made for another data store, whose clients reach this one too".to_owned();
+        return ConnectionStatus { state: State::Drifted, code: Some(COPIED), reason: Some(reason), ..row };
+    }
     match &joined.how {
         LinkState::Usable | LinkState::ByHand => row,
         LinkState::Modified(what) => {

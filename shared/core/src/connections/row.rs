@@ -21,6 +21,8 @@ pub const DISCONNECTING: &str = "disconnecting";
 pub const HELD_BACK: &str = "disconnects-held-back";
 /// The code of a connection whose groups do not hold exactly the pair's rules.
 pub const MODIFIED: &str = "pair-modified";
+/// The code of a way into a data store through the store side of another one, which it may be a copy of.
+pub const COPIED: &str = "copied-group";
 
 /// A client that is let in to a data store.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -132,6 +132,7 @@ impl<'explained> Advisor<'explained> {
             DetachReason::StoreOptedOut => self.share_a_name(Premise::StoreTag),
             DetachReason::CidrNotAskedFor => one("put the clients into tagwire:allow-cidr of the data store"),
             DetachReason::Uninstalling => not_uninstall(),
+            DetachReason::OfAnotherStore => self.share_a_name(Premise::SharedName),
             DetachReason::NoInstance => {
                 one("nothing: an instance that gets the interface gets the group by its own tags")
             }

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fmt};
 use super::Reason;
 use crate::{
     cidr::{CidrPeer, MOST_RULES},
-    id::SecurityGroupId,
+    id::{SecurityGroupId, StoreArn},
     observation::Gap,
     policy::HIGHEST_INTERFACE_GROUP_LIMIT,
     rule::Rule,
@@ -258,6 +258,22 @@ impl Reason {
                 ),
                 format!("take it off {holder}, or give that client a group and a rule of its own"),
             ),
+            Self::CopiedGroup { group, of, carrier, rest } => described(
+                "copied-group",
+                format!(
+                    "it has {group}, which was made for {}: whoever may reach that one reaches this one as well, whatever its own tags say; it takes no part, so its list is left alone",
+                    source(of.as_ref())
+                ),
+                let_go(carrier, group, rest),
+            ),
+            Self::CopiedGroupLeaving { group, of } => described(
+                "copied-group-leaving",
+                format!(
+                    "it has {group}, which was made for {}; that leaves in a sweep when everybody who shares a name with it reaches it by its own pair and nothing is on hold",
+                    source(of.as_ref())
+                ),
+                "nothing, unless a connection of it is refused or something is on hold: then see to that",
+            ),
             Self::CopyRemains { interface, instance } => described(
                 "copy-remains",
                 format!(
@@ -414,6 +430,21 @@ impl Reason {
             ),
         }
     }
+}
+
+fn source(of: Option<&StoreArn>) -> String {
+    of.map_or_else(|| "another data store".to_owned(), StoreArn::short)
+}
+
+/// How the owner of a copy takes the group of its source off it.
+fn let_go(carrier: &StoreArn, group: &SecurityGroupId, rest: &BTreeSet<SecurityGroupId>) -> String {
+    if rest.is_empty() {
+        return format!(
+            "give it another group in place of {group}, which is its only one, or put the connect tag on it"
+        );
+    }
+    let rest = rest.iter().map(SecurityGroupId::as_str).collect::<Vec<_>>().join(" ");
+    format!("{} {rest}", carrier.kind().row().replace_groups(carrier.name()))
 }
 
 fn keep_one(groups: &BTreeSet<SecurityGroupId>) -> String {

@@ -154,6 +154,24 @@ pub enum Reason {
         /// The interface or store that has it.
         holder: String,
     },
+    /// The store has a group that was made for another one, and takes no part, so that its list is left alone.
+    CopiedGroup {
+        /// The group.
+        group: SecurityGroupId,
+        /// The store it was made for, when its name is known.
+        of: Option<StoreArn>,
+        /// The store that has it.
+        carrier: StoreArn,
+        /// The rest of its list.
+        rest: BTreeSet<SecurityGroupId>,
+    },
+    /// The store has a group that was made for another one, which leaves when its own are in place.
+    CopiedGroupLeaving {
+        /// The group.
+        group: SecurityGroupId,
+        /// The store it was made for, when its name is known.
+        of: Option<StoreArn>,
+    },
     /// A further interface of an instance still has what a network plugin copied from the primary one.
     CopyRemains {
         /// The interface.

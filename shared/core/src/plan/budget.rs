@@ -21,7 +21,7 @@ use crate::{
     finding::{Finding, Reason, Subject},
     group::{GroupKind, Owned, OwnedGroup},
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreId},
-    model::Instance,
+    model::{DataStore, Instance},
     observation::Scope,
     state::{Connection, Note, Removal, VpcState, Wanted, Window},
 };
@@ -142,14 +142,16 @@ pub(crate) fn decide<'index>(index: &'index Index<'index>, pair_states: &PairSta
         match queued {
             Queued::Sides(sides) => disconnects.offer_sides(turn, removal, sides),
             Queued::LeftOver(sides) => disconnects.offer_left_over(turn, removal, sides),
-            Queued::Store(leaving) => pending.extend(disconnects.offer_store(turn, leaving, &undecided)),
+            Queued::Store(leaving) => {
+                pending.extend(disconnects.offer_store(turn, leaving, pair_states, &undecided));
+            }
             Queued::OfAnotherScope => disconnects.reserve(&removal),
         }
     }
     disconnects.decide_last(pair_states, last);
     for leaving in pending {
         let turn = disconnects.turn(&leaving.removal());
-        disconnects.offer_store(turn, leaving, &BTreeSet::new());
+        disconnects.offer_store(turn, leaving, pair_states, &BTreeSet::new());
     }
     disconnects
 }
@@ -285,9 +287,10 @@ impl<'index> Disconnects<'index> {
         &mut self,
         turn: Timestamp,
         leaving: LeavingStore<'index>,
+        pair_states: &PairStates<'index>,
         undecided: &BTreeSet<InstanceId>,
     ) -> Option<LeavingStore<'index>> {
-        let cuts = match self.offer(&leaving, undecided) {
+        let cuts = match self.offer(&leaving, pair_states, undecided) {
             Offer::Ready(cuts) => cuts,
             Offer::NotYet => return Some(leaving),
             Offer::Not(finding) => {
@@ -423,12 +426,27 @@ impl<'index> Disconnects<'index> {
         self.off_stores.get(store).map_or(0, |off| off.groups.len())
     }
 
-    /// The store sides that leave a store, and why.
+    /// The store sides of its own that leave a store, and why.
     pub(crate) fn store_sides(&self, store: &StoreId) -> Option<(BTreeSet<&SecurityGroupId>, DetachReason)> {
         let groups = &self.off_stores.get(store)?.groups;
-        let sides = || groups.iter().filter(|((kind, _), _)| *kind == GroupKind::Pair);
+        let is_own = |group: &OwnedGroup| self.index.store_of(group.id()) == Some(store);
+        let sides = || groups.iter().filter(|((kind, group), _)| *kind == GroupKind::Pair && is_own(group));
         let reason = sides().next().map(|(_, reason)| *reason)?;
         Some((sides().map(|((_, group), _)| group.id()).collect(), reason))
+    }
+
+    /// Why the store sides of other stores leave a store, if any does.
+    pub(crate) fn reason_of_copies(&self, store: &DataStore) -> Option<DetachReason> {
+        let leaving =
+            self.index.copied_groups(store, GroupKind::Pair).map(|owned| (GroupKind::Pair, owned.group.clone()));
+        let groups = &self.off_stores.get(&store.id)?.groups;
+        leaving.into_iter().find_map(|group| groups.get(&group).copied())
+    }
+
+    /// Whether a group leaves a store.
+    pub(crate) fn takes_off_store(&self, store: &StoreId, owned: &Owned) -> bool {
+        let off = self.off_stores.get(store);
+        off.is_some_and(|off| off.groups.contains_key(&(owned.role().kind(), owned.group.clone())))
     }
 
     /// Whether an instance side leaves an instance.

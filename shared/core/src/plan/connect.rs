@@ -7,6 +7,7 @@ use super::{
     Decision, PairRow, Verdict,
     budget::Disconnects,
     conditions::{Candidate, Condition, Places, Situation},
+    copies,
     index::Index,
     obstacles,
     pair::PairStates,
@@ -82,7 +83,7 @@ pub(crate) fn decide<'index>(
         }
         made.decisions.push(Decision { store: store.arn.clone(), instance: instance.id.clone(), verdict });
     }
-    made.cut(index, disconnects);
+    made.cut(index, pair_states, disconnects);
     made
 }
 
@@ -96,10 +97,23 @@ impl<'index> Connections<'index> {
         })
     }
 
-    /// Adds those who keep an instance side of a store that loses its store side: they are disconnected all
-    /// the same.
-    fn cut(&mut self, index: &'index Index<'index>, disconnects: &Disconnects<'index>) {
+    /// Adds those who keep an instance side of a store that loses its store side, or that led them to a copy of that
+    /// store: they are disconnected all the same.
+    fn cut(
+        &mut self,
+        index: &'index Index<'index>,
+        pair_states: &PairStates<'index>,
+        disconnects: &Disconnects<'index>,
+    ) {
         for (_, store) in index.stores_here() {
+            if let Some((pair_state, reason)) = pair_states.get(&store.id).zip(disconnects.reason_of_copies(store)) {
+                for instance in copies::cut_off(index, disconnects, pair_state) {
+                    if !self.places.contains_key(&(instance, &store.id)) && !disconnects.contains(instance, &store.id) {
+                        let verdict = Verdict::Disconnecting(reason);
+                        self.decisions.push(Decision { store: store.arn.clone(), instance: instance.clone(), verdict });
+                    }
+                }
+            }
             let Some((_, reason)) = disconnects.store_sides(&store.id) else { continue };
             let sides = index.owned_groups(&store.id).filter(|owned| owned.role() == Side::Instance);
             let with: BTreeSet<&InstanceId> =

@@ -387,7 +387,7 @@ fn is_off(
     let is_pair = groups.iter().any(|owned| owned.role() != Role::Cidr);
     let attaches = is_pair && change.is_some_and(|change| change.attach.contains_key(&GroupKind::Pair));
     let listed = |group: &SecurityGroupId| {
-        let leaves = |holder: &StoreId| holder == store && change.is_some_and(|change| change.detaches(group));
+        let leaves = |holder: &StoreId| stores.get(holder).is_some_and(|change| change.detaches(group));
         index.stores_with(group).iter().any(|holder| holder.has_group(group) && !leaves(&holder.id))
     };
     !attaches

@@ -2,26 +2,26 @@
 //! walks here and an explanation as well. That a removal is wanted does not say that it may be made now:
 //! [`super::budget`] decides that.
 
-use super::{DetachReason, index::Index, obstacles};
+use super::{DetachReason, copies, index::Index, obstacles};
 use crate::{
     finding::{Finding, Reason, Subject},
     group::{Owned, OwnedGroup, Role},
     id::StoreArn,
     model::{DataStore, Instance},
-    observation::{InterfaceOwner, StoreLookup},
+    observation::{InterfaceOwner, Scope, StoreLookup},
     service::Side,
     tag::{ConnectTag, InvalidTag},
 };
 
 /// A group of ours in a list: an instance side on an instance, or a store side or a group for CIDR clients
-/// on its own store.
+/// on a store, its own or one that took it over from that.
 #[derive(Clone, Copy)]
 pub(crate) struct AttachedGroup<'index> {
     pub(crate) index: &'index Index<'index>,
     pub(crate) owned: &'index Owned,
-    /// The instance, `None` when the group is on its store or no instance has the interface.
+    /// The instance, `None` when the group is on a store or no instance has the interface.
     pub(crate) instance: Option<&'index Instance>,
-    /// The group's store, as far as it was found, wherever it is.
+    /// The store that has the group, or else the group's store as far as it was found, wherever it is.
     pub(crate) store: Option<&'index DataStore>,
     /// It is on an interface that no instance has any more.
     pub(crate) left_over: bool,
@@ -51,7 +51,7 @@ impl<'index> AttachedGroup<'index> {
         Self { index, owned, instance: Some(instance), store: index.store(&owned.store), left_over: false }
     }
 
-    /// A group on its store.
+    /// A group on a store.
     pub(crate) fn on_store(index: &'index Index<'index>, owned: &'index Owned, store: &'index DataStore) -> Self {
         Self { index, owned, instance: None, store: Some(store), left_over: false }
     }
@@ -71,7 +71,7 @@ impl<'index> AttachedGroup<'index> {
                 Holding::Yes if self.managed().is_some() => return Retention::Stays(self.managed()),
                 Holding::Yes if reason == DetachReason::Blocked => return Retention::Leaves(reason),
                 Holding::Yes => {
-                    let kept = self.hold().or_else(|| self.uncertain_tags());
+                    let kept = self.hold().or_else(|| self.uncertain_tags()).or_else(|| self.copy_relied_on());
                     return kept.map_or(Retention::Leaves(reason), |kept| Retention::Stays(Some(kept)));
                 }
             }
@@ -99,6 +99,21 @@ impl<'index> AttachedGroup<'index> {
     fn uncertain_tags(&self) -> Option<Finding> {
         let store = self.store.filter(|store| !store.tags_are_certain())?;
         Some(Finding { subject: about(store), reason: obstacles::not_available(store) })
+    }
+
+    /// That the instance reaches a copy of the group's store, or another store that has to be waited for, by it and in
+    /// no other way yet, and may reach that.
+    fn copy_relied_on(&self) -> Option<Finding> {
+        let instance = self.instance?;
+        if let Some((copy, store_side)) = self.index.copy_reached_by(instance, self.owned) {
+            return Some(copies::finding(self.index, copy, store_side));
+        }
+        self.index.waiting_store_reached_by(instance, self.owned)
+    }
+
+    /// Whether the group was made for another store than the one that has it.
+    fn is_copied(&self) -> bool {
+        self.instance.is_none() && self.store.is_some_and(|store| store.id != self.owned.store)
     }
 
     /// The store, if it is in this VPC.
@@ -143,8 +158,9 @@ impl DetachReason {
             Self::NamesNotShared => names_not_shared(attached),
             Self::CidrNotAskedFor => {
                 let unasked = attached.store.is_some_and(|store| store.settings.allow_cidr.asks_for_none());
-                yes(attached.owned.role() == Role::Cidr && unasked)
+                yes(attached.owned.role() == Role::Cidr && unasked && (!attached.is_copied() || takes_part(attached)))
             }
+            Self::OfAnotherStore => yes(attached.is_copied() && takes_part(attached) && is_replaced(attached)),
         }
     }
 }
@@ -179,7 +195,26 @@ fn store_gone(attached: &AttachedGroup<'_>) -> Holding {
     }
 }
 
+/// Whether the store that has the group is here and carries a connect tag that can be read, and everything was looked
+/// at: who reaches a copy, a smaller look does not tell.
+fn takes_part(attached: &AttachedGroup<'_>) -> bool {
+    let names = |store: &DataStore| matches!(store.settings.connect, ConnectTag::Names(_));
+    attached.index.seen.scope == Scope::Vpc && attached.store_here().is_some_and(names)
+}
+
+/// Whether a copy has a group for its own CIDR clients in place of its source's. Whether those who use a pair have
+/// another way is asked for each of them when the groups are about to leave.
+fn is_replaced(attached: &AttachedGroup<'_>) -> bool {
+    attached.owned.role() != Role::Cidr
+        || attached
+            .store
+            .is_some_and(|store| attached.index.cidr_groups(&store.id).any(|own| store.has_group(own.group.id())))
+}
+
 fn opted_out(attached: &AttachedGroup<'_>) -> Holding {
+    if attached.is_copied() {
+        return Holding::No;
+    }
     let Some(store) = attached.store else { return Holding::No };
     if attached.store_here().is_none() {
         let moved = store.vpc().cloned().map(|vpc| Reason::StoreMoved { vpc });

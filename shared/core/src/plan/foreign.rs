@@ -5,7 +5,7 @@ use crate::{
     finding::{Finding, Reason, Subject},
     group::{Owned, Role},
     id::SecurityGroupId,
-    model::{DataStore, Instance},
+    model::Instance,
     observation::{AttachedInterface, InterfaceOwner, Scope},
     service::Side,
 };
@@ -68,10 +68,9 @@ fn instances<'index>(index: &'index Index<'index>, owned: &'index Owned) -> impl
     })
 }
 
-/// The data stores that have a group which is none of theirs.
+/// The data stores that have a group which is for instances. Of one that lets somebody in, the store itself is told.
 fn stores<'index>(index: &'index Index<'index>, owned: &'index Owned) -> impl Iterator<Item = String> {
     let id = owned.group.id();
-    let is_made_for = |store: &DataStore| !is_instance_side(owned) && store.id == owned.store;
-    let holders = index.stores_with(id).iter().filter(move |store| store.has_group(id) && !is_made_for(store));
+    let holders = index.stores_with(id).iter().filter(move |store| store.has_group(id) && is_instance_side(owned));
     holders.map(|store| store.arn.to_string())
 }

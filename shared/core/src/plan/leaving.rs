@@ -1,5 +1,7 @@
 //! Everything of ours that has to leave a list, whether it may go now or not: [`super::budget`] decides that.
 
+use std::collections::BTreeMap;
+
 use super::{
     DetachReason,
     conditions::may_gain,
@@ -115,19 +117,26 @@ pub(crate) fn groups_of_stores<'index>(
                     index.seen.scope.has_store(&store.arn) && certain
                 }
             };
+            if !looked_at {
+                continue;
+            }
             // Whatever service they are named after.
             let groups = index.groups_of(id, kind).filter(|owned| owned.role() != Side::Instance);
-            let groups: Vec<&Owned> = groups.filter(|owned| store.has_group(owned.group.id())).collect();
-            let Some(first) = groups.first().filter(|_| looked_at) else { continue };
-            match AttachedGroup::on_store(index, first, store).decide() {
-                Retention::Leaves(reason) => all.push(LeavingStore { store, kind, groups, reason }),
-                Retention::Stays(finding) => {
-                    findings.extend(finding.filter(|finding| {
-                        let held = kind == GroupKind::Cidr && finding.reason == Reason::Held;
-                        held || matches!(finding.reason, Reason::NotAvailable { .. })
-                    }));
+            let groups = groups.filter(|owned| store.has_group(owned.group.id()));
+            let mut leaving = BTreeMap::<DetachReason, Vec<&Owned>>::new();
+            for owned in groups.chain(index.copied_groups(store, kind)) {
+                match AttachedGroup::on_store(index, owned, store).decide() {
+                    Retention::Leaves(reason) => leaving.entry(reason).or_default().push(owned),
+                    Retention::Stays(finding) => {
+                        findings.extend(finding.filter(|finding| {
+                            let held = kind == GroupKind::Cidr && finding.reason == Reason::Held;
+                            held || matches!(finding.reason, Reason::NotAvailable { .. })
+                        }));
+                    }
                 }
             }
+            // There is one reason at a time: a copied group stays while the store's own leave for a reason of its own.
+            all.extend(leaving.into_iter().next().map(|(reason, groups)| LeavingStore { store, kind, groups, reason }));
         }
     }
     (all, findings)

@@ -8,6 +8,7 @@ pub(crate) mod carried_out;
 mod cidr;
 pub(crate) mod conditions;
 pub(crate) mod connect;
+pub(crate) mod copies;
 pub(crate) mod delete;
 pub(crate) mod disconnect;
 pub(crate) mod foreign;
@@ -99,6 +100,7 @@ pub(crate) fn settle<'index>(index: &'index Index<'index>) -> Settled<'index> {
     let departed = departing.len();
     let findings = [
         obstacles::findings(index),
+        copies::findings(index, &stores),
         disconnects.findings.clone(),
         connections.findings.clone(),
         ambiguities(index, &pair_states),

@@ -220,7 +220,7 @@ impl<'seen> Tied<'seen> {
 }
 
 /// Whether a connection of the two is left standing as far as their tags go.
-fn keeps_connection(index: &Index<'_>, instance: &Instance, store: &DataStore) -> bool {
+pub(crate) fn keeps_connection(index: &Index<'_>, instance: &Instance, store: &DataStore) -> bool {
     let (mine, theirs) = (&instance.settings, &store.settings);
     let unreadable = || [mine, theirs].iter().any(|of| matches!(of.connect, ConnectTag::Invalid(_)));
     let asked_for = || !mine.connect.shared_with(&theirs.connect).is_empty() || unreadable();
@@ -371,6 +371,8 @@ impl Index<'_> {
                 owned: [store_side, instance_side].into_iter().all(|group| self.owned(group).is_some()),
             })
             .filter(|via| pair_state.lets_stand(via))
+            // A group that was made for another store is no connection of this one, which may be its copy.
+            .filter(|via| self.store_of(&via.store_side).is_none_or(|of| *of == store.id))
             .collect();
         // An owned connection is named before somebody else's.
         found.sort_by_key(|via| (!via.owned, via.clone()));

@@ -162,11 +162,13 @@ pub enum DetachReason {
     Blocked,
     /// A person asked for tagwire to be gone.
     Uninstalling,
+    /// It was made for another store, from which this one took it over.
+    OfAnotherStore,
 }
 
 impl DetachReason {
     /// Every reason, in the order in which they are looked at.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Blocked,
         Self::Uninstalling,
         Self::StoreGone,
@@ -175,6 +177,7 @@ impl DetachReason {
         Self::NotAskedFor,
         Self::NamesNotShared,
         Self::CidrNotAskedFor,
+        Self::OfAnotherStore,
     ];
 
     /// When it holds.
@@ -195,6 +198,9 @@ impl DetachReason {
                 "one of the two carries `tagwire:block`, or the instance's interface has an isolation group"
             }
             Self::Uninstalling => "a person asked for tagwire to be gone from the VPC, with `tagwire uninstall`",
+            Self::OfAnotherStore => {
+                "the data store carries the connect tag and has a group that was made for another one, and nobody who shares a name with it reaches it by that group alone; seen when the whole VPC is looked at"
+            }
         }
     }
 
@@ -214,6 +220,7 @@ impl DetachReason {
             Self::Uninstalling => {
                 "the instance sides leave the interfaces, the store side leaves the data store, and the pair is deleted"
             }
+            Self::OfAnotherStore => "that group leaves the data store, and stays on the one that it was made for",
         }
     }
 
@@ -226,7 +233,8 @@ impl DetachReason {
             | Self::NamesNotShared
             | Self::NotAskedFor
             | Self::StoreOptedOut
-            | Self::CidrNotAskedFor => true,
+            | Self::CidrNotAskedFor
+            | Self::OfAnotherStore => true,
             Self::StoreGone | Self::Blocked | Self::Uninstalling => false,
         }
     }
@@ -243,6 +251,7 @@ impl DetachReason {
             Self::StoreGone => "store-gone",
             Self::Blocked => "blocked",
             Self::Uninstalling => "uninstalling",
+            Self::OfAnotherStore => "of-another-store",
         }
     }
 }
@@ -258,11 +267,13 @@ impl fmt::Display for DetachReason {
             Self::StoreGone => "the data store is gone",
             Self::Blocked => "blocked",
             Self::Uninstalling => "tagwire is being uninstalled",
+            Self::OfAnotherStore => "the group was made for another data store",
         })
     }
 }
 
-/// A change of a store's list. Of each kind of group a store gets its own or loses it, never both at once.
+/// A change of a store's list. Of each kind of group a store gets its own or loses it, never both at once; one that
+/// it took over from another store may leave with either.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StoreChange {
     /// The store.
@@ -272,7 +283,7 @@ pub struct StoreChange {
     pub attach: BTreeMap<GroupKind, GroupRef>,
     /// The instances that need the store side that is added.
     pub needed_by: BTreeSet<InstanceId>,
-    /// Groups of its own to be taken away.
+    /// Groups to be taken away: its own, and those of other stores that are in its list.
     pub detach: BTreeMap<(GroupKind, OwnedGroup), DetachReason>,
     /// The number of connections cut here that have to be counted: those whose instance sides cannot be
     /// taken away one by one, and one for the group whose clients nobody can count.

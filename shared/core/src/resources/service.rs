@@ -271,6 +271,8 @@ pub struct StoreKindRow {
     pub calls: &'static [&'static str],
     /// The parameter of those calls that holds the store's name.
     pub name_parameter: &'static str,
+    /// The command of the AWS CLI that changes a store, up to the store's name, and its option for the list of groups.
+    pub modify_command: [&'static str; 2],
 }
 
 impl StoreKindRow {
@@ -278,6 +280,13 @@ impl StoreKindRow {
     #[must_use]
     pub fn index_type(&self) -> String {
         format!("{}:{}", self.api.name, self.resource)
+    }
+
+    /// The beginning of the command that replaces the list of groups of a store with a name; the groups follow.
+    #[must_use]
+    pub fn replace_groups(&self, name: &str) -> String {
+        let [command, option] = self.modify_command;
+        format!("aws {} {command} {name} {option}", self.api.name)
     }
 }
 
@@ -292,6 +301,7 @@ table! {
             usual_service: Service::Rds,
             calls: &[],
             name_parameter: "",
+            modify_command: ["modify-db-cluster --db-cluster-identifier", "--vpc-security-group-ids"],
         },
         /// A DB instance.
         DbInstance: StoreKindRow {
@@ -301,6 +311,7 @@ table! {
             usual_service: Service::Rds,
             calls: &[],
             name_parameter: "",
+            modify_command: ["modify-db-instance --db-instance-identifier", "--vpc-security-group-ids"],
         },
         /// An ElastiCache replication group.
         ReplicationGroup: StoreKindRow {
@@ -310,6 +321,7 @@ table! {
             usual_service: Service::ElastiCache,
             calls: &["CreateReplicationGroup", "DeleteReplicationGroup", "ModifyReplicationGroup"],
             name_parameter: "replicationGroupId",
+            modify_command: ["modify-replication-group --apply-immediately --replication-group-id", "--security-group-ids"],
         },
         /// An ElastiCache cache cluster, alone or a member of a replication group.
         CacheCluster: StoreKindRow {
@@ -319,6 +331,7 @@ table! {
             usual_service: Service::ElastiCache,
             calls: &["CreateCacheCluster", "DeleteCacheCluster", "ModifyCacheCluster"],
             name_parameter: "cacheClusterId",
+            modify_command: ["modify-cache-cluster --apply-immediately --cache-cluster-id", "--security-group-ids"],
         },
         /// An ElastiCache serverless cache.
         ServerlessCache: StoreKindRow {
@@ -328,6 +341,7 @@ table! {
             usual_service: Service::ElastiCache,
             calls: &[],
             name_parameter: "",
+            modify_command: ["modify-serverless-cache --serverless-cache-name", "--security-group-ids"],
         },
         /// A provisioned Redshift cluster.
         RedshiftCluster: StoreKindRow {
@@ -343,6 +357,7 @@ table! {
                 "ResumeCluster",
             ],
             name_parameter: "clusterIdentifier",
+            modify_command: ["modify-cluster --cluster-identifier", "--vpc-security-group-ids"],
         },
     }
 }

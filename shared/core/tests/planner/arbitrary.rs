@@ -9,7 +9,7 @@ use tagwire_core::{
     group::{Ownership, Role},
     id::{SecurityGroupId, StoreId},
     model::{DataStore, Form, Instance},
-    observation::{Observation, Scope},
+    observation::{Observation, Scope, StoreLookup},
     plan::plan,
     rule::{Direction, Peer, Rule},
     service::{Readiness, Side},
@@ -134,7 +134,8 @@ fn pairs_alone(seen: &Observation) -> Observation {
 }
 
 /// The same world without the rules by which somebody lets owned groups in elsewhere: that is
-/// their own doing, and tagwire neither sees nor owns it. Those of CIDR clients are judged elsewhere.
+/// their own doing, and tagwire neither sees nor owns it. Those of CIDR clients are judged elsewhere, and so are copies
+/// of a store, which are open to whoever gets the instance side of that until they let go of its group.
 fn without_invitations(seen: &Observation) -> Observation {
     let owned: BTreeSet<_> = seen
         .groups
@@ -144,6 +145,18 @@ fn without_invitations(seen: &Observation) -> Observation {
         .map(|group| Peer::Group(group.id.clone()))
         .collect();
     let mut without = seen.clone();
+    let owners: BTreeMap<SecurityGroupId, StoreId> = seen
+        .groups
+        .found
+        .iter()
+        .filter_map(|group| Some((group.id.clone(), group.ownership().ours()?.store)))
+        .collect();
+    for lookup in &mut without.stores.found {
+        if let StoreLookup::Found(store) = lookup {
+            let id = store.id.clone();
+            store.groups.retain(|group, _| owners.get(group).is_none_or(|owner| *owner == id));
+        }
+    }
     for group in &mut without.groups.found {
         if group.ownership().ours().is_some_and(|owned| owned.role() == Role::Cidr) {
             group.rules.clear();

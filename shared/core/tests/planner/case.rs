@@ -75,6 +75,24 @@ pub(crate) fn reasons(plan: &Plan) -> Vec<&Reason> {
 /// carried out there is nothing left to do, what is not ours is as it was, and the verdicts say
 /// what the changes do.
 pub(crate) fn holds(world: &World) -> Result<Plan, String> {
+    holds_within(world, MOST_ROUNDS)
+}
+
+/// In how many further plans everything that concerns copies is settled at most: the own pair, the group of the source,
+/// what only that kept, and whatever gets the places.
+const MOST_ROUNDS: usize = 4;
+
+/// Whether a plan has to do with a store that has a group of another one.
+fn concerns_copies(seen: &Observation, plan: &Plan) -> bool {
+    let is_left = |reason: &&Reason| matches!(reason, Reason::CopiedGroup { .. } | Reason::CopiedGroupLeaving { .. });
+    let owner = |id: &SecurityGroupId| seen.groups.found.iter().find(|group| group.id == *id)?.ownership().ours();
+    let takes_off = plan.stores.iter().any(|(store, change)| {
+        change.detached().any(|group| owner(group.id()).is_some_and(|owned| owned.store != *store))
+    });
+    takes_off || plan.findings.iter().map(|finding| &finding.reason).any(|reason| is_left(&reason))
+}
+
+fn holds_within(world: &World, rounds: usize) -> Result<Plan, String> {
     let World { seen, policy } = world;
     let first = plan(seen, policy);
     let fail = |what: String| Err(format!("{what}\nthe plan:\n{first}the world:{world:?}"));
@@ -88,7 +106,9 @@ pub(crate) fn holds(world: &World) -> Result<Plan, String> {
     // A name that a deletion sets free lets a pair be finished that nothing could be done about before.
     let stuck = |decision: &Decision| matches!(decision.verdict, Verdict::Refused(Reason::AmbiguousPair { .. }));
     let frees_a_name = !first.deletions.is_empty() && first.decisions.iter().any(stuck);
-    if !second.is_empty() && !frees_a_name {
+    // What a copy took over leaves when its own pair was seen in place, and then what only that kept.
+    let goes_on = concerns_copies(seen, &first);
+    if !second.is_empty() && !frees_a_name && !goes_on {
         return fail(format!("once it is carried out, there is still something to do:\n{second}"));
     }
     if let Err(rejection) = check(second.clone(), &after, policy) {
@@ -106,6 +126,13 @@ pub(crate) fn holds(world: &World) -> Result<Plan, String> {
         return fail(format!("the list of {target} is empty"));
     }
     if !second.is_empty() {
+        if goes_on {
+            let then = World { seen: after.clone(), policy: policy.clone() };
+            return match rounds.checked_sub(1) {
+                Some(left) => holds_within(&then, left).map(|_| first),
+                None => fail(format!("it does not end:\n{second}")),
+            };
+        }
         return Ok(first);
     }
     if let Some(contradiction) = contradiction(seen, &first, &second) {

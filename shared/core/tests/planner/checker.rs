@@ -4,7 +4,7 @@ use tagwire_core::{
     check::{Violation, check},
     group::{GroupName, Owned, Ownership},
     id::SecurityGroupId,
-    plan::{GroupRef, Plan, plan},
+    plan::{GroupRef, Plan, Verdict, Via, plan},
     rule::{Peer, PortRange},
     service::{Service, Side},
 };
@@ -58,7 +58,14 @@ const GONE: &str = "gone orders\npair orders 1";
 
 fn unspoilt(_: &mut Plan, _: &World) {}
 
+const COPY: &str = "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 attached-to=i-1\ndb copy connect=orders groups=default,rds-ec2-1";
+const BLOCKED_COPY: &str = "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 attached-to=i-1\ndb copy connect=orders groups=default,rds-ec2-1 block";
+
 violations! {
+    leaving_a_group_of_ours_on_a_store_that_is_blocked_is_refused:
+        Violation::LeavesOpen { .. }, BLOCKED_COPY, |plan, _| plan.stores.clear(), BLOCKED_COPY;
+    counting_another_store_s_pair_as_a_connection_is_refused:
+        Violation::OfAnotherStore { .. }, COPY, connect_the_copy_by_its_source, COPY;
     a_change_outside_the_scope_is_refused:
         Violation::OutsideScope { .. }, NEW, unspoilt, &format!("{NEW}\nscope i-9");
     attaching_a_group_that_is_not_owned_is_refused:
@@ -295,6 +302,56 @@ fn taking_anything_away_outside_the_scope_is_refused() {
         let violations = refused(made_in, &format!("{made_in}\n{scope}"));
         assert!(matches!(violations.as_slice(), [Violation::OutsideScope { .. }]), "{violations:?}");
     }
+}
+
+fn connect_the_copy_by_its_source(plan: &mut Plan, _: &World) {
+    let id = |group: &str| SecurityGroupId::parse(group).unwrap();
+    let via = Via { store_side: id("sg-rds-ec2-1"), instance_side: id("sg-ec2-rds-1"), owned: true };
+    for decision in plan.decisions.iter_mut().filter(|decision| decision.store.name() == "copy") {
+        decision.verdict = Verdict::Connected(via.clone());
+    }
+}
+
+/// A copy that is connected by its own pair, and an instance that only the group of its source lets in.
+const OWN_PAIR: &str = "instance i-1 connect=orders\ninstance i-2 connect=books\ndb orders connect=orders,books\npair orders 1 attached-to=i-1,i-2\ndb copy connect=orders groups=default,rds-ec2-1\npair copy 2 attached-to=i-1";
+
+#[test]
+fn taking_the_group_of_its_source_off_a_copy_is_refused_while_somebody_needs_it_or_uncounted() {
+    let off_too_early = OWN_PAIR.replace("pair copy 2 attached-to=i-1", "pair copy 2 loose");
+    for checked_in in [
+        off_too_early.as_str(),
+        &OWN_PAIR.replace("copy connect=orders", "copy"),
+        &OWN_PAIR.replace("copy connect=orders", "copy connect=orders hold"),
+        &OWN_PAIR.replace("instance i-2 connect=books", "instance i-2 connect=books hold"),
+        &format!("{OWN_PAIR}\nscope copy"),
+        &format!("{OWN_PAIR}\ngap instances"),
+    ] {
+        let violations = refused(OWN_PAIR, checked_in);
+        assert!(
+            violations.iter().any(|violation| matches!(
+                violation,
+                Violation::ReasonDoesNotHold { .. } | Violation::StoreNotReady { .. }
+            )),
+            "{checked_in}: {violations:?}"
+        );
+    }
+    let uncounted = spoilt(OWN_PAIR, OWN_PAIR, |plan, _| plan.stores.values_mut().for_each(|change| change.cuts = 0));
+    assert!(
+        uncounted.iter().any(|violation| matches!(violation, Violation::ReasonDoesNotHold { .. })),
+        "{uncounted:?}"
+    );
+}
+
+#[test]
+fn taking_an_instance_side_off_that_leads_to_a_copy_is_refused_while_there_is_no_other_way() {
+    let apart =
+        "instance i-1 connect=copy\ndb orders connect=orders\npair orders 1 attached-to=i-1\ndb copy connect=copy";
+    let carried = apart.replace("db copy connect=copy", "db copy connect=copy groups=default,rds-ec2-1");
+    let violations = refused(apart, &carried);
+    assert!(
+        violations.iter().any(|violation| matches!(violation, Violation::ReasonDoesNotHold { .. })),
+        "{violations:?}"
+    );
 }
 
 #[test]

@@ -284,7 +284,7 @@ fn what_may_still_be_in_use_is_not_deleted() {
         "template rds-cidr-1",
         "interface eni-9 groups=rds-cidr-1 of=i-9 primary",
         "instance i-9 groups=default,rds-cidr-1",
-        "db other connect=\"\" groups=default,rds-cidr-1",
+        "db other groups=default,rds-cidr-1",
         "group web rule=\"tcp 22 from sg-rds-cidr-1\"",
         "gap attached_interfaces",
         "gap templates",
@@ -460,15 +460,14 @@ fn without_having_seen_all_groups_nothing_is_done() {
 
 #[test]
 fn a_group_put_on_something_else_is_reported() {
-    for rest in [
-        "instance i-9 groups=default,rds-cidr-1",
-        "interface eni-9 groups=rds-cidr-1 of=i-9",
-        "db other groups=rds-cidr-1",
-    ] {
+    for rest in ["instance i-9 groups=default,rds-cidr-1", "interface eni-9 groups=rds-cidr-1 of=i-9"] {
         case(&standing("connect=orders allow-cidr=203.0.113.0/24", &[OFFICE], rest))
             .changes_nothing()
             .codes(&["no-match", "foreign-attachment"]);
     }
+    case(&standing("connect=orders allow-cidr=203.0.113.0/24", &[OFFICE], "db other groups=default,rds-cidr-1"))
+        .changes_nothing()
+        .codes(&["no-match", "copied-group"]);
 }
 
 /// Spoils a good plan; the checker must say what is wrong with it.

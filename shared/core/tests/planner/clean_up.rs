@@ -130,7 +130,6 @@ fn a_pair_that_something_else_has_is_reported_and_kept() {
         ("interface eni-9 groups=ec2-rds-1 of=i-9", "sg-ec2-rds-1: eni-9 of i-9"),
         ("interface eni-9 groups=rds-ec2-1 of=i-9 primary", "sg-rds-ec2-1: eni-9 of i-9"),
         ("instance i-9 groups=default,rds-ec2-1", "sg-rds-ec2-1: instance i-9"),
-        ("db other groups=default,rds-ec2-1", "sg-rds-ec2-1: arn:aws:rds:eu-central-1:123456789012:db:other"),
         ("db other groups=default,ec2-rds-1", "sg-ec2-rds-1: arn:aws:rds:eu-central-1:123456789012:db:other"),
     ] {
         let plan = case(&format!("{}{other}", unused(20))).changes_nothing().plan;

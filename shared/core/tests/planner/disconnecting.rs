@@ -45,8 +45,8 @@ fn worlds_of(reason: DetachReason) -> &'static [&'static str] {
              db orders
              pair orders 1 attached-to=i-1",
         ],
-        // They take no instance side off an instance; their cases are those of CIDR clients and of interfaces.
-        DetachReason::CidrNotAskedFor | DetachReason::NoInstance => &[],
+        // They take no instance side off an instance; their cases are those of CIDR clients, interfaces and copies.
+        DetachReason::CidrNotAskedFor | DetachReason::NoInstance | DetachReason::OfAnotherStore => &[],
         DetachReason::StoreGone => &["instance i-1 connect=orders
              gone orders
              pair orders 1 attached-to=i-1"],
@@ -511,8 +511,20 @@ fn a_store_whose_group_another_store_carries_was_replaced_by_it() {
          db restored connect=orders groups=default,rds-ec2-1
          pair orders 1 attached-to=i-1",
     )
-    .changes_nothing()
-    .codes(&["still-attached", "no-match", "foreign-attachment"]);
+    .changes("detach sg-rds-ec2-1 from db/restored: the group was made for another data store")
+    .codes(&["still-attached", "no-match"]);
+}
+
+#[test]
+fn a_side_of_a_store_that_is_gone_stays_while_the_store_that_it_leads_to_cannot_get_its_own_pair() {
+    let world = "instance i-1 connect=orders groups=default,ec2-rds-2
+         gone books
+         db orders connect=orders groups=default,rds-ec2-2
+         group ec2-rds-2 tagged=books/instance ours=instance rule=\"tcp 5432 to sg-rds-ec2-2\"
+         group rds-ec2-2 description=\"by hand\" rule=\"tcp 5432 from sg-ec2-rds-2\"";
+    case(&world.replace("db orders", "db orders state=modifying")).changes_nothing().codes(&["not-available"]);
+    let changes = case(world).plan.changes();
+    assert!(changes.iter().any(|line| line.starts_with("detach sg-ec2-rds-2 from eni-1")), "{changes:?}");
 }
 
 #[test]

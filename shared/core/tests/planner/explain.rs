@@ -112,11 +112,11 @@ fn every_premise_is_the_first_to_fail_in_some_world() {
     }
 }
 
-/// A world in which a reason takes a connection away; none for the one that is about other clients than
-/// instances.
+/// A world in which a reason takes a connection away; none for those that are about other clients than
+/// instances, or about what is no connection of the store.
 fn taken_away(reason: DetachReason) -> Option<(&'static str, &'static str)> {
     Some(match reason {
-        DetachReason::NoInstance | DetachReason::CidrNotAskedFor => return None,
+        DetachReason::NoInstance | DetachReason::CidrNotAskedFor | DetachReason::OfAnotherStore => return None,
         DetachReason::NamesNotShared => {
             ("instance i-1 connect=billing\ndb orders connect=orders\npair orders 1 attached-to=i-1", "kept")
         }
@@ -187,6 +187,8 @@ fn refusing(reason: &Reason) -> Option<&'static str> {
         Reason::Unread { .. } => Some("instance i-1 connect=orders\ndb orders connect=orders\ngap groups"),
         Reason::InvalidTag { .. }
         | Reason::ClusterMember { .. }
+        | Reason::CopiedGroup { .. }
+        | Reason::CopiedGroupLeaving { .. }
         | Reason::DifferentVpc { .. }
         | Reason::NoMatch { .. }
         | Reason::StoreGone

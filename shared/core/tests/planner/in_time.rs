@@ -36,9 +36,23 @@ fn reaches_through_own(seen: &Observation, instance: &Instance, store: &DataStor
     reaches(&alone, &instance.id, &store.arn, Unread::LetsNothing)
 }
 
+/// Whether an instance reaches a store through groups that are owned, whichever store they were made for.
+fn reaches_through_owned(seen: &Observation, instance: &Instance, store: &DataStore) -> bool {
+    let owned = |id: &SecurityGroupId| {
+        let group = seen.groups.found.iter().find(|group| group.id == *id);
+        group.is_some_and(|group| group.ownership().ours().is_some())
+    };
+    let mut alone = seen.clone();
+    for group in &mut alone.groups.found {
+        let is_owned = owned(&group.id);
+        group.rules.retain(|rule| is_owned && matches!(&rule.peer, Peer::Group(peer) if owned(peer)));
+    }
+    reaches(&alone, &instance.id, &store.arn, Unread::LetsNothing)
+}
+
 /// Carries plans out, a sweep every quarter of an hour, until nothing is planned any more; the last plan
 /// and the world in which it was made.
-fn at_rest(mut world: World) -> Result<(Plan, World), String> {
+pub(crate) fn at_rest(mut world: World) -> Result<(Plan, World), String> {
     world.seen.scope = Scope::Vpc;
     let mut quiet = 0;
     for _ in 0..60 {
@@ -90,6 +104,18 @@ proptest! {
                 prop_assert!(
                     entitled(&world, instance, store) || excuses(&plan, instance, store),
                     "{} reaches {} in the end:\n{plan}{world:?}", instance.id, store.arn
+                );
+            }
+            // By the group of another store only if that is said of this one.
+            let said = |code: &str| {
+                plan.findings.iter().any(|finding| {
+                    finding.subject == Subject::Store(store.arn.clone()) && finding.reason.code() == code
+                })
+            };
+            if reaches_through_owned(&world.seen, instance, store) && !entitled(&world, instance, store) {
+                prop_assert!(
+                    said("copied-group") || said("copied-group-leaving") || excuses(&plan, instance, store),
+                    "{} reaches {} by a group of another store in the end:\n{plan}{world:?}", instance.id, store.arn
                 );
             }
         }

@@ -9,6 +9,7 @@ mod cidr;
 mod clean_up;
 mod console_table;
 mod contested;
+mod copies;
 mod disconnecting;
 mod explain;
 mod explain_group;

@@ -111,6 +111,12 @@ worlds! {
     a_function_with_an_instance_side_is_a_foreign_attachment:
         Reason::ForeignAttachment { .. },
         "db orders connect=orders\npair orders 1\ninterface eni-9 groups=ec2-rds-1 of=\"a function\"";
+    a_copy_that_takes_no_part_is_told_how_to_let_go:
+        Reason::CopiedGroup { .. },
+        "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 attached-to=i-1\ndb copy groups=default,rds-ec2-1";
+    a_copy_that_takes_part_keeps_the_group_of_its_source_until_its_own_is_there:
+        Reason::CopiedGroupLeaving { .. },
+        "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 attached-to=i-1\ndb copy connect=orders groups=default,rds-ec2-1";
     a_copy_that_outlives_what_it_was_copied_from_is_waited_for:
         Reason::CopyRemains { .. },
         "instance i-1\ndb orders connect=orders\npair orders 1\ninterface eni-9 groups=ec2-rds-1 of=i-1 copies";

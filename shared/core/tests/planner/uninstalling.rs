@@ -182,6 +182,8 @@ fn keeps(reason: &Reason) -> bool {
             | Reason::ListChanging { .. }
             | Reason::NotAvailable { .. }
             | Reason::StillAttached { .. }
+            | Reason::CopiedGroup { .. }
+            | Reason::CopiedGroupLeaving { .. }
             | Reason::StoreUnknown { .. }
             | Reason::StoreMoved { .. }
             | Reason::StoreGone

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use tagwire_core::{
     group::SecurityGroup,
     id::{SecurityGroupId, StoreArn, StoreId, VpcId},
-    model::Instance,
+    model::{DataStore, Instance},
     observation::{Attachments, Observation, Reading, Scope, StoreLookup},
     tag::ConnectionName,
 };
@@ -83,7 +83,7 @@ impl Look<'_> {
         find_stores_by_id(cloud, &lost, &mut stores, &mut absent).await;
 
         let seen = Seen { instances, stores, listed, groups, absent };
-        seen.complete(cloud, closure, at, taken_names).await
+        seen.complete(cloud, region, closure, at, taken_names).await
     }
 }
 
@@ -101,16 +101,18 @@ impl Seen {
     async fn complete<C: Observe>(
         self,
         cloud: &C,
+        region: &Region,
         closure: Closure<'_>,
         at: Timestamp,
         taken_names: BTreeSet<String>,
     ) -> Observation {
-        let Self { mut instances, stores, listed, mut groups, absent } = self;
+        let Self { mut instances, mut stores, listed, mut groups, absent } = self;
         let vpc = closure.vpc();
         let of = closure.groups_to_ask_about(&stores.found, &instances.found);
         let lists = closure.lists(&instances.found, &stores.found);
         let lists_named = closure.prefix_lists(&stores.found, &groups.found);
-        let (beside, attachments, by, prefix_lists, state) = join!(
+        let (all_stores, beside, attachments, by, prefix_lists, state) = join!(
+            stores_that_may_be_copies(cloud, region, &closure),
             groups_beside(cloud, &closure, &of),
             instances_with_group(cloud, vpc, &of),
             async { if of.is_empty() { Reading::default() } else { cloud.attached_interfaces(vpc, &of).await } },
@@ -124,6 +126,7 @@ impl Seen {
         instances.found.sort_by(|one, other| one.id.cmp(&other.id));
         instances.found.dedup_by(|one, other| one.id == other.id);
         let attachments = Attachments { of, by: scope::without_primary_interfaces(by, &instances.found) };
+        stores.extend(stores_by_arn(cloud, &closure.copies(&all_stores, &stores.found)).await);
         let state = state.map_err(Into::into);
         let scope = closure.into_scope();
         let (vpc, launch_templates) = (vpc.clone(), None);
@@ -227,6 +230,19 @@ async fn scoped_stores<C: Observe>(cloud: &C, scope: &Scope) -> Reading<StoreLoo
     match scope {
         Scope::Vpc => Reading::default(),
         Scope::Some { stores, .. } => stores_by_arn(cloud, stores).await,
+    }
+}
+
+/// Every store, where one may carry a group that was made for another one without taking part itself. It does not show
+/// at an interface which store is behind it, so all are listed, once in an invocation.
+async fn stores_that_may_be_copies<C: Observe>(cloud: &C, region: &Region, closure: &Closure<'_>) -> Vec<DataStore> {
+    if !closure.is_whole_vpc() || !closure.has_groups_for_stores() {
+        return Vec::new();
+    }
+    match region.all_stores() {
+        Some(all) => all,
+        // What is missing in the list keeps a copy from being noticed, and nothing else from being decided.
+        None => region.with_all_stores(cloud.all_stores().await).found,
     }
 }
 

@@ -20,6 +20,7 @@ use crate::cloud::TaggedStore;
 pub(crate) struct Region {
     index: RefCell<Option<Vec<TaggedStore>>>,
     stores: RefCell<BTreeMap<StoreArn, DataStore>>,
+    all_stores: RefCell<Option<Vec<DataStore>>>,
 }
 
 impl Region {
@@ -32,6 +33,19 @@ impl Region {
     pub(super) fn with_index(&self, reading: Reading<TaggedStore>) -> Reading<TaggedStore> {
         if reading.is_complete() {
             self.index.replace(Some(reading.found.clone()));
+        }
+        reading
+    }
+
+    /// Every store, if all were listed.
+    pub(super) fn all_stores(&self) -> Option<Vec<DataStore>> {
+        self.all_stores.borrow().clone()
+    }
+
+    /// Keeps the list of all stores, unless something is missing.
+    pub(super) fn with_all_stores(&self, reading: Reading<DataStore>) -> Reading<DataStore> {
+        if reading.is_complete() {
+            self.all_stores.replace(Some(reading.found.clone()));
         }
         reading
     }

@@ -131,6 +131,22 @@ impl<'vpc> Closure<'vpc> {
         asked.map(|owned| owned.group.id().clone()).collect()
     }
 
+    /// Whether there is a group of ours that is for stores.
+    pub(super) fn has_groups_for_stores(&self) -> bool {
+        self.owned.iter().any(|owned| owned.role() != Side::Instance)
+    }
+
+    /// The stores of the VPC that have a group which was made for another one, and were not read yet.
+    pub(super) fn copies(&self, all: &[DataStore], read: &[StoreLookup]) -> BTreeSet<StoreArn> {
+        let is_copied = |store: &DataStore, owned: &Owned| {
+            owned.store != store.id && owned.role() != Side::Instance && store.has_group(owned.group.id())
+        };
+        let here = all.iter().filter(|store| store.is_in(self.vpc) && !store.is_member());
+        let carrying = here.filter(|store| self.owned.iter().any(|owned| is_copied(store, owned)));
+        let unread = carrying.filter(|store| !read.iter().any(|lookup| *lookup.arn() == store.arn));
+        unread.map(|store| store.arn.clone()).collect()
+    }
+
     /// The lists of which it has to be known what was attached to them; `None` for all.
     pub(super) fn lists(&self, instances: &[Instance], stores: &[StoreLookup]) -> Option<BTreeSet<Target>> {
         if self.is_whole_vpc() {

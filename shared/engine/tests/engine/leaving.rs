@@ -197,11 +197,36 @@ fn a_switch_over_to_another_database_cuts_nobody_off() {
     assert_eq!(reaching(&installation, &cluster("orders")), ["1", "2", "3"]);
     assert_eq!(reaching(&installation, &cluster("orders-old1")), ["1", "2", "3"]);
     installation.next_sweep();
-    // The old one goes a while later. Its groups are still what joins the new one.
+    // The new one has a pair of its own by now, and none of the old one's groups.
+    installation.look(|world| assert!(!world.is_copied_anywhere(), "{:#?}", world.stores));
+    // The old one goes a while later.
     installation.change(|world| world.delete_store("orders-old1"));
     installation.deliver(&[installation.deleted(&cluster("orders-old1"))]);
     installation.next_sweep();
     assert_eq!(reaching(&installation, &cluster("orders")), ["1", "2", "3"]);
+    installation.assert_converged();
+}
+
+#[test]
+fn a_copy_that_carries_its_source_s_pair_is_governed_by_its_own_tags() {
+    let installation = installation();
+    installation.change(|world| {
+        world.store_like("orders-copy", "orders");
+        world.tag_store("orders-copy", None);
+        // A store that takes no part is in no index.
+        world.index.remove(&cluster("orders-copy"));
+    });
+    installation.next_sweep();
+    assert_eq!(reaching(&installation, &cluster("orders-copy")), ["1", "2", "3"]);
+    let ran = installation.connect(&[installation.whole(&vpc("1"))]);
+    assert_eq!(ran.writes(), 0, "{:#?}", ran.calls);
+    assert!(ran.codes("finding").contains(&"copied-group"), "{:#?}", ran.log);
+
+    installation.change(|world| world.stores.get_mut(&cluster("orders-copy")).unwrap().settings.blocked = true);
+    installation.deliver(&[installation.tagged(cluster("orders-copy").as_str())]);
+    assert_eq!(reaching(&installation, &cluster("orders-copy")), Vec::<&str>::new());
+    assert_eq!(reaching(&installation, &cluster("orders")), ["1", "2", "3"]);
+    installation.look(|world| assert!(!world.is_copied_anywhere()));
     installation.assert_converged();
 }
 

@@ -823,6 +823,54 @@ impl World {
         store.is_some_and(|store| !store.settings.blocked) && !blocked && !uninstalling
     }
 
+    /// Whether a group was made for another store than the one that has it.
+    fn is_copied(&self, group: &SecurityGroupId, of: &StoreArn) -> bool {
+        let made_for = self.groups.get(group).and_then(|there| there.group.tags.get(STORE_ID_KEY));
+        made_for.zip(self.stores.get(of)).is_some_and(|(made_for, store)| *made_for != store.id.as_str())
+    }
+
+    /// Whether some store has a group that was made for another one.
+    pub(crate) fn is_copied_anywhere(&self) -> bool {
+        let mut stores = self.stores.iter();
+        stores.any(|(arn, store)| store.lasting_groups().any(|group| self.is_copied(group, arn)))
+    }
+
+    /// The instances that reach a store.
+    fn reaching(&self, of: &StoreArn) -> BTreeSet<InstanceId> {
+        self.instances.keys().filter(|instance| self.reaches_soon(instance, of)).cloned().collect()
+    }
+
+    /// What follows when groups of its source have left a store: nobody who shares a name with it may have lost it, and
+    /// whoever else has is counted.
+    fn let_go(
+        &mut self,
+        of: &StoreArn,
+        by_source: Vec<(InterfaceId, SecurityGroupId)>,
+        before: &BTreeSet<InstanceId>,
+        at: Timestamp,
+    ) {
+        if by_source.is_empty() || self.stores[of].settings.blocked {
+            return;
+        }
+        let after = self.reaching(of);
+        for instance in before.difference(&after) {
+            let connect = &self.instances[instance].settings.connect;
+            if !connect.shared_with(&self.stores[of].settings.connect).is_empty()
+                && !self.instances[instance].settings.blocked
+            {
+                self.wrongs.push(format!("{instance} may reach {of} and was cut off"));
+            }
+        }
+        for (interface, group) in by_source {
+            let mut instances = self.instances.values();
+            let own = |instance: &&Instance| instance.interface.as_ref().is_some_and(|own| own.id == interface);
+            let stays = instances.find(own).is_some_and(|instance| after.contains(&instance.id));
+            if !stays && self.has_to_be_counted(&interface, &group) {
+                self.cuts.push((self.groups[&group].group.vpc.clone(), at));
+            }
+        }
+    }
+
     /// Whether somebody asked for tagwire to be gone.
     fn is_uninstalling(&self, vpc: &VpcId) -> bool {
         self.table.get(vpc).is_some_and(|state| state.uninstalling.is_some())
@@ -1028,7 +1076,10 @@ impl Change for Simulated {
             let list = world.replaced(of.as_str(), to, GROUPS_IN_A_LIST)?;
             let gone: Vec<_> =
                 world.stores[of].lasting_groups().filter(|group| !list.contains(*group)).cloned().collect();
-            let carried: Vec<_> = gone.iter().flat_map(|group| world.carried_by(group)).collect();
+            let (copied, own): (Vec<_>, Vec<_>) = gone.iter().partition(|group| world.is_copied(group, of));
+            let carried: Vec<_> = own.into_iter().flat_map(|group| world.carried_by(group)).collect();
+            let by_source: Vec<_> = copied.into_iter().flat_map(|group| world.carried_by(group)).collect();
+            let before = world.reaching(of);
             let settings = &world.stores[of].settings;
             let uninstalling = world.stores[of].vpc().is_some_and(|vpc| world.is_uninstalling(vpc));
             let opted_out = settings.connect == ConnectTag::Absent || uninstalling;
@@ -1038,7 +1089,8 @@ impl Change for Simulated {
                     .get(group)
                     .and_then(|there| there.group.tags.get(SIDE_KEY))
                     .is_some_and(|side| side == "cidr");
-                opted_out || (lets_clients_in && settings.allow_cidr.asks_for_none())
+                let copied = world.is_copied(group, of) && matches!(settings.connect, ConnectTag::Names(_));
+                opted_out || copied || (lets_clients_in && settings.allow_cidr.asks_for_none())
             };
             if !gone.is_empty() && !settings.blocked && (settings.held || !gone.iter().all(may_go)) {
                 world.wrongs.push(format!("{gone:?} left {of} without a reason"));
@@ -1061,6 +1113,7 @@ impl Change for Simulated {
                     *membership = Membership::Adding;
                 }
             }
+            world.let_go(of, by_source, &before, self.clock.now());
             Ok(())
         })
         .await

@@ -6,28 +6,41 @@ use super::{Disconnects, Offer};
 use crate::{
     finding::{Finding, Reason, Subject},
     group::{GroupKind, GroupList},
-    id::{InstanceId, SecurityGroupId},
+    id::{InstanceId, SecurityGroupId, StoreId},
     model::{DataStore, Instance},
     observation::{AttachedInterface, InterfaceOwner},
     plan::{
-        DetachReason,
+        DetachReason, copies,
         disconnect::{AttachedGroup, Retention},
         foreign::is_copy,
         leaving::LeavingStore,
         obstacles,
+        pair::PairStates,
     },
     service::Side,
 };
 
 impl<'index> Disconnects<'index> {
     /// Whether groups may leave their store now, the window aside.
-    pub(super) fn offer(&self, leaving: &LeavingStore<'index>, undecided: &BTreeSet<InstanceId>) -> Offer {
+    pub(super) fn offer(
+        &self,
+        leaving: &LeavingStore<'index>,
+        pair_states: &PairStates<'index>,
+        undecided: &BTreeSet<InstanceId>,
+    ) -> Offer {
         let store = leaving.store;
         let cuts = match (leaving.kind, leaving.reason) {
             (_, DetachReason::Blocked) | (GroupKind::Cidr, DetachReason::Uninstalling) => 0,
             (GroupKind::Cidr, _) => 1,
+            (GroupKind::Pair, DetachReason::OfAnotherStore) => {
+                let pair_state = pair_states.get(&store.id);
+                match pair_state.and_then(|of_store| copies::cut(self.index, self, of_store, &leaving.groups)) {
+                    Some(cuts) => cuts,
+                    None => return Offer::NotYet,
+                }
+            }
             (GroupKind::Pair, reason) => {
-                if let Some(waits) = self.held_by_a_user(store) {
+                if let Some(waits) = self.held_by_a_user(leaving) {
                     return waits;
                 }
                 let uncounted = (reason == DetachReason::Uninstalling).then_some(0);
@@ -55,13 +68,15 @@ impl<'index> Disconnects<'index> {
 
     /// The answer when an instance on hold reaches a store through its pair, or may do so unread: a store side
     /// carries the connections of all.
-    fn held_by_a_user(&self, store: &DataStore) -> Option<Offer> {
+    fn held_by_a_user(&self, leaving: &LeavingStore<'index>) -> Option<Offer> {
         let seen = self.index.seen;
         if !seen.instances.is_complete() {
             return Some(Offer::NotYet);
         }
         let holds = |instance: &Instance| instance.settings.held && !self.index.is_blocked(instance);
-        for owned in self.index.owned_groups(&store.id).filter(|owned| owned.role() == Side::Instance) {
+        let owners: BTreeSet<&StoreId> = leaving.groups.iter().map(|owned| &owned.store).collect();
+        let sides = owners.into_iter().flat_map(|owner| self.index.owned_groups(owner));
+        for owned in sides.filter(|owned| owned.role() == Side::Instance) {
             // It is said of a primary interface where the instance side stays.
             if self.index.with_group(owned.group.id()).any(holds) {
                 return Some(Offer::NotYet);

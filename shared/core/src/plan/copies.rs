@@ -1,0 +1,171 @@
+//! Groups that were made for one store and are in the list of another one: a clone, a restore or a green copy takes
+//! over the list of its source. What they let in, the tags of the copy did not ask for, so they are no connection of
+//! it. A copy that takes part gets a pair of its own, and the group of its source leaves when nobody who may reach the
+//! copy does so by that group alone. The list of a copy that takes no part is left to its owner.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    GroupRef, PairRule, StoreChange,
+    budget::Disconnects,
+    index::Index,
+    obstacles,
+    pair::{PairState, keeps_connection},
+};
+use crate::{
+    finding::{Finding, Reason, Subject},
+    group::{GroupKind, Owned},
+    id::{InstanceId, SecurityGroupId, StoreId},
+    model::{DataStore, Instance},
+    service::Side,
+    tag::ConnectTag,
+};
+
+impl<'seen> Index<'seen> {
+    /// The groups of a kind in a store's list that let somebody in and were made for another store.
+    pub(crate) fn copied_groups<'this>(
+        &'this self,
+        store: &'this DataStore,
+        kind: GroupKind,
+    ) -> impl Iterator<Item = &'this Owned> {
+        let listed = store.groups.keys().filter(|group| store.has_group(group));
+        let owned = listed.filter_map(|group| self.owned(group));
+        owned.filter(move |owned| {
+            owned.store != store.id && owned.role() != Side::Instance && owned.role().kind() == kind
+        })
+    }
+
+    /// The owned instance sides of an identity.
+    fn instance_sides_of<'this>(&'this self, store: &StoreId) -> impl Iterator<Item = &'this Owned> {
+        self.owned_groups(store).filter(|owned| owned.role() == Side::Instance)
+    }
+
+    /// Whether the rules of two groups let whoever has the one reach a store that has the other.
+    fn are_joined(&self, store: &DataStore, store_side: &SecurityGroupId, instance_side: &SecurityGroupId) -> bool {
+        let has_rule = |side: Side, group: &SecurityGroupId, peer: &SecurityGroupId| {
+            store.ports.zip(self.group(group)).is_some_and(|(ports, group)| {
+                let rule = PairRule { side, ports, peer: GroupRef::Existing(peer.clone()) };
+                group.rules.contains(&rule.with_peer(peer.clone()))
+            })
+        };
+        has_rule(Side::Store, store_side, instance_side) && has_rule(Side::Instance, instance_side, store_side)
+    }
+
+    /// Whether an instance reaches a copy by no connection of the copy's own, and may reach it.
+    fn relies_on_copy(&self, pair_state: &PairState<'_>, instance: &Instance) -> bool {
+        keeps_connection(self, instance, pair_state.store) && self.connection(pair_state, instance, |_| false).is_none()
+    }
+
+    /// The copy for which an instance side stays on an instance: it leads there by the group that the copy took over,
+    /// and the instance may reach the copy and has no other way yet.
+    pub(crate) fn copy_reached_by(&self, instance: &Instance, side: &Owned) -> Option<(&'seen DataStore, &Owned)> {
+        let store_sides = self.owned_groups(&side.store).filter(|owned| owned.role() == Side::Store);
+        store_sides.into_iter().find_map(|store_side| {
+            let id = store_side.group.id();
+            let copies = self
+                .stores_with(id)
+                .iter()
+                .filter(|store| store.id != side.store && store.has_group(id) && store.is_in(&self.seen.vpc));
+            let mut reached = copies.filter(|store| {
+                self.are_joined(store, id, side.group.id())
+                    && self.relies_on_copy(&PairState::of(self, store), instance)
+            });
+            reached.next().map(|store| (*store, store_side))
+        })
+    }
+}
+
+impl Index<'_> {
+    /// The store that an instance may reach and reaches only by an instance side that was made for another one, while
+    /// its own list cannot be changed: what has to come in place of that would come later than that goes.
+    pub(crate) fn waiting_store_reached_by(&self, instance: &Instance, side: &Owned) -> Option<Finding> {
+        let mut others =
+            self.candidates_of(instance).map(|candidate| candidate.store).filter(|store| store.id != side.store);
+        others.find_map(|store| {
+            let pair_state = PairState::of(self, store);
+            let reason = obstacles::store_attachment_waits(&pair_state)?;
+            let leaves = |group: &SecurityGroupId| group == side.group.id();
+            let by_it = self.connection(&pair_state, instance, |_| false).is_some()
+                && self.connection(&pair_state, instance, leaves).is_none();
+            let subject = Subject::Store(store.arn.clone());
+            (by_it && keeps_connection(self, instance, store)).then_some(Finding { subject, reason })
+        })
+    }
+}
+
+/// How many connections to a copy end with groups of other stores' pairs that leave its list; `None` when somebody who
+/// may reach it has no other way, or when it is not known who has their other sides.
+pub(crate) fn cut(
+    index: &Index<'_>,
+    disconnects: &Disconnects<'_>,
+    pair_state: &PairState<'_>,
+    groups: &[&Owned],
+) -> Option<usize> {
+    let known = |owned: &&Owned| index.seen.other_attached(owned.group.id()).is_some();
+    if !index.seen.instances.is_complete() || !groups.iter().all(known) {
+        return None;
+    }
+    let store = pair_state.store;
+    let (mut instances, mut others) = (BTreeSet::<&InstanceId>::new(), 0);
+    for (store_side, side) in
+        groups.iter().flat_map(|owned| index.instance_sides_of(&owned.store).map(move |side| (owned, side)))
+    {
+        let id = side.group.id();
+        others += index.seen.other_attached(id)?.count();
+        for instance in index.with_group(id) {
+            if index.are_joined(store, store_side.group.id(), id) && index.relies_on_copy(pair_state, instance) {
+                return None;
+            }
+            let stays =
+                index.connection(pair_state, instance, |group| disconnects.takes_off(instance, group)).is_some();
+            if !stays && !disconnects.takes_off(instance, id) {
+                instances.insert(&instance.id);
+            }
+        }
+    }
+    Some(instances.len() + others)
+}
+
+/// Those who lose a copy with the groups that leave its list, and have a group that leads there.
+pub(crate) fn cut_off<'index>(
+    index: &'index Index<'index>,
+    disconnects: &Disconnects<'_>,
+    pair_state: &PairState<'_>,
+) -> BTreeSet<&'index InstanceId> {
+    let store = pair_state.store;
+    let leaving =
+        index.copied_groups(store, GroupKind::Pair).filter(|owned| disconnects.takes_off_store(&store.id, owned));
+    let sides = leaving.flat_map(|owned| index.instance_sides_of(&owned.store).map(move |side| (owned, side)));
+    let joined = sides.filter(|(owned, side)| index.are_joined(store, owned.group.id(), side.group.id()));
+    let with = joined.flat_map(|(_, side)| index.with_group(side.group.id()));
+    let lost = with.filter(|instance| {
+        index.connection(pair_state, instance, |group| disconnects.takes_off(instance, group)).is_none()
+    });
+    lost.map(|instance| &instance.id).collect()
+}
+
+/// The findings about groups of other stores that stay in a list once a plan with these changes is carried out.
+pub(crate) fn findings(index: &Index<'_>, changes: &BTreeMap<StoreId, StoreChange>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (id, store) in index.stores_here() {
+        let change = changes.get(id);
+        let copied = GroupKind::ALL.into_iter().flat_map(|kind| index.copied_groups(store, kind));
+        let staying = copied.filter(|owned| !change.is_some_and(|change| change.detaches(owned.group.id())));
+        findings.extend(staying.map(|owned| finding(index, store, owned)));
+    }
+    findings
+}
+
+/// The finding about a group of another store that stays in a list.
+pub(crate) fn finding(index: &Index<'_>, store: &DataStore, owned: &Owned) -> Finding {
+    let leaves = matches!(store.settings.connect, ConnectTag::Names(_));
+    let group = owned.group.id().clone();
+    let of = index.arn_of(owned);
+    let reason = if leaves {
+        Reason::CopiedGroupLeaving { group, of }
+    } else {
+        let rest = store.lasting_groups().filter(|other| **other != group).cloned().collect();
+        Reason::CopiedGroup { group, of, carrier: store.arn.clone(), rest }
+    };
+    Finding { subject: Subject::Store(store.arn.clone()), reason }
+}
