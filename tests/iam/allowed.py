@@ -72,7 +72,8 @@ def looks_of_people(place):
     yield Call("cloudtrail:GetEventSelectors", "of a trail", [LOOKS], trail)
     yield listed("ec2:DescribeAccountAttributes", [LOOKS])
     yield listed("ec2:DescribeRegions", [LOOKS])
-    yield listed("ec2:DescribeVpcs", [LOOKS])
+    # ElastiCache's on behalf of connect's role: the role itself may not.
+    yield Call("ec2:DescribeVpcs", "by the caller itself", [LOOKS], [Part("*", {"aws:ViaAWSService": "false"})])
     account = [Part(place.arn("organizations", f"account/o-1/{ACCOUNT}", region=""))]
     yield Call("organizations:DescribeEffectivePolicy", "of the account", [LOOKS], account)
     yield listed("servicequotas:GetAWSDefaultServiceQuota", [LOOKS])
@@ -117,7 +118,8 @@ def made_by_aws(place):
     for_elasticache = {"aws:ViaAWSService": "true"}
     for name in ("Subnets", "Tags", "Vpcs"):
         parts = [Part("*", for_elasticache)]
-        yield Call(f"ec2:Describe{name}", "by ElastiCache on the role's behalf", [CONNECT], parts, ENFORCES)
+        whom = [CONNECT, LOOKS] if name == "Vpcs" else [CONNECT]
+        yield Call(f"ec2:Describe{name}", "by ElastiCache on the caller's behalf", whom, parts, ENFORCES)
     for name, others in (("CreateNetworkInterface", ["subnet/subnet-1"]), ("DeleteNetworkInterface", [])):
         resources = ["network-interface/eni-1", *others, *(["security-group/sg-1"] if others else [])]
         parts = [Part(place.arn("ec2", resource), for_elasticache) for resource in resources]

@@ -510,10 +510,3 @@ fn a_short_explanation_is_the_verdict_the_condition_that_decides_and_what_to_cha
         first(&world("instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 attached-to=i-1"));
     assert_eq!(connected.short(), format!("{}\n", connected.message), "nothing is in the way, and nothing to change");
 }
-
-#[test]
-fn a_short_explanation_of_what_was_not_read_names_what_is_not_known() {
-    let unread = first(&world("instance i-1 connect=orders\ndb orders connect=orders\ngap stores"));
-    assert!(unread.steps.iter().any(|step| step.result != StepResult::Holds), "{unread}");
-    assert!(unread.short().lines().count() > 1, "{unread}");
-}
