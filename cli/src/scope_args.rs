@@ -6,6 +6,7 @@ use clap::Args;
 use tagwire_core::{
     id::{InstanceId, StoreArn, VpcId},
     observation::{Reading, Scope, StoreLookup},
+    plan::vpc_of,
 };
 use tagwire_engine::cloud::Observe;
 
@@ -89,9 +90,8 @@ async fn vpc_of_store(session: &Session, store: &StoreArn) -> CommandResult<VpcI
     let cloud = session.cloud()?;
     let read = waiting("Looking for the data store", cloud.stores(&[store.clone()].into())).await;
     match (read.found.first(), read.gaps.first()) {
-        (Some(StoreLookup::Found(store)), _) => store.vpc.clone().ok_or_else(|| {
-            user_error!("{} is in no VPC", store.arn)
-                .hint("move it into a VPC, or turn VPC networking on for an Aurora cluster without it")
+        (Some(StoreLookup::Found(store)), _) => vpc_of(store).cloned().map_err(|reason| {
+            user_error!("no VPC of {} is known: {reason} ({})", store.arn, reason.code()).hint(reason.hint())
         }),
         (Some(StoreLookup::NotFound(_)), _) => {
             Err(user_error!("there is no data store {store}").hint("--vpc shows what is left of it in a VPC"))

@@ -180,6 +180,7 @@ impl Session {
             connect_key: installation.tag_key.clone(),
             state_table: installation.state_table.clone(),
             queues: QueueUrls { connect, ..QueueUrls::default() },
+            ..AwsSettings::default()
         };
         let aws = Aws::new(&config, settings);
         Self { config, aws, stack, installation, clock: SystemClock, pacing: Pacing::default() }
@@ -323,7 +324,7 @@ impl Session {
         let arns = if called.starts_with("arn:") {
             [StoreArn::parse(called)?].into()
         } else {
-            self.arns_called(called, &self.identity().await?.account)?
+            self.arns_called(called, &self.identity().await?)?
         };
         let cloud = self.cloud()?;
         let read = waiting("Looking for the data store", cloud.stores(&arns)).await;
@@ -331,17 +332,20 @@ impl Session {
             return Ok(BTreeSet::new());
         }
         let vpcs = read.found.iter().filter_map(|lookup| match lookup {
-            StoreLookup::Found(store) => store.vpc.clone(),
+            StoreLookup::Found(store) => store.vpc().cloned(),
             StoreLookup::NotFound(_) => None,
         });
         Ok(vpcs.collect())
     }
 
     /// The ARNs that data stores called so would have, one for each kind.
-    fn arns_called(&self, called: &str, account: &str) -> CommandResult<BTreeSet<StoreArn>> {
+    fn arns_called(&self, called: &str, identity: &Identity) -> CommandResult<BTreeSet<StoreArn>> {
         let (kinds, name) = kinds_and_name(called)?;
-        let arns: Result<_, _> =
-            kinds.into_iter().map(|kind| StoreArn::of(kind, self.region(), account, name)).collect();
+        let partition = identity.partition()?;
+        let arns: Result<_, _> = kinds
+            .into_iter()
+            .map(|kind| StoreArn::of(&partition, kind, self.region(), &identity.account, name))
+            .collect();
         Ok(arns.with_context(|| format!("{called:?} cannot be the name of a data store"))?)
     }
 
@@ -359,8 +363,8 @@ impl Session {
             }
             return Ok(arn);
         }
-        let account = self.identity().await?.account;
-        let arns = self.arns_called(called, &account)?;
+        let identity = self.identity().await?;
+        let arns = self.arns_called(called, &identity)?;
         let cloud = self.cloud()?;
         let read = waiting("Looking for the data store", cloud.stores(&arns)).await;
         let found = read.found.iter().filter_map(|lookup| match lookup {
@@ -371,9 +375,11 @@ impl Session {
         match (found.as_slice(), read.gaps.first()) {
             ([only], _) => Ok((*only).clone()),
             ([], Some(gap)) => Err(CommandError::unread(format_args!("the data store {called}"), Some(gap))),
-            ([], None) => {
-                Err(user_error!("there is no data store named {called} in account {account}, {}", self.region()))
-            }
+            ([], None) => Err(user_error!(
+                "there is no data store named {called} in account {}, {}",
+                identity.account,
+                self.region()
+            )),
             (several, _) => {
                 let several: Vec<String> = several.iter().map(|arn| arn.short()).collect();
                 Err(user_error!("{called} is the name of several data stores")

@@ -72,8 +72,7 @@ def looks_of_people(place):
     yield Call("cloudtrail:GetEventSelectors", "of a trail", [LOOKS], trail)
     yield listed("ec2:DescribeAccountAttributes", [LOOKS])
     yield listed("ec2:DescribeRegions", [LOOKS])
-    # ElastiCache's on behalf of connect's role: the role itself may not.
-    yield Call("ec2:DescribeVpcs", "by the caller itself", [LOOKS], [Part("*", {"aws:ViaAWSService": "false"})])
+    yield listed("ec2:DescribeVpcs", [LOOKS])
     account = [Part(place.arn("organizations", f"account/o-1/{ACCOUNT}", region=""))]
     yield Call("organizations:DescribeEffectivePolicy", "of the account", [LOOKS], account)
     yield listed("servicequotas:GetAWSDefaultServiceQuota", [LOOKS])
@@ -116,10 +115,9 @@ def made_by_aws(place):
     sweep = [Part(place.attribute("SweepFunction", "AWS::Lambda::Function"))]
     yield Call("lambda:InvokeFunction", "of sweep", [SCHEDULE], sweep)
     for_elasticache = {"aws:ViaAWSService": "true"}
-    for name in ("Subnets", "Tags", "Vpcs"):
+    for name, who in (("Subnets", [CONNECT]), ("Tags", [CONNECT]), ("Vpcs", [CONNECT, LOOKS])):
         parts = [Part("*", for_elasticache)]
-        whom = [CONNECT, LOOKS] if name == "Vpcs" else [CONNECT]
-        yield Call(f"ec2:Describe{name}", "by ElastiCache on the caller's behalf", whom, parts, ENFORCES)
+        yield Call(f"ec2:Describe{name}", "by ElastiCache on the role's behalf", who, parts, ENFORCES)
     for name, others in (("CreateNetworkInterface", ["subnet/subnet-1"]), ("DeleteNetworkInterface", [])):
         resources = ["network-interface/eni-1", *others, *(["security-group/sg-1"] if others else [])]
         parts = [Part(place.arn("ec2", resource), for_elasticache) for resource in resources]

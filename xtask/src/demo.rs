@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use tagwire_acceptance::{
     CONNECT, Connection, Foreign, Installation, Kind, Launched, Rules, Store, connection, foreign, interface_groups,
-    is_write, owned_groups, rules_of, store_groups,
+    is_write, owned_groups, rules_of, store_groups, ways_in,
 };
 use tagwire_local_aws::{LeaseOptions, LocalAws};
 
@@ -35,9 +35,9 @@ pub(crate) async fn run(stay: bool) -> ExitCode {
         }
     };
     match Box::pin(show(&aws)).await {
-        Ok(connections) => {
+        Ok(Shown { connections, left_alone }) => {
             say(&format!("demo: ok, {connections} connections verified"));
-            if stay { wait_for_the_end(&aws).await } else { ExitCode::SUCCESS }
+            if stay { wait_for_the_end(&aws, &left_alone).await } else { ExitCode::SUCCESS }
         }
         Err(error) => {
             aws.keep_logs();
@@ -61,10 +61,17 @@ struct Asking<'stores> {
     stores: Vec<&'stores Store>,
 }
 
-async fn show(aws: &LocalAws) -> Result<usize> {
+/// What was shown.
+struct Shown {
+    connections: usize,
+    /// The instance that asks for nothing.
+    left_alone: Launched,
+}
+
+async fn show(aws: &LocalAws) -> Result<Shown> {
     let functions = aws.stack().resources().values().filter(|resource| resource.kind == "AWS::Lambda::Function");
     say(&format!("Deployed template.yaml: {} functions.", functions.count()));
-    let installation = Installation::create(aws, 1).await?;
+    let installation = Installation::create(aws, 1).await?.separated().await?;
     let before = foreign(aws).await?;
     let redshift = installation.store(Kind::RedshiftCluster, "orders-warehouse", "orders").await?;
     let stores = [
@@ -78,7 +85,7 @@ async fn show(aws: &LocalAws) -> Result<usize> {
     let (databases, caches) = stores.split_at(3);
     aws.settle().await?;
     ensure!(owned_groups(aws).await?.is_empty(), "a pair was made although no instance needs one");
-    say(&format!("Made {} and in it, each with the default group only:", installation.vpc));
+    say(&format!("Made {} and in it, each with the group data only, which lets nobody in:", installation.vpc));
     say("  tagwire:connect=orders         an Aurora cluster, a PostgreSQL instance, a Redshift cluster");
     say("  tagwire:connect=orders-cache   a Valkey replication group, a Memcached cluster, a serverless cache");
 
@@ -89,7 +96,8 @@ async fn show(aws: &LocalAws) -> Result<usize> {
     let all =
         Asking { instance: installation.launch(Some("orders orders-cache")).await?, stores: stores.iter().collect() };
     let untagged = installation.launch(None).await?;
-    say("Launched four instances: one asks for orders, one for orders-cache, one for both, one for nothing.");
+    say("Launched four instances with the group app: one asks for orders, one for orders-cache, one for both, one for");
+    say("nothing.");
 
     let mut rows =
         vec![["instance", "data store", "instance side", "store side", "port", "from launch"].map(str::to_owned)];
@@ -129,7 +137,7 @@ async fn show(aws: &LocalAws) -> Result<usize> {
     for (call, count) in &calls {
         say(&format!("  {count:>3}  {call}"));
     }
-    say("The default group and its rules are untouched.");
+    say("The groups app, data and default and their rules are untouched.");
     again(aws, &installation).await?;
     say("A sweep over the whole VPC changed nothing.");
 
@@ -144,7 +152,7 @@ async fn show(aws: &LocalAws) -> Result<usize> {
 
     let refused = refused.first().context("nothing was refused")?;
     look(aws, connected - web.stores.len(), &all.instance, refused).await?;
-    Ok(connected)
+    Ok(Shown { connections: connected, left_alone: untagged })
 }
 
 /// The output of the command line for all of it.
@@ -194,7 +202,7 @@ async fn tagwire(aws: &LocalAws, arguments: &[&str]) -> Result<String> {
 }
 
 /// Keeps the local AWS for whoever wants to try the command line on it.
-async fn wait_for_the_end(aws: &LocalAws) -> ExitCode {
+async fn wait_for_the_end(aws: &LocalAws, left_alone: &Launched) -> ExitCode {
     let variables = aws.function_environment();
     let lines: Vec<String> = variables.iter().map(|(name, value)| format!("export {name}='{value}'")).collect();
     let written = folder().and_then(|folder| {
@@ -211,6 +219,8 @@ async fn wait_for_the_end(aws: &LocalAws) -> ExitCode {
     };
     say(&format!("\nThe local AWS stays until Ctrl-C. In another shell:\n\n  source {}", path.display()));
     say("  cargo run -p tagwire-cli -- status\n");
+    say("A tag that changes acts by itself, as on AWS:\n");
+    say(&format!("  aws ec2 create-tags --resources {} --tags Key={CONNECT},Value=orders\n", left_alone.id));
     match tokio::signal::ctrl_c().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -312,9 +322,10 @@ async fn verify(
     expected.extend(["redshift-ec2-1", "ec2-redshift-1"].map(str::to_owned));
     ensure!(owned == expected, "tagwire owns the groups {owned:?}, not {expected:?}");
     let on_untagged = interface_groups(aws, &untagged.interface).await?;
-    ensure!(on_untagged == [installation.default_group.clone()].into(), "{} has {on_untagged:?}", untagged.id);
+    ensure!(on_untagged == [installation.instance_group.clone()].into(), "{} has {on_untagged:?}", untagged.id);
     for store in stores {
-        ensure!(connection(aws, untagged, store).await?.is_none(), "{} reaches {}", untagged.id, store.arn);
+        let ways = ways_in(aws, untagged, store).await?;
+        ensure!(ways.is_empty(), "{} reaches {} by {ways:?}", untagged.id, store.arn);
     }
     Ok(())
 }
@@ -345,17 +356,26 @@ async fn name_of(aws: &LocalAws, group: &str) -> Result<String> {
     Ok(name.to_owned())
 }
 
-/// Takes an instance's tag off and waits until it reaches nothing any more.
+/// Takes an instance's tag off, as anybody does who knows nothing of tagwire, and waits until it reaches nothing any
+/// more. That it reached each store before shows that the proof can fail.
 async fn take_away(
     aws: &LocalAws,
     installation: &Installation<'_>,
     asking: &Asking<'_>,
     before: &Foreign,
 ) -> Result<()> {
-    aws.untag(&asking.instance.arn(), CONNECT).await?;
+    let instance = &asking.instance;
+    for store in &asking.stores {
+        ensure!(!ways_in(aws, instance, store).await?.is_empty(), "{} never reached {}", instance.id, store.arn);
+    }
+    aws.untag(&instance.arn(), CONNECT).await?;
     aws.settle().await?;
-    let attached = interface_groups(aws, &asking.instance.interface).await?;
-    ensure!(attached == [installation.default_group.clone()].into(), "{} still has {attached:?}", asking.instance.id);
+    for store in &asking.stores {
+        let ways = ways_in(aws, instance, store).await?;
+        ensure!(ways.is_empty(), "{} still reaches {} by {ways:?}", instance.id, store.arn);
+    }
+    let attached = interface_groups(aws, &instance.interface).await?;
+    ensure!(attached == [installation.instance_group.clone()].into(), "{} still has {attached:?}", instance.id);
     unchanged(aws, before).await
 }
 

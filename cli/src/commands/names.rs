@@ -85,7 +85,7 @@ fn carriers(survey: &Survey) -> Names<'_> {
     }
     for store in &survey.stores.found {
         for name in store.settings.connect.names() {
-            names.entry((name, store.vpc.as_ref())).or_default().stores.insert(store.arn.short());
+            names.entry((name, store.vpc())).or_default().stores.insert(store.arn.short());
         }
     }
     names

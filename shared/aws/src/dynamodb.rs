@@ -3,7 +3,7 @@
 //! | `vpc` | `entry` | attributes |
 //! |---|---|---|
 //! | `vpc-1` | `window` | `version`, `removals` |
-//! | `vpc-1` | `wanted i-1 IDENTITY`, `wanted store-side IDENTITY`, `wanted cidr-group IDENTITY` | `since`, `failed` |
+//! | `vpc-1` | `wanted i-1 IDENTITY`, `wanted eni-1 IDENTITY`, `wanted store-side IDENTITY`, `wanted cidr-group IDENTITY` | `since`, `failed` |
 //! | `vpc-1` | `unused sg-1` | `since` |
 //! | `vpc-1` | `uninstalling`, `swept` | `since` |
 //! | `vpc-1` | `requested` | `since`, `request` |
@@ -380,6 +380,7 @@ fn request_key(id: &RequestId) -> String {
 fn wanted_entry(removal: &Removal) -> String {
     match removal {
         Removal::Connection(connection) => format!("{WANTED} {} {}", connection.instance, connection.store),
+        Removal::LeftOver { interface, store } => format!("{WANTED} {interface} {store}"),
         Removal::StoreSide(store) => format!("{WANTED} {STORE_SIDE} {store}"),
         Removal::CidrGroup(store) => format!("{WANTED} {CIDR_GROUP} {store}"),
     }
@@ -433,7 +434,10 @@ fn note(item: &Item) -> Option<Note> {
             let removal = match of {
                 STORE_SIDE => Removal::StoreSide(store),
                 CIDR_GROUP => Removal::CidrGroup(store),
-                instance => Removal::Connection(Connection { instance: InstanceId::parse(instance).ok()?, store }),
+                list => match InstanceId::parse(list) {
+                    Ok(instance) => Removal::Connection(Connection { instance, store }),
+                    Err(_) => Removal::LeftOver { interface: InterfaceId::parse(list).ok()?, store },
+                },
             };
             Some(Note::Wanted(removal, Some(Wanted { since: since?, failed: moment(FAILED) })))
         }

@@ -36,13 +36,13 @@ impl Codes {
 /// A row of the table.
 struct CodeRow {
     codes: Codes,
-    /// A part of the message in lower case; empty for any message.
-    message: &'static str,
+    /// Parts of the message in lower case, all of which it has to hold.
+    message: &'static [&'static str],
     kind: ErrorKind,
 }
 
 const fn row(codes: Codes, kind: ErrorKind) -> CodeRow {
-    CodeRow { codes, message: "", kind }
+    CodeRow { codes, message: &[], kind }
 }
 
 /// The table; the first row that covers an error decides. An error that no row covers is judged by
@@ -51,27 +51,37 @@ const TABLE: &[CodeRow] = &[
     // AWS names no code for the limit of five groups on an RDS store, only this text. Fact 3.2
     CodeRow {
         codes: Codes::Any,
-        message: "violates your limit on number of ec2 vpc securitygroups",
+        message: &["violates your limit on number of ec2 vpc securitygroups"],
         kind: ErrorKind::Limit,
     },
-    // RDS answers this for a group that EC2 made a moment ago and RDS does not know yet.
+    // The answers for a group that EC2 made a moment ago and the store's service does not know yet. Fact 4.5
     CodeRow {
         codes: Codes::Are(&["InvalidParameterValue"]),
-        message: "invalid security group",
+        message: &["invalid security group"],
+        kind: ErrorKind::NotReady,
+    },
+    CodeRow {
+        codes: Codes::Are(&["InvalidParameterValue", "InvalidParameterCombination"]),
+        message: &["security group", "not exist"],
+        kind: ErrorKind::NotReady,
+    },
+    CodeRow {
+        codes: Codes::Are(&["InvalidParameterValue", "InvalidParameterCombination"]),
+        message: &["security group", "not found"],
         kind: ErrorKind::NotReady,
     },
     row(
         Codes::Are(&["InvalidGroup.Duplicate", "InvalidPermission.Duplicate", "ConditionalCheckFailedException"]),
         ErrorKind::AlreadyThere,
     ),
+    // It is not the store that is missing. A person has to make the role. Fact 4.5
+    row(Codes::Are(&["ServiceLinkedRoleNotFoundFault"]), ErrorKind::Rejected),
     // Every service has a code of its own for each kind of resource, in one of these two forms.
     row(Codes::End(&["NotFound", "NotFoundFault"]), ErrorKind::NotFound),
     row(
         Codes::Are(&["ResourceNotFoundException", "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"]),
         ErrorKind::NotFound,
     ),
-    // A network that lacks a subnet does not get one by itself.
-    row(Codes::Are(&["InvalidVPCNetworkStateFault"]), ErrorKind::Rejected),
     row(Codes::Between("Invalid", &["State", "StateFault"]), ErrorKind::NotReady),
     row(Codes::Are(&["IncorrectInstanceState", "IncorrectState"]), ErrorKind::NotReady),
     row(Codes::Are(&["DependencyViolation", "InvalidGroup.InUse"]), ErrorKind::InUse),
@@ -108,6 +118,7 @@ const TABLE: &[CodeRow] = &[
         Codes::Are(&[
             // EC2 sends this one with status 503, which alone would mean that the effect is not known. Fact 3.3
             "RequestLimitExceeded",
+            "EC2ThrottledException",
             "Throttling",
             "ThrottlingException",
             "ThrottledException",
@@ -119,6 +130,8 @@ const TABLE: &[CodeRow] = &[
         ]),
         ErrorKind::Throttled,
     ),
+    // The service gave up waiting for the rest of the request, or for its own answer. Fact 4.5
+    row(Codes::Are(&["RequestTimeout", "RequestTimeoutException"]), ErrorKind::EffectUnknown),
     // The next reading begins with a fresh token.
     row(Codes::Are(&["PaginationTokenExpiredException"]), ErrorKind::Unavailable),
 ];
@@ -142,8 +155,13 @@ impl Access {
 
 fn classify(code: Option<&str>, message: &str, status: u16, access: Access) -> ErrorKind {
     let message = message.to_ascii_lowercase();
-    let covers = |row: &&CodeRow| row.codes.cover(code.unwrap_or_default()) && message.contains(row.message);
-    TABLE.iter().find(covers).map_or_else(|| by_status(status, access), |row| row.kind)
+    let says = |row: &CodeRow| row.message.iter().all(|part| message.contains(part));
+    let covers = |row: &&CodeRow| row.codes.cover(code.unwrap_or_default()) && says(row);
+    match TABLE.iter().find(covers).map(|row| row.kind) {
+        Some(ErrorKind::EffectUnknown) => access.lost(),
+        Some(kind) => kind,
+        None => by_status(status, access),
+    }
 }
 
 /// The meaning of a code that the table does not have. A service that fails inside may have done its
@@ -167,7 +185,10 @@ where
             let meta = service.err().meta();
             let status = service.raw().status().as_u16();
             // An answer that the SDK cannot read is a service error too, without code or message.
-            let message = meta.message().map_or_else(|| chain(error), str::to_owned);
+            let said = meta.message().map_or_else(|| chain(error), str::to_owned);
+            let details = authorization_details(service.raw()).filter(|details| !said.contains(details.as_str()));
+            let message =
+                details.map_or_else(|| said.clone(), |details| format!("{said} (authorization details {details})"));
             let kind = classify(meta.code(), &message, status, access);
             (kind, meta.code().map_or_else(|| format!("http-{status}"), str::to_owned), message)
         }
@@ -189,6 +210,25 @@ where
         // `SdkError` may grow; everything that is left is a request that was never built.
         SdkError::ConstructionFailure(_) | _ => (ErrorKind::Rejected, "request-not-built".to_owned(), chain(error)),
     }
+}
+
+/// The id under which AWS keeps the details of a refusal, when the answer names one beside its message: in a header or
+/// in a field of its own.
+// Fact 6.9
+fn authorization_details(answer: &HttpResponse) -> Option<String> {
+    const NAME: &str = "authorizationdetailsid";
+    let is_it = |name: &str| {
+        let letters = name.chars().filter(char::is_ascii_alphanumeric);
+        letters.collect::<String>().to_ascii_lowercase().ends_with(NAME)
+    };
+    let header = answer.headers().iter().find(|(name, _)| is_it(name)).map(|(_, value)| value.to_owned());
+    let in_body = || {
+        let body = std::str::from_utf8(answer.body().bytes()?).ok()?;
+        let (_, after) = body.split_at_checked(body.to_ascii_lowercase().find(NAME)? + NAME.len())?;
+        let value = after.trim_start_matches(['"', '>', ':', ' ']);
+        Some(value.chars().take_while(|symbol| !matches!(symbol, '"' | '<')).collect())
+    };
+    header.or_else(in_body).filter(|id: &String| !id.is_empty())
 }
 
 /// Whether nothing was sent because there was nothing to sign it with. That does not pass by itself.
@@ -271,12 +311,13 @@ mod tests {
 
     #[test]
     fn codes_mean_what_the_table_says_whoever_asks_and_whatever_the_status() {
-        use ErrorKind::{AlreadyThere, Denied, InUse, Limit, NotFound, NotReady, Throttled};
+        use ErrorKind::{AlreadyThere, Denied, InUse, Limit, NotFound, NotReady, Rejected, Throttled};
         for (code, status, kind) in [
             ("RequestLimitExceeded", 503, Throttled),
             ("Throttling", 400, Throttled),
             ("ThrottlingException", 400, Throttled),
             ("ThrottledException", 400, Throttled),
+            ("EC2ThrottledException", 400, Throttled),
             ("InvalidGroup.Duplicate", 400, AlreadyThere),
             ("InvalidPermission.Duplicate", 400, AlreadyThere),
             ("InvalidGroup.NotFound", 400, NotFound),
@@ -301,6 +342,8 @@ mod tests {
             ("InvalidCacheClusterState", 400, NotReady),
             ("InvalidServerlessCacheStateFault", 400, NotReady),
             ("InvalidClusterState", 400, NotReady),
+            ("InvalidVPCNetworkStateFault", 400, NotReady),
+            ("ServiceLinkedRoleNotFoundFault", 400, Rejected),
             ("LimitExceededFault", 400, Limit),
             ("DependentServiceRequestThrottlingFault", 400, Throttled),
             ("UnauthorizedOperation", 403, Denied),
@@ -324,6 +367,53 @@ mod tests {
         assert_eq!(write(&service("InvalidParameterCombination", full, 400)).kind, ErrorKind::Limit);
         let elsewhere = "Database is in vpc-1, but Ec2 Security Group sg-1 is in vpc-2";
         assert_eq!(write(&service("InvalidParameterCombination", elsewhere, 400)).kind, ErrorKind::Rejected);
+    }
+
+    #[test]
+    fn a_group_that_a_store_s_service_does_not_know_yet_is_waited_for() {
+        for (code, message) in [
+            ("InvalidParameterValue", "The security group 'sg-1' does not exist"),
+            ("InvalidParameterValue", "Security group sg-1 does not exist in the VPC"),
+            ("InvalidParameterCombination", "Some security groups do not exist: [sg-1]"),
+            ("InvalidParameterValue", "VPC security group sg-1 not found"),
+        ] {
+            assert_eq!(write(&service(code, message, 400)).kind, ErrorKind::NotReady, "{message}");
+        }
+        let elsewhere = "The cache subnet group net does not exist";
+        assert_eq!(write(&service("InvalidParameterValue", elsewhere, 400)).kind, ErrorKind::Rejected);
+        let of_ec2 = "The security group 'sg-1' does not exist";
+        assert_eq!(write(&service("InvalidGroup.NotFound", of_ec2, 400)).kind, ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_request_that_timed_out_at_the_service_may_have_had_its_effect() {
+        for (code, status) in [("RequestTimeout", 400), ("RequestTimeout", 408), ("RequestTimeoutException", 400)] {
+            let error = service(code, "the socket was idle", status);
+            assert_eq!((write(&error).kind, read(&error).kind), (ErrorKind::EffectUnknown, ErrorKind::Unavailable));
+        }
+    }
+
+    #[test]
+    fn a_refusal_keeps_what_its_details_can_be_looked_up_by() {
+        let refused = |answer: HttpResponse, message: &str| {
+            let meta = ErrorMetadata::builder().code("UnauthorizedOperation").message(message).build();
+            let error: SdkFailure = SdkError::service_error(CreateSecurityGroupError::generic(meta), answer);
+            write(&error).message
+        };
+        let encoded = "You are not authorized. Encoded authorization failure message: 0a1b";
+        assert_eq!(refused(answer(403), encoded), encoded);
+        let with_body = |body: &str| Response::new(StatusCode::try_from(403).unwrap(), SdkBody::from(body.to_owned()));
+        for body in [
+            "<Error><Code>AccessDenied</Code><AuthorizationDetailsId>d-1</AuthorizationDetailsId></Error>",
+            r#"{"message": "no", "authorizationDetailsId": "d-1"}"#,
+        ] {
+            assert_eq!(refused(with_body(body), "no"), "no (authorization details d-1)", "{body}");
+        }
+        let mut by_header = answer(403);
+        by_header.headers_mut().insert("x-amzn-authorization-details-id", "d-1");
+        assert_eq!(refused(by_header, "no"), "no (authorization details d-1)");
+        let said = "no, see authorization details ID d-1";
+        assert_eq!(refused(with_body("<AuthorizationDetailsId>d-1<"), said), said);
     }
 
     #[test]

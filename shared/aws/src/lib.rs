@@ -46,6 +46,7 @@ use std::{
 use tagwire_core::{
     cidr::PrefixList,
     group::{GroupList, OwnTags, OwnedGroup, SecurityGroup},
+    group_tags::GroupTags,
     id::{InterfaceId, PrefixListId, RequestId, SecurityGroupId, StoreArn, StoreId, VpcId},
     model::{DataStore, Instance, Interface},
     observation::{AttachedInterface, Gap, Reading, StoreLookup},
@@ -96,6 +97,8 @@ pub use crate::{
 pub struct AwsSettings {
     /// The key of the tag that holds the connection names.
     pub connect_key: String,
+    /// The tags that every group gets beside its own when it is made.
+    pub group_tags: GroupTags,
     /// The queues that work is sent to.
     pub queues: QueueUrls,
     /// The table that holds the state of each VPC. With `None` there is no state, and no connection
@@ -106,7 +109,13 @@ pub struct AwsSettings {
 impl Default for AwsSettings {
     /// The tag key of the template's default, and no queues.
     fn default() -> Self {
-        Self { connect_key: DEFAULT_CONNECT_KEY.to_owned(), queues: QueueUrls::default(), state_table: None }
+        let group_tags = GroupTags::default();
+        Self {
+            connect_key: DEFAULT_CONNECT_KEY.to_owned(),
+            group_tags,
+            queues: QueueUrls::default(),
+            state_table: None,
+        }
     }
 }
 
@@ -129,11 +138,11 @@ impl Aws {
     /// The clients of all services. Nothing is called yet.
     #[must_use]
     pub fn new(config: &SdkConfig, settings: AwsSettings) -> Self {
-        let AwsSettings { connect_key, queues, state_table } = settings;
+        let AwsSettings { connect_key, group_tags, queues, state_table } = settings;
         let tag_index = TagIndex::new(config);
         Self {
             region: config.region().map(|region| region.as_ref().to_owned()),
-            ec2: Ec2::new(config, connect_key.clone()),
+            ec2: Ec2::new(config, connect_key.clone(), group_tags),
             rds: Rds::new(config, connect_key.clone()),
             elasticache: ElastiCache::new(config, connect_key.clone(), tag_index.clone()),
             redshift: Redshift::new(config, connect_key.clone()),
@@ -147,12 +156,12 @@ impl Aws {
     /// Tries every read that looking at this account takes, with calls that change nothing: those of EC2 as a dry
     /// run, the others with as small an answer as there is.
     #[cfg(feature = "account")]
-    pub async fn probes(&self, account: &str) -> Vec<Probe> {
+    pub async fn probes(&self, caller: Option<&Identity>) -> Vec<Probe> {
         let region = self.region.as_deref().unwrap_or_default();
         let (ec2, rds, elasticache, redshift, tag_index, state) = futures_util::join!(
             self.ec2.probes(),
             self.rds.probes(),
-            self.elasticache.probes(region, account),
+            self.elasticache.probes(region, caller),
             self.redshift.probes(),
             self.tag_index.probes(),
             self.state.probes(),

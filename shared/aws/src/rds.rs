@@ -13,7 +13,7 @@ use futures_util::future::LocalBoxFuture;
 use tagwire_core::{
     group::GroupList,
     id::{StoreArn, StoreId, VpcId},
-    model::{DataStore, Form},
+    model::{DataStore, Form, Network},
     observation::{Gap, Reading, StoreLookup},
     service::Service,
     tag::{STATUS_KEY, TagSettings},
@@ -27,10 +27,10 @@ use crate::{
     reading::from_results,
     stores::{
         StoreService,
-        fields::{group_ids, memberships, ports, zones},
+        fields::{group_ids, memberships, ports, state, zones},
         gap_of,
         lookup::{DescribeCall, find, look_up},
-        subnets::{KnownVpcs, listed_vpcs, named_vpc, vpc_of_group},
+        subnets::{KnownVpcs, listed_networks, named_network, network_in, network_of_group, vpc_shown},
     },
 };
 
@@ -86,7 +86,7 @@ impl StoreService for DbClusters<'_> {
             };
             let mut lookups = look_up(&CLUSTERS, &which, list, single).await;
             let found = std::mem::take(&mut lookups.found);
-            let stores = rds.decode_clusters(found, async |name: &str| rds.vpc_of(name).await).await;
+            let stores = rds.decode_clusters(found, async |name: &str| rds.network_of(name).await).await;
             lookups.into_reading(stores)
         })
     }
@@ -101,8 +101,8 @@ impl StoreService for DbClusters<'_> {
             if named.found.is_empty() {
                 return Reading { found: Vec::new(), gaps: named.gaps };
             }
-            let vpcs = rds.all_subnet_groups().await;
-            let mut stores = rds.decode_clusters(named.found, listed_vpcs(&vpcs)).await;
+            let networks = rds.all_subnet_groups().await;
+            let mut stores = rds.decode_clusters(named.found, listed_networks(&networks)).await;
             stores.gaps.extend(named.gaps);
             stores
         })
@@ -114,7 +114,7 @@ impl StoreService for DbClusters<'_> {
             let list =
                 async |call: &Call, ids| rds.list_clusters(call, Some(filter("db-cluster-resource-id", ids))).await;
             let named = find(&CLUSTERS, &which, list).await;
-            let mut stores = rds.decode_clusters(named.found, async |name: &str| rds.vpc_of(name).await).await;
+            let mut stores = rds.decode_clusters(named.found, async |name: &str| rds.network_of(name).await).await;
             stores.gaps.extend(named.gaps);
             stores
         })
@@ -239,39 +239,39 @@ impl Rds {
         call.listed(pages, |page| (page.db_instances, page.marker))
     }
 
-    async fn all_subnet_groups(&self) -> Reading<(String, VpcId)> {
+    async fn all_subnet_groups(&self) -> Reading<(String, Network)> {
         let call = Call::reading(DESCRIBE_SUBNET_GROUPS, "every DB subnet group");
         let request = self.client.describe_db_subnet_groups().max_records(PAGE_SIZE);
         let pages = request.into_paginator().send().collect().await;
         let listed = call.listed(pages, |page| (page.db_subnet_groups, page.marker));
         call.decode(listed, DbSubnetGroup::db_subnet_group_name, |raw| {
-            named_vpc("DBSubnetGroupName", raw.db_subnet_group_name(), raw.vpc_id())
+            named_network("DBSubnetGroupName", raw.db_subnet_group_name(), raw.vpc_id())
         })
     }
 
-    async fn vpc_of(&self, subnet_group: &str) -> Result<VpcId, Gap> {
+    async fn network_of(&self, subnet_group: &str) -> Result<Network, Gap> {
         let call = Call::reading(DESCRIBE_SUBNET_GROUPS, subnet_group);
         let request = self.client.describe_db_subnet_groups().db_subnet_group_name(subnet_group);
         let answer = request.send().await.map_err(|error| call.failed(&error))?;
         let vpc = answer.db_subnet_groups().first().and_then(DbSubnetGroup::vpc_id);
-        vpc_of_group(&call, vpc)
+        network_of_group(&call, vpc)
     }
 
     async fn decode_clusters(
         &self,
         clusters: Vec<(StoreArn, DbCluster)>,
-        vpc_of: impl AsyncFn(&str) -> Result<VpcId, Gap>,
+        network_of: impl AsyncFn(&str) -> Result<Network, Gap>,
     ) -> Reading<DataStore> {
         let named: Vec<_> = clusters
             .iter()
             .filter_map(|(_, raw)| Some((raw.db_cluster_resource_id().map(str::to_owned), subnet_group(raw)?)))
             .collect();
-        let vpcs = self.vpcs.of(&named, vpc_of).await;
+        let networks = self.vpcs.of(&named, network_of).await;
         from_results(clusters.iter().map(|(arn, raw)| {
-            let vpc = subnet_group(raw).and_then(|name| vpcs.get(name)).cloned().transpose();
-            let vpc = vpc.map_err(|gap| gap_of(&gap, arn))?;
-            let call = Call::of_store(CLUSTERS.call, arn).in_vpc(vpc.as_ref());
-            cluster(raw, arn.clone(), vpc, &self.connect_key).map_err(|unusable| call.unusable(&unusable))
+            let of_group = network_in(&networks, subnet_group(raw)).map_err(|gap| gap_of(&gap, arn))?;
+            let network = of_group.unwrap_or_else(|| network_without_subnets(raw));
+            let call = Call::of_store(CLUSTERS.call, arn).in_vpc(network.vpc());
+            cluster(raw, arn.clone(), network, &self.connect_key).map_err(|unusable| call.unusable(&unusable))
         }))
     }
 
@@ -302,20 +302,38 @@ fn filter(name: &str, values: Vec<String>) -> Filter {
     Filter::builder().name(name).set_values(Some(values)).build()
 }
 
-/// `None` for a cluster outside any VPC.
 fn subnet_group(raw: &DbCluster) -> Option<&str> {
     raw.db_subnet_group().filter(|name| !name.is_empty())
 }
 
-fn cluster(raw: &DbCluster, arn: StoreArn, vpc: Option<VpcId>, connect_key: &str) -> Result<DataStore, Unusable> {
+/// No cluster was ever on the EC2-Classic platform.
+// Fact 9.1
+fn network_without_subnets(raw: &DbCluster) -> Network {
+    let is_off = raw.vpc_networking_enabled() == Some(false);
+    if is_off || raw.internet_access_gateway_enabled() == Some(true) {
+        Network::VpcNetworkingOff
+    } else {
+        Network::NotShown
+    }
+}
+
+/// Only an instance outside any VPC has security groups of RDS's own.
+// Fact 4.4
+fn network_of_instance(raw: &DbInstance) -> Result<Network, Unusable> {
+    let shown = vpc_shown(raw.db_subnet_group().and_then(|group| group.vpc_id()))?;
+    let is_classic = shown == Network::NotShown && !raw.db_security_groups().is_empty();
+    Ok(if is_classic { Network::Classic } else { shown })
+}
+
+fn cluster(raw: &DbCluster, arn: StoreArn, network: Network, connect_key: &str) -> Result<DataStore, Unusable> {
     Ok(DataStore {
         id: StoreId::parse(required(raw.db_cluster_resource_id(), "DbClusterResourceId")?)?,
         arn,
         service: service(raw.engine())?,
-        vpc,
+        network,
         zones: zones(raw.availability_zones().iter().map(String::as_str))?,
         ports: ports(raw.port())?,
-        state: required(raw.status(), "Status")?.to_owned(),
+        state: state(raw.status()),
         form: cluster_form(raw),
         groups: memberships(groups(raw.vpc_security_groups()))?,
         settings: settings(raw.tag_list(), connect_key),
@@ -323,17 +341,16 @@ fn cluster(raw: &DbCluster, arn: StoreArn, vpc: Option<VpcId>, connect_key: &str
 }
 
 fn instance(raw: &DbInstance, arn: StoreArn, connect_key: &str) -> Result<DataStore, Unusable> {
-    let vpc = raw.db_subnet_group().and_then(|group| group.vpc_id()).filter(|vpc| !vpc.is_empty());
     let port = raw.endpoint().and_then(Endpoint::port).filter(|port| *port != 0).or(raw.db_instance_port());
     let member_of = raw.db_cluster_identifier().filter(|cluster| !cluster.is_empty());
     Ok(DataStore {
         id: StoreId::parse(required(raw.dbi_resource_id(), "DbiResourceId")?)?,
         arn,
         service: service(raw.engine())?,
-        vpc: vpc.map(VpcId::parse).transpose()?,
+        network: network_of_instance(raw)?,
         zones: zones([raw.availability_zone(), raw.secondary_availability_zone()].into_iter().flatten())?,
         ports: ports(port)?,
-        state: required(raw.db_instance_status(), "DBInstanceStatus")?.to_owned(),
+        state: state(raw.db_instance_status()),
         form: member_of.map_or(Form::Plain, |cluster| Form::ClusterMember { cluster: cluster.to_owned() }),
         groups: memberships(groups(raw.vpc_security_groups()))?,
         settings: settings(raw.tag_list(), connect_key),

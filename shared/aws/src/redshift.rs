@@ -13,7 +13,7 @@ use futures_util::future::LocalBoxFuture;
 use tagwire_core::{
     group::GroupList,
     id::{StoreArn, StoreId, VpcId},
-    model::{DataStore, Form},
+    model::{DataStore, Form, Network},
     observation::{Reading, StoreLookup, Subject},
     service::Service,
     tag::{STATUS_KEY, TagSettings},
@@ -27,8 +27,9 @@ use crate::{
     reading::from_results,
     stores::{
         StoreService,
-        fields::{group_ids, memberships, ports, zones},
+        fields::{group_ids, memberships, ports, state, zones},
         lookup::{DescribeCall, look_up},
+        subnets::vpc_shown,
     },
 };
 
@@ -173,17 +174,19 @@ fn arn(raw: &Cluster) -> Result<String, Unusable> {
 
 fn cluster(raw: &Cluster, arn: &StoreArn, connect_key: &str) -> Result<DataStore, Unusable> {
     let second_zone = raw.multi_az_secondary().and_then(SecondaryClusterInfo::availability_zone);
-    let vpc = raw.vpc_id().filter(|vpc| !vpc.is_empty());
+    let shown = vpc_shown(raw.vpc_id())?;
+    // Only a cluster outside any VPC has security groups of Redshift's own. Fact 4.4
+    let is_classic = shown == Network::NotShown && !raw.cluster_security_groups().is_empty();
     let groups = raw.vpc_security_groups().iter().map(|group| (group.vpc_security_group_id(), group.status()));
     let tags = raw.tags().iter().map(|tag| (tag.key().unwrap_or_default(), tag.value().unwrap_or_default()));
     Ok(DataStore {
         id: StoreId::parse(namespace(raw)?)?,
         arn: arn.clone(),
         service: Service::Redshift,
-        vpc: vpc.map(VpcId::parse).transpose()?,
+        network: if is_classic { Network::Classic } else { shown },
         zones: zones(raw.availability_zone().into_iter().chain(second_zone))?,
         ports: ports(raw.endpoint().and_then(Endpoint::port))?,
-        state: required(raw.cluster_status(), "ClusterStatus")?.to_owned(),
+        state: state(raw.cluster_status()),
         form: Form::Plain,
         groups: memberships(groups)?,
         settings: TagSettings::read(connect_key, tags),

@@ -2,6 +2,7 @@
 
 use aws_config::SdkConfig;
 use aws_sdk_sts::Client;
+use tagwire_core::id::{InvalidId, Partition};
 use tagwire_engine::cloud::{CloudError, ErrorKind};
 
 use crate::call::Call;
@@ -13,6 +14,16 @@ pub struct Identity {
     pub account: String,
     /// The user, or the role and its session.
     pub arn: String,
+}
+
+impl Identity {
+    /// The partition that the account is in.
+    ///
+    /// # Errors
+    /// When the identity has no ARN.
+    pub fn partition(&self) -> Result<Partition, InvalidId> {
+        Partition::of_arn(&self.arn)
+    }
 }
 
 /// Asks who is calling; every caller may.

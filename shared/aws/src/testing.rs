@@ -18,6 +18,8 @@ use aws_smithy_runtime_api::{
 };
 use aws_smithy_types::body::SdkBody;
 
+use tagwire_core::group_tags::GroupTags;
+
 use crate::{Aws, AwsSettings, QueueUrls};
 
 #[derive(Debug)]
@@ -80,7 +82,8 @@ impl Script {
         let url = |name: &str| Some(format!("https://sqs.eu-west-1.amazonaws.com/123456789012/{name}"));
         let queues = QueueUrls { connect: url("connect.fifo"), instances: url("instances"), stores: None };
         let state_table = state_table.map(str::to_owned);
-        Aws::new(&self.config(), AwsSettings { connect_key: "k".to_owned(), queues, state_table })
+        let group_tags = GroupTags::read("CostCenter=42").unwrap();
+        Aws::new(&self.config(), AwsSettings { connect_key: "k".to_owned(), group_tags, queues, state_table })
     }
 
     /// The configuration of clients of these endpoints.

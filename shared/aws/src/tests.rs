@@ -17,6 +17,7 @@ use tagwire_engine::cloud::{Change, ErrorKind, EventQueue, Groups, Instances, Ob
 use crate::testing::Script;
 
 mod gaps;
+mod shown;
 mod surveying;
 mod taking_away;
 
@@ -103,7 +104,7 @@ fn here(lookups: &[StoreLookup]) -> Vec<String> {
         .iter()
         .map(|lookup| match lookup {
             StoreLookup::Found(store) => {
-                format!("{} in {}", store.arn.name(), store.vpc.as_ref().map_or("none", VpcId::as_str))
+                format!("{} in {}", store.arn.name(), store.vpc().map_or("none", VpcId::as_str))
             }
             StoreLookup::NotFound(arn) => format!("{} gone", arn.name()),
         })
@@ -120,6 +121,7 @@ async fn pages_are_read_to_the_end() {
     assert!(asked[0].contains("Filter.1.Name=tag-key&Filter.1.Value.1=k&"), "{asked:?}");
     assert!(asked[0].contains("Name=vpc-id&Filter.3.Value.1=vpc-1"), "{asked:?}");
     assert!(!asked[0].contains("terminated") && asked[1].contains("NextToken=more"), "{asked:?}");
+    assert!(asked.iter().all(|page| page.contains("IncludeManagedResources=true")), "{asked:?}");
 }
 
 #[tokio::test]
@@ -180,7 +182,17 @@ async fn groups_of_a_vpc_are_those_of_every_service() {
     let script = Script::default().then(200, answer);
     assert!(script.aws().groups(Groups::InVpc(&vpc())).await.is_complete());
     let asked = &script.asked()[0];
-    for pattern in ["rds-ec2-*", "ec2-rds-*", "docdb-ec2-*", "ec2-docdb-*", "neptune-ec2-*", "ec2-neptune-*"] {
+    for pattern in [
+        "rds-ec2-*",
+        "ec2-rds-*",
+        "docdb-ec2-*",
+        "ec2-docdb-*",
+        "neptune-ec2-*",
+        "ec2-neptune-*",
+        "ec2-elasticache:*",
+        "elasticache-ec2-*",
+        "default",
+    ] {
         assert!(asked.contains(&format!("={pattern}")), "{asked}");
     }
 }
@@ -269,6 +281,8 @@ async fn a_group_is_created_with_its_tags_in_one_call() {
     let asked = &script.asked()[0];
     assert!(asked.contains("GroupName=rds-ec2-3") && asked.contains("TagSpecification.1.ResourceType=security-group"));
     assert!(asked.contains("tagwire:managed-by") && asked.contains("VpcId=vpc-1"), "{asked}");
+    let sent = ["Key=tagwire:side&TagSpecification.1.Tag.4.Value=store", "Tag.5.Key=CostCenter", "Tag.5.Value=42"];
+    assert!(sent.iter().all(|tag| asked.contains(tag)), "our tags, then those that the installation adds: {asked}");
     let error = aws.create_group(&vpc(), "rds-ec2-3", &tags()).await.unwrap_err();
     assert_eq!((error.kind, error.resource.as_str()), (ErrorKind::AlreadyThere, "rds-ec2-3 in vpc-1"));
     assert_eq!(error.request_id.as_deref(), Some("r-1"));
@@ -380,6 +394,7 @@ async fn an_interfaces_list_and_a_groups_tags_are_written() {
     let asked = script.asked();
     assert!(asked[0].contains("NetworkInterfaceId=eni-1") && asked[0].contains("SecurityGroupId.2=sg-2"), "{asked:?}");
     assert!(asked[1].contains("ResourceId.1=sg-1") && asked[1].contains("Tag.4.Key="), "{asked:?}");
+    assert!(!asked[1].contains("Tag.5.Key="), "tags that are not ours are left as they are: {asked:?}");
 }
 
 #[tokio::test]
@@ -483,7 +498,9 @@ async fn every_service_is_tried_and_says_for_itself_whether_it_may_be_read() {
             format!("<Describe{what}Response><Describe{what}Result></Describe{what}Result></Describe{what}Response>");
         script.to(&format!("Action=Describe{what}"), 200, answer)
     });
-    let probes = Box::pin(script.aws().probes("123456789012")).await;
+    let caller =
+        crate::sts::Identity { account: "123456789012".into(), arn: "arn:aws-eusc:sts::123456789012:user/ops".into() };
+    let probes = Box::pin(script.aws().probes(Some(&caller))).await;
     let message: Vec<(&str, Option<ErrorKind>)> =
         probes.iter().map(|probe| (probe.action, probe.result.as_ref().err().map(|error| error.kind))).collect();
     let (ec2, others) = message.split_at(7);
@@ -505,5 +522,8 @@ async fn every_service_is_tried_and_says_for_itself_whether_it_may_be_read() {
     assert_eq!(others, expected);
     let asked = script.asked();
     let tags = asked.iter().find(|asked| asked.contains("ListTagsForResource")).unwrap();
-    assert!(tags.contains("ResourceName=arn:aws:elasticache:eu-west-1:123456789012:cluster:tagwire-doctor"), "{tags}");
+    assert!(
+        tags.contains("ResourceName=arn:aws-eusc:elasticache:eu-west-1:123456789012:cluster:tagwire-doctor"),
+        "{tags}"
+    );
 }

@@ -5,7 +5,7 @@
 //!
 //! | stage | modules | what it gives |
 //! |---|---|---|
-//! | *resources* | [`id`], [`tag`], [`cidr`], [`rule`], [`group`], [`service`], [`model`] | the nouns of all stages |
+//! | *resources* | [`id`], [`tag`], [`cidr`], [`rule`], [`group`], [`group_tags`], [`service`], [`model`] | the nouns of all stages |
 //! | *input* | [`event`], [`work`] | an AWS event as a hint where to look, and the work that the functions send each other |
 //! | *observation* | [`observation`], [`state`], [`policy`] | the resources as they were read, with the gaps; the state table; the settings |
 //! | *plan* | [`plan`](mod@plan), [`finding`] | the changes, a verdict on each pair of instance and data store, and the findings |
@@ -29,5 +29,5 @@ pub mod state;
 
 pub use self::{
     input::{event, work},
-    resources::{cidr, group, id, model, rule, service, tag},
+    resources::{cidr, group, group_tags, id, model, rule, service, tag},
 };

@@ -209,8 +209,18 @@ pub enum InterfaceOwner {
         id: InstanceId,
         /// Whether it is at device index 0.
         primary: bool,
+        /// Whether a network plugin of Kubernetes made it, which keeps copying the groups of the primary one
+        /// onto it.
+        // Fact 10.2
+        copies: bool,
     },
-    /// Something else: a data store, a function, a container, a load balancer, or nothing at all.
+    /// No instance any more, nor anything else: it may outlive its instance.
+    // Fact 10.6
+    Nobody {
+        /// The interface's own description.
+        description: String,
+    },
+    /// Something else: a data store, a function, a container, a load balancer.
     Other {
         /// The interface's own description.
         description: String,
@@ -252,7 +262,8 @@ pub struct Observation {
     pub stores: Reading<StoreLookup>,
     /// The names that the tag index lists for stores which could not be read: a hint, not their tags.
     pub listed: BTreeMap<StoreArn, BTreeSet<ConnectionName>>,
-    /// The VPC's groups whose names fit a pattern of the service table, whoever made them.
+    /// The VPC's groups whose names fit a pattern of the service table, whoever made them, and its default
+    /// group.
     pub groups: Reading<SecurityGroup>,
     /// Names that AWS refused as taken although no group of that name was read: names are unique
     /// without regard to case, and a filter by name is not.

@@ -31,6 +31,13 @@ pub struct Connection {
 pub enum Removal {
     /// The instance sides of one connection leave an interface.
     Connection(Connection),
+    /// The instance sides of one store leave an interface that no instance has any more.
+    LeftOver {
+        /// The interface.
+        interface: InterfaceId,
+        /// The store's identity.
+        store: StoreId,
+    },
     /// The groups for clients that are not instances leave their store.
     CidrGroup(StoreId),
     /// The store sides leave their store: after all that could leave one by one.

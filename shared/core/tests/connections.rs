@@ -95,6 +95,34 @@ fn pairs_are_found_between_what_carries_no_tag_at_all() {
 }
 
 #[test]
+fn a_pair_of_the_elasticache_console_is_the_console_s_and_serves() {
+    let world = |on_store: &str, on_instance: &str| {
+        format!(
+            "instance i-1 connect=orders
+             replicationgroup orders connect=orders
+             group {on_store} id=a on=orders rule=\"tcp 6379 from sg-b\"
+             group {on_instance} id=b attached-to=i-1 rule=\"tcp 6379 to sg-a\""
+        )
+    };
+    let found = |text: &str| {
+        let world = read(text);
+        let row = rows(&world).remove(0);
+        (row.made_by, row.state, plan(&world.seen, &world.policy).is_empty())
+    };
+    let of_console = found(&world("ec2-elasticache:orders", "elasticache-ec2-orders"));
+    assert_eq!(of_console, (Some(Maker::Console), State::Connected, true));
+    for (on_store, on_instance) in [
+        ("ec2-elasticache:orders", "elasticache-ec2-billing"),
+        ("elasticache-ec2-orders", "ec2-elasticache:orders"),
+        ("ec2-elasticache:", "elasticache-ec2-"),
+        ("ec2-rds:orders", "rds-ec2-orders"),
+    ] {
+        let (made_by, _, is_empty) = found(&world(on_store, on_instance));
+        assert_eq!((made_by, is_empty), (Some(Maker::Hand), false), "{on_store} {on_instance}");
+    }
+}
+
+#[test]
 fn both_sentences_of_the_console_are_known() {
     let end = "Modification could lead to connection loss.";
     let store = format!(
@@ -469,7 +497,7 @@ proptest! {
                 }
                 // A store in no VPC, which AWS has none of any more, reaches nobody whatever it has.
                 let whole = found.clone().any(|row| row.state == State::Connected);
-                if whole && store.vpc.is_some() {
+                if whole && store.vpc().is_some() {
                     let could = reaches(&world.seen, &instance.id, arn, Unread::LetsOut);
                     prop_assert!(could, "{} and {}\n{:?}", instance.id, arn, world);
                 }

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use proptest::prelude::*;
 use tagwire_core::{
     event::{self, Event, Hint, Incoming},
-    id::{InstanceId, StoreArn},
+    id::{InstanceId, Partition, StoreArn},
     work::Cause,
 };
 
@@ -22,8 +22,17 @@ fn files(folder: &str) -> Vec<(String, String)> {
     files
 }
 
+/// As a queue of the partition that most accounts are in delivers it.
+fn incoming(body: &str) -> Result<Incoming, event::BadEvent> {
+    event::read(body, &partition("aws"))
+}
+
+fn partition(name: &str) -> Partition {
+    Partition::parse(name).unwrap_or_else(|_| unreachable!("a partition"))
+}
+
 fn read(body: &str) -> Option<Event> {
-    match event::read(body) {
+    match incoming(body) {
         Ok(Incoming::Event(event)) => Some(event),
         Ok(Incoming::Again(_)) | Err(_) => None,
     }
@@ -106,7 +115,7 @@ fn every_sample_event_says_where_to_look_and_when_it_happened() {
     let files = files("");
     assert!(files.len() >= 44, "only {} samples were found", files.len());
     for (file, body) in files {
-        let event = read(&body).unwrap_or_else(|| unreachable!("{file}: {:?}", event::read(&body)));
+        let event = read(&body).unwrap_or_else(|| unreachable!("{file}: {:?}", incoming(&body)));
         let (hints, cause) = wanted(&file).unwrap_or_else(|| unreachable!("{file}: say here what it should lead to"));
         assert_eq!((Vec::from_iter(event.hints), event.cause), (hints, cause), "{file}");
         assert!(event.time.is_some() && !event.id.is_empty(), "{file}");
@@ -135,7 +144,7 @@ fn an_ignored_event_is_unreadable_or_a_hint_that_does_no_harm() {
     let files = files("ignored");
     assert!(files.len() >= 41, "only {} samples were found", files.len());
     for (file, body) in files {
-        match event::read(&body) {
+        match incoming(&body) {
             Ok(Incoming::Event(event)) => {
                 assert!(harmless(&file), "{file} leads to {event:?}");
                 assert!(event.hints.iter().all(|hint| known.contains(hint)) || file.starts_with("rds-db-"));
@@ -162,19 +171,29 @@ fn called(region: &str, source: &str, name: &str, parameters: &serde_json::Value
 }
 
 #[test]
-fn a_call_names_its_store_in_the_partition_of_its_region_and_in_small_letters() {
+fn a_call_names_its_store_in_the_partition_of_its_queue_and_in_small_letters() {
     let parameters = serde_json::json!({"clusterIdentifier": "Orders"});
-    for (region, partition) in [("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov"), ("eu-west-1", "aws")] {
-        let event = read(&called(region, "aws.redshift", "CreateCluster", &parameters));
-        let arn = StoreArn::parse(format!("arn:{partition}:redshift:{region}:123456789012:cluster:orders"));
-        assert_eq!(event.map(|event| event.hints), arn.ok().map(|arn| [Hint::Store(arn)].into()), "{region}");
+    for (region, name) in [
+        ("eu-west-1", "aws"),
+        ("cn-north-1", "aws-cn"),
+        ("us-gov-west-1", "aws-us-gov"),
+        ("eusc-de-east-1", "aws-eusc"),
+        ("us-iso-east-1", "aws-iso"),
+    ] {
+        let event = event::read(&called(region, "aws.redshift", "CreateCluster", &parameters), &partition(name));
+        let hints = match event {
+            Ok(Incoming::Event(event)) => event.hints,
+            other => unreachable!("{other:?}"),
+        };
+        let arn = StoreArn::parse(format!("arn:{name}:redshift:{region}:123456789012:cluster:orders"));
+        assert_eq!(Ok(hints), arn.map(|arn| [Hint::Store(arn)].into()), "{region}");
     }
 }
 
 #[test]
 fn a_call_that_does_not_say_which_store_is_refused() {
     let code = |name: &str, parameters: serde_json::Value| {
-        event::read(&called("us-east-1", "aws.elasticache", name, &parameters)).map_err(|problem| problem.code())
+        incoming(&called("us-east-1", "aws.elasticache", name, &parameters)).map_err(|problem| problem.code())
     };
     assert_eq!(code("CreateCacheCluster", serde_json::json!({})), Err("event-field-missing"));
     assert_eq!(code("CreateCacheCluster", serde_json::Value::Null), Err("event-field-missing"));
@@ -189,7 +208,7 @@ proptest! {
 
     #[test]
     fn no_text_makes_the_reader_panic(body in ".*") {
-        prop_assert!(event::read(&body).is_err());
+        prop_assert!(incoming(&body).is_err());
     }
 
     #[test]
@@ -202,7 +221,7 @@ proptest! {
         let at = at.index(symbols.len());
         if cut { symbols.truncate(at) } else { symbols[at] = with }
         let text: String = symbols.into_iter().collect();
-        if let Err(problem) = event::read(&text) {
+        if let Err(problem) = incoming(&text) {
             prop_assert!(problem.to_string().len() < 2000);
         }
     }
@@ -210,7 +229,7 @@ proptest! {
     #[test]
     fn what_is_quoted_of_an_event_is_bounded(word in "[a-z]{1000,2000}") {
         let body = serde_json::json!({"source": word, "detail-type": word, "id": word}).to_string();
-        let problem = event::read(&body).expect_err("no such kind");
+        let problem = incoming(&body).expect_err("no such kind");
         prop_assert!(problem.to_string().len() < 1000);
     }
 }

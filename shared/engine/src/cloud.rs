@@ -70,32 +70,18 @@ impl ErrorKind {
 }
 
 impl ErrorKind {
-    /// Whether AWS refuses the call itself, and will until a person allows it or raises a quota. That something is
-    /// there already, or gone, says that it was read too early: the next plan is another.
+    /// A person's way out, if AWS refuses the call itself and will until somebody allows it or raises a quota. That
+    /// something is there already, or gone, is no refusal: it was read too early, and the next plan is another.
     #[must_use]
-    pub fn is_refusal(self) -> bool {
-        match self {
-            Self::Denied | Self::Limit | Self::Rejected => true,
-            Self::AlreadyThere
-            | Self::NotFound
-            | Self::NotReady
-            | Self::PendingChanges
-            | Self::InUse
-            | Self::Throttled
-            | Self::Unavailable
-            | Self::EffectUnknown => false,
-        }
-    }
-
-    /// A person's way out of a refusal.
-    #[must_use]
-    pub fn hint(self) -> &'static str {
+    pub fn way_out(self) -> Option<&'static str> {
         match self {
             Self::Denied => {
-                "allow the call: a service control policy, a permissions boundary or a changed role forbids it"
+                Some("allow the call: a service control policy, a permissions boundary or a changed role forbids it")
             }
-            Self::Limit => "raise the quota that AWS names, or take away what uses it up",
-            Self::Rejected => "look up AWS's answer; if the call should be accepted, report it with the request id",
+            Self::Limit => Some("raise the quota that AWS names, or take away what uses it up"),
+            Self::Rejected => {
+                Some("look up AWS's answer; if the call should be accepted, report it with the request id")
+            }
             Self::AlreadyThere
             | Self::NotFound
             | Self::NotReady
@@ -103,7 +89,7 @@ impl ErrorKind {
             | Self::InUse
             | Self::Throttled
             | Self::Unavailable
-            | Self::EffectUnknown => "nothing: it is tried again",
+            | Self::EffectUnknown => None,
         }
     }
 }
@@ -168,7 +154,7 @@ pub enum Instances<'which> {
 /// Which groups to read.
 #[derive(Debug, Clone, Copy)]
 pub enum Groups<'which> {
-    /// Those of a VPC whose names fit a pattern of the service table, whoever made them.
+    /// Those of a VPC whose names fit a pattern of the service table, whoever made them, and its default group.
     InVpc(&'which VpcId),
     /// Those of a VPC, whatever their names, that carry our tag or have a rule that names one of these.
     Beside {

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;
 use tagwire_aws::{Aws, QueueUrls, SystemClock};
+use tagwire_core::id::{InvalidId, Partition};
 use tagwire_engine::{
     handlers::{self, Context, Failed, Message},
     paced::Pacing,
@@ -30,7 +31,7 @@ pub async fn take_in(function: &'static str) -> Result<(), Error> {
     let process = &process;
     lambda_runtime::run(service_fn(async move |event: LambdaEvent<SqsEvent>| -> Result<SqsBatchResponse, Error> {
         let context = process.context(deadline(&event));
-        let messages = messages(event.payload);
+        let messages = messages(event.payload)?;
         Ok(response(Box::pin(handlers::take_in(&context, &messages)).await))
     }))
     .await
@@ -45,7 +46,7 @@ pub async fn connect(function: &'static str) -> Result<(), Error> {
     let process = &process;
     lambda_runtime::run(service_fn(async move |event: LambdaEvent<SqsEvent>| -> Result<SqsBatchResponse, Error> {
         let context = process.context(deadline(&event));
-        let messages = messages(event.payload);
+        let messages = messages(event.payload)?;
         Ok(response(Box::pin(handlers::connect(&context, &process.settings.handlers, &messages)).await))
     }))
     .await
@@ -87,7 +88,12 @@ impl Process {
             stores: Some(settings.store_queue.clone()),
         };
         let state_table = Some(settings.state_table.clone());
-        let installation = tagwire_aws::AwsSettings { connect_key: settings.connect_key.clone(), queues, state_table };
+        let installation = tagwire_aws::AwsSettings {
+            connect_key: settings.connect_key.clone(),
+            group_tags: settings.group_tags.clone(),
+            queues,
+            state_table,
+        };
         let aws = Aws::new(&Box::pin(tagwire_aws::load_config()).await, installation);
         Ok(Self { function, settings, aws, clock: SystemClock, pacing: Pacing::default() })
     }
@@ -112,11 +118,17 @@ fn deadline<T>(event: &LambdaEvent<T>) -> Timestamp {
     end.checked_sub(MARGIN).unwrap_or(end)
 }
 
-fn messages(event: SqsEvent) -> Vec<Message> {
+/// The messages of a batch. Lambda names the queue with each, and so the partition that all of it is in.
+// Fact 4.6
+fn messages(event: SqsEvent) -> Result<Vec<Message>, InvalidId> {
     event
         .records
         .into_iter()
-        .map(|record| Message { id: record.message_id.unwrap_or_default(), body: record.body.unwrap_or_default() })
+        .map(|record| {
+            let partition = Partition::of_arn(record.event_source_arn.as_deref().unwrap_or_default());
+            let (id, body) = (record.message_id.unwrap_or_default(), record.body.unwrap_or_default());
+            Ok(Message { id, partition: partition?, body })
+        })
         .collect()
 }
 
@@ -126,4 +138,23 @@ fn response(failed: Failed) -> SqsBatchResponse {
         response.add_failure(id);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(queue_arn: &str) -> SqsEvent {
+        let record = serde_json::json!({"messageId": "m-1", "body": "{}", "eventSourceARN": queue_arn});
+        serde_json::from_value(serde_json::json!({ "Records": [record] })).unwrap()
+    }
+
+    #[test]
+    fn a_message_is_of_the_partition_of_its_queue() {
+        for partition in ["aws", "aws-cn", "aws-us-gov", "aws-eusc", "aws-iso"] {
+            let messages = messages(event(&format!("arn:{partition}:sqs:somewhere-1:123456789012:stores"))).unwrap();
+            assert_eq!(messages[0].partition.as_str(), partition);
+        }
+        assert!(messages(event("stores")).is_err(), "it is delivered again instead of being dropped");
+    }
 }

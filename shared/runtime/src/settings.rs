@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, ops::RangeInclusive, time::Duration};
 
 use tagwire_core::{
     cidr::{CidrLimits, DEFAULT_WIDEST_IPV4, DEFAULT_WIDEST_IPV6, WIDEST_IPV4, WIDEST_IPV6},
+    group_tags::{GroupTags, MOST_GROUP_TAGS},
     id::SecurityGroupId,
     policy::{
         DEFAULT_DISCONNECT_WINDOW, DEFAULT_INTERFACE_GROUP_LIMIT, DEFAULT_MAX_DISCONNECTS, DEFAULT_SWEEP_PERIOD,
@@ -21,6 +22,8 @@ use thiserror::Error;
 pub struct Settings {
     /// The key of the connect tag: `TAGWIRE_TAG_KEY`.
     pub connect_key: String,
+    /// The tags that every group gets beside its own when it is made: `TAGWIRE_GROUP_TAGS`.
+    pub group_tags: GroupTags,
     /// The URL of the FIFO queue of work: `TAGWIRE_CONNECT_QUEUE_URL`.
     pub connect_queue: String,
     /// The URL of the queue of instance events: `TAGWIRE_INSTANCE_QUEUE_URL`.
@@ -75,6 +78,7 @@ impl Settings {
         };
         Ok(Self {
             connect_key: optional("TAGWIRE_TAG_KEY").unwrap_or_else(|| DEFAULT_CONNECT_KEY.to_owned()),
+            group_tags: optional("TAGWIRE_GROUP_TAGS").map_or(Ok(GroupTags::default()), group_tags)?,
             connect_queue: queue("TAGWIRE_CONNECT_QUEUE_URL")?,
             instance_queue: queue("TAGWIRE_INSTANCE_QUEUE_URL")?,
             store_queue: queue("TAGWIRE_STORE_QUEUE_URL")?,
@@ -133,6 +137,14 @@ fn seconds(name: &'static str, value: String) -> Result<Duration, SettingsError>
     let seconds = value.parse().ok().filter(|seconds| *seconds > 0).map(Duration::from_secs);
     let expected = "a whole number of seconds, 1 or more".to_owned();
     seconds.ok_or(SettingsError::Malformed { name, value, expected })
+}
+
+fn group_tags(value: String) -> Result<GroupTags, SettingsError> {
+    GroupTags::read(&value).map_err(|problem| SettingsError::Malformed {
+        name: "TAGWIRE_GROUP_TAGS",
+        value,
+        expected: format!("up to {MOST_GROUP_TAGS} tags, Key=Value with commas between them; {problem}"),
+    })
 }
 
 /// An isolation group that cannot be read would be one that isolates nothing.
@@ -207,6 +219,7 @@ mod tests {
             ("TAGWIRE_MODE", Some("dry-run")),
             ("TAGWIRE_INTERFACE_GROUP_LIMIT", Some("16")),
             ("TAGWIRE_TAG_KEY", Some("team:db")),
+            ("TAGWIRE_GROUP_TAGS", Some("CostCenter=42,Owner=data platform")),
             ("TAGWIRE_GIVE_UP_AFTER", Some("3600")),
             ("TAGWIRE_MAX_DISCONNECTS", Some("0")),
             ("TAGWIRE_DISCONNECT_WINDOW", Some("60")),
@@ -227,6 +240,8 @@ mod tests {
         assert_eq!(settings.handlers.mode, Mode::DryRun);
         assert_eq!(settings.handlers.policy.interface_group_limit, 16);
         assert_eq!(settings.connect_key, "team:db");
+        let tags: Vec<_> = settings.group_tags.iter().collect();
+        assert_eq!(tags, [("CostCenter", "42"), ("Owner", "data platform")]);
         assert_eq!(settings.give_up_after, Duration::from_hours(1));
     }
 
@@ -249,6 +264,8 @@ mod tests {
     fn a_malformed_variable_is_named_with_its_value_and_what_it_must_be() {
         for (name, value) in [
             ("TAGWIRE_MODE", "Enforce"),
+            ("TAGWIRE_GROUP_TAGS", "CostCenter"),
+            ("TAGWIRE_GROUP_TAGS", "tagwire:side=store"),
             ("TAGWIRE_INTERFACE_GROUP_LIMIT", "0"),
             ("TAGWIRE_INTERFACE_GROUP_LIMIT", "17"),
             ("TAGWIRE_INTERFACE_GROUP_LIMIT", "five"),

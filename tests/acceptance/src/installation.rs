@@ -19,8 +19,12 @@ const PORT: i32 = 5432;
 pub struct Place {
     /// The VPC's id.
     pub vpc: String,
-    /// Its default group, which every instance and store made here has.
+    /// Its default group.
     pub default_group: String,
+    /// The group that instances are launched with, unless others are named.
+    pub instance_group: String,
+    /// The group that stores are made with.
+    pub store_group: String,
     /// Its subnets.
     pub subnets: Vec<String>,
     /// The name of its subnet group for databases.
@@ -158,7 +162,19 @@ impl<'aws> Installation<'aws> {
             .set_subnet_ids(Some(subnets.clone()))
             .send()
             .await?;
-        Ok(Place { vpc, default_group, subnets, subnet_group }.on(aws))
+        let (instance_group, store_group) = (default_group.clone(), default_group.clone());
+        Ok(Place { vpc, default_group, instance_group, store_group, subnets, subnet_group }.on(aws))
+    }
+
+    /// Instances and stores are made with a group of their own from now on, of which neither lets anybody in. Two that
+    /// have one default group reach each other in any case.
+    ///
+    /// # Errors
+    /// When the local AWS refuses.
+    pub async fn separated(mut self) -> Result<Self> {
+        self.place.instance_group = self.group("app").await?;
+        self.place.store_group = self.group("data").await?;
+        Ok(self)
     }
 
     /// What is left of it when the AWS is needed for something else.
@@ -172,7 +188,7 @@ impl<'aws> Installation<'aws> {
     /// # Errors
     /// When the local AWS refuses.
     pub async fn launch(&self, connect: Option<&str>) -> Result<Launched> {
-        self.launch_with(connect, std::slice::from_ref(&self.default_group)).await
+        self.launch_with(connect, std::slice::from_ref(&self.instance_group)).await
     }
 
     /// Launches an instance that has these groups.
@@ -216,7 +232,7 @@ impl<'aws> Installation<'aws> {
         launched.instances().iter().map(read).collect()
     }
 
-    /// Writes an instance's connect tag and says so on the event bus, as AWS does.
+    /// Writes an instance's connect tag.
     ///
     /// # Errors
     /// When the local AWS refuses.
@@ -229,13 +245,10 @@ impl<'aws> Installation<'aws> {
     /// # Errors
     /// When the local AWS refuses.
     pub async fn untag_silently(&self, arn: &str) -> Result<()> {
-        if let Some((_, instance)) = arn.split_once("instance/") {
-            let tag = ec2::Tag::builder().key(CONNECT).build();
-            self.aws.ec2().delete_tags().resources(instance).tags(tag).send().await?;
-        } else {
-            self.aws.rds().remove_tags_from_resource().resource_name(arn).tag_keys(CONNECT).send().await?;
-        }
-        Ok(())
+        self.aws.lose_tag_events(true).await?;
+        let untagged = self.aws.untag(arn, CONNECT).await;
+        self.aws.lose_tag_events(false).await?;
+        untagged
     }
 
     /// Writes an instance's connect tag, of which no event tells.
@@ -243,9 +256,10 @@ impl<'aws> Installation<'aws> {
     /// # Errors
     /// When the local AWS refuses.
     pub async fn tag_silently(&self, instance: &Launched, connect: &str) -> Result<()> {
-        let tag = ec2::Tag::builder().key(CONNECT).value(connect).build();
-        self.aws.ec2().create_tags().resources(&instance.id).tags(tag).send().await?;
-        Ok(())
+        self.aws.lose_tag_events(true).await?;
+        let tagged = self.aws.tag(&instance.arn(), CONNECT, connect).await;
+        self.aws.lose_tag_events(false).await?;
+        tagged
     }
 
     /// Makes an Aurora PostgreSQL cluster and says so on the event bus, as RDS does.
@@ -282,7 +296,7 @@ impl<'aws> Installation<'aws> {
             .master_user_password("not-a-secret")
             .port(PORT)
             .db_subnet_group_name(&self.subnet_group)
-            .vpc_security_group_ids(&self.default_group)
+            .vpc_security_group_ids(&self.store_group)
             .tags(rds::Tag::builder().key(CONNECT).value(connect).build())
             .send()
             .await?;
@@ -308,7 +322,7 @@ impl<'aws> Installation<'aws> {
             .master_user_password("not-a-secret")
             .port(PORT)
             .db_subnet_group_name(&self.subnet_group)
-            .vpc_security_group_ids(&self.default_group)
+            .vpc_security_group_ids(&self.store_group)
             .tags(rds::Tag::builder().key(CONNECT).value(connect).build())
             .send()
             .await?;
@@ -323,7 +337,7 @@ impl<'aws> Installation<'aws> {
     /// # Errors
     /// For a database, and when the local AWS refuses.
     pub async fn store(&self, kind: Kind, name: &str, connect: &str) -> Result<Store> {
-        let groups = [self.default_group.clone()];
+        let groups = [self.store_group.clone()];
         let at = Placement { subnets: &self.subnets, groups: &groups, tags: &[(CONNECT, connect)] };
         let arn = match kind {
             Kind::ReplicationGroup => self.aws.replication_group(name, at).await?,

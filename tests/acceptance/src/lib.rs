@@ -9,7 +9,7 @@ pub use crate::{
     installation::{Installation, Kind, Launched, Place, Store},
     read_back::{
         Connection, Foreign, Pair, Rules, connection, foreign, interface_groups, is_note, is_write, owned_groups, pair,
-        rules_of, store_groups,
+        rules_of, store_groups, ways_in,
     },
 };
 

@@ -141,6 +141,23 @@ pub async fn connection(aws: &LocalAws, instance: &Launched, store: &Store) -> R
     Ok(None)
 }
 
+/// The rules by which any group of a store, whoever made it, lets in any group of an instance, each after its group.
+///
+/// # Errors
+/// When the local AWS cannot be read.
+pub async fn ways_in(aws: &LocalAws, instance: &Launched, store: &Store) -> Result<BTreeSet<String>> {
+    let groups = groups(aws).await?;
+    let (on_instance, on_store) = (interface_groups(aws, &instance.interface).await?, store_groups(aws, store).await?);
+    let mut ways = BTreeSet::new();
+    for (id, group) in on_store.iter().filter_map(|id| Some((id, groups.get(id)?))) {
+        let lets_in = |rule: &&String| {
+            rule.strip_prefix("in ").is_some_and(|rule| on_instance.iter().any(|peer| rule.ends_with(peer.as_str())))
+        };
+        ways.extend(rules(group).iter().filter(lets_in).map(|rule| format!("{id}: {rule}")));
+    }
+    Ok(ways)
+}
+
 /// The names of the groups that carry tagwire's tag.
 ///
 /// # Errors

@@ -19,6 +19,8 @@ What differs from plain ministack:
 - ``DescribeStackResources`` finds a stack by the physical id of one of its resources.
 - A table of a stack has the expiry, recovery and encryption that its template asks for, and a stack
   that is made again gets a new table: one that was retained keeps its name and its items.
+- ``POST /tagwire/kill`` with ``{"function": <name>}`` ends the processes of a function in the middle of
+  whatever they do, without a word to them; the answer has their number.
 - ``GET /tagwire/state`` tells, as of one moment, what lies in each queue and what is running.
 """
 
@@ -29,6 +31,7 @@ import os
 import socket
 import threading
 import time
+import weakref
 from collections import Counter
 from itertools import count
 from pathlib import Path
@@ -43,6 +46,7 @@ REGION = "us-east-1"
 
 _running: Counter[str] = Counter()
 _running_lock = threading.Lock()
+_workers: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def main() -> None:
@@ -84,6 +88,7 @@ def _mend(function_log: Path) -> None:
     _watch_functions(lambda_svc, function_log)
     _name_functions(lambda_svc, lambda_runtime)
     _wait_for_lines(lambda_runtime.ProvidedWorker)
+    _know_workers(lambda_runtime.ProvidedWorker)
 
 
 def _find_stacks_by_resource(cloudformation: Any, handlers: Any) -> None:
@@ -242,6 +247,26 @@ def _wait_for_lines(worker: Any) -> None:
     worker._drain_stderr_bounded = drain_to_the_end
 
 
+def _know_workers(worker: Any) -> None:
+    spawn = worker._spawn
+
+    def spawn_known(self: Any, *arguments: Any, **named: Any) -> Any:
+        _workers.add(self)
+        return spawn(self, *arguments, **named)
+
+    worker._spawn = spawn_known
+
+
+def _kill(order: dict[str, str]) -> dict[str, int]:
+    killed = 0
+    for worker in list(_workers):
+        process = worker._proc
+        if worker.func_name == order["function"] and process is not None and process.poll() is None:
+            process.kill()
+            killed += 1
+    return {"killed": killed}
+
+
 def _state() -> dict[str, Any]:
     from ministack.services import lambda_svc, sqs
 
@@ -282,8 +307,11 @@ def _serve(listener: socket.socket, port: int) -> None:
                     announce(port)
 
             await app(scope, receive, send_and_announce)
-        elif scope["type"] == "http" and scope["path"] == "/tagwire/state":
-            body = json.dumps(await asyncio.to_thread(_state)).encode()
+        elif scope["type"] == "http" and scope["path"] in ("/tagwire/state", "/tagwire/kill"):
+            if scope["path"] == "/tagwire/kill":
+                body = json.dumps(_kill(json.loads((await receive())["body"]))).encode()
+            else:
+                body = json.dumps(await asyncio.to_thread(_state)).encode()
             headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": body})

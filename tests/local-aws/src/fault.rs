@@ -116,7 +116,7 @@ impl Effect {
         Some(match service {
             "ec2" => Response::new(
                 status,
-                &[("content-type", "text/xml;charset=UTF-8")],
+                &[("content-type", "text/xml;charset=UTF-8"), ("x-amzn-requestid", "spoiled")],
                 format!(
                     "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response><Errors><Error><Code>{code}</Code>\
                      <Message>{message}</Message></Error></Errors><RequestID>spoiled</RequestID></Response>"
@@ -124,7 +124,7 @@ impl Effect {
             ),
             _ if speaks_xml(service) => Response::new(
                 status,
-                &[("content-type", "text/xml")],
+                &[("content-type", "text/xml"), ("x-amzn-requestid", "spoiled")],
                 format!(
                     "<ErrorResponse><Error><Type>Sender</Type>\
                      <Code>{code}</Code><Message>{message}</Message></Error><RequestId>spoiled</RequestId>\

@@ -361,8 +361,8 @@ impl LocalAws {
         self.put_event(&events::instance_state(instance_id, state)).await
     }
 
-    /// Puts a `Tag Change on Resource`, as AWS does after tags were changed: `tags` is the whole set after the change.
-    /// It changes no tags itself.
+    /// Puts a `Tag Change on Resource`, as the server does of its own accord after tags of EC2 and RDS were changed:
+    /// `tags` is the whole set after the change. It changes no tags itself.
     ///
     /// # Errors
     ///
@@ -626,6 +626,20 @@ impl LocalAws {
     /// When the stack has no function `SweepFunction`, or it fails.
     pub async fn sweep(&self) -> Result<Value> {
         self.invoke("SweepFunction", &json!({})).await
+    }
+
+    /// Kills the processes of a deployed function, named by its logical id, in the middle of whatever they do; answers
+    /// how many there were. Its messages are then delivered again as SQS does.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such function, or the server does not answer.
+    pub async fn kill(&self, logical_id: &str) -> Result<u64> {
+        let order = json!({ "function": self.stack.physical_id(logical_id)? });
+        let answer = Request::json("POST", "/tagwire/kill", &order).send(self.events_address).await?;
+        let told: Value = serde_json::from_slice(&answer.body)
+            .with_context(|| format!("killing {logical_id}: HTTP {} {}", answer.status, answer.text()))?;
+        told.get("killed").and_then(Value::as_u64).ok_or_else(|| anyhow!("no number in {told}"))
     }
 
     /// Calls a deployed function, named by its logical id, and answers what it answers.

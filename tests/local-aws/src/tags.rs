@@ -1,15 +1,21 @@
-//! Tags set and taken away, with the event that AWS sends.
-//!
-//! Whether AWS sends `Tag Change on Resource` for caches and Redshift clusters is not known, so for these nothing is put: the
-//! server tells of the call through CloudTrail.
+//! Tags set and taken away, of which the server tells as AWS does.
 
 use anyhow::{Context, Result, anyhow, bail};
+use serde_json::json;
 
 use crate::LocalAws;
 
 impl LocalAws {
-    /// Sets a tag on an instance or a data store, named by its ARN; for EC2 and RDS it puts the `Tag Change on
-    /// Resource` that AWS sends.
+    /// Loses the events of tags that change, or sends them again: on AWS any event may get lost.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not answer.
+    pub async fn lose_tag_events(&self, lost: bool) -> Result<()> {
+        self.control("tag-events", &json!({ "sent": !lost })).await.map(drop)
+    }
+
+    /// Sets a tag on an instance or a data store, named by its ARN.
     ///
     /// # Errors
     ///
@@ -36,11 +42,10 @@ impl LocalAws {
                 request.send().await.context("setting a tag")?;
             }
         }
-        self.tell_tags(arn, key).await
+        Ok(())
     }
 
-    /// Takes a tag of an instance or a data store away; for EC2 and RDS it puts the event that AWS sends, in which the
-    /// key is among those that changed, and not among the tags.
+    /// Takes a tag of an instance or a data store away.
     ///
     /// # Errors
     ///
@@ -64,28 +69,7 @@ impl LocalAws {
                 request.send().await.context("taking a tag away")?;
             }
         }
-        self.tell_tags(arn, key).await
-    }
-
-    async fn tell_tags(&self, arn: &str, changed: &str) -> Result<()> {
-        let pair = |key: Option<&str>, value: Option<&str>| {
-            (key.unwrap_or_default().to_owned(), value.unwrap_or_default().to_owned())
-        };
-        let tags: Vec<(String, String)> = match Service::of(arn)? {
-            Service::Ec2(id) => {
-                let of_it = aws_sdk_ec2::types::Filter::builder().name("resource-id").values(id).build();
-                let told = self.ec2().describe_tags().filters(of_it).send().await.context("reading tags")?;
-                told.tags().iter().map(|tag| pair(tag.key(), tag.value())).collect()
-            }
-            Service::Rds => {
-                let told = self.rds().list_tags_for_resource().resource_name(arn).send().await;
-                let told = told.context("reading tags")?;
-                told.tag_list().iter().map(|tag| pair(tag.key(), tag.value())).collect()
-            }
-            Service::ElastiCache | Service::Redshift => return Ok(()),
-        };
-        let tags: Vec<(&str, &str)> = tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        self.tag_changed(arn, &[changed], &tags).await.map(drop)
+        Ok(())
     }
 }
 

@@ -43,7 +43,7 @@ fn instances() -> impl Strategy<Value = Vec<String>> {
         ],
     );
     let zone = mostly("zone=a", &["zone=b", ""]);
-    let line = (connect(), has, zone, rarely(&["block", "hold", "gone"]), status());
+    let line = (connect(), has, zone, rarely(&["block", "hold", "gone", "managed-by=eks.amazonaws.com"]), status());
     let line = line.prop_map(|(connect, has, zone, mark, status)| format!("{connect} {has} {zone} {mark} {status}"));
     vec(line, 1..=4)
 }
@@ -63,7 +63,8 @@ fn stores() -> impl Strategy<Value = Vec<(String, String)>> {
         ],
     );
     let state = mostly("", &["state=modifying", "state=backing-up", "state=deleting"]);
-    let form = rarely(&["serverless-v1", "global=world", "member-of=big", "vpc=2", "classic", "block", "hold"]);
+    let form =
+        rarely(&["serverless-v1", "global=world", "member-of=big", "vpc=2", "classic", "not-shown", "block", "hold"]);
     let port = mostly("", &["port=3306", "port=5000-5010", "port=none"]);
     let clients = mostly(
         "",
@@ -139,6 +140,8 @@ fn interfaces() -> impl Strategy<Value = Vec<&'static str>> {
     let lines = vec![
         "interface eni-4 groups=ec2-rds-1 of=\"a function\"",
         "interface eni-5 groups=ec2-rds-1,rds-ec2-2 of=i-0",
+        "interface eni-10 groups=ec2-rds-1,ec2-rds-2 of=i-1 copies",
+        "interface eni-11 groups=ec2-rds-1,web of=\"a leftover\" detached",
         "interface eni-6 groups=rds-ec2-1,web of=RDSNetworkInterface",
         "interface eni-7 groups=rds-ec2-1 of=i-9 primary",
         "interface eni-8 groups=rds-ec2-2 of=RDSNetworkInterface",
@@ -167,9 +170,11 @@ fn state() -> impl Strategy<Value = Vec<&'static str>> {
         "attached i-0 ec2-rds-2 tag=b ago=600 contested",
         "attached s0 rds-ec2-1 tag=a ago=600 again=10,20,30",
         "attached i-9 ec2-rds-1 tag=a ago=600",
+        "attached i-11 ec2-rds-1 tag=a ago=600",
+        "wanted eni-11 s0 ago=9",
         "uninstalling ago=5",
     ];
-    prop_oneof![1 => Just(Vec::new()), 2 => subsequence(lines.clone(), 1..=5), 1 => subsequence(lines, 9..=18)]
+    prop_oneof![1 => Just(Vec::new()), 2 => subsequence(lines.clone(), 1..=5), 1 => subsequence(lines, 9..=20)]
 }
 
 fn groups() -> impl Strategy<Value = Vec<&'static str>> {

@@ -20,12 +20,12 @@
 //!
 //! | line | options |
 //! |---|---|
-//! | `instance i-1` | `connect=a,b` or the raw value `connect="a b"`, `zone=a`, `groups=G` (default `default`), `status="TEXT"`, `block`, `hold`, `gone` |
-//! | `db NAME`, `cluster NAME`, `docdb NAME`, `neptune NAME`, `replicationgroup NAME`, `cache NAME`, `serverlesscache NAME`, `redshift NAME` | `connect=` as above, `port=5432` (`5432-5440`, `none`), `state=available`, `groups=G:removing` (default `default`; `:adding`), `zone=a,b`, `vpc=2`, `classic`, `block`, `hold`, `id=IDENTITY`, `serverless-v1`, `global=G`, `member-of=C`, `allow-cidr="203.0.113.0/24 pl-1"` |
+//! | `instance i-1` | `connect=a,b` or the raw value `connect="a b"`, `zone=a`, `groups=G` (default `default`), `status="TEXT"`, `managed-by=SERVICE`, `block`, `hold`, `gone` |
+//! | `db NAME`, `cluster NAME`, `docdb NAME`, `neptune NAME`, `replicationgroup NAME`, `cache NAME`, `serverlesscache NAME`, `redshift NAME` | `connect=` as above, `port=5432` (`5432-5440`, `none`), `state=available`, `groups=G:removing` (default `default`; `:adding`), `zone=a,b`, `vpc=2`, or instead `classic`, `public-endpoint`, `vpc-networking-off`, `not-shown`, `block`, `hold`, `id=IDENTITY`, `serverless-v1`, `global=G`, `member-of=C`, `allow-cidr="203.0.113.0/24 pl-1"` |
 //! | `pair NAME 1` (`1/2`: store side 1, instance side 2) | a whole owned pair, attached to the store; `attached-to=i-1`, `loose`, `adding`, `removing`, `only=store`, `rules=none` (`store`, `instance`), `port=5433`, `egress=store,instance`, `store-rule=RULE`, `instance-rule=RULE`, `arn=OLD`, `made-by=console` (`hand`, `forger`, `nobody`: tags lost) |
 //! | `group G` | `rule=RULE`, `tagged=NAME/store` (`instance`, `cidr`), `tag:KEY=VALUE`, `ours=store` (our description), `description=D`, `id=ID`, `attached-to=i-1`, `on=NAME` |
 //! | `gone NAME` | the service said that there is no such DB instance, and lists none with its identity; `unsure`: it did not list |
-//! | `interface eni-9` | an interface that is no instance's primary one: `groups=G,G`, `of="a function"` or `of=i-1`, `primary` |
+//! | `interface eni-9` | an interface that is no instance's primary one: `groups=G,G`, `of="a function"` or `of=i-1`, `primary`; `copies`: a network plugin copies the primary one's groups; `detached`: it is attached to nothing |
 //! | `prefix-list pl-1` | `owner=ACCOUNT` (default: the store's), `most=10`, `entries=10.0.0.0/24,10.0.1.0/24`, `ipv6` |
 //! | `template G` | a launch template names the group |
 //! | `scope vpc`, `scope i-1 NAME` | |

@@ -31,7 +31,7 @@ pub fn reaches(seen: &Observation, instance: &InstanceId, store: &StoreArn, unre
     let Some((interface, store)) = found.and_then(|found| found.interface.as_ref()).zip(stores.get(store)) else {
         return false;
     };
-    let (Some(ports), true) = (store.ports, store.vpc.as_ref() == Some(&interface.vpc)) else { return false };
+    let (Some(ports), true) = (store.ports, store.is_in(&interface.vpc)) else { return false };
     let on_store: BTreeSet<&SecurityGroupId> =
         store.groups.iter().filter(|(_, membership)| **membership != Membership::Removing).map(|(id, _)| id).collect();
     let on_interface: BTreeSet<&SecurityGroupId> = interface.groups.iter().collect();

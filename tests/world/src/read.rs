@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use tagwire_core::{
     cidr::{Block, CidrLimits, CidrTag, Family, PrefixList},
     group::{self, GroupName, MANAGED_BY, OwnTags, Role, SecurityGroup},
-    id::{InstanceId, InterfaceId, PrefixListId, SecurityGroupId, StoreArn, StoreId, VpcId, ZoneName},
-    model::{DataStore, Form, Instance, Interface, Membership},
+    id::{InstanceId, InterfaceId, Partition, PrefixListId, SecurityGroupId, StoreArn, StoreId, VpcId, ZoneName},
+    model::{DataStore, Form, Instance, Interface, Membership, Network},
     observation::{
         AttachedInterface, Attachments, Gap, InterfaceOwner, Observation, Reading, Scope, StoreLookup, Subject,
     },
@@ -216,6 +216,17 @@ impl Line {
         Ok(self.text(key)?.map(|text| words(&text)))
     }
 
+    fn network(&mut self, vpc: VpcId) -> Network {
+        let others = [
+            ("not-shown", Network::NotShown),
+            ("vpc-networking-off", Network::VpcNetworkingOff),
+            ("public-endpoint", Network::PublicEndpoint),
+            ("classic", Network::Classic),
+        ];
+        let named = others.into_iter().find_map(|(flag, network)| self.flag(flag).then_some(network));
+        named.unwrap_or(Network::Vpc(vpc))
+    }
+
     fn flag(&mut self, flag: &str) -> bool {
         self.words.extract_if(.., |word| word == flag).count() > 0
     }
@@ -283,7 +294,7 @@ fn sides(text: &str) -> Outcome<Vec<Side>> {
 }
 
 fn arn(kind: StoreKind, name: &str) -> Outcome<StoreArn> {
-    said(StoreArn::of(kind, REGION, ACCOUNT, name))
+    said(StoreArn::of(&said(Partition::parse("aws"))?, kind, REGION, ACCOUNT, name))
 }
 
 /// What a pair or a group needs to know of its store, which may be one that is no longer there.
@@ -402,6 +413,7 @@ impl Reader {
             id,
             name: None,
             interface: (!line.flag("gone")).then_some(interface),
+            operator: line.text("managed-by")?,
             zone: line.text("zone")?.map(|name| zone(&name)).transpose()?,
             settings: line.settings()?,
         };
@@ -442,7 +454,7 @@ impl Reader {
             id: said(StoreId::parse(id))?,
             arn: arn.clone(),
             service,
-            vpc: (!line.flag("classic")).then_some(vpc),
+            network: line.network(vpc),
             zones: line.list("zone")?.unwrap_or_default().iter().map(|name| zone(name)).collect::<Outcome<_>>()?,
             ports,
             state: line.text("state")?.unwrap_or_else(|| "available".to_owned()),
@@ -639,7 +651,8 @@ impl Reader {
         let interface = said(InterfaceId::parse(line.name()?))?;
         let of = line.text("of")?.unwrap_or_default();
         let owner = match InstanceId::parse(of.clone()) {
-            Ok(id) => InterfaceOwner::Instance { id, primary: line.flag("primary") },
+            Ok(id) => InterfaceOwner::Instance { id, primary: line.flag("primary"), copies: line.flag("copies") },
+            Err(_) if line.flag("detached") => InterfaceOwner::Nobody { description: of },
             Err(_) => InterfaceOwner::Other { description: of },
         };
         let groups = line.list("groups")?.unwrap_or_default();
@@ -655,6 +668,7 @@ impl Reader {
         Ok(match of.as_str() {
             "store-side" => Removal::StoreSide(store),
             "cidr-group" => Removal::CidrGroup(store),
+            _ if of.starts_with("eni-") => Removal::LeftOver { interface: said(InterfaceId::parse(of))?, store },
             _ => Removal::Connection(Connection { instance: said(InstanceId::parse(of))?, store }),
         })
     }

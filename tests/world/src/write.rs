@@ -8,7 +8,7 @@ use tagwire_core::{
     cidr::{CidrTag, Family, InvalidCidr, PrefixList},
     group::SecurityGroup,
     id::{InstanceId, SecurityGroupId, StoreArn, StoreId, ZoneName},
-    model::{DataStore, Form, Instance, Membership},
+    model::{DataStore, Form, Instance, Membership, Network},
     observation::{AttachedInterface, Gap, InterfaceOwner, Observation, Scope, StoreLookup, Subject},
     policy::Policy,
     state::{Removal, Target},
@@ -82,6 +82,7 @@ fn state(seen: &Observation) -> Vec<String> {
     lines.extend(state.wanted.iter().map(|(removal, wanted)| {
         let of = match removal {
             Removal::Connection(of) => format!("{} {}", of.instance, name(&of.store)),
+            Removal::LeftOver { interface, store } => format!("{interface} {}", name(store)),
             Removal::StoreSide(store) => format!("store-side {}", name(store)),
             Removal::CidrGroup(store) => format!("cidr-group {}", name(store)),
         };
@@ -105,8 +106,11 @@ fn state(seen: &Observation) -> Vec<String> {
 
 fn interface(attached: &AttachedInterface) -> String {
     let of = match &attached.owner {
-        InterfaceOwner::Instance { id, primary: true } => format!("{id} primary"),
-        InterfaceOwner::Instance { id, primary: false } => id.to_string(),
+        InterfaceOwner::Instance { id, primary, copies } => {
+            let (primary, copies) = (if *primary { " primary" } else { "" }, if *copies { " copies" } else { "" });
+            format!("{id}{primary}{copies}")
+        }
+        InterfaceOwner::Nobody { description } => format!("\"{description}\" detached"),
         InterfaceOwner::Other { description } => format!("\"{description}\""),
     };
     format!("interface {} groups={} of={of}", attached.interface, joined(&attached.groups, group))
@@ -116,6 +120,9 @@ fn instance(instance: &Instance) -> String {
     let mut line = format!("instance {}{}", instance.id, settings(&instance.settings));
     if let Some(name) = &instance.zone {
         let _ = write!(line, " zone={}", zone(name));
+    }
+    if let Some(operator) = &instance.operator {
+        let _ = write!(line, " managed-by={operator}");
     }
     match &instance.interface {
         Some(interface) => {
@@ -144,11 +151,14 @@ fn store(store: &DataStore) -> String {
     if !store.zones.is_empty() {
         let _ = write!(line, " zone={}", joined(&store.zones, zone));
     }
-    match &store.vpc {
-        Some(vpc) => {
+    match &store.network {
+        Network::Vpc(vpc) => {
             let _ = write!(line, " vpc={}", vpc.as_str().trim_start_matches("vpc-"));
         }
-        None => line.push_str(" classic"),
+        Network::NotShown => line.push_str(" not-shown"),
+        Network::VpcNetworkingOff => line.push_str(" vpc-networking-off"),
+        Network::PublicEndpoint => line.push_str(" public-endpoint"),
+        Network::Classic => line.push_str(" classic"),
     }
     match &store.form {
         Form::Plain => {}

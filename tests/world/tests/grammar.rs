@@ -92,6 +92,10 @@ fn other_interfaces_belong_to_an_instance_or_to_something_else() {
     assert!(matches!(&of_instance.owner, InterfaceOwner::Instance { primary: true, .. }));
     assert_eq!(of_instance.groups.len(), 2);
     assert_eq!(of_other.owner, InterfaceOwner::Other { description: "a function".into() });
+    let world = read("interface eni-8 groups=a of=i-1 copies\ninterface eni-9 groups=a of=\"a leftover\" detached");
+    let [copying, leftover] = world.seen.attachments.by.found.as_slice() else { panic!("two interfaces") };
+    assert!(matches!(&copying.owner, InterfaceOwner::Instance { primary: false, copies: true, .. }));
+    assert_eq!(leftover.owner, InterfaceOwner::Nobody { description: "a leftover".into() });
 }
 
 #[test]

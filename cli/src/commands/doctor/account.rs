@@ -135,7 +135,7 @@ pub(super) fn service_role(
 
 #[cfg(test)]
 mod tests {
-    use tagwire_core::{observation::Gap, service::StoreKind, tag::ConnectTag};
+    use tagwire_core::{id::Partition, observation::Gap, service::StoreKind, tag::ConnectTag};
 
     use super::*;
     use crate::commands::doctor::{
@@ -155,7 +155,7 @@ mod tests {
     }
 
     fn store(kind: StoreKind, names: &str) -> TaggedStore {
-        let arn = StoreArn::of(kind, "eu-west-1", ACCOUNT, "orders").unwrap();
+        let arn = StoreArn::of(&Partition::parse("aws").unwrap(), kind, "eu-west-1", ACCOUNT, "orders").unwrap();
         TaggedStore { arn, connect: ConnectTag::read(Some(names)) }
     }
 

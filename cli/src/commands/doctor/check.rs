@@ -171,10 +171,10 @@ impl CommandTarget {
         self.identity.as_ref().map_or("ACCOUNT", |identity| identity.account.as_str())
     }
 
-    /// The partition of AWS that the account is in.
-    pub(super) fn partition(&self) -> &str {
-        let named = self.identity.as_ref().and_then(|identity| identity.arn.split(':').nth(1));
-        named.filter(|partition| !partition.is_empty()).unwrap_or("aws")
+    /// The partition of AWS that the account is in, or a word that stands for it.
+    pub(super) fn partition(&self) -> String {
+        let named = self.identity.as_ref().and_then(|identity| identity.partition().ok());
+        named.map_or_else(|| "PARTITION".to_owned(), String::from)
     }
 
     fn profile_option(&self) -> String {

@@ -67,9 +67,7 @@ async fn facts(global: &GlobalArgs, config: SdkConfig, target: &CommandTarget) -
     let config = &session.config;
     let account = Box::pin(account(config));
     let roles = join_all(SERVICE_ROLES.map(async |role| (role, has_role(config, role.role).await)));
-    // Whose it is does not matter, for nothing of that name is there.
-    let account_id = target.identity.as_ref().map_or("000000000000", |identity| identity.account.as_str());
-    let probes = Box::pin(session.aws.probes(account_id));
+    let probes = Box::pin(session.aws.probes(target.identity.as_ref()));
     let tagged = Box::pin(tagged(&session));
     let of_stack = Box::pin(of_stack(found, unknown_parameter, &stacks, &session, target));
     let ((region, platform, trails, tag_policy, quotas), service_roles, probes, tagged, stack) =

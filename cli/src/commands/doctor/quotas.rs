@@ -191,6 +191,7 @@ mod tests {
             name: None,
             id: InstanceId::parse(format!("i-{number}")).unwrap(),
             interface: Some(interface),
+            operator: None,
             zone: None,
             settings: TagSettings::read("k", [("k", "orders")]),
         }

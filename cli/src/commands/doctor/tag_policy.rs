@@ -136,7 +136,10 @@ fn glob(pattern: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use tagwire_core::{id::StoreArn, service::StoreKind};
+    use tagwire_core::{
+        id::{Partition, StoreArn},
+        service::StoreKind,
+    };
     use tagwire_engine::cloud::ErrorKind;
 
     use super::*;
@@ -146,7 +149,7 @@ mod tests {
     };
 
     fn store(kind: StoreKind, names: &str) -> TaggedStore {
-        let arn = StoreArn::of(kind, "eu-west-1", ACCOUNT, "orders").unwrap();
+        let arn = StoreArn::of(&Partition::parse("aws").unwrap(), kind, "eu-west-1", ACCOUNT, "orders").unwrap();
         TaggedStore { arn, connect: ConnectTag::read(Some(names)) }
     }
 

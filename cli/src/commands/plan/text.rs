@@ -134,8 +134,7 @@ impl Totals {
 
 /// A message for a VPC in which nothing was found although everything was read: the VPC may be a wrong one.
 fn without_anything(seen: &Observation) -> Option<&'static str> {
-    let is_here =
-        |lookup: &StoreLookup| matches!(lookup, StoreLookup::Found(store) if store.vpc.as_ref() == Some(&seen.vpc));
+    let is_here = |lookup: &StoreLookup| matches!(lookup, StoreLookup::Found(store) if store.is_in(&seen.vpc));
     let is_owned = |group: &SecurityGroup| matches!(group.ownership(), Ownership::Owned(_));
     let is_empty = seen.gaps().next().is_none()
         && seen.instances.found.is_empty()

@@ -133,7 +133,7 @@ fn store(store: &DataStore) -> Value {
         "arn": store.arn,
         "name": store.arn.short(),
         "service": store.service.row().title,
-        "vpc": store.vpc,
+        "vpc": store.vpc(),
         "zones": store.zones,
         "state": store.state,
         "ports": store.ports.map(|ports| ports.to_string()),

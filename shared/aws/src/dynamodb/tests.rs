@@ -339,9 +339,14 @@ async fn the_errors_of_a_reading_pass_or_do_not() {
 #[tokio::test]
 async fn since_when_something_is_so_comes_back_as_it_was_written() {
     let unused = Note::Unused(sg("sg-1"), Some(time("2026-01-02T03:04:05.000000001Z")));
-    for (note, entry) in
-        [(wanted(), "wanted i-1 arn:aws:redshift:eu-west-1:123456789012:namespace:1"), (unused, "unused sg-1")]
-    {
+    let left_over =
+        Removal::LeftOver { interface: InterfaceId::parse("eni-1").unwrap(), store: StoreId::parse("db-A").unwrap() };
+    let left_over = Note::Wanted(left_over, Some(Wanted::since(time("2026-01-02T03:04:05Z"))));
+    for (note, entry) in [
+        (wanted(), "wanted i-1 arn:aws:redshift:eu-west-1:123456789012:namespace:1"),
+        (left_over, "wanted eni-1 db-A"),
+        (unused, "unused sg-1"),
+    ] {
         let script = Script::default().then(200, "{}");
         write_notes(&script, std::slice::from_ref(&note)).await;
         let asked = script.asked();

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_ec2::types::{
     self as ec2, GroupIdentifier, InstanceNetworkInterface, InstanceStateName, IpPermission, IpRange, Ipv6Range,
     LaunchTemplateInstanceNetworkInterfaceSpecification as TemplateInterface, LaunchTemplateVersion, NetworkInterface,
-    NetworkInterfaceAttachment, PrefixListId, UserIdGroupPair,
+    NetworkInterfaceAttachment, NetworkInterfaceStatus, NetworkInterfaceType, OperatorResponse, PrefixListId,
+    UserIdGroupPair,
 };
 use tagwire_core::{
     cidr::{Block, Family, PrefixList},
@@ -46,9 +47,20 @@ pub(super) fn instance(raw: &ec2::Instance, connect_key: &str) -> Result<Instanc
         id,
         name: name.map(|(_, value)| value.to_owned()),
         interface: interface.map(primary_interface).transpose()?,
+        operator: raw.operator().and_then(operator),
         zone: zone.map(ZoneName::parse).transpose()?,
         settings: TagSettings::read(connect_key, tags),
     })
+}
+
+/// The service that manages something; none when it is the account's own to change.
+fn operator(raw: &OperatorResponse) -> Option<String> {
+    let named = || match raw.principal().filter(|principal| !principal.is_empty()) {
+        Some(CAPACITY_PROVIDERS) => format!("a Lambda capacity provider ({CAPACITY_PROVIDERS})"),
+        Some(principal) => principal.to_owned(),
+        None => "a service of AWS".to_owned(),
+    };
+    raw.managed().unwrap_or_default().then(named)
 }
 
 /// Instances with several network cards count device indices on each of them, and the primary
@@ -76,24 +88,57 @@ pub(super) fn interface(raw: &NetworkInterface) -> Result<Interface, Unusable> {
     })
 }
 
-/// An interface that has a group, and its owner. Interfaces of services say so in their
-/// description alone.
+/// The beginning of the description that the Amazon VPC CNI gives to the interfaces that it manages.
+// Fact 10.2
+const CNI_DESCRIPTION: &str = "aws-K8S-";
+/// The service that starts the instances of Lambda's capacity providers.
+// Fact 10.7
+const CAPACITY_PROVIDERS: &str = "scaler.lambda.amazonaws.com";
+/// The tag by which an interface says of which of Lambda's network connectors it is.
+// Fact 10.7
+const NETWORK_CONNECTOR_KEY: &str = "aws:lambda:networkConnectorName";
+
+/// An interface that has a group, and its owner.
 pub(super) fn attached(raw: &NetworkInterface) -> Result<AttachedInterface, Unusable> {
     let attachment = raw.attachment();
     let instance = attachment.and_then(|attachment| attachment.instance_id()).filter(|id| !id.is_empty());
     let owner = if let Some(id) = instance {
         let index = attachment.and_then(NetworkInterfaceAttachment::device_index);
         let card = attachment.and_then(NetworkInterfaceAttachment::network_card_index).unwrap_or(0);
-        InterfaceOwner::Instance { id: InstanceId::parse(id)?, primary: index == Some(0) && card == 0 }
+        let copies = raw.description().is_some_and(|text| text.starts_with(CNI_DESCRIPTION));
+        InterfaceOwner::Instance { id: InstanceId::parse(id)?, primary: index == Some(0) && card == 0, copies }
+    } else if is_left_over(raw) {
+        InterfaceOwner::Nobody { description: interface_description(raw) }
     } else {
-        let description = raw.description().filter(|text| !text.is_empty());
-        InterfaceOwner::Other { description: description.unwrap_or("without a description").to_owned() }
+        InterfaceOwner::Other { description: interface_description(raw) }
     };
     Ok(AttachedInterface {
         interface: InterfaceId::parse(required(raw.network_interface_id(), "NetworkInterfaceId")?)?,
         owner,
         groups: group_ids(raw.groups())?,
     })
+}
+
+/// Whether an interface of the account's own is attached to nothing. Those of services are attached to
+/// something, or managed by it.
+// Fact 10.6
+fn is_left_over(raw: &NetworkInterface) -> bool {
+    let of_instances = [NetworkInterfaceType::Interface, NetworkInterfaceType::Efa];
+    raw.attachment().is_none()
+        && raw.status() == Some(&NetworkInterfaceStatus::Available)
+        && raw.interface_type().is_none_or(|of| of_instances.contains(of))
+        && !raw.requester_managed().unwrap_or_default()
+        && raw.operator().and_then(operator).is_none()
+}
+
+/// What an interface is of, as far as a tag, its operator or its description say.
+fn interface_description(raw: &NetworkInterface) -> String {
+    let connector = raw.tag_set().iter().find(|tag| tag.key() == Some(NETWORK_CONNECTOR_KEY));
+    let connector = connector.map(|tag| format!("Lambda network connector {}", tag.value().unwrap_or_default()));
+    let described = raw.description().filter(|text| !text.is_empty()).map(str::to_owned);
+    let parts = [connector.or_else(|| raw.operator().and_then(operator)), described];
+    let text = parts.into_iter().flatten().collect::<Vec<_>>().join(": ");
+    if text.is_empty() { "without a description".to_owned() } else { text }
 }
 
 /// The groups that a version of a launch template names: ids, for the instance or for its
@@ -301,6 +346,20 @@ mod tests {
         assert_eq!(named(Some(Tag::builder().key("Name").value("web-1").build())).as_deref(), Some("web-1"));
         assert_eq!(named(Some(Tag::builder().key("Name").value("").build())), None);
         assert_eq!(named(Some(Tag::builder().key("name").value("web-1").build())), None);
+    }
+
+    #[test]
+    fn an_instance_names_the_service_that_manages_it() {
+        let of = |managed: Option<bool>, principal: &str| {
+            let mut raw = machine(InstanceStateName::Running, &[attached("eni-1", 0, None, "sg-1")]);
+            raw.operator = Some(OperatorResponse::builder().set_managed(managed).principal(principal).build());
+            instance(&raw, "k").unwrap().operator
+        };
+        assert_eq!(of(Some(true), "eks.amazonaws.com").as_deref(), Some("eks.amazonaws.com"));
+        assert_eq!(of(Some(true), "").as_deref(), Some("a service of AWS"));
+        let of_lambda = of(Some(true), "scaler.lambda.amazonaws.com");
+        assert_eq!(of_lambda.as_deref(), Some("a Lambda capacity provider (scaler.lambda.amazonaws.com)"));
+        assert_eq!((of(Some(false), "eks.amazonaws.com"), of(None, "")), (None, None));
     }
 
     #[test]

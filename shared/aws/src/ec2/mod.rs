@@ -17,6 +17,7 @@ use tagwire_core::{
         GroupList, MANAGED_BY, MANAGED_BY_KEY, OwnTags, OwnedGroup, STORE_ARN_KEY, SecurityGroup,
         description as group_description,
     },
+    group_tags::GroupTags,
     id::{InstanceId, InterfaceId, PrefixListId, SecurityGroupId, VpcId},
     model::{Instance, Interface},
     observation::{AttachedInterface, Reading, Subject},
@@ -45,16 +46,20 @@ const FILTER_VALUES: usize = 200;
 // Fact 1.1
 const NOT_TERMINATED: [&str; 5] = ["pending", "running", "shutting-down", "stopping", "stopped"];
 
+/// The name of the group that every VPC has.
+const DEFAULT_GROUP: &str = "default";
+
 /// EC2.
 #[derive(Debug)]
 pub(crate) struct Ec2 {
     client: Client,
     connect_key: String,
+    group_tags: GroupTags,
 }
 
 impl Ec2 {
-    pub(crate) fn new(config: &SdkConfig, connect_key: String) -> Self {
-        Self { client: Client::new(config), connect_key }
+    pub(crate) fn new(config: &SdkConfig, connect_key: String, group_tags: GroupTags) -> Self {
+        Self { client: Client::new(config), connect_key, group_tags }
     }
 
     pub(crate) async fn instances(&self, which: Instances<'_>) -> Reading<Instance> {
@@ -104,7 +109,9 @@ impl Ec2 {
     }
 
     async fn describe_instances(&self, call: Call, filters: Vec<Filter>) -> Reading<Instance> {
-        let request = self.client.describe_instances().set_filters(Some(filters)).max_results(PAGE_SIZE);
+        // Fact 10.1
+        let request = self.client.describe_instances().include_managed_resources(true);
+        let request = request.set_filters(Some(filters)).max_results(PAGE_SIZE);
         let pages = request.into_paginator().send().collect().await;
         let reservations = call.listed(pages, |page| (page.reservations, page.next_token));
         let found = reservations.found.into_iter().flat_map(|reservation| reservation.instances.unwrap_or_default());
@@ -124,7 +131,9 @@ impl Ec2 {
     }
 
     async fn list_interfaces(&self, call: &Call, filters: Vec<Filter>) -> Reading<ec2::NetworkInterface> {
-        let request = self.client.describe_network_interfaces().set_filters(Some(filters)).max_results(PAGE_SIZE);
+        // Fact 10.1
+        let request = self.client.describe_network_interfaces().include_managed_resources(true);
+        let request = request.set_filters(Some(filters)).max_results(PAGE_SIZE);
         let pages = request.into_paginator().send().collect().await;
         call.listed(pages, |page| (page.network_interfaces, page.next_token))
     }
@@ -133,8 +142,11 @@ impl Ec2 {
         let call = |what: String| Call::reading("ec2:DescribeSecurityGroups", what);
         let selections: Vec<(Call, Vec<Filter>)> = match which {
             Groups::InVpc(vpc) => {
+                let of_consoles = Service::ALL.iter().filter_map(|service| service.row().console_prefixes).flatten();
+                let of_consoles = of_consoles.map(|prefix| format!("{prefix}*"));
                 let patterns = Service::ALL.iter().flat_map(|service| service.row().patterns());
-                let patterns = patterns.map(|pattern| format!("{pattern}-*"));
+                let patterns = patterns.map(|pattern| format!("{pattern}-*")).chain(of_consoles);
+                let patterns = patterns.chain([DEFAULT_GROUP.to_owned()]);
                 let filters = vec![filter("vpc-id", [vpc.as_str()]), filter("group-name", patterns)];
                 vec![(call(format!("groups of {vpc}")).in_vpc(Some(vpc)), filters)]
             }
@@ -208,6 +220,8 @@ impl Ec2 {
         let call =
             Call::reading("ec2:DescribeLaunchTemplateVersions", "default and latest versions of launch templates");
         let request = self.client.describe_launch_template_versions().versions("$Default").versions("$Latest");
+        // Fact 10.1
+        let request = request.include_managed_resources(true);
         let pages = request.max_results(TEMPLATES_PAGE_SIZE).into_paginator().send().collect().await;
         let answer = call.listed(pages, |page| (page.launch_template_versions, page.next_token));
         let templates = call.decode(answer, ec2::LaunchTemplateVersion::launch_template_id, mapping::template_groups);
@@ -275,9 +289,10 @@ impl Ec2 {
     ) -> Result<SecurityGroupId, CloudError> {
         let call = Call::writing("ec2:CreateSecurityGroup", format!("{name} in {vpc}"));
         let description = group_description(tags.role);
+        let theirs = self.group_tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build());
         let tags = TagSpecification::builder()
             .resource_type(ResourceType::SecurityGroup)
-            .set_tags(Some(own_tags(tags)))
+            .set_tags(Some(own_tags(tags).into_iter().chain(theirs).collect()))
             .build();
         let request = self
             .client

@@ -4,8 +4,8 @@ use aws_sdk_elasticache::types::{CacheCluster, CacheNode, Endpoint, PendingModif
 use futures_util::future::LocalBoxFuture;
 use tagwire_core::{
     group::GroupList,
-    id::{InvalidId, StoreArn, StoreId, VpcId},
-    model::{DataStore, Form},
+    id::{InvalidId, StoreArn, StoreId},
+    model::{DataStore, Form, Network},
     observation::{Gap, Reading, StoreLookup},
     service::{Service, StoreKind},
     tag::TagSettings,
@@ -18,10 +18,10 @@ use crate::{
     reading::from_results,
     stores::{
         StoreService,
-        fields::{group_ids, memberships, ports, zones},
+        fields::{group_ids, memberships, ports, state, zones},
         gap_of,
         lookup::{DescribeCall, Lookups, look_up},
-        subnets::SubnetGroupVpcs,
+        subnets::{SubnetGroupNetworks, network_in},
     },
 };
 
@@ -46,12 +46,12 @@ impl StoreService for CacheClusters<'_> {
             let found = std::mem::take(&mut lookups.found);
             let alone = found.iter().filter(|(_, raw)| replication_group(raw).is_none());
             let alone: Vec<_> = alone.map(|(arn, raw)| (arn, raw.cache_cluster_status().unwrap_or_default())).collect();
-            let (vpcs, tags) = futures_util::join!(elasticache.vpcs_of(&found), elasticache.tags_of(&alone));
+            let (networks, tags) = futures_util::join!(elasticache.networks_of(&found), elasticache.tags_of(&alone));
             let stores = from_results(found.iter().map(|(arn, raw)| {
-                let vpc = vpc_of(raw, &vpcs, arn)?;
+                let network = network_of(raw, &networks, arn)?;
                 let is_member = replication_group(raw).is_some();
                 let tags = if is_member { elasticache.no_tags() } else { tags_in(&tags, arn)? };
-                decode(raw, arn, vpc, tags)
+                decode(raw, arn, network, tags)
             }));
             lookups.into_reading(stores)
         })
@@ -105,18 +105,31 @@ impl ElastiCache {
     }
 }
 
-pub(super) fn arn_of(name: &str, region: &str, account: &str) -> Result<StoreArn, InvalidId> {
-    StoreArn::of(StoreKind::CacheCluster, region, account, name)
+/// A cache cluster that a replication group names.
+pub(super) fn member_of(group: &StoreArn, name: &str) -> Result<StoreArn, InvalidId> {
+    group.beside(StoreKind::CacheCluster, name)
 }
 
-/// `None` for a cache outside any VPC.
+/// A name that no cache has, for a call that is only tried.
+#[cfg(feature = "account")]
+pub(super) fn nobody(
+    partition: &tagwire_core::id::Partition,
+    region: &str,
+    account: &str,
+) -> Result<StoreArn, InvalidId> {
+    StoreArn::of(partition, StoreKind::CacheCluster, region, account, "tagwire-doctor")
+}
+
 pub(super) fn subnet_group(raw: &CacheCluster) -> Option<&str> {
     raw.cache_subnet_group_name().filter(|name| !name.is_empty())
 }
 
-pub(super) fn vpc_of(raw: &CacheCluster, vpcs: &SubnetGroupVpcs, store: &StoreArn) -> Result<Option<VpcId>, Gap> {
-    let vpc = subnet_group(raw).and_then(|name| vpcs.get(name)).cloned().transpose();
-    vpc.map_err(|gap| gap_of(&gap, store))
+/// Only a cache outside any VPC has security groups of ElastiCache's own.
+// Fact 4.4
+pub(super) fn network_of(raw: &CacheCluster, networks: &SubnetGroupNetworks, store: &StoreArn) -> Result<Network, Gap> {
+    let of_group = network_in(networks, subnet_group(raw)).map_err(|gap| gap_of(&gap, store))?;
+    let without = if raw.cache_security_groups().is_empty() { Network::NotShown } else { Network::Classic };
+    Ok(of_group.unwrap_or(without))
 }
 
 /// The replication group that a cluster is a member of.
@@ -139,25 +152,25 @@ pub(super) fn is_pending(cluster: &CacheCluster) -> bool {
 pub(super) fn decode(
     raw: &CacheCluster,
     arn: &StoreArn,
-    vpc: Option<VpcId>,
+    network: Network,
     tags: TagSettings,
 ) -> Result<DataStore, Gap> {
-    let call = Call::of_store(CLUSTERS.call, arn).in_vpc(vpc.as_ref());
-    cluster(raw, arn, vpc, tags).map_err(|unusable| call.unusable(&unusable))
+    let call = Call::of_store(CLUSTERS.call, arn).in_vpc(network.vpc());
+    cluster(raw, arn, network, tags).map_err(|unusable| call.unusable(&unusable))
 }
 
 /// Memcached clusters have one endpoint for all nodes; a single node has its own.
-fn cluster(raw: &CacheCluster, arn: &StoreArn, vpc: Option<VpcId>, tags: TagSettings) -> Result<DataStore, Unusable> {
+fn cluster(raw: &CacheCluster, arn: &StoreArn, network: Network, tags: TagSettings) -> Result<DataStore, Unusable> {
     let of_nodes = raw.cache_nodes().iter().filter_map(CacheNode::endpoint);
     let endpoints = raw.configuration_endpoint().into_iter().chain(of_nodes);
     Ok(DataStore {
         id: StoreId::parse(arn.as_str())?,
         arn: arn.clone(),
         service: Service::ElastiCache,
-        vpc,
+        network,
         zones: zones(raw.cache_nodes().iter().filter_map(CacheNode::customer_availability_zone))?,
         ports: ports(endpoints.filter_map(Endpoint::port))?,
-        state: required(raw.cache_cluster_status(), "CacheClusterStatus")?.to_owned(),
+        state: state(raw.cache_cluster_status()),
         form: replication_group(raw).map_or(Form::Plain, |group| Form::ClusterMember { cluster: group.to_owned() }),
         groups: memberships(groups_of(raw))?,
         settings: tags,

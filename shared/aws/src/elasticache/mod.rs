@@ -15,7 +15,8 @@ use aws_sdk_elasticache::{
     types::{CacheCluster, CacheSubnetGroup},
 };
 use tagwire_core::{
-    id::{StoreArn, VpcId},
+    id::StoreArn,
+    model::Network,
     observation::{Gap, Subject},
     service::{Readiness, Service},
     tag::{ConnectTag, TagSettings},
@@ -25,18 +26,18 @@ use tagwire_engine::cloud::{CloudError, ErrorKind};
 pub(crate) use self::{
     cache_clusters::CacheClusters, replication_groups::ReplicationGroups, serverless_caches::ServerlessCaches,
 };
-#[cfg(feature = "account")]
-use crate::probe::Probe;
 use crate::{
     call::{Call, Unusable},
     reading::at_once,
     stores::{
         gap_of,
         lookup::Lookups,
-        subnets::{KnownVpcs, SubnetGroupVpcs, listed_vpcs, named_vpc, vpc_of_group},
+        subnets::{KnownVpcs, SubnetGroupNetworks, listed_networks, named_network, network_of_group},
     },
     tagging::TagIndex,
 };
+#[cfg(feature = "account")]
+use crate::{probe::Probe, sts::Identity};
 
 /// Most records a page may hold.
 const PAGE_SIZE: i32 = 100;
@@ -71,8 +72,9 @@ impl ElastiCache {
 
     /// Tries every read of ElastiCache; of tags, those of a cache that does not exist.
     #[cfg(feature = "account")]
-    pub(crate) async fn probes(&self, region: &str, account: &str) -> Vec<Probe> {
-        let nobody = cache_clusters::arn_of("tagwire-doctor", region, account);
+    pub(crate) async fn probes(&self, region: &str, caller: Option<&Identity>) -> Vec<Probe> {
+        let nobody =
+            caller.and_then(|caller| cache_clusters::nobody(&caller.partition().ok()?, region, &caller.account).ok());
         let nobody = nobody.map(|arn| arn.to_string()).unwrap_or_default();
         let (groups, clusters, serverless, subnet_groups, tags) = futures_util::join!(
             self.client.describe_replication_groups().max_records(FEWEST).send(),
@@ -143,39 +145,39 @@ impl ElastiCache {
         TagSettings::read(&self.connect_key, [])
     }
 
-    /// The VPCs of the subnet groups of some cache clusters, each group read for itself.
-    async fn vpcs_of(&self, clusters: &[(StoreArn, CacheCluster)]) -> SubnetGroupVpcs {
+    /// The networks of the subnet groups of some cache clusters, each group read for itself.
+    async fn networks_of(&self, clusters: &[(StoreArn, CacheCluster)]) -> SubnetGroupNetworks {
         let read = async |name: &str| {
             let call = Call::reading(DESCRIBE_SUBNET_GROUPS, name);
             let request = self.client.describe_cache_subnet_groups().cache_subnet_group_name(name);
             let answer = request.send().await.map_err(|error| call.failed(&error))?;
-            vpc_of_group(&call, answer.cache_subnet_groups().first().and_then(CacheSubnetGroup::vpc_id))
+            network_of_group(&call, answer.cache_subnet_groups().first().and_then(CacheSubnetGroup::vpc_id))
         };
-        self.known_vpcs(clusters, read).await
+        self.known_networks(clusters, read).await
     }
 
     /// Likewise, from a list of every subnet group.
-    async fn listed_vpcs_of(&self, clusters: &[(StoreArn, CacheCluster)]) -> SubnetGroupVpcs {
+    async fn listed_networks_of(&self, clusters: &[(StoreArn, CacheCluster)]) -> SubnetGroupNetworks {
         if clusters.is_empty() {
-            return SubnetGroupVpcs::new();
+            return SubnetGroupNetworks::new();
         }
         let call = Call::reading(DESCRIBE_SUBNET_GROUPS, "every cache subnet group");
         let request = self.client.describe_cache_subnet_groups().max_records(PAGE_SIZE);
         let pages = request.into_paginator().send().collect().await;
         let listed = call.listed(pages, |page| (page.cache_subnet_groups, page.marker));
         let all = call.decode(listed, CacheSubnetGroup::cache_subnet_group_name, |raw| {
-            named_vpc("CacheSubnetGroupName", raw.cache_subnet_group_name(), raw.vpc_id())
+            named_network("CacheSubnetGroupName", raw.cache_subnet_group_name(), raw.vpc_id())
         });
-        self.known_vpcs(clusters, listed_vpcs(&all)).await
+        self.known_networks(clusters, listed_networks(&all)).await
     }
 
     /// A cluster is known by its ARN and its time of creation: the ARN alone is taken again by a cache
     /// that is made under the old name.
-    async fn known_vpcs(
+    async fn known_networks(
         &self,
         clusters: &[(StoreArn, CacheCluster)],
-        read: impl AsyncFn(&str) -> Result<VpcId, Gap>,
-    ) -> SubnetGroupVpcs {
+        read: impl AsyncFn(&str) -> Result<Network, Gap>,
+    ) -> SubnetGroupNetworks {
         let named: Vec<_> = clusters
             .iter()
             .filter_map(|(arn, raw)| {

@@ -7,17 +7,17 @@ use aws_sdk_elasticache::types::{
 use futures_util::future::LocalBoxFuture;
 use tagwire_core::{
     group::GroupList,
-    id::{StoreArn, StoreId, VpcId},
-    model::{DataStore, Form},
+    id::{StoreArn, StoreId},
+    model::{DataStore, Form, Network},
     observation::{Gap, Reading, StoreLookup, Subject},
-    service::{Readiness, Service},
+    service::Service,
     tag::TagSettings,
 };
 use tagwire_engine::cloud::CloudError;
 
 use super::{
     ElastiCache, MOST_SINGLY, PAGE_SIZE,
-    cache_clusters::{self, groups_of, vpc_of},
+    cache_clusters::{self, groups_of, network_of},
     only, pending_changes, pending_unread, tags_in,
 };
 use crate::{
@@ -25,9 +25,10 @@ use crate::{
     reading::from_results,
     stores::{
         StoreService,
-        fields::{group_ids, memberships, ports, zones},
+        fields::{group_ids, memberships, ports, state, zones},
         gap_of,
         lookup::{DescribeCall, Lookups, look_up},
+        subnets::SubnetGroupNetworks,
     },
 };
 
@@ -49,16 +50,14 @@ impl StoreService for ReplicationGroups<'_> {
         Box::pin(async move {
             let mut lookups = elasticache.look_up_groups(&which).await;
             let found = std::mem::take(&mut lookups.found);
-            let one_of_each: Vec<StoreArn> = found.iter().filter_map(|(arn, raw)| members(arn, raw).next()).collect();
             let states: Vec<_> = found.iter().map(|(arn, raw)| (arn, raw.status().unwrap_or_default())).collect();
             let (members, tags) =
-                futures_util::join!(elasticache.look_up_clusters(&one_of_each), elasticache.tags_of(&states));
-            let vpcs = elasticache.vpcs_of(&members.found).await;
-            let stores = from_results(found.iter().map(|(arn, raw)| {
-                let member = first_member(arn, raw, &members)?;
-                let vpc = vpc_of(member, &vpcs, arn)?;
-                decode(raw, member, arn, vpc, tags_in(&tags, arn)?)
-            }));
+                futures_util::join!(elasticache.a_member_of_each(&found), elasticache.tags_of(&states));
+            let networks = elasticache.networks_of(&members.found).await;
+            let stores =
+                from_results(found.iter().map(|(arn, raw)| {
+                    decode(raw, a_member(arn, raw, &members)?, arn, &networks, tags_in(&tags, arn)?)
+                }));
             lookups.into_reading(stores)
         })
     }
@@ -73,18 +72,16 @@ impl StoreService for ReplicationGroups<'_> {
                 futures_util::join!(elasticache.list_groups(&of_groups), elasticache.list_clusters(&of_clusters));
             let groups = GROUPS.with_arns(&of_groups, groups, ReplicationGroup::replication_group_id);
             let clusters = cache_clusters::CLUSTERS.with_arns(&of_clusters, clusters, CacheCluster::cache_cluster_id);
-            let vpcs = elasticache.listed_vpcs_of(&clusters.found).await;
+            let networks = elasticache.listed_networks_of(&clusters.found).await;
             let members = Lookups { found: clusters.found, gaps: clusters.gaps, ..Lookups::default() };
-            let mut stores = from_results(groups.found.iter().map(|(arn, raw)| {
-                let member = first_member(arn, raw, &members)?;
-                decode(raw, member, arn, vpc_of(member, &vpcs, arn)?, elasticache.no_tags())
-            }));
+            let mut stores =
+                from_results(groups.found.iter().map(|(arn, raw)| {
+                    decode(raw, a_member(arn, raw, &members)?, arn, &networks, elasticache.no_tags())
+                }));
             let alone = members.found.iter().filter(|(_, raw)| cache_clusters::replication_group(raw).is_none());
-            stores.extend(from_results(
-                alone.map(|(arn, raw)| {
-                    cache_clusters::decode(raw, arn, vpc_of(raw, &vpcs, arn)?, elasticache.no_tags())
-                }),
-            ));
+            stores.extend(from_results(alone.map(|(arn, raw)| {
+                cache_clusters::decode(raw, arn, network_of(raw, &networks, arn)?, elasticache.no_tags())
+            })));
             stores.gaps.extend(groups.gaps);
             stores.gaps.extend(members.gaps);
             stores
@@ -124,6 +121,17 @@ impl StoreService for ReplicationGroups<'_> {
 }
 
 impl ElastiCache {
+    /// The first member of each group; of one whose first member is gone meanwhile, all that are there.
+    async fn a_member_of_each(&self, groups: &[(StoreArn, ReplicationGroup)]) -> Lookups<CacheCluster> {
+        let first: Vec<StoreArn> = groups.iter().filter_map(|(arn, raw)| members(arn, raw).next()).collect();
+        let mut looked_up = self.look_up_clusters(&first).await;
+        let is_gone = |member: &StoreArn| looked_up.not_found.contains(member);
+        let bereft = groups.iter().filter(|(arn, raw)| members(arn, raw).next().as_ref().is_some_and(is_gone));
+        let others: Vec<StoreArn> = bereft.flat_map(|(arn, raw)| members(arn, raw).skip(1)).collect();
+        looked_up.extend(self.look_up_clusters(&others).await);
+        looked_up
+    }
+
     async fn look_up_groups(&self, which: &[StoreArn]) -> Lookups<ReplicationGroup> {
         let single = async |name: &str| {
             let answer = self.client.describe_replication_groups().replication_group_id(name).send().await?;
@@ -150,51 +158,43 @@ fn is_pending(group: &ReplicationGroup) -> bool {
 /// be asked about them.
 fn members(arn: &StoreArn, raw: &ReplicationGroup) -> impl Iterator<Item = StoreArn> {
     let names = raw.member_clusters().iter();
-    names.filter_map(|name| cache_clusters::arn_of(name, arn.region(), arn.account()).ok())
+    names.filter_map(|name| cache_clusters::member_of(arn, name).ok())
 }
 
-fn first_member<'found>(
+/// A member of a group that was described; `None` for a group that has none, as while it is created or
+/// deleted.
+// Fact 9.4
+fn a_member<'found>(
     arn: &StoreArn,
     raw: &ReplicationGroup,
     clusters: &'found Lookups<CacheCluster>,
-) -> Result<&'found CacheCluster, Gap> {
-    let call = Call::of_store(GROUPS.call, arn);
-    let Some(member) = members(arn, raw).next() else {
-        let state = raw.status().unwrap_or_default();
-        let reason = format!("it is {state:?} and has no member");
-        let never = Service::ElastiCache.row().readiness(state) == Readiness::Never;
-        let unusable = if never { Unusable::lasting(reason) } else { Unusable::later(reason) };
-        return Err(call.unusable(&unusable));
-    };
-    if let Some((_, raw)) = clusters.found.iter().find(|(of, _)| *of == member) {
-        return Ok(raw);
+) -> Result<Option<&'found CacheCluster>, Gap> {
+    let names: Vec<StoreArn> = members(arn, raw).collect();
+    if let Some((_, member)) = clusters.found.iter().find(|(of, _)| names.contains(of)) {
+        return Ok(Some(member));
     }
-    if clusters.not_found.contains(&member) {
-        let unusable = Unusable::later(format!("its member {} is gone", member.name()));
-        return Err(call.unusable(&unusable));
-    }
-    let gap = clusters.gaps.iter().find(|gap| gap.hides(&Subject::Store(member.clone())));
-    let unusable = Unusable::later(format!("its member {} was not described", member.name()));
-    Err(gap.map_or_else(|| call.unusable(&unusable), |gap| gap_of(gap, arn)))
+    let unread = clusters.gaps.iter().find(|gap| names.iter().any(|name| gap.hides(&Subject::Store(name.clone()))));
+    unread.map_or(Ok(None), |gap| Err(gap_of(gap, arn)))
 }
 
 fn decode(
     raw: &ReplicationGroup,
-    member: &CacheCluster,
+    member: Option<&CacheCluster>,
     arn: &StoreArn,
-    vpc: Option<VpcId>,
+    networks: &SubnetGroupNetworks,
     tags: TagSettings,
 ) -> Result<DataStore, Gap> {
-    let call = Call::of_store(GROUPS.call, arn).in_vpc(vpc.as_ref());
-    group(raw, member, arn, vpc, tags).map_err(|unusable| call.unusable(&unusable))
+    let network = member.map_or(Ok(Network::NotShown), |member| network_of(member, networks, arn))?;
+    let call = Call::of_store(GROUPS.call, arn).in_vpc(network.vpc());
+    group(raw, member, arn, network, tags).map_err(|unusable| call.unusable(&unusable))
 }
 
 /// Cluster mode has one endpoint for all shards; without it, the one shard has its own.
 fn group(
     raw: &ReplicationGroup,
-    member: &CacheCluster,
+    member: Option<&CacheCluster>,
     arn: &StoreArn,
-    vpc: Option<VpcId>,
+    network: Network,
     tags: TagSettings,
 ) -> Result<DataStore, Unusable> {
     let of_shards = raw.node_groups().iter().filter_map(NodeGroup::primary_endpoint);
@@ -204,12 +204,12 @@ fn group(
         id: StoreId::parse(arn.as_str())?,
         arn: arn.clone(),
         service: Service::ElastiCache,
-        vpc,
+        network,
         zones: zones(nodes.filter_map(|node| node.preferred_availability_zone()))?,
         ports: ports(endpoints.filter_map(Endpoint::port))?,
-        state: required(raw.status(), "Status")?.to_owned(),
+        state: state(raw.status()),
         form: Form::Plain,
-        groups: memberships(groups_of(member))?,
+        groups: memberships(member.into_iter().flat_map(groups_of))?,
         settings: tags,
     })
 }

@@ -1,14 +1,14 @@
 //! Serverless caches. Their description names their subnets and groups and not their VPC, which is
 //! that of any of the groups.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use aws_sdk_elasticache::types::{Endpoint, ServerlessCache};
+use aws_sdk_elasticache::types::{ConnectionType, Endpoint, ServerlessCache};
 use futures_util::future::LocalBoxFuture;
 use tagwire_core::{
     group::{GroupList, SecurityGroup},
-    id::{SecurityGroupId, StoreArn, StoreId, VpcId},
-    model::{DataStore, Form},
+    id::{SecurityGroupId, StoreArn, StoreId},
+    model::{DataStore, Form, Network},
     observation::{Gap, Reading, StoreLookup, Subject},
     service::Service,
     tag::TagSettings,
@@ -22,7 +22,7 @@ use crate::{
     reading::from_results,
     stores::{
         StoreService,
-        fields::{group_ids, memberships, ports},
+        fields::{group_ids, memberships, ports, state},
         gap_of,
         lookup::{DescribeCall, look_up},
     },
@@ -101,15 +101,13 @@ impl ServerlessCaches<'_> {
 
     /// One security group of each cache.
     async fn groups_of(&self, caches: &[(StoreArn, ServerlessCache)]) -> Reading<SecurityGroup> {
-        let one_of_each: BTreeSet<SecurityGroupId> = caches.iter().filter_map(|(_, raw)| a_group(raw).ok()).collect();
+        let one_of_each: BTreeSet<SecurityGroupId> = caches.iter().filter_map(|(_, raw)| a_group(raw)).collect();
         self.ec2.groups(Groups::Ids(&one_of_each)).await
     }
 }
 
-fn a_group(raw: &ServerlessCache) -> Result<SecurityGroupId, Unusable> {
-    let first = raw.security_group_ids().first();
-    let first = first.ok_or_else(|| Unusable::later("it shows no security group, by which its VPC would be known"))?;
-    Ok(SecurityGroupId::parse(first.as_str())?)
+fn a_group(raw: &ServerlessCache) -> Option<SecurityGroupId> {
+    raw.security_group_ids().first().and_then(|group| SecurityGroupId::parse(group.as_str()).ok())
 }
 
 fn decode(
@@ -119,31 +117,38 @@ fn decode(
     tags: TagSettings,
 ) -> Result<DataStore, Gap> {
     let call = Call::of_store(CACHES.call, arn);
-    let group = a_group(raw).map(Subject::Group);
-    let unread = || groups.gap_in(group.as_ref().ok()?).map(|gap| gap_of(gap, arn));
-    let vpcs: BTreeMap<&SecurityGroupId, &VpcId> = groups.found.iter().map(|group| (&group.id, &group.vpc)).collect();
-    cache(raw, arn, &vpcs, tags).map_err(|unusable| unread().unwrap_or_else(|| call.unusable(&unusable)))
+    let network = network(raw, groups).map_err(|gap| gap_of(gap, arn))?;
+    cache(raw, arn, network, tags).map_err(|unusable| call.unusable(&unusable))
+}
+
+/// A cache with a public endpoint has neither groups nor subnets. One that shows neither while it is created
+/// may still get them, and one whose group EC2 does not show is in a VPC that nobody can tell.
+// Fact 9.3
+fn network<'groups>(raw: &ServerlessCache, groups: &'groups Reading<SecurityGroup>) -> Result<Network, &'groups Gap> {
+    if raw.connection_type() == Some(&ConnectionType::Public) {
+        return Ok(Network::PublicEndpoint);
+    }
+    let Some(group) = a_group(raw) else { return Ok(Network::NotShown) };
+    let vpc = groups.found.iter().find(|found| found.id == group).map(|found| found.vpc.clone());
+    match (vpc, groups.gap_in(&Subject::Group(group))) {
+        (Some(vpc), _) => Ok(Network::Vpc(vpc)),
+        (None, Some(gap)) => Err(gap),
+        (None, None) => Ok(Network::NotShown),
+    }
 }
 
 /// It listens on two ports, one for reading alone, which one rule has to cover.
-fn cache(
-    raw: &ServerlessCache,
-    arn: &StoreArn,
-    vpcs: &BTreeMap<&SecurityGroupId, &VpcId>,
-    tags: TagSettings,
-) -> Result<DataStore, Unusable> {
-    let state = required(raw.status(), "Status")?;
-    let vpc = vpcs.get(&a_group(raw)?).ok_or_else(|| Unusable::passing("its security group cannot be seen"))?;
+fn cache(raw: &ServerlessCache, arn: &StoreArn, network: Network, tags: TagSettings) -> Result<DataStore, Unusable> {
     let endpoints = raw.endpoint().into_iter().chain(raw.reader_endpoint());
     let groups = raw.security_group_ids().iter().map(|group| (Some(group.as_str()), None));
     Ok(DataStore {
         id: StoreId::parse(arn.as_str())?,
         arn: arn.clone(),
         service: Service::ElastiCache,
-        vpc: Some((*vpc).clone()),
+        network,
         zones: BTreeSet::new(),
         ports: ports(endpoints.filter_map(Endpoint::port))?,
-        state: state.to_owned(),
+        state: state(raw.status()),
         form: Form::Plain,
         groups: memberships(groups)?,
         settings: tags,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tagwire_core::{
     group::GroupList,
     id::{SecurityGroupId, StoreArn, StoreId, VpcId, ZoneName},
-    model::{DataStore, Form},
+    model::{DataStore, Form, Network},
     observation::{Reading, StoreLookup},
     plan::StatusOf,
     rule::PortRange,
@@ -14,7 +14,8 @@ use tagwire_core::{
 };
 use tagwire_engine::cloud::{Change, ErrorKind, Observe};
 
-use crate::testing::Script;
+use super::ServerlessCaches;
+use crate::{stores::StoreService, testing::Script};
 
 const GROUP: &str = "Action=DescribeReplicationGroups";
 const CLUSTER: &str = "Action=DescribeCacheClusters";
@@ -131,7 +132,7 @@ async fn a_replication_group_comes_with_what_only_its_members_show() {
     let of = arn("replicationgroup:a");
     let store = only(&ask(&script, &[&of]).await);
     assert_eq!((store.id.as_str(), &store.arn, store.service), (of.as_str(), &of, Service::ElastiCache));
-    assert_eq!((store.vpc, store.form), (VpcId::parse("vpc-1").ok(), Form::Plain));
+    assert_eq!((store.vpc().cloned(), store.form), (VpcId::parse("vpc-1").ok(), Form::Plain));
     assert_eq!(store.ports, PortRange::single(6379));
     assert_eq!(store.zones.iter().map(ZoneName::as_str).collect::<Vec<_>>(), ["eu-west-1a", "eu-west-1b"]);
     assert_eq!(store.settings.connect, ConnectTag::read(Some("orders")));
@@ -168,20 +169,23 @@ async fn a_cache_cluster_is_read_whole_and_its_vpc_only_once() {
     let aws = script.aws();
     let which: BTreeSet<StoreArn> = [arn("cluster:a")].into();
     let store = only(&aws.stores(&which).await);
-    assert_eq!((store.ports, store.vpc), (PortRange::single(11211), VpcId::parse("vpc-1").ok()));
+    assert_eq!((store.ports, store.vpc().map(VpcId::as_str)), (PortRange::single(11211), Some("vpc-1")));
     assert_eq!(store.zones.len(), 1);
     assert!(script.asked()[0].contains("ShowCacheNodeInfo=true"), "{:?}", script.asked());
     let again = only(&aws.stores(&which).await);
-    assert_eq!((again.vpc, again.settings.connect), (VpcId::parse("vpc-1").ok(), ConnectTag::Absent));
+    assert_eq!((again.vpc().cloned(), again.settings.connect), (VpcId::parse("vpc-1").ok(), ConnectTag::Absent));
     assert_eq!(count(&script, SUBNETS), 1);
     // One that was made anew under the same name may be elsewhere.
-    assert_eq!(only(&aws.stores(&which).await).vpc, VpcId::parse("vpc-2").ok());
+    assert_eq!(only(&aws.stores(&which).await).vpc().cloned(), VpcId::parse("vpc-2").ok());
 }
 
 #[tokio::test]
 async fn a_cache_outside_any_vpc_says_so() {
-    let script = Script::default().to(CLUSTER, 200, clusters(&[a_cluster("a", "")])).to(TAGS, 200, tags(None));
-    assert_eq!(only(&ask(&script, &[&arn("cluster:a")]).await).vpc, None);
+    let of_its_own = "<CacheSecurityGroups><CacheSecurityGroup><CacheSecurityGroupName>default</CacheSecurityGroupName></CacheSecurityGroup></CacheSecurityGroups>";
+    for (more, network) in [(of_its_own, Network::Classic), ("", Network::NotShown)] {
+        let script = Script::default().to(CLUSTER, 200, clusters(&[a_cluster("a", more)])).to(TAGS, 200, tags(None));
+        assert_eq!(only(&ask(&script, &[&arn("cluster:a")]).await).network, network);
+    }
 }
 
 #[tokio::test]
@@ -200,25 +204,50 @@ async fn a_serverless_cache_has_a_range_of_ports_and_the_vpc_of_its_groups() {
         .to(TAGS, 200, tags(Some("orders")))
         .to("DescribeSecurityGroups", 200, ec2_group("sg-1", "vpc-1"));
     let store = only(&ask(&script, &[&arn("serverlesscache:a")]).await);
-    assert_eq!((store.ports, store.vpc.as_ref().map(VpcId::as_str)), (PortRange::new(6379, 6380), Some("vpc-1")));
+    assert_eq!((store.ports, store.vpc().map(VpcId::as_str)), (PortRange::new(6379, 6380), Some("vpc-1")));
     assert_eq!(store.readiness(), Readiness::Ready);
     assert_eq!(store.groups.len(), 1);
 }
 
 #[tokio::test]
-async fn a_serverless_cache_whose_vpc_cannot_be_told_yet_is_a_gap_that_passes() {
+async fn a_serverless_cache_whose_vpc_cannot_be_told_is_there_and_says_so() {
+    let of = arn("serverlesscache:a");
     let young = serverless(&[a_serverless("a", "CREATING", "")], "");
-    let script =
-        Script::default().to(SERVERLESS, 200, young).to(INDEX, 200, index(&[(&arn("serverlesscache:a"), OPTED_IN)]));
-    let reading = ask(&script, &[&arn("serverlesscache:a")]).await;
-    assert_eq!((reading.found.len(), reading.gaps.len(), reading.gaps[0].passing), (0, 1, true));
+    let script = Script::default().to(SERVERLESS, 200, young).to(INDEX, 200, index(&[(&of, OPTED_IN)]));
+    assert_eq!(only(&ask(&script, &[&of]).await).network, Network::NotShown);
     let unseen = "<DescribeSecurityGroupsResponse><securityGroupInfo/></DescribeSecurityGroupsResponse>";
     let script = Script::default()
         .to(SERVERLESS, 200, serverless(&[a_serverless("a", "AVAILABLE", ENDPOINTS)], ""))
         .to(TAGS, 200, tags(Some("orders")))
         .to("DescribeSecurityGroups", 200, unseen);
-    let gap = &ask(&script, &[&arn("serverlesscache:a")]).await.gaps[0];
-    assert!(gap.passing && gap.message.contains("its security group cannot be seen"), "{gap:?}");
+    assert_eq!(only(&ask(&script, &[&of]).await).network, Network::NotShown);
+}
+
+#[tokio::test]
+async fn a_serverless_cache_whose_group_cannot_be_read_lies_in_a_gap() {
+    let throttled =
+        "<Response><Errors><Error><Code>RequestLimitExceeded</Code><Message>m</Message></Error></Errors></Response>";
+    let script = Script::default()
+        .to(SERVERLESS, 200, serverless(&[a_serverless("a", "AVAILABLE", ENDPOINTS)], ""))
+        .to(TAGS, 200, tags(Some("orders")))
+        .to("DescribeSecurityGroups", 503, throttled);
+    let reading = ask(&script, &[&arn("serverlesscache:a")]).await;
+    assert_eq!((reading.found.len(), reading.gaps.len(), reading.gaps[0].passing), (0, 1, true), "{reading:?}");
+}
+
+#[tokio::test]
+async fn a_serverless_cache_with_a_public_endpoint_is_in_no_vpc_whether_looked_up_or_listed() {
+    let public = "<Endpoint><Port>6379</Port></Endpoint><ConnectionType>public</ConnectionType>";
+    let of = arn("serverlesscache:a");
+    let answer = || serverless(&[a_serverless("a", "AVAILABLE", public)], "");
+    let script = Script::default().to(SERVERLESS, 200, answer()).to(TAGS, 200, tags(Some("orders")));
+    let store = only(&ask(&script, &[&of]).await);
+    assert_eq!((store.network, store.groups.len()), (Network::PublicEndpoint, 0));
+    assert_eq!(store.ports, PortRange::single(6379));
+    let script = Script::default().to(SERVERLESS, 200, answer()).to(INDEX, 200, index(&[]));
+    let aws = script.aws();
+    let caches = ServerlessCaches { elasticache: &aws.elasticache, ec2: &aws.ec2 }.all().await;
+    assert_eq!((caches.found.len(), caches.gaps), (1, Vec::new()));
 }
 
 #[tokio::test]
@@ -259,11 +288,9 @@ async fn a_cache_of_the_same_name_in_another_account_is_not_taken_for_the_one_as
 #[tokio::test]
 async fn a_group_whose_members_cannot_be_described_lies_in_a_gap() {
     let of = arn("replicationgroup:a");
-    for (status, body, passing, message) in [
-        (404, error("CacheClusterNotFound"), true, "its member a-001 is gone"),
-        (400, error("Throttling"), true, "Throttling"),
-        (403, error("AccessDenied"), false, "AccessDenied"),
-    ] {
+    for (status, body, passing, message) in
+        [(400, error("Throttling"), true, "Throttling"), (403, error("AccessDenied"), false, "AccessDenied")]
+    {
         let script = Script::default()
             .to(GROUP, 200, groups(&[a_group("a", "available", SHARD)]))
             .to(TAGS, 200, tags(None))
@@ -274,15 +301,41 @@ async fn a_group_whose_members_cannot_be_described_lies_in_a_gap() {
         assert_eq!((gap.passing, gap.reading().ends_with(of.as_str())), (passing, true), "{gap:?}");
         assert!(gap.message.contains(message), "{gap:?}");
     }
-    let lonely = |state: &str| {
+}
+
+#[tokio::test]
+async fn a_group_without_a_member_shows_no_vpc_and_no_groups_in_whatever_state_it_is() {
+    let of = arn("replicationgroup:a");
+    for state in ["creating", "available", "deleting", "create-failed"] {
         let group = a_group("a", state, "").replace("<ClusterId>a-001</ClusterId><ClusterId>a-002</ClusterId>", "");
-        Script::default().to(GROUP, 200, groups(&[group])).to(INDEX, 200, index(&[]))
-    };
-    for (state, passing) in [("creating", true), ("create-failed", false)] {
-        let reading = ask(&lonely(state), &[&of]).await;
-        assert_eq!(reading.gaps.iter().map(|gap| gap.passing).collect::<Vec<_>>(), [passing], "{reading:?}");
-        assert!(reading.gaps[0].message.contains(state), "{reading:?}");
+        let script = Script::default().to(GROUP, 200, groups(&[group])).to(TAGS, 200, tags(Some("orders"))).to(
+            INDEX,
+            200,
+            index(&[(&of, OPTED_IN)]),
+        );
+        let store = only(&ask(&script, &[&of]).await);
+        assert_eq!((store.network, store.groups.len(), store.state.as_str()), (Network::NotShown, 0, state));
     }
+}
+
+#[tokio::test]
+async fn a_group_whose_first_member_is_gone_is_known_by_another() {
+    let member = a_cluster("a-002", IN_NET);
+    let script =
+        || Script::default().to(GROUP, 200, groups(&[a_group("a", "available", SHARD)])).to(TAGS, 200, tags(None));
+    let of = arn("replicationgroup:a");
+    let answered = script()
+        .to("CacheClusterId=a-001", 404, error("CacheClusterNotFound"))
+        .to("CacheClusterId=a-002", 200, clusters(&[member]))
+        .to(SUBNETS, 200, subnets("vpc-1"));
+    let store = only(&ask(&answered, &[&of]).await);
+    assert_eq!((store.vpc().map(VpcId::as_str), store.groups.len()), (Some("vpc-1"), 1));
+    let bereft = script().to("CacheClusterId=a-001", 404, error("CacheClusterNotFound")).to(
+        "CacheClusterId=a-002",
+        404,
+        error("CacheClusterNotFound"),
+    );
+    assert_eq!(only(&ask(&bereft, &[&of]).await).network, Network::NotShown);
 }
 
 /// A group in some state, the index's answer, and what follows for its settings.

@@ -1,6 +1,9 @@
 //! Descriptions of DB clusters and DB instances, decoded.
 
-use aws_sdk_rds::types::builders::{DbClusterBuilder, DbInstanceBuilder};
+use aws_sdk_rds::types::{
+    DbSecurityGroupMembership,
+    builders::{DbClusterBuilder, DbInstanceBuilder},
+};
 use tagwire_core::{
     id::ZoneName,
     rule::PortRange,
@@ -31,8 +34,12 @@ fn a_cluster() -> DbClusterBuilder {
         .tag_list(Tag::builder().key(HOLD_KEY).build())
 }
 
+fn here() -> Network {
+    Network::Vpc(VpcId::parse("vpc-1").unwrap())
+}
+
 fn read_cluster(raw: DbClusterBuilder) -> Result<DataStore, Unusable> {
-    cluster(&raw.build(), arn("cluster:a"), Some(VpcId::parse("vpc-1").unwrap()), "k")
+    cluster(&raw.build(), arn("cluster:a"), here(), "k")
 }
 
 fn a_db() -> DbInstanceBuilder {
@@ -104,9 +111,20 @@ fn the_endpoint_knows_the_port_better_than_the_instance() {
 #[test]
 fn an_instance_is_read_whole() {
     let store = read_db(a_db()).unwrap();
-    assert_eq!((store.id.as_str(), store.vpc), ("db-A", Some(VpcId::parse("vpc-1").unwrap())));
+    assert_eq!((store.id.as_str(), store.network), ("db-A", here()));
     assert_eq!(store.zones.len(), 2);
-    assert_eq!(read_db(a_db().set_db_subnet_group(None)).unwrap().vpc, None);
+    assert_eq!(read_db(a_db().set_db_subnet_group(None)).unwrap().network, Network::NotShown);
+    let classic = a_db().set_db_subnet_group(None).db_security_groups(DbSecurityGroupMembership::builder().build());
+    assert_eq!(read_db(classic).unwrap().network, Network::Classic);
+}
+
+#[test]
+fn a_cluster_without_a_subnet_group_says_whether_it_has_no_vpc_networking() {
+    let network = |raw: DbClusterBuilder| network_without_subnets(&raw.build());
+    assert_eq!(network(a_cluster().vpc_networking_enabled(false)), Network::VpcNetworkingOff);
+    assert_eq!(network(a_cluster().internet_access_gateway_enabled(true)), Network::VpcNetworkingOff);
+    assert_eq!(network(a_cluster().vpc_networking_enabled(true)), Network::NotShown);
+    assert_eq!(network(a_cluster()), Network::NotShown);
 }
 
 #[test]
@@ -116,7 +134,6 @@ fn what_cannot_be_understood_is_said_and_not_guessed() {
         unusable(a_cluster().set_db_cluster_resource_id(None)),
         Unusable::lasting("DbClusterResourceId is missing")
     );
-    assert_eq!(unusable(a_cluster().set_status(None)), Unusable::lasting("Status is missing"));
     assert_eq!(unusable(a_cluster().set_engine(None)), Unusable::lasting("Engine is missing"));
     assert_eq!(unusable(a_cluster().port(70_000)), Unusable::lasting("70000 is not a port"));
     assert!(read_cluster(a_cluster().vpc_security_groups(member("default", "active"))).is_err());

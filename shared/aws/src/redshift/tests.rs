@@ -3,7 +3,7 @@
 use tagwire_core::{
     group::GroupList,
     id::{SecurityGroupId, StoreArn, StoreId, VpcId},
-    model::Membership,
+    model::{Membership, Network},
     observation::StoreLookup,
     plan::StatusOf,
     rule::PortRange,
@@ -48,7 +48,7 @@ async fn a_cluster_is_read_whole_from_one_call() {
     let reading = script.aws().stores(&[arn("a")].into()).await;
     let [StoreLookup::Found(store)] = reading.found.as_slice() else { panic!("{reading:?}") };
     assert_eq!((&store.id, &store.arn, store.service), (&namespace("n"), &arn("a"), Service::Redshift));
-    assert_eq!((store.vpc.as_ref().map(VpcId::as_str), store.ports), (Some("vpc-1"), PortRange::single(5439)));
+    assert_eq!((store.vpc().map(VpcId::as_str), store.ports), (Some("vpc-1"), PortRange::single(5439)));
     assert_eq!(store.zones.len(), 2);
     assert_eq!(store.groups.values().copied().collect::<Vec<_>>(), [Membership::Active, Membership::Adding]);
     assert_eq!(store.settings.connect, ConnectTag::read(Some("orders")));
@@ -56,11 +56,11 @@ async fn a_cluster_is_read_whole_from_one_call() {
 }
 
 #[tokio::test]
-async fn a_cluster_that_is_being_created_has_no_ports_and_one_outside_a_vpc_no_vpc() {
+async fn a_cluster_that_shows_neither_port_nor_vpc_has_none_that_is_known() {
     let script = Script::default().then(200, clusters(&[a_cluster("a", "n", "")], ""));
     let reading = script.aws().stores(&[arn("a")].into()).await;
     let [StoreLookup::Found(store)] = reading.found.as_slice() else { panic!("{reading:?}") };
-    assert_eq!((&store.vpc, store.ports), (&None, None));
+    assert_eq!((&store.network, store.ports), (&Network::NotShown, None));
 }
 
 #[tokio::test]

@@ -15,6 +15,11 @@ pub(crate) fn group_ids(list: &GroupList) -> Vec<String> {
     list.iter().map(|group| group.as_str().to_owned()).collect()
 }
 
+/// A store's state. One that AWS does not say is none that anything is known of, which may pass.
+pub(crate) fn state(said: Option<&str>) -> String {
+    said.filter(|state| !state.is_empty()).unwrap_or("not shown").to_owned()
+}
+
 /// The range of all ports of a store's endpoints. A store that is still being created shows
 /// no port, or port 0.
 pub(crate) fn ports(ports: impl IntoIterator<Item = i32>) -> Result<Option<PortRange>, Unusable> {

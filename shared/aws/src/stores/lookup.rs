@@ -68,7 +68,7 @@ impl<Raw> Default for Lookups<Raw> {
 }
 
 impl<Raw> Lookups<Raw> {
-    fn extend(&mut self, other: Self) {
+    pub(crate) fn extend(&mut self, other: Self) {
         self.found.extend(other.found);
         self.not_found.extend(other.not_found);
         self.gaps.extend(other.gaps);

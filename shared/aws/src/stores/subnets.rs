@@ -1,4 +1,4 @@
-//! The VPCs of stores that name only their subnet group.
+//! The networks of stores that name only their subnet group.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,6 +7,7 @@ use std::{
 
 use tagwire_core::{
     id::VpcId,
+    model::Network,
     observation::{Gap, Reading},
 };
 
@@ -15,8 +16,14 @@ use crate::{
     reading::at_once,
 };
 
-/// The VPCs of subnet groups, by name; the gap of one whose VPC could not be read.
-pub(crate) type SubnetGroupVpcs = BTreeMap<String, Result<VpcId, Gap>>;
+/// The networks of subnet groups, by name; the gap of one that could not be read.
+pub(crate) type SubnetGroupNetworks = BTreeMap<String, Result<Network, Gap>>;
+
+/// The network of a store with a subnet group, or `None` of one without any.
+pub(crate) fn network_in(networks: &SubnetGroupNetworks, group: Option<&str>) -> Result<Option<Network>, Gap> {
+    let read = |name| networks.get(name).cloned().unwrap_or(Ok(Network::NotShown));
+    group.map(read).transpose()
+}
 
 /// The VPCs that were read before. A subnet group cannot be deleted while a store uses it, so the
 /// VPC of one store never changes; but the group's name can be taken again in another VPC
@@ -25,20 +32,20 @@ pub(crate) type SubnetGroupVpcs = BTreeMap<String, Result<VpcId, Gap>>;
 pub(crate) struct KnownVpcs(Mutex<BTreeMap<(String, String), VpcId>>);
 
 impl KnownVpcs {
-    /// The VPCs of subnet groups, by name, every one of them: from earlier readings where these
+    /// The networks of subnet groups, by name, every one of them: from earlier readings where these
     /// stores are known, else read once for all that share the group. A store is named by
     /// something that is never another's, or by `None` when that is unknown.
     pub(crate) async fn of(
         &self,
         stores: &[(Option<String>, &str)],
-        read: impl AsyncFn(&str) -> Result<VpcId, Gap>,
-    ) -> SubnetGroupVpcs {
-        let mut vpcs = BTreeMap::new();
+        read: impl AsyncFn(&str) -> Result<Network, Gap>,
+    ) -> SubnetGroupNetworks {
+        let mut networks = BTreeMap::new();
         let mut unknown = BTreeSet::new();
         for (store, group) in stores {
             match store.clone().and_then(|store| self.known().get(&(store, (*group).to_owned())).cloned()) {
                 Some(vpc) => {
-                    vpcs.insert((*group).to_owned(), Ok(vpc));
+                    networks.insert((*group).to_owned(), Ok(Network::Vpc(vpc)));
                 }
                 None => {
                     unknown.insert((*group).to_owned());
@@ -47,16 +54,16 @@ impl KnownVpcs {
         }
         let read = &read;
         let answers = at_once(unknown.into_iter().map(|group| async move {
-            let vpc = read(&group).await;
-            (group, vpc)
+            let network = read(&group).await;
+            (group, network)
         }));
-        vpcs.extend(answers.await);
+        networks.extend(answers.await);
         for (store, group) in stores {
-            if let (Some(store), Some(Ok(vpc))) = (store, vpcs.get(*group)) {
+            if let (Some(store), Some(Ok(Network::Vpc(vpc)))) = (store, networks.get(*group)) {
                 self.known().insert((store.clone(), (*group).to_owned()), vpc.clone());
             }
         }
-        vpcs
+        networks
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<(String, String), VpcId>> {
@@ -64,11 +71,11 @@ impl KnownVpcs {
     }
 }
 
-/// Reads the VPC of a subnet group out of a list of all. A group that is not in it lies in a gap of
+/// Reads the network of a subnet group out of a list of all. A group that is not in it lies in a gap of
 /// the list, or was made since, which the next run will see.
-pub(crate) fn listed_vpcs(all: &Reading<(String, VpcId)>) -> impl AsyncFn(&str) -> Result<VpcId, Gap> {
+pub(crate) fn listed_networks(all: &Reading<(String, Network)>) -> impl AsyncFn(&str) -> Result<Network, Gap> {
     async |name: &str| {
-        let listed = all.found.iter().find(|(of, _)| of == name).map(|(_, vpc)| vpc.clone());
+        let listed = all.found.iter().find(|(of, _)| of == name).map(|(_, network)| network.clone());
         listed.ok_or_else(|| {
             all.gaps.first().cloned().unwrap_or_else(|| {
                 let message = "it is not among those that were listed";
@@ -78,16 +85,18 @@ pub(crate) fn listed_vpcs(all: &Reading<(String, VpcId)>) -> impl AsyncFn(&str) 
     }
 }
 
-/// The VPC of a subnet group's description.
-pub(crate) fn vpc_of_group(call: &Call, vpc: Option<&str>) -> Result<VpcId, Gap> {
-    read_vpc(vpc).map_err(|unusable| call.unusable(&unusable))
+/// The network of a subnet group's description.
+pub(crate) fn network_of_group(call: &Call, vpc: Option<&str>) -> Result<Network, Gap> {
+    vpc_shown(vpc).map_err(|unusable| call.unusable(&unusable))
 }
 
-/// A subnet group of a list, with its VPC; `field` is the service's name for its name.
-pub(crate) fn named_vpc(field: &str, name: Option<&str>, vpc: Option<&str>) -> Result<(String, VpcId), Unusable> {
-    Ok((required(name, field)?.to_owned(), read_vpc(vpc)?))
+/// A subnet group of a list, with its network; `field` is the service's name for its name.
+pub(crate) fn named_network(field: &str, name: Option<&str>, vpc: Option<&str>) -> Result<(String, Network), Unusable> {
+    Ok((required(name, field)?.to_owned(), vpc_shown(vpc)?))
 }
 
-fn read_vpc(vpc: Option<&str>) -> Result<VpcId, Unusable> {
-    Ok(VpcId::parse(required(vpc, "VpcId of the subnet group")?)?)
+/// The network that a description shows as the id of a VPC.
+pub(crate) fn vpc_shown(vpc: Option<&str>) -> Result<Network, Unusable> {
+    let vpc = vpc.filter(|vpc| !vpc.is_empty()).map(VpcId::parse).transpose()?;
+    Ok(vpc.map_or(Network::NotShown, Network::Vpc))
 }

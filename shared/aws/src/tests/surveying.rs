@@ -108,7 +108,7 @@ fn shown(reading: &Reading<DataStore>) -> Vec<String> {
         .iter()
         .map(|store| {
             let member = if matches!(store.form, Form::ClusterMember { .. }) { " member" } else { "" };
-            let vpc = store.vpc.as_ref().map_or("none", VpcId::as_str);
+            let vpc = store.vpc().map_or("none", VpcId::as_str);
             format!("{} {vpc}{member}", store.arn.short())
         })
         .collect();

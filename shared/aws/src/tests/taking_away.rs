@@ -39,7 +39,7 @@ fn attached(interface: &str, owner: InterfaceOwner, group: &str) -> AttachedInte
 }
 
 fn of_instance(id: &str, primary: bool) -> InterfaceOwner {
-    InterfaceOwner::Instance { id: InstanceId::parse(id).unwrap(), primary }
+    InterfaceOwner::Instance { id: InstanceId::parse(id).unwrap(), primary, copies: false }
 }
 
 fn other(description: &str) -> InterfaceOwner {
@@ -81,7 +81,7 @@ async fn everything_that_has_a_group_is_found_and_told_apart() {
         ]
     );
     let asked = script.asked();
-    let first = "Action=DescribeNetworkInterfaces&Version=2016-11-15&MaxResults=1000&Filter.1.Name=vpc-id&Filter.1.Value.1=vpc-1&Filter.2.Name=group-id&Filter.2.Value.1=sg-1&Filter.2.Value.2=sg-2";
+    let first = "Action=DescribeNetworkInterfaces&Version=2016-11-15&MaxResults=1000&IncludeManagedResources=true&Filter.1.Name=vpc-id&Filter.1.Value.1=vpc-1&Filter.2.Name=group-id&Filter.2.Value.1=sg-1&Filter.2.Value.2=sg-2";
     assert_eq!(without(&asked[0], "&NextToken="), first);
     assert_eq!((without(&asked[1], "&NextToken=more"), asked.len()), (first.to_owned(), 2));
 }
@@ -89,6 +89,46 @@ async fn everything_that_has_a_group_is_found_and_told_apart() {
 /// A request without one of its parameters, wherever that stands.
 fn without(asked: &str, parameter: &str) -> String {
     asked.replacen(parameter, "", 1)
+}
+
+/// An interface that is attached to nothing, with more about it.
+fn loose(id: &str, description: &str, more: &str) -> String {
+    interface(id, &format!("<status>available</status>{more}"), description, "sg-1")
+}
+
+#[tokio::test]
+async fn an_interface_that_outlived_its_instance_is_nobody_s_and_one_of_a_service_is_not() {
+    let managed = |by: &str| format!("<operator><managed>true</managed><principal>{by}</principal></operator>");
+    let of_connector = "<tagSet><item><key>aws:lambda:networkConnectorName</key><value>orders</value></item></tagSet>";
+    let items = [
+        loose("eni-1", "left over", "<interfaceType>interface</interfaceType>"),
+        loose("eni-2", "", ""),
+        loose("eni-3", "", "<requesterManaged>true</requesterManaged>"),
+        loose("eni-4", "an endpoint", "<interfaceType>vpc_endpoint</interfaceType>"),
+        loose("eni-5", "node", &managed("eks.amazonaws.com")),
+        loose("eni-6", "", &managed("scaler.lambda.amazonaws.com")),
+        loose("eni-7", "egress", &format!("{}{of_connector}", managed("network-connectors.lambda.amazonaws.com"))),
+        interface("eni-8", &attachment("i-1", 1, 0), "aws-K8S-i-1", "sg-1"),
+    ];
+    let script = Script::default().then(200, interfaces(&items, ""));
+    let reading = script.aws().attached_interfaces(&vpc(), &groups(&["sg-1"])).await;
+    assert_eq!(reading.gaps, []);
+    let owners: Vec<InterfaceOwner> = reading.found.into_iter().map(|attached| attached.owner).collect();
+    let nobody = |description: &str| InterfaceOwner::Nobody { description: description.into() };
+    let copies = InterfaceOwner::Instance { id: InstanceId::parse("i-1").unwrap(), primary: false, copies: true };
+    assert_eq!(
+        owners,
+        [
+            nobody("left over"),
+            nobody("without a description"),
+            other("without a description"),
+            other("an endpoint"),
+            other("eks.amazonaws.com: node"),
+            other("a Lambda capacity provider (scaler.lambda.amazonaws.com)"),
+            other("Lambda network connector orders: egress"),
+            copies,
+        ]
+    );
 }
 
 #[tokio::test]
@@ -165,7 +205,7 @@ async fn launch_templates_name_groups_by_id_by_interface_and_by_name() {
     let found: BTreeSet<SecurityGroupId> = reading.found.into_iter().collect();
     assert_eq!(found, groups(&["sg-1", "sg-2", "sg-3", "sg-4", "sg-5"]));
     let asked = script.asked();
-    let versions = "Action=DescribeLaunchTemplateVersions&Version=2016-11-15&LaunchTemplateVersion.1=%24Default&LaunchTemplateVersion.2=%24Latest&MaxResults=200";
+    let versions = "Action=DescribeLaunchTemplateVersions&Version=2016-11-15&LaunchTemplateVersion.1=%24Default&LaunchTemplateVersion.2=%24Latest&MaxResults=200&IncludeManagedResources=true";
     assert_eq!(without(&asked[0], "&NextToken="), versions);
     assert_eq!(without(&asked[1], "&NextToken=more"), versions);
     let by_name = "Action=DescribeSecurityGroups&Version=2016-11-15&MaxResults=1000&Filter.1.Name=group-name&Filter.1.Value.1=rds-ec2-1&Filter.1.Value.2=web%5C*";

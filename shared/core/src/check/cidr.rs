@@ -24,7 +24,7 @@ impl Checker<'_> {
     /// A rule with a block or a prefix list is in no group but the store's own for such clients, and is
     /// one that the store's tag asks for and the installation lets.
     fn cidr(&self, id: &StoreId, work: &CidrWork, objections: &mut Objections<'_>) {
-        let here = |store: &&DataStore| store.vpc.as_ref() == Some(&self.evidence.seen.vpc) && store.arn == work.store;
+        let here = |store: &&DataStore| store.is_in(&self.evidence.seen.vpc) && store.arn == work.store;
         let store = self.evidence.stores.get(id).copied().filter(here);
         let Some(store) = store.filter(|store| self.evidence.seen.scope.has_store(&store.arn)) else {
             objections.insert(Violation::OutsideScope { target: id.to_string() });
@@ -102,7 +102,7 @@ impl Checker<'_> {
         if comes.is_none() && change.detached_of(GroupKind::Cidr).next().is_none() {
             return;
         }
-        if !self.evidence.seen.scope.has_store(&store.arn) || store.vpc.as_ref() != Some(&self.evidence.seen.vpc) {
+        if !self.evidence.seen.scope.has_store(&store.arn) || !store.is_in(&self.evidence.seen.vpc) {
             objections.insert(Violation::OutsideScope { target: store.arn.to_string() });
         }
         if !self.evidence.seen.groups.is_complete() {
@@ -131,7 +131,10 @@ impl Checker<'_> {
                 DetachReason::StoreOptedOut => settings.connect == ConnectTag::Absent && !settings.held,
                 DetachReason::CidrNotAskedFor => takes_part && unasked && !settings.held,
                 DetachReason::Uninstalling => self.evidence.seen.is_uninstalling() && !settings.held,
-                DetachReason::NamesNotShared | DetachReason::NotAskedFor | DetachReason::StoreGone => false,
+                DetachReason::NoInstance
+                | DetachReason::NamesNotShared
+                | DetachReason::NotAskedFor
+                | DetachReason::StoreGone => false,
             };
             let objections = &mut objections.at(Part::Detachment(target.clone(), group.id().clone()));
             self.has_role(&GroupRef::Existing(group.id().clone()), &store.id, Role::Cidr, objections);

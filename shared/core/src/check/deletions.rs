@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use super::{Checker, Evidence, Objection, Objections, Part, Violation};
 use crate::{
     group::{GroupKind, Owned, OwnedGroup, Role},
-    id::{SecurityGroupId, StoreId},
+    id::{InterfaceId, SecurityGroupId, StoreId},
     model::DataStore,
     observation::{InterfaceOwner, Scope},
     plan::{DeleteReason, Deletion, StoreChange},
@@ -77,7 +77,8 @@ impl Checker<'_> {
         match seen.other_attached(group) {
             None => users.push("it is not known who has it"),
             Some(mut others) => {
-                if others.any(|attached| !is_stores(&attached.owner)) {
+                let leaves = |of: &InterfaceId| self.leaves_interface_of_nobody(of, group);
+                if others.any(|attached| !is_stores(&attached.owner) && !leaves(&attached.interface)) {
                     users.push("an interface has it");
                 }
             }
@@ -107,7 +108,7 @@ impl Checker<'_> {
         let seen = self.evidence.seen;
         let of_cidr = owned.role() == Role::Cidr;
         let store = self.evidence.stores.get(&owned.store).copied();
-        let here = store.filter(|store| store.vpc.as_ref() == Some(&seen.vpc));
+        let here = store.filter(|store| store.is_in(&seen.vpc));
         let held = store.is_some_and(|store| store.settings.held);
         match reason {
             _ if !self.evidence.tags_are_certain(&owned.store) => false,

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     cidr::{CidrPeer, Family},
     group::{GroupKind, Owned, SecurityGroup},
-    id::{InstanceId, SecurityGroupId, StoreId},
+    id::{InstanceId, InterfaceId, SecurityGroupId, StoreId},
     model::{DataStore, Instance},
-    observation::{Observation, StoreLookup},
+    observation::{AttachedInterface, InterfaceOwner, Observation, StoreLookup},
     policy::Policy,
     rule::{Direction, Peer},
     service::Side,
@@ -70,6 +70,24 @@ impl<'seen> Evidence<'seen> {
     /// Whether an instance may have no connection, by its tag or by an isolation group.
     pub(super) fn is_blocked(&self, instance: &Instance) -> bool {
         instance.settings.blocked || self.policy.isolation_groups.iter().any(|group| instance.has_group(group))
+    }
+
+    /// Whether an interface is a further one of an instance whose primary one has the group.
+    pub(super) fn copies_primary(&self, attached: &AttachedInterface, group: &SecurityGroupId) -> bool {
+        match &attached.owner {
+            InterfaceOwner::Instance { id, primary, .. } => {
+                !primary && self.instance(id).is_some_and(|instance| instance.has_group(group))
+            }
+            InterfaceOwner::Nobody { .. } | InterfaceOwner::Other { .. } => false,
+        }
+    }
+
+    /// An interface that no instance has any more.
+    pub(super) fn left_over(&self, id: &InterfaceId) -> Option<&'seen AttachedInterface> {
+        let is_left_over = |attached: &&AttachedInterface| {
+            attached.interface == *id && matches!(attached.owner, InterfaceOwner::Nobody { .. })
+        };
+        self.seen.attachments.by.found.iter().find(is_left_over)
     }
 
     /// Whether the scope names the store, or an instance that shares a name with it or has a

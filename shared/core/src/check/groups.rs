@@ -48,9 +48,7 @@ impl Checker<'_> {
     }
 
     fn pair(&self, id: &StoreId, work: &PairWork, objections: &mut Objections<'_>) {
-        let Some(store) =
-            self.evidence.stores.get(id).filter(|store| store.vpc.as_ref() == Some(&self.evidence.seen.vpc))
-        else {
+        let Some(store) = self.evidence.stores.get(id).filter(|store| store.is_in(&self.evidence.seen.vpc)) else {
             objections.insert(Violation::OutsideScope { target: id.to_string() });
             return;
         };

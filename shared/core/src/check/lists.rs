@@ -72,7 +72,8 @@ impl Checker<'_> {
 
     fn interface(&self, id: &InterfaceId, change: &InterfaceChange, objections: &mut Objections<'_>) {
         let target = Target::Interface(id.clone());
-        let instance = self.evidence.instance(&change.instance);
+        let Some(instance) = &change.instance else { return self.left_over(id, change, objections) };
+        let instance = self.evidence.instance(instance);
         let interface = instance.and_then(|instance| Some((instance, instance.interface.as_ref()?)));
         let here = |(_, interface): &(_, &Interface)| interface.id == *id && interface.vpc == self.evidence.seen.vpc;
         let Some((instance, interface)) = interface.filter(here) else {
@@ -104,6 +105,21 @@ impl Checker<'_> {
             if !scope.has_instance(&instance.id) && !scope.has_store(&store.arn) {
                 objections.insert(Violation::OutsideScope { target: instance.id.to_string() });
             }
+        }
+    }
+
+    /// An interface without an instance only loses groups.
+    fn left_over(&self, id: &InterfaceId, change: &InterfaceChange, objections: &mut Objections<'_>) {
+        let Some(attached) = self.evidence.left_over(id).filter(|_| change.attach.is_empty()) else {
+            return objections.insert(Violation::OutsideScope { target: id.to_string() });
+        };
+        let kept = attached.groups.iter().filter(|group| !change.detach.keys().any(|gone| gone.id() == *group));
+        if change.detach.is_empty() || kept.count() == 0 {
+            objections.insert(Violation::BadList { target: id.to_string() });
+        }
+        for (group, detachment) in &change.detach {
+            let part = Part::Detachment(Target::Interface(id.clone()), group.id().clone());
+            self.leaves_left_over(attached, group.id(), detachment, &mut objections.at(part));
         }
     }
 
@@ -167,10 +183,11 @@ impl Checker<'_> {
             !instance.settings.connect.shared_with(&store.settings.connect).is_empty()
                 && !self.evidence.is_blocked(instance)
                 && !instance.settings.held
+                && instance.operator.is_none()
         };
         let takes = !store.settings.blocked
             && !store.settings.held
-            && store.vpc.as_ref() == Some(&seen.vpc)
+            && store.is_in(&seen.vpc)
             && store.form == Form::Plain
             && store.readiness() != Readiness::Never;
         if seen.is_uninstalling() || !takes || !self.evidence.instance(instance).is_some_and(joins) {

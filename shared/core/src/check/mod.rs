@@ -97,7 +97,7 @@ impl Checker<'_> {
         let Evidence { seen, by_name, .. } = self.evidence;
         let decided: BTreeSet<_> =
             self.plan.decisions.iter().map(|decision| (&decision.instance, &decision.store)).collect();
-        for store in self.evidence.stores.values().filter(|store| store.vpc.as_ref() == Some(&seen.vpc)) {
+        for store in self.evidence.stores.values().filter(|store| store.is_in(&seen.vpc)) {
             let sharing = store.settings.connect.names().filter_map(|name| by_name.get(name)).flatten();
             for instance in sharing.filter_map(|id| self.evidence.instance(id)) {
                 let in_scope = seen.scope.has_instance(&instance.id) || seen.scope.has_store(&store.arn);

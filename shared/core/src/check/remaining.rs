@@ -149,7 +149,7 @@ fn finding(whole: &Plan, evidence: &Evidence<'_>, objection: &Objection) -> Find
         Part::List(Target::Interface(id))
         | Part::Attachment(Target::Interface(id), _)
         | Part::Detachment(Target::Interface(id), _) => {
-            whole.interfaces.get(id).map(|change| Subject::Instance(change.instance.clone()))
+            whole.interfaces.get(id).and_then(|change| change.instance.clone()).map(Subject::Instance)
         }
         Part::NeededBy(_, instance) | Part::Verdict(instance, _) => Some(Subject::Instance(instance.clone())),
         Part::List(Target::Store(id))
@@ -195,7 +195,7 @@ fn adjust_verdicts(whole: &Plan, plan: &mut Plan) {
 }
 
 fn attaches_instance_side(plan: &Plan, decision: &Decision) -> bool {
-    let mut changes = plan.interfaces.values().filter(|change| change.instance == decision.instance);
+    let mut changes = plan.interfaces.values().filter(|change| change.instance.as_ref() == Some(&decision.instance));
     changes.any(|change| change.attach.values().any(|attachment| attachment.store == decision.store))
 }
 
@@ -208,7 +208,7 @@ fn works_at_pair(plan: &Plan, decision: &Decision) -> bool {
 }
 
 fn detaches(plan: &Plan, decision: &Decision) -> bool {
-    let mut changes = plan.interfaces.values().filter(|change| change.instance == decision.instance);
+    let mut changes = plan.interfaces.values().filter(|change| change.instance.as_ref() == Some(&decision.instance));
     changes.any(|change| change.detach.values().any(|detachment| detachment.arn.as_ref() == Some(&decision.store)))
         || plan.stores.values().any(|change| change.store == decision.store && !change.detach.is_empty())
 }

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use super::{Checker, Evidence, Objection, Objections, Part, Violation};
 use crate::{
     group::{GroupKind, Owned},
-    id::SecurityGroupId,
+    id::{InterfaceId, SecurityGroupId},
     model::{DataStore, Instance, Interface},
-    observation::{InterfaceOwner, Scope},
+    observation::{AttachedInterface, InterfaceOwner, Scope},
     plan::{DetachReason, Detachment, GroupRef, Plan, StoreChange},
     service::Side,
+    state::Target,
     tag::ConnectTag,
 };
 
@@ -44,6 +45,56 @@ impl Checker<'_> {
         }
     }
 
+    /// An instance side leaves an interface without an instance only if the state table says that tagwire
+    /// attached it, and nothing holds it.
+    pub(super) fn leaves_left_over(
+        &self,
+        attached: &AttachedInterface,
+        group: &SecurityGroupId,
+        detachment: &Detachment,
+        objections: &mut Objections<'_>,
+    ) {
+        let Evidence { seen, .. } = self.evidence;
+        let target = attached.interface.to_string();
+        let owned = self.evidence.owned.get(group).map(|(owned, _)| owned);
+        let is_right = |owned: &&Owned| {
+            owned.name.role == Side::Instance && owned.store == detachment.store && attached.groups.contains(group)
+        };
+        let Some(owned) = owned.filter(is_right) else {
+            return objections.insert(Violation::NotOwned { group: group.clone(), store: detachment.store.clone() });
+        };
+        self.rests_on_groups(&attached.interface, objections);
+        if seen.other_attached(group).is_none() {
+            objections.insert(Violation::RestsOnGap { target: target.clone() });
+        }
+        let store = self.evidence.stores.get(&owned.store).copied();
+        let mut names = owned.arn.iter().chain(store.map(|store| &store.arn));
+        if seen.scope != Scope::Vpc && !names.any(|arn| seen.scope.has_store(arn)) {
+            objections.insert(Violation::OutsideScope { target: target.clone() });
+        }
+        let key = (Target::Interface(attached.interface.clone()), group.clone());
+        let attached_by_us = seen.state.as_ref().is_ok_and(|state| state.attached.contains_key(&key));
+        let here = store.filter(|store| store.vpc() == Some(&seen.vpc));
+        let held = store.is_some_and(|store| store.settings.held) || !self.evidence.tags_are_certain(&owned.store);
+        let holds = match detachment.reason {
+            DetachReason::Blocked => here.is_some_and(|store| store.settings.blocked),
+            DetachReason::StoreGone => self.evidence.is_gone(owned),
+            _ if held => false,
+            DetachReason::Uninstalling => {
+                seen.is_uninstalling() && (store.is_some() || seen.gap_in_store(owned.arn.as_ref()).is_none())
+            }
+            DetachReason::StoreOptedOut => here.is_some_and(|store| store.settings.connect == ConnectTag::Absent),
+            DetachReason::NoInstance => {
+                here.is_some_and(|store| matches!(store.settings.connect, ConnectTag::Names(_)))
+            }
+            DetachReason::NotAskedFor | DetachReason::NamesNotShared | DetachReason::CidrNotAskedFor => false,
+        };
+        if !attached_by_us || !holds {
+            let reason = detachment.reason;
+            objections.insert(Violation::ReasonDoesNotHold { group: group.clone(), target, reason });
+        }
+    }
+
     fn detach_reason_holds(
         &self,
         reason: DetachReason,
@@ -51,8 +102,11 @@ impl Checker<'_> {
         owned: &Owned,
         store: Option<&DataStore>,
     ) -> bool {
+        if instance.operator.is_some() {
+            return false;
+        }
         let held = instance.settings.held || store.is_some_and(|store| store.settings.held);
-        let here = store.filter(|store| store.vpc.as_ref() == Some(&self.evidence.seen.vpc));
+        let here = store.filter(|store| store.is_in(&self.evidence.seen.vpc));
         let tags = here.map(|store| (&instance.settings.connect, &store.settings.connect));
         match reason {
             DetachReason::Blocked => {
@@ -66,7 +120,7 @@ impl Checker<'_> {
                 let read = store.is_some() || seen.gap_in_store(owned.arn.as_ref()).is_none();
                 seen.is_uninstalling() && read
             }
-            DetachReason::CidrNotAskedFor => false,
+            DetachReason::NoInstance | DetachReason::CidrNotAskedFor => false,
             DetachReason::StoreOptedOut => {
                 matches!(tags, Some((ConnectTag::Names(_) | ConnectTag::Absent, ConnectTag::Absent)))
             }
@@ -90,7 +144,7 @@ impl Checker<'_> {
     ) {
         self.has_role(&GroupRef::Existing(group.clone()), &store.id, Side::Store, objections);
         self.rests_on_groups(&store.arn, objections);
-        if !self.evidence.in_scope(store) || store.vpc.as_ref() != Some(&self.evidence.seen.vpc) {
+        if !self.evidence.in_scope(store) || !store.is_in(&self.evidence.seen.vpc) {
             objections.insert(Violation::OutsideScope { target: store.arn.to_string() });
         }
         let is_instance_side = |owned: &Owned| owned.store == store.id && owned.name.role == Side::Instance;
@@ -102,13 +156,18 @@ impl Checker<'_> {
                 objections.insert(Violation::RestsOnGap { target: store.arn.to_string() });
             }
             let others = others.unwrap_or_default();
-            still_attached += others.len() + self.attached_after(side).count();
+            // What a further interface copies from its instance's primary one is counted there.
+            let separate = others.iter().filter(|attached| {
+                !self.evidence.copies_primary(attached, side)
+                    && !self.leaves_interface_of_nobody(&attached.interface, side)
+            });
+            still_attached += separate.count() + self.attached_after(side).count();
             let held = |instance: &Instance| instance.settings.held && !self.evidence.is_blocked(instance);
             on_hold |= self.attached_after(side).any(held);
             on_hold |= others.iter().any(|attached| match &attached.owner {
                 // One that was not read may be on hold.
                 InterfaceOwner::Instance { id, .. } => self.evidence.instance(id).is_none_or(held),
-                InterfaceOwner::Other { .. } => false,
+                InterfaceOwner::Nobody { .. } | InterfaceOwner::Other { .. } => false,
             });
         }
         let holds = match reason {
@@ -125,6 +184,7 @@ impl Checker<'_> {
                 seen.is_uninstalling() && seen.instances.is_complete()
             }
             DetachReason::StoreGone
+            | DetachReason::NoInstance
             | DetachReason::NotAskedFor
             | DetachReason::NamesNotShared
             | DetachReason::CidrNotAskedFor => false,
@@ -136,6 +196,12 @@ impl Checker<'_> {
                 reason,
             });
         }
+    }
+
+    /// Whether the plan takes a group off an interface without an instance.
+    pub(super) fn leaves_interface_of_nobody(&self, interface: &InterfaceId, group: &SecurityGroupId) -> bool {
+        let change = self.plan.interfaces.get(interface).filter(|change| change.instance.is_none());
+        change.is_some_and(|change| change.detach.keys().any(|gone| gone.id() == group))
     }
 
     /// The instances that have a group once the plan is carried out.
@@ -175,9 +241,9 @@ impl Checker<'_> {
 
 /// How many connections a plan removes that have to be counted.
 pub(super) fn counted_removals(plan: &Plan) -> usize {
-    let of_interfaces = plan.interfaces.values().flat_map(|change| {
+    let of_interfaces = plan.interfaces.iter().flat_map(|(interface, change)| {
         let counted = change.detach.values().filter(|detachment| detachment.reason.is_counted());
-        counted.map(|detachment| (&change.instance, &detachment.store))
+        counted.map(move |detachment| (interface, &detachment.store))
     });
     let of_stores = plan.stores.values().map(|change| change.cuts.max(counted_cidr(change)));
     of_interfaces.collect::<BTreeSet<_>>().len() + of_stores.sum::<usize>()

@@ -26,7 +26,7 @@ const MODIFIED: &str = "cidr-modified";
 pub(super) fn rows(known: &Known<'_>) -> Vec<ConnectionStatus> {
     let mut rows = Vec::new();
     for store in known.stores() {
-        let Some(vpc) = &store.vpc else { continue };
+        let Some(vpc) = store.vpc() else { continue };
         let mut of_store = BTreeMap::new();
         for (owned, group) in known.cidr_groups(store) {
             for rule in group.rules(Direction::Inbound) {

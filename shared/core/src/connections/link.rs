@@ -69,7 +69,7 @@ pub fn maker(store_side: &SecurityGroup, instance_side: &SecurityGroup) -> Maker
     let groups = [store_side, instance_side];
     if groups.iter().all(|group| matches!(group.ownership(), Ownership::Owned(_))) {
         Maker::Tagwire
-    } else if groups.iter().all(|group| is_of_console(group)) {
+    } else if groups.iter().all(|group| is_of_console(group)) || are_named_after_one_store(store_side, instance_side) {
         Maker::Console
     } else {
         Maker::Hand
@@ -84,7 +84,7 @@ pub(super) fn find<'known>(
 ) -> Option<Link<'known>> {
     let ports = store.ports?;
     let interface = instance.interface.as_ref()?;
-    if store.vpc.as_ref() != Some(&interface.vpc) {
+    if !store.is_in(&interface.vpc) {
         return None;
     }
     let attached: Vec<&SecurityGroup> = interface.groups.iter().filter_map(|id| known.group(id)).collect();
@@ -227,6 +227,15 @@ const CONSOLE_INSTANCE: [&str; 2] = [
     "Security group attached to instances to securely connect to ",
     "Security group attached to instances to allow them to securely connect to ",
 ];
+
+/// Whether two groups are named after one store, as a console does that has names of its own.
+fn are_named_after_one_store<'name>(store_side: &'name SecurityGroup, instance_side: &'name SecurityGroup) -> bool {
+    Service::ALL.iter().map(|service| service.row()).any(|row| {
+        let named = |side: Side, group: &'name SecurityGroup| group.name.strip_prefix(row.console_prefix(side)?);
+        let store = named(Side::Store, store_side).filter(|store| !store.is_empty());
+        store.is_some() && store == named(Side::Instance, instance_side)
+    })
+}
 
 /// Whether a group has a name and a description as the RDS console gives them.
 fn is_of_console(group: &SecurityGroup) -> bool {

@@ -57,7 +57,7 @@ pub fn connections(survey: &Survey, planned: &[(&Observation, &Plan)]) -> Vec<Co
         rows.insert(key.clone(), row);
     }
     for store in known.stores() {
-        let Some(vpc) = &store.vpc else { continue };
+        let Some(vpc) = store.vpc() else { continue };
         for instance in known.let_in(store) {
             let key = (vpc.clone(), store.arn.clone(), Client::Instance(instance.id.clone()), Former::No);
             if !rows.contains_key(&key)

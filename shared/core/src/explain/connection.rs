@@ -9,7 +9,7 @@ use crate::{
     finding::{Reason, Subject},
     group::{GroupKind, Owned},
     id::{InstanceId, SecurityGroupId, StoreArn},
-    model::{DataStore, Form, Instance},
+    model::{DataStore, Form, Instance, Network},
     observation::StoreLookup,
     plan::{
         Condition, DetachReason, Premise, Verdict, Via,
@@ -176,6 +176,7 @@ impl Explainer<'_> {
         let candidate = Candidate::of(store, instance);
         for premise in Premise::ALL {
             let answer = match premise.check(self.index, &candidate) {
+                Ok(()) if premise == Premise::SameVpc => same_vpc(store),
                 Ok(()) => StepAnswer::Holds,
                 Err(unmet) => StepAnswer::Fails((&unmet).into(), about.unmet(premise, &unmet)),
             };
@@ -237,6 +238,15 @@ impl Explainer<'_> {
     }
 }
 
+/// The answer for a store in no other VPC. That it is in none fails a condition, which says why.
+fn same_vpc(store: &DataStore) -> StepAnswer {
+    match store.network {
+        Network::Vpc(_) => StepAnswer::Holds,
+        Network::NotShown => StepAnswer::Unknown,
+        Network::VpcNetworkingOff | Network::PublicEndpoint | Network::Classic => StepAnswer::NotSo,
+    }
+}
+
 impl Advisor<'_> {
     /// The subject of a condition.
     fn subject(&self, condition: Condition) -> Subject {
@@ -244,6 +254,7 @@ impl Advisor<'_> {
         let store = self.store.map(|store| Subject::Store(store.arn.clone()));
         let of = match condition {
             Condition::InstanceThere
+            | Condition::InstanceNotManaged
             | Condition::InstanceNotBlocked
             | Condition::InstanceNotHeld
             | Condition::OpensNoOther
@@ -253,6 +264,7 @@ impl Advisor<'_> {
             | Condition::StoreNotBlocked
             | Condition::StoreNotHeld
             | Condition::StoreState
+            | Condition::StoreShown
             | Condition::OnePair
             | Condition::StorePlace
             | Condition::StoreListOpen => store,

@@ -6,7 +6,7 @@ use super::Explainer;
 use crate::{
     group::{GroupName, SecurityGroup},
     id::SecurityGroupId,
-    model::{DataStore, Form, Instance, Membership},
+    model::{DataStore, Form, Instance, Membership, Network},
     observation::Gap,
     plan::{
         Condition, GroupRef, StoreRow, Via,
@@ -43,7 +43,11 @@ pub(super) fn connect_tag(key: &str, tag: &ConnectTag) -> String {
 }
 
 pub(super) fn vpc(store: &DataStore) -> String {
-    store.vpc.as_ref().map_or_else(|| "no VPC".to_owned(), ToString::to_string)
+    match &store.network {
+        Network::Vpc(vpc) => vpc.to_string(),
+        Network::NotShown => "a VPC that AWS does not show".to_owned(),
+        Network::VpcNetworkingOff | Network::PublicEndpoint | Network::Classic => "no VPC".to_owned(),
+    }
 }
 
 fn tags(key: &str, settings: &TagSettings) -> String {
@@ -231,6 +235,10 @@ impl Explainer<'_> {
                 Some(interface) => vec![format!("{} is its primary network interface", interface.id)],
                 None => Vec::new(),
             },
+            Condition::InstanceNotManaged => vec![match &instance.operator {
+                Some(operator) => format!("it is managed by {operator}"),
+                None => "no service manages it".to_owned(),
+            }],
             Condition::InstanceNotBlocked => {
                 let isolating = index.policy.isolation_groups.iter().filter(|group| instance.has_group(group));
                 let mut facts = vec![holds(instance.settings.blocked, BLOCK_KEY)];
@@ -247,9 +255,10 @@ impl Explainer<'_> {
             }],
             Condition::StoreNotBlocked => vec![holds(store.settings.blocked, BLOCK_KEY)],
             Condition::StoreNotHeld => vec![holds(store.settings.held, HOLD_KEY)],
-            Condition::StoreState => {
-                let ports = store.ports.map_or_else(|| "no port yet".to_owned(), |ports| format!("tcp {ports}"));
-                vec![format!("its state is {:?}, it listens on {ports}", store.state)]
+            Condition::StoreState => vec![format!("its state is {:?}", store.state)],
+            Condition::StoreShown => {
+                let ports = store.ports.map_or_else(|| "no port".to_owned(), |ports| format!("tcp {ports}"));
+                vec![format!("it is in {}, and AWS shows {ports}", vpc(store))]
             }
             Condition::GroupsRead => {
                 let mut facts = vec![format!(

@@ -11,7 +11,7 @@ use crate::{
     cidr::CidrTag,
     finding::{Finding, Reason, Subject},
     group::{GroupKind, Owned, OwnedGroup, Ownership, Role, SecurityGroup, description},
-    id::{SecurityGroupId, StoreId},
+    id::{InterfaceId, SecurityGroupId, StoreId},
     model::{DataStore, Instance, Membership},
     observation::{Gap, InterfaceOwner, Scope},
     plan::{
@@ -184,9 +184,10 @@ impl Explainer<'_> {
             return facts;
         };
         let mut facts = self.store_facts(store);
-        let (here, there) = (&self.index.seen.vpc, store.vpc.as_ref());
+        let (here, there) = (&self.index.seen.vpc, store.vpc());
         facts.extend(
-            (there != Some(here))
+            there
+                .is_some_and(|there| there != here)
                 .then(|| "its data store is in another VPC now, where a pair cannot follow".to_owned()),
         );
         if let Some(arn) = owned.arn.as_ref().filter(|arn| **arn != store.arn) {
@@ -215,6 +216,7 @@ impl Explainer<'_> {
             Some(others) => facts.extend(others.map(|attached| {
                 let owner = match &attached.owner {
                     InterfaceOwner::Instance { id, .. } => id.to_string(),
+                    InterfaceOwner::Nobody { description } => format!("of no instance, {description}"),
                     InterfaceOwner::Other { description } => description.clone(),
                 };
                 format!("{} ({owner}) has {name}", attached.interface)
@@ -354,7 +356,7 @@ impl Explainer<'_> {
         };
         let (code, message) = match asked.candidate.kind {
             GroupKind::Pair => ("asked-for", format!("its data store shares a name with {}", names())),
-            GroupKind::Cidr if store.vpc.as_ref() != Some(&self.index.seen.vpc) => {
+            GroupKind::Cidr if !store.is_in(&self.index.seen.vpc) => {
                 ("store-moved", "its data store is in another VPC now".to_owned())
             }
             GroupKind::Cidr => {
@@ -405,9 +407,13 @@ impl Explainer<'_> {
             let loses = |store: &DataStore| plan.stores.get(&store.id).is_some_and(|change| change.detaches(id));
             let stores = index.stores_with(id).iter().filter(|store| store.has_group(id) && !loses(store));
             found.extend(stores.map(|store| store.arn.short()));
-            found.extend(
-                index.seen.other_attached(id).into_iter().flatten().map(|attached| attached.interface.to_string()),
-            );
+            let others = index.seen.other_attached(id).into_iter().flatten();
+            let stays = |of: &InterfaceId| {
+                let change = plan.interfaces.get(of);
+                !change.is_some_and(|change| change.detach.keys().any(|gone| gone.id() == *id))
+            };
+            let others = others.filter(|attached| stays(&attached.interface));
+            found.extend(others.map(|attached| attached.interface.to_string()));
         }
         let gains = plan.stores.get(asked.candidate.store).filter(|change| change.attached().next().is_some());
         found.extend(gains.map(|change| change.store.short()));

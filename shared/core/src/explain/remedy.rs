@@ -132,6 +132,9 @@ impl<'explained> Advisor<'explained> {
             DetachReason::StoreOptedOut => self.share_a_name(Premise::StoreTag),
             DetachReason::CidrNotAskedFor => one("put the clients into tagwire:allow-cidr of the data store"),
             DetachReason::Uninstalling => not_uninstall(),
+            DetachReason::NoInstance => {
+                one("nothing: an instance that gets the interface gets the group by its own tags")
+            }
             DetachReason::StoreGone => one("nothing: there is no data store to connect to any more"),
             DetachReason::Blocked => {
                 let instance = self.instance.filter(|instance| self.explainer.index.is_blocked(instance));

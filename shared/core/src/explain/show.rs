@@ -68,7 +68,10 @@ impl fmt::Display for Short<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(out, "{}", self.message)?;
         section(out, "What it is:", self.facts)?;
-        if let Some(step) = self.steps.iter().find(|step| matches!(step.result, StepResult::Fails(_))) {
+        // What is not known decides as well: nothing is done because of it.
+        let failing = self.steps.iter().find(|step| matches!(step.result, StepResult::Fails(_)));
+        let deciding = failing.or_else(|| self.steps.iter().find(|step| step.result == StepResult::Unknown));
+        if let Some(step) = deciding {
             write!(out, "\n{step}")?;
         }
         section(out, "What to change:", self.remedy)

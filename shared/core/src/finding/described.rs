@@ -10,6 +10,7 @@ use crate::{
     observation::Gap,
     policy::HIGHEST_INTERFACE_GROUP_LIMIT,
     rule::Rule,
+    service::turn_vpc_networking_on,
     state::MOST_TIMES_AGAIN,
     tag::MOST_NAMES,
 };
@@ -109,6 +110,13 @@ impl Reason {
                 "the instance is shutting down or gone",
                 "nothing: start another instance with the connect tag",
             ),
+            Self::ManagedInstance { operator } => described(
+                "managed-instance",
+                format!("{operator} manages the instance, and nobody else may change its network interfaces"),
+                format!(
+                    "give the instances that {operator} starts a security group of your own, and a rule for that in the data store's own group; or take the connect tag off"
+                ),
+            ),
             Self::StoreGone => described(
                 "store-gone",
                 "there is no such data store",
@@ -146,10 +154,39 @@ impl Reason {
                 format!("it belongs to {cluster}, which is connected as a whole: put the tag there"),
                 format!("put the connect tag on {cluster}, and take it off here"),
             ),
+            Self::NoVpcNetworking { cluster } => described(
+                "no-vpc-networking",
+                "its VPC networking is turned off, so it is in no VPC and has no security groups: turn it on",
+                turn_vpc_networking_on(cluster),
+            ),
+            Self::PublicEndpoint => described(
+                "public-endpoint",
+                "it has a public endpoint, so it is in no VPC and has no security groups",
+                "make another one whose connection type is vpc in its place: that of an existing one cannot be changed",
+            ),
             Self::Ec2Classic => described(
                 "ec2-classic",
                 "it is in no VPC, where no security group can connect it: move it into one",
-                "move it into a VPC, or turn VPC networking on for an Aurora cluster without it",
+                "move it into a VPC",
+            ),
+            Self::NetworkNotShown { state } => described(
+                "network-not-shown",
+                format!("its state is {state:?}, and still AWS shows no VPC of it; it is looked at in each sweep"),
+                "nothing if it is new; else look whether it has a node and a subnet group, and ask AWS Support",
+            ),
+            Self::NoEndpoint { state } => described(
+                "no-endpoint",
+                format!(
+                    "its state is {state:?}, and still AWS shows no port that it listens on; it is looked at in each sweep"
+                ),
+                "nothing if it is new; else look whether it has an endpoint, and ask AWS Support",
+            ),
+            Self::GroupsNotShown { state } => described(
+                "groups-not-shown",
+                format!(
+                    "its state is {state:?}, and still AWS shows no security group that it has, so its list is left alone; it is looked at in each sweep"
+                ),
+                "nothing if it is new; else give it a security group of yours",
             ),
             Self::StoreGroupLimit { limit } => described(
                 "store-group-limit",
@@ -217,9 +254,35 @@ impl Reason {
             Self::ForeignAttachment { holder } => described(
                 "foreign-attachment",
                 format!(
-                    "{holder} has it, which tagwire did not attach and cannot take away; it can reach what the group reaches"
+                    "{holder} has it, which tagwire did not attach as far as it knows, and does not take away; it can reach what the group reaches"
                 ),
                 format!("take it off {holder}, or give that client a group and a rule of its own"),
+            ),
+            Self::CopyRemains { interface, instance } => described(
+                "copy-remains",
+                format!(
+                    "{interface} of {instance} has it, and the primary interface does not: the network plugin that copied it there takes it off within a minute"
+                ),
+                format!(
+                    "nothing; if it stays, {interface} has it from the plugin's own configuration (an ENIConfig): take it out there"
+                ),
+            )
+            .passing(true),
+            Self::InterfaceLeftOver { interface } => described(
+                "interface-left-over",
+                format!(
+                    "no instance has {interface} any more, and it is the only security group there, where AWS takes no empty list"
+                ),
+                format!("delete {interface}, or add another group to it"),
+            ),
+            Self::DefaultGroupWorn { group } => described(
+                "default-group-worn",
+                format!(
+                    "it has {group}, the default group of its VPC: whoever else has that may reach it, whatever the tags say"
+                ),
+                format!(
+                    "give it a group of your own in place of {group}; when a cluster moves to another subnet group, name its groups in the same request, or it gets the default group"
+                ),
             ),
             Self::LastGroup { group } => described(
                 "last-group",

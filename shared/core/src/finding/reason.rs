@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cidr::{Block, CidrPeer, Family, InvalidCidr},
     group::Forgery,
-    id::{InterfaceId, PrefixListId, SecurityGroupId, StoreArn, StoreId, VpcId, ZoneName},
+    id::{InstanceId, InterfaceId, PrefixListId, SecurityGroupId, StoreArn, StoreId, VpcId, ZoneName},
     observation::Gap,
     rule::Rule,
     tag::{ConnectionName, InvalidTag},
@@ -42,6 +42,11 @@ pub enum Reason {
     },
     /// The instance is shutting down or gone: it has no interface left.
     InstanceGone,
+    /// A service manages the instance, so nobody else may change its interfaces.
+    ManagedInstance {
+        /// The service.
+        operator: String,
+    },
     /// The data store's service knows no such store.
     StoreGone,
     /// The store's state does not accept a change.
@@ -69,9 +74,31 @@ pub enum Reason {
         /// The cluster or replication group.
         cluster: String,
     },
-    /// Outside any VPC.
+    /// An Aurora cluster whose VPC networking is turned off.
+    NoVpcNetworking {
+        /// Its identifier.
+        cluster: String,
+    },
+    /// A serverless cache that is reached over the internet and has no security groups.
+    PublicEndpoint,
+    /// On the EC2-Classic platform.
     #[serde(rename = "ec2-classic")]
     Ec2Classic,
+    /// AWS shows neither the store's VPC nor what it could be known by, although its state is one in which it does.
+    NetworkNotShown {
+        /// The state.
+        state: String,
+    },
+    /// Likewise no port.
+    NoEndpoint {
+        /// The state.
+        state: String,
+    },
+    /// Likewise not one security group.
+    GroupsNotShown {
+        /// The state.
+        state: String,
+    },
     /// The store's list of groups is full.
     StoreGroupLimit {
         /// How many it takes.
@@ -126,6 +153,23 @@ pub enum Reason {
     ForeignAttachment {
         /// The interface or store that has it.
         holder: String,
+    },
+    /// A further interface of an instance still has what a network plugin copied from the primary one.
+    CopyRemains {
+        /// The interface.
+        interface: InterfaceId,
+        /// Its instance.
+        instance: InstanceId,
+    },
+    /// An interface that no instance has any more has no other group, and AWS takes no empty list.
+    InterfaceLeftOver {
+        /// The interface.
+        interface: InterfaceId,
+    },
+    /// A store has the default group of its VPC.
+    DefaultGroupWorn {
+        /// The default group.
+        group: SecurityGroupId,
     },
     /// An owned group is the only one left in a list, and AWS takes no empty one.
     LastGroup {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::{
-    id::{InstanceId, StoreArn},
+    id::{InstanceId, Partition, StoreArn},
     service::StoreApi,
     work::{Again, Cause, VERSION},
 };
@@ -120,12 +120,12 @@ fn text<'value>(value: &'value Value, pointer: &str, field: &'static str) -> Res
     value.pointer(pointer).and_then(Value::as_str).ok_or(BadEvent::Field { field, expected: "string" })
 }
 
-/// Reads the body of a queue message.
+/// Reads the body of a queue message, which its queue delivered in a partition.
 ///
 /// # Errors
 /// [`BadEvent`] when it says nothing about an instance or a data store.
 // Fact 1.0
-pub fn read(body: &str) -> Result<Incoming, BadEvent> {
+pub fn read(body: &str, partition: &Partition) -> Result<Incoming, BadEvent> {
     let message: Value =
         serde_json::from_str(body).map_err(|error| BadEvent::NotJson { problem: error.to_string() })?;
     if !message.is_object() {
@@ -152,7 +152,7 @@ pub fn read(body: &str) -> Result<Incoming, BadEvent> {
         ("aws.tag", "Tag Change on Resource") => {
             (resource(text(&message, "/resources/0", "resources[0]")?)?.into(), Cause::TagChange)
         }
-        _ => store_event(&message, source, detail_type)?,
+        _ => store_event(&message, source, detail_type, partition)?,
     };
     Ok(Incoming::Event(Event {
         id: message.get("id").and_then(Value::as_str).map(quote).unwrap_or_default(),
@@ -166,7 +166,12 @@ pub fn read(body: &str) -> Result<Incoming, BadEvent> {
 type Hints = BTreeSet<Hint>;
 
 /// Reads an event of an API of data stores.
-fn store_event(message: &Value, source: &str, detail_type: &str) -> Result<(Hints, Cause), BadEvent> {
+fn store_event(
+    message: &Value,
+    source: &str,
+    detail_type: &str,
+    partition: &Partition,
+) -> Result<(Hints, Cause), BadEvent> {
     match StoreApi::of_source(source) {
         Some(api) if api.events.contains(&detail_type) => {
             // The identifier beside the ARN is not reliable: AWS's own samples prefix it. Fact 1.3
@@ -175,7 +180,7 @@ fn store_event(message: &Value, source: &str, detail_type: &str) -> Result<(Hint
             Ok((store(arn)?.into(), Cause::StoreEvent))
         }
         Some(api) if api.needs_cloudtrail() && detail_type == "AWS API Call via CloudTrail" => {
-            call(message, api, source, detail_type)
+            call(message, api, (source, detail_type), partition)
         }
         Some(_) | None => Err(BadEvent::Kind { source_name: quote(source), detail_type: quote(detail_type) }),
     }
@@ -185,7 +190,12 @@ fn store_event(message: &Value, source: &str, detail_type: &str) -> Result<(Hint
 /// clusters have no events of their own. A call names its store by the identifier that its caller
 /// wrote, which both services turn into small letters.
 // Facts 1.4, 1.5 and 1.6
-fn call(message: &Value, api: StoreApi, source: &str, detail_type: &str) -> Result<(Hints, Cause), BadEvent> {
+fn call(
+    message: &Value,
+    api: StoreApi,
+    (source, detail_type): (&str, &str),
+    partition: &Partition,
+) -> Result<(Hints, Cause), BadEvent> {
     const REQUEST: &str = "/detail/requestParameters";
     let name = text(message, "/detail/eventName", "detail.eventName")?;
     if let Some(code) = message.pointer("/detail/errorCode").and_then(Value::as_str) {
@@ -202,7 +212,7 @@ fn call(message: &Value, api: StoreApi, source: &str, detail_type: &str) -> Resu
     let region = text(message, "/region", "region")?;
     let account = text(message, "/account", "account")?;
     let named = |name: &str| {
-        StoreArn::of(kind, region, account, &name.to_ascii_lowercase())
+        StoreArn::of(partition, kind, region, account, &name.to_ascii_lowercase())
             .map(Hint::Store)
             .map_err(|_| BadEvent::Resource { resource: quote(name) })
     };

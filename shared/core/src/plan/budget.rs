@@ -2,6 +2,8 @@
 //! waits longest goes first, a failed try goes to the end, and what goes is decided before places in lists
 //! are given out.
 
+mod offer;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -9,19 +11,18 @@ use jiff::Timestamp;
 use super::{
     Decision, DetachReason, Verdict,
     conditions::{Places, gets_group},
-    disconnect::{AttachedGroup, Retention, is_of_its_store},
+    disconnect::is_of_its_store,
     index::Index,
     leaving::{self, Leaving, LeavingStore, last_group},
-    obstacles,
+    left_over::{self, LeftOver},
     pair::PairStates,
 };
 use crate::{
     finding::{Finding, Reason, Subject},
-    group::{GroupKind, GroupList, Owned, OwnedGroup},
+    group::{GroupKind, Owned, OwnedGroup},
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreId},
-    model::{DataStore, Instance},
-    observation::{InterfaceOwner, Scope},
-    service::Side,
+    model::Instance,
+    observation::Scope,
     state::{Connection, Note, Removal, VpcState, Wanted, Window},
 };
 
@@ -49,6 +50,9 @@ pub(crate) struct Disconnects<'index> {
     index: &'index Index<'index>,
     leaving: Vec<Leaving<'index>>,
     held_back: Vec<Leaving<'index>>,
+    /// What leaves interfaces without an instance, and what of it is held back.
+    left_over: Vec<LeftOver<'index>>,
+    left_over_held_back: Vec<LeftOver<'index>>,
     /// The connections of both.
     concerned: BTreeSet<Connection>,
     /// The groups that leave each interface.
@@ -87,6 +91,7 @@ impl Budget<'_> {
 /// Something in the queue.
 enum Queued<'index> {
     Sides(Vec<Leaving<'index>>),
+    LeftOver(Vec<LeftOver<'index>>),
     Store(LeavingStore<'index>),
     /// Another run's turn.
     OfAnotherScope,
@@ -99,6 +104,8 @@ pub(crate) fn decide<'index>(index: &'index Index<'index>, pair_states: &PairSta
         index,
         leaving: Vec::new(),
         held_back: Vec::new(),
+        left_over: Vec::new(),
+        left_over_held_back: Vec::new(),
         concerned: BTreeSet::new(),
         off: BTreeMap::new(),
         off_stores: BTreeMap::new(),
@@ -120,6 +127,10 @@ pub(crate) fn decide<'index>(index: &'index Index<'index>, pair_states: &PairSta
     let sides = leaving::instance_sides(index, pair_states);
     let (stores, held) = leaving::groups_of_stores(index, pair_states);
     disconnects.findings.extend(sides.findings.into_iter().chain(held));
+    let left_over = left_over::all(index);
+    disconnects.findings.extend(left_over.findings);
+    let (left_over, free) = left_over.all.into_iter().partition(|left_over| left_over.reason.is_counted());
+    disconnects.left_over = free;
     let last = sides.last;
     let (counted, free): (Vec<_>, Vec<_>) = sides.all.into_iter().partition(|leaving| leaving.reason.is_counted());
     for leaving in free {
@@ -127,9 +138,10 @@ pub(crate) fn decide<'index>(index: &'index Index<'index>, pair_states: &PairSta
     }
     let undecided: BTreeSet<InstanceId> = last.iter().map(|leaving| leaving.instance.id.clone()).collect();
     let mut pending = Vec::new();
-    for (turn, removal, queued) in disconnects.queue(counted, &last, stores) {
+    for (turn, removal, queued) in disconnects.queue(counted, left_over, &last, stores) {
         match queued {
             Queued::Sides(sides) => disconnects.offer_sides(turn, removal, sides),
+            Queued::LeftOver(sides) => disconnects.offer_left_over(turn, removal, sides),
             Queued::Store(leaving) => pending.extend(disconnects.offer_store(turn, leaving, &undecided)),
             Queued::OfAnotherScope => disconnects.reserve(&removal),
         }
@@ -155,6 +167,7 @@ impl<'index> Disconnects<'index> {
     fn queue(
         &mut self,
         counted: Vec<Leaving<'index>>,
+        left_over: Vec<LeftOver<'index>>,
         last: &[Leaving<'index>],
         stores: Vec<LeavingStore<'index>>,
     ) -> Vec<(Timestamp, Removal, Queued<'index>)> {
@@ -164,6 +177,12 @@ impl<'index> Disconnects<'index> {
         }
         let mut queue: BTreeMap<Removal, Queued<'index>> =
             connections.into_iter().map(|(of, sides)| (Removal::Connection(of), Queued::Sides(sides))).collect();
+        for left_over in left_over {
+            let queued = queue.entry(left_over.removal()).or_insert_with(|| Queued::LeftOver(Vec::new()));
+            if let Queued::LeftOver(sides) = queued {
+                sides.push(left_over);
+            }
+        }
         queue.extend(stores.into_iter().map(|leaving| (leaving.removal(), Queued::Store(leaving))));
         let last: BTreeSet<Removal> = last.iter().map(|leaving| Removal::Connection(leaving.connection())).collect();
         for removal in self.budget.state.iter().flat_map(|state| state.wanted.keys()) {
@@ -189,6 +208,10 @@ impl<'index> Disconnects<'index> {
         let everything = seen.scope == Scope::Vpc;
         let (instance, id) = match removal {
             Removal::Connection(Connection { instance, store }) => (Some(instance), store),
+            Removal::LeftOver { store, .. } => {
+                let read = seen.attachments.by.is_complete() && seen.instances.is_complete();
+                return everything && read && self.index.knows_store(store);
+            }
             Removal::CidrGroup(store) | Removal::StoreSide(store) => (None, store),
         };
         let store = self.index.store(id);
@@ -236,11 +259,23 @@ impl<'index> Disconnects<'index> {
         }
     }
 
+    /// What leads to one store from an interface without an instance.
+    fn offer_left_over(&mut self, turn: Timestamp, removal: Removal, sides: Vec<LeftOver<'index>>) {
+        if self.budget.takes(1) {
+            self.left_over.extend(sides);
+        } else {
+            self.left_over_held_back.extend(sides);
+            self.wait(turn, removal);
+        }
+    }
+
     /// Keeps what another run is to remove when its turn comes. How much a store side carries, only its own
     /// run can tell.
     fn reserve(&mut self, removal: &Removal) {
         self.budget.left = match removal {
-            Removal::Connection(_) | Removal::CidrGroup(_) => self.budget.left.saturating_sub(1),
+            Removal::Connection(_) | Removal::LeftOver { .. } | Removal::CidrGroup(_) => {
+                self.budget.left.saturating_sub(1)
+            }
             Removal::StoreSide(_) => 0,
         };
     }
@@ -290,88 +325,6 @@ impl<'index> Disconnects<'index> {
         self.wait(turn, removal);
     }
 
-    fn offer(&self, leaving: &LeavingStore<'index>, undecided: &BTreeSet<InstanceId>) -> Offer {
-        let store = leaving.store;
-        let cuts = match (leaving.kind, leaving.reason) {
-            (_, DetachReason::Blocked) | (GroupKind::Cidr, DetachReason::Uninstalling) => 0,
-            (GroupKind::Cidr, _) => 1,
-            (GroupKind::Pair, reason) => {
-                if let Some(waits) = self.held_by_a_user(store) {
-                    return waits;
-                }
-                let uncounted = (reason == DetachReason::Uninstalling).then_some(0);
-                match uncounted.or_else(|| self.still_carried(store, undecided)) {
-                    Some(cuts) => cuts,
-                    None => return Offer::NotYet,
-                }
-            }
-        };
-        if let Some(reason) = obstacles::list_waits(store) {
-            return Offer::Not(Finding { subject: Subject::Store(store.arn.clone()), reason });
-        }
-        let gone = self.off_stores.get(&store.id);
-        let leaves = |group: &SecurityGroupId| {
-            leaving.groups.iter().any(|owned| owned.group.id() == group)
-                || gone.is_some_and(|off| off.groups.keys().any(|(_, gone)| gone.id() == group))
-        };
-        let rest = store.lasting_groups().filter(|group| !leaves(group)).cloned().collect();
-        match GroupList::new(rest, usize::MAX) {
-            Ok(_) => Offer::Ready(cuts),
-            Err(_) if leaving.kind == GroupKind::Cidr => Offer::Last,
-            Err(_) => leaving.last_group().map_or(Offer::NotYet, Offer::Not),
-        }
-    }
-
-    /// The answer when an instance on hold reaches a store through its pair, or may do so unread: a store side
-    /// carries the connections of all.
-    fn held_by_a_user(&self, store: &DataStore) -> Option<Offer> {
-        let seen = self.index.seen;
-        if !seen.instances.is_complete() {
-            return Some(Offer::NotYet);
-        }
-        let holds = |instance: &Instance| instance.settings.held && !self.index.is_blocked(instance);
-        for owned in self.index.owned_groups(&store.id).filter(|owned| owned.role() == Side::Instance) {
-            // It is said of a primary interface where the instance side stays.
-            if self.index.with_group(owned.group.id()).any(holds) {
-                return Some(Offer::NotYet);
-            }
-            let Some(others) = seen.other_attached(owned.group.id()) else { return Some(Offer::NotYet) };
-            for attached in others {
-                let InterfaceOwner::Instance { id, .. } = &attached.owner else { continue };
-                let Some(instance) = self.index.instance(id) else { return Some(Offer::NotYet) };
-                if holds(instance) {
-                    return Some(Offer::Not(Finding { subject: Subject::Instance(id.clone()), reason: Reason::Held }));
-                }
-            }
-        }
-        None
-    }
-
-    /// How many connections a store side still carries that cannot be taken away one by one; `None` when
-    /// some can and have to go first, or when it is not known.
-    fn still_carried(&self, store: &DataStore, undecided: &BTreeSet<InstanceId>) -> Option<usize> {
-        let mut carried = 0;
-        for owned in self.index.owned_groups(&store.id).filter(|owned| owned.role() == Side::Instance) {
-            carried += self.index.seen.other_attached(owned.group.id())?.count();
-            for instance in self.index.with_group(owned.group.id()) {
-                if self.leaves(instance, owned) {
-                    continue;
-                }
-                let alone = instance.interface.as_ref().is_some_and(|interface| {
-                    self.index.attached_instance_sides(interface).count() == interface.groups.len()
-                });
-                let attached = AttachedGroup::on_instance(self.index, owned, instance);
-                let wanted = matches!(attached.decide(), Retention::Leaves(_));
-                let decided = !undecided.contains(&instance.id) && !self.contains(&instance.id, &owned.store);
-                if !alone || !wanted || !decided {
-                    return None;
-                }
-                carried += 1;
-            }
-        }
-        Some(carried)
-    }
-
     /// Decides about what is all that its interface's list holds: it goes if another group comes for certain.
     fn decide_last(&mut self, pair_states: &PairStates<'index>, last: Vec<Leaving<'index>>) {
         let mut connections = BTreeMap::<Connection, Vec<Leaving<'index>>>::new();
@@ -417,6 +370,15 @@ impl<'index> Disconnects<'index> {
     /// The instance sides that leave the interfaces.
     pub(crate) fn leaving(&self) -> &[Leaving<'index>] {
         &self.leaving
+    }
+
+    /// The instance sides that leave interfaces without an instance.
+    pub(crate) fn left_over(&self) -> &[LeftOver<'index>] {
+        &self.left_over
+    }
+
+    fn takes_off_left_over(&self, interface: &InterfaceId, group: &SecurityGroupId) -> bool {
+        self.left_over.iter().any(|leaving| leaving.interface == interface && leaving.owned.group.id() == group)
     }
 
     /// The decisions about what leaves the interfaces, what goes now before what is held back.
@@ -485,14 +447,18 @@ impl<'index> Disconnects<'index> {
     pub(crate) fn is_off_interfaces(&self, owned: &Owned) -> Option<bool> {
         let id = owned.group.id();
         let mut others = self.index.seen.other_attached(id)?;
-        let others = others.any(|attached| !is_of_its_store(self.index, owned, &attached.owner));
+        let others = others.any(|attached| {
+            let leaves = self.takes_off_left_over(&attached.interface, id);
+            !leaves && !is_of_its_store(self.index, owned, &attached.owner)
+        });
         Some(!others && self.index.with_group(id).all(|instance| self.leaves(instance, owned)))
     }
 
     /// The finding for all that waits.
     pub(crate) fn waiting(&self) -> Option<Finding> {
         let held_back: BTreeSet<Connection> = self.held_back.iter().map(Leaving::connection).collect();
-        let waiting = held_back.len() + self.budget.waiting_at_stores;
+        let left_over: BTreeSet<Removal> = self.left_over_held_back.iter().map(LeftOver::removal).collect();
+        let waiting = held_back.len() + left_over.len() + self.budget.waiting_at_stores;
         let policy = self.index.policy;
         (waiting > 0).then(|| Finding {
             subject: Subject::Vpc(self.index.seen.vpc.clone()),

@@ -8,7 +8,7 @@ use crate::{
     id::StoreId,
     model::Membership,
     observation::{Observation, StoreLookup},
-    state::{Connection, Note, Removal, Target, VpcState},
+    state::{Note, Target, VpcState},
 };
 
 pub(crate) fn carried_out(seen: &Observation, plan: &Plan) -> Observation {
@@ -85,6 +85,11 @@ fn change_lists(after: &mut Observation, plan: &Plan) {
             store.groups.retain(|group, _| !change.detaches(group));
         }
     }
+    for attached in &mut after.attachments.by.found {
+        if let Some(change) = plan.interfaces.get(&attached.interface) {
+            attached.groups.retain(|group| !change.detach.keys().any(|gone| gone.id() == group));
+        }
+    }
     for interface in after.instances.found.iter_mut().filter_map(|instance| instance.interface.as_mut()) {
         if let Some(change) = plan.interfaces.get(&interface.id) {
             interface.groups.extend(change.attach.keys().map(GroupRef::expected_id));
@@ -134,9 +139,8 @@ fn write_notes(state: &mut VpcState, seen: &Observation, plan: &Plan) {
         let target = Target::Interface(interface.clone());
         notes.extend(change.attach.keys().map(|group| seen.attached(target.clone(), group.expected_id())));
         for (group, detachment) in &change.detach {
-            let connection = Connection { instance: change.instance.clone(), store: detachment.store.clone() };
             notes.extend([
-                Note::Wanted(Removal::Connection(connection), None),
+                Note::Wanted(change.removal(interface, &detachment.store), None),
                 Note::Attached(target.clone(), group.id().clone(), None),
             ]);
         }

@@ -39,7 +39,7 @@ impl<'seen> Candidate<'seen> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Premise {
-    /// They are in the same VPC. A store in no VPC at all is not passed over, but refused by name.
+    /// They are in the same VPC. A store of which no VPC is known is not passed over, but refused by name.
     SameVpc,
     /// The instance carries a connect tag that can be read.
     InstanceTag,
@@ -122,7 +122,7 @@ impl Premise {
     pub(crate) fn check(self, index: &Index<'_>, candidate: &Candidate<'_>) -> Result<(), Unmet> {
         let Candidate { store, instance, names } = candidate;
         match self {
-            Self::SameVpc => match &store.vpc {
+            Self::SameVpc => match store.vpc() {
                 Some(vpc) if *vpc != index.seen.vpc => Err(Unmet::OtherVpc(vpc.clone())),
                 Some(_) | None => Ok(()),
             },
@@ -156,11 +156,13 @@ pub enum Condition {
     NotUninstalling,
     /// The instance has an interface.
     InstanceThere,
+    /// No service manages the instance, whose interfaces then only that service may change.
+    InstanceNotManaged,
     /// The instance is neither blocked nor isolated.
     InstanceNotBlocked,
     /// The instance is not on hold.
     InstanceNotHeld,
-    /// The store is in a VPC.
+    /// The store is in a network that has security groups.
     StoreInVpc,
     /// The store is of a kind that can be connected.
     StoreKind,
@@ -168,8 +170,10 @@ pub enum Condition {
     StoreNotBlocked,
     /// The store is not on hold.
     StoreNotHeld,
-    /// The store is not on its way out, and listens on a port.
+    /// The store is not on its way out.
     StoreState,
+    /// AWS shows the store's VPC, a port and its groups.
+    StoreShown,
     /// Every group of the VPC was read.
     GroupsRead,
     /// A pair of the store serves, or can be made.
@@ -214,9 +218,10 @@ impl Situation<'_> {
 
 impl Condition {
     /// Every condition, in the order in which they are looked at.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::NotUninstalling,
         Self::InstanceThere,
+        Self::InstanceNotManaged,
         Self::InstanceNotBlocked,
         Self::InstanceNotHeld,
         Self::StoreInVpc,
@@ -224,6 +229,7 @@ impl Condition {
         Self::StoreNotBlocked,
         Self::StoreNotHeld,
         Self::StoreState,
+        Self::StoreShown,
         Self::GroupsRead,
         Self::OnePair,
         Self::StorePlace,
@@ -239,6 +245,7 @@ impl Condition {
         match self {
             Self::NotUninstalling => "not-uninstalling",
             Self::InstanceThere => "instance-there",
+            Self::InstanceNotManaged => "instance-not-managed",
             Self::InstanceNotBlocked => "instance-not-blocked",
             Self::InstanceNotHeld => "instance-not-held",
             Self::StoreInVpc => "store-in-vpc",
@@ -246,6 +253,7 @@ impl Condition {
             Self::StoreNotBlocked => "store-not-blocked",
             Self::StoreNotHeld => "store-not-held",
             Self::StoreState => "store-state",
+            Self::StoreShown => "store-shown",
             Self::GroupsRead => "groups-read",
             Self::OnePair => "one-pair",
             Self::StorePlace => "store-place",
@@ -262,13 +270,17 @@ impl Condition {
         match self {
             Self::NotUninstalling => "Is tagwire not being uninstalled?",
             Self::InstanceThere => "Is the instance there, with a network interface?",
+            Self::InstanceNotManaged => "Is the instance managed by no service of AWS?",
             Self::InstanceNotBlocked => "Is the instance neither blocked nor isolated?",
             Self::InstanceNotHeld => "Is the instance not on hold?",
-            Self::StoreInVpc => "Is the data store in a VPC?",
+            Self::StoreInVpc => "Is the data store in a network that has security groups?",
             Self::StoreKind => "Is the data store of a kind that can be connected?",
             Self::StoreNotBlocked => "Is the data store not blocked?",
             Self::StoreNotHeld => "Is the data store not on hold?",
-            Self::StoreState => "Does the data store live and listen on a port?",
+            Self::StoreState => "Is the data store neither being deleted nor failed?",
+            Self::StoreShown => {
+                "Does AWS show the data store's VPC, a port that it listens on, and its security groups?"
+            }
             Self::GroupsRead => "Was every security group of the VPC read?",
             Self::OnePair => "Does one pair serve the data store, or can one be made?",
             Self::StorePlace => "Is there room in the data store's list of security groups?",
@@ -286,6 +298,11 @@ impl Condition {
         self != Self::StoreListOpen
     }
 
+    /// Whether what it refuses for is on its way by itself, so that the connection is waited for.
+    pub(crate) fn is_waited_for(self, reason: &Reason) -> bool {
+        self == Self::StoreShown && reason.passes()
+    }
+
     /// Whether it holds.
     ///
     /// # Errors
@@ -296,13 +313,15 @@ impl Condition {
         let reason = match self {
             Self::NotUninstalling => index.seen.is_uninstalling().then_some(Reason::Uninstalling),
             Self::InstanceThere => instance.interface.is_none().then_some(Reason::InstanceGone),
+            Self::InstanceNotManaged => obstacles::managed(instance),
             Self::InstanceNotBlocked => index.is_blocked(instance).then_some(Reason::Blocked),
             Self::InstanceNotHeld => instance.settings.held.then_some(Reason::Held),
-            Self::StoreInVpc => store.vpc.is_none().then_some(Reason::Ec2Classic),
+            Self::StoreInVpc => obstacles::by_network(store),
             Self::StoreKind => obstacles::by_form(store),
             Self::StoreNotBlocked => store.settings.blocked.then_some(Reason::Blocked),
             Self::StoreNotHeld => store.settings.held.then_some(Reason::Held),
             Self::StoreState => obstacles::by_state(store),
+            Self::StoreShown => obstacles::by_description(store),
             // Without every group of the VPC a pair of this store may be there unseen, and its name taken.
             Self::GroupsRead => index.seen.groups.gaps.iter().min().map(Reason::unread),
             Self::OnePair => pair_state.obstacle(),
@@ -335,7 +354,7 @@ fn opens_other(index: &Index<'_>, pair_state: &PairState<'_>, instance: &Instanc
 
 fn is_put_back(index: &Index<'_>, group: &SecurityGroupId) -> bool {
     let store = index.store_of(group).and_then(|store| index.store(store));
-    let here = store.filter(|store| store.vpc.as_ref() == Some(&index.seen.vpc));
+    let here = store.filter(|store| store.is_in(&index.seen.vpc));
     here.is_some_and(|store| {
         let pair_state = PairState::of(index, store);
         let serves = pair_state.serving(Side::Store).is_some_and(|owned| owned.group.id() == group);

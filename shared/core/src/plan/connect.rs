@@ -64,7 +64,7 @@ pub(crate) fn decide<'index>(
                         made.notes.extend(contest.note());
                         made.findings.push(Finding { reason: contest.reason(), subject: contest.subject });
                     }
-                    Verdict::Refused(reason)
+                    if condition.is_waited_for(&reason) { Verdict::Waiting(reason) } else { Verdict::Refused(reason) }
                 }
                 waits => {
                     if let Some(interface) =

@@ -9,6 +9,7 @@ use super::{
     CidrWork, DeleteReason, Deletion, PairWork, StoreChange,
     budget::Disconnects,
     disconnect::{StoreExistence, store_existence},
+    foreign,
     index::Index,
     obstacles,
 };
@@ -17,7 +18,7 @@ use crate::{
     group::{GroupKind, Owned, Role},
     id::{SecurityGroupId, StoreId},
     model::DataStore,
-    observation::{InterfaceOwner, Scope},
+    observation::Scope,
     rule::{Peer, Rule},
     service::Side,
     state::{Note, VpcState},
@@ -230,7 +231,7 @@ pub(crate) fn decide<'index>(
     for kind in GroupKind::ALL {
         for store in index.owners(kind) {
             let candidate = DeleteCandidate::of(index, disconnects, stores, kind, store);
-            made.findings.extend(candidate.groups.iter().flat_map(|owned| foreign_attachments(index, owned)));
+            made.findings.extend(candidate.groups.iter().flat_map(|owned| foreign::findings(index, owned)));
             if !DeleteCondition::InScope.holds(&candidate) {
                 continue;
             }
@@ -273,7 +274,7 @@ fn is_one_pair(ended: Option<DeleteReason>, groups: &[&Owned]) -> bool {
 /// Whether no tags ask for a store's pair. One that is asked for and cannot be attached at present is
 /// kept: another one in its place would fare no better.
 fn is_unasked(index: &Index<'_>, store: &StoreId) -> bool {
-    let here = index.store(store).filter(|store| store.vpc.as_ref() == Some(&index.seen.vpc));
+    let here = index.store(store).filter(|store| store.may_be_in(&index.seen.vpc));
     here.is_none_or(|store| !store.settings.held && index.sharing(store).is_empty())
 }
 
@@ -322,7 +323,7 @@ pub(crate) fn namers<'seen>(
 
 /// Whether a store that takes part asks for no clients but instances, and that decides.
 fn is_cidr_unasked(index: &Index<'_>, store: &StoreId) -> bool {
-    let here = index.store(store).filter(|store| store.vpc.as_ref() == Some(&index.seen.vpc));
+    let here = index.store(store).filter(|store| store.is_in(&index.seen.vpc));
     let here = here.filter(|_| !index.seen.is_uninstalling());
     here.is_some_and(|store| {
         let takes_part = matches!(store.settings.connect, ConnectTag::Names(_)) && !store.settings.held;
@@ -344,10 +345,10 @@ fn keepers(index: &Index<'_>, store: &StoreId, groups: &[&Owned]) -> Vec<Finding
 /// The stores elsewhere that have a group in their lists, which keeps it.
 fn carried_elsewhere(index: &Index<'_>, owned: &Owned) -> Vec<Finding> {
     let id = owned.group.id();
-    let elsewhere = |holder: &&&DataStore| holder.has_group(id) && holder.vpc.as_ref() != Some(&index.seen.vpc);
+    let elsewhere = |holder: &&&DataStore| holder.has_group(id) && !holder.is_in(&index.seen.vpc);
     let finding = |holder: &&DataStore| Finding {
         subject: Subject::Store(holder.arn.clone()),
-        reason: holder.vpc.clone().map_or(Reason::Ec2Classic, |vpc| Reason::StoreMoved { vpc }),
+        reason: obstacles::vpc_of(holder).map_or_else(|reason| reason, |vpc| Reason::StoreMoved { vpc: vpc.clone() }),
     };
     index.stores_with(id).iter().filter(elsewhere).map(finding).collect()
 }
@@ -369,7 +370,7 @@ fn ended(index: &Index<'_>, store: &StoreId, groups: &[&Owned]) -> Option<Delete
         let gone = groups.iter().all(|owned| matches!(store_existence(index, owned), StoreExistence::Gone));
         return gone.then_some(DeleteReason::StoreGone);
     };
-    let here = store.vpc.as_ref() == Some(&index.seen.vpc);
+    let here = store.is_in(&index.seen.vpc);
     let opted_out = store.settings.connect == ConnectTag::Absent && !store.settings.held;
     (here && opted_out).then_some(DeleteReason::StoreOptedOut)
 }
@@ -451,27 +452,4 @@ fn deletion(candidate: &DeleteCandidate<'_>) -> Deletion {
         reason: candidate.reason(),
         store: groups.iter().find_map(|owned| index.arn_of(owned)),
     }
-}
-
-/// The findings about interfaces that have an owned group that was not made for them.
-fn foreign_attachments(index: &Index<'_>, owned: &Owned) -> Vec<Finding> {
-    let id = owned.group.id();
-    let for_instances = owned.role() == Role::Side(Side::Instance);
-    let finding =
-        |holder: String| Finding { subject: Subject::Group(id.clone()), reason: Reason::ForeignAttachment { holder } };
-    let interfaces =
-        index.seen.attachments.by.found.iter().filter(|attached| attached.groups.contains(id)).filter_map(|attached| {
-            let interface = &attached.interface;
-            match (&attached.owner, for_instances) {
-                // The store's own interfaces have its groups.
-                (InterfaceOwner::Other { .. }, false) | (InterfaceOwner::Instance { primary: true, .. }, true) => None,
-                (InterfaceOwner::Other { description }, true) => Some(finding(format!("{interface} ({description})"))),
-                (InterfaceOwner::Instance { id, .. }, _) => Some(finding(format!("{interface} of {id}"))),
-            }
-        });
-    let on_instances = index.with_group(id).filter(|_| !for_instances);
-    let is_made_for = |store: &DataStore| !for_instances && store.id == owned.store;
-    let stores = index.stores_with(id).iter().filter(|store| store.has_group(id) && !is_made_for(store));
-    let instances = on_instances.map(|instance| finding(format!("instance {}", instance.id)));
-    interfaces.chain(instances).chain(stores.map(|store| finding(store.arn.to_string()))).collect()
 }

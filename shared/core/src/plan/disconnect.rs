@@ -19,10 +19,12 @@ use crate::{
 pub(crate) struct AttachedGroup<'index> {
     pub(crate) index: &'index Index<'index>,
     pub(crate) owned: &'index Owned,
-    /// The instance, `None` when the group is on its store.
+    /// The instance, `None` when the group is on its store or no instance has the interface.
     pub(crate) instance: Option<&'index Instance>,
     /// The group's store, as far as it was found, wherever it is.
     pub(crate) store: Option<&'index DataStore>,
+    /// It is on an interface that no instance has any more.
+    pub(crate) left_over: bool,
 }
 
 /// Whether a reason holds.
@@ -46,12 +48,17 @@ pub(crate) enum Retention {
 impl<'index> AttachedGroup<'index> {
     /// An instance side on an instance.
     pub(crate) fn on_instance(index: &'index Index<'index>, owned: &'index Owned, instance: &'index Instance) -> Self {
-        Self { index, owned, instance: Some(instance), store: index.store(&owned.store) }
+        Self { index, owned, instance: Some(instance), store: index.store(&owned.store), left_over: false }
     }
 
     /// A group on its store.
     pub(crate) fn on_store(index: &'index Index<'index>, owned: &'index Owned, store: &'index DataStore) -> Self {
-        Self { index, owned, instance: None, store: Some(store) }
+        Self { index, owned, instance: None, store: Some(store), left_over: false }
+    }
+
+    /// An instance side on an interface that no instance has any more.
+    pub(crate) fn left_over(index: &'index Index<'index>, owned: &'index Owned) -> Self {
+        Self { index, owned, instance: None, store: index.store(&owned.store), left_over: true }
     }
 
     /// Walks the reasons; the first that holds decides. A hold keeps everything but a block, and so do tags
@@ -61,6 +68,7 @@ impl<'index> AttachedGroup<'index> {
             match reason.holds(&self) {
                 Holding::No => {}
                 Holding::Unknown(finding) => return Retention::Stays(finding),
+                Holding::Yes if self.managed().is_some() => return Retention::Stays(self.managed()),
                 Holding::Yes if reason == DetachReason::Blocked => return Retention::Leaves(reason),
                 Holding::Yes => {
                     let kept = self.hold().or_else(|| self.uncertain_tags());
@@ -69,6 +77,13 @@ impl<'index> AttachedGroup<'index> {
             }
         }
         Retention::Stays(None)
+    }
+
+    /// That a service manages the instance, so that nothing can be taken off its interface.
+    fn managed(&self) -> Option<Finding> {
+        let instance = self.instance?;
+        let reason = obstacles::managed(instance)?;
+        Some(Finding { subject: Subject::Instance(instance.id.clone()), reason })
     }
 
     /// The hold on one of the two.
@@ -88,7 +103,7 @@ impl<'index> AttachedGroup<'index> {
 
     /// The store, if it is in this VPC.
     fn store_here(&self) -> Option<&'index DataStore> {
-        self.store.filter(|store| store.vpc.as_ref() == Some(&self.index.seen.vpc))
+        self.store.filter(|store| store.is_in(&self.index.seen.vpc))
     }
 
     fn unreadable(&self) -> Option<Finding> {
@@ -121,6 +136,7 @@ impl DetachReason {
             Self::Uninstalling => uninstalling(attached),
             Self::StoreGone => store_gone(attached),
             Self::StoreOptedOut => opted_out(attached),
+            Self::NoInstance => yes(attached.left_over),
             Self::NotAskedFor => {
                 yes(attached.instance.is_some_and(|instance| instance.settings.connect == ConnectTag::Absent))
             }
@@ -166,7 +182,7 @@ fn store_gone(attached: &AttachedGroup<'_>) -> Holding {
 fn opted_out(attached: &AttachedGroup<'_>) -> Holding {
     let Some(store) = attached.store else { return Holding::No };
     if attached.store_here().is_none() {
-        let moved = store.vpc.clone().map(|vpc| Reason::StoreMoved { vpc });
+        let moved = store.vpc().cloned().map(|vpc| Reason::StoreMoved { vpc });
         return Holding::Unknown(moved.map(|reason| Finding { subject: about(store), reason }));
     }
     // What cannot be read is not an empty value.

@@ -115,10 +115,7 @@ impl<'seen> Index<'seen> {
 
     /// The stores of this VPC, by identity.
     pub(crate) fn stores_here(&self) -> impl Iterator<Item = (&'seen StoreId, &'seen DataStore)> {
-        self.stores
-            .iter()
-            .filter(|(_, store)| store.vpc.as_ref() == Some(&self.seen.vpc))
-            .map(|(id, store)| (*id, *store))
+        self.stores.iter().filter(|(_, store)| store.is_in(&self.seen.vpc)).map(|(id, store)| (*id, *store))
     }
 
     /// Every store that was seen, here or elsewhere.

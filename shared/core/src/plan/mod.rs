@@ -10,8 +10,10 @@ pub(crate) mod conditions;
 pub(crate) mod connect;
 pub(crate) mod delete;
 pub(crate) mod disconnect;
+pub(crate) mod foreign;
 pub(crate) mod index;
 pub(crate) mod leaving;
+pub(crate) mod left_over;
 mod notes;
 pub(crate) mod obstacles;
 pub(crate) mod pair;
@@ -36,6 +38,7 @@ use self::{
 pub use self::{
     conditions::{Condition, Premise},
     delete::DeleteCondition,
+    obstacles::vpc_of,
     rows::{PairRow, StoreRow},
     show::{Action, ActionKind, Effect},
     status::{StatusChange, StatusOf},
@@ -216,7 +219,13 @@ fn interface_changes(
         let owned: &Owned = leaving.owned;
         let detachment = Detachment { store: owned.store.clone(), arn: index.arn_of(owned), reason: leaving.reason };
         let change = changes.entry(leaving.interface.clone());
-        let change = change.or_insert_with(|| InterfaceChange::of(&leaving.instance.id));
+        let change = change.or_insert_with(|| InterfaceChange::of(Some(&leaving.instance.id)));
+        change.detach.insert(owned.group.clone(), detachment);
+    }
+    for left_over in disconnects.left_over() {
+        let (interface, owned) = (left_over.interface, left_over.owned);
+        let detachment = Detachment { store: owned.store.clone(), arn: index.arn_of(owned), reason: left_over.reason };
+        let change = changes.entry(interface.clone()).or_insert_with(|| InterfaceChange::of(None));
         change.detach.insert(owned.group.clone(), detachment);
     }
     for (id, needed_by) in &connections.needs {
@@ -227,7 +236,7 @@ fn interface_changes(
         {
             let attachment = Attachment { store: candidate.store.arn.clone(), names: candidate.names.clone() };
             let change = changes.entry(interface.id.clone());
-            let change = change.or_insert_with(|| InterfaceChange::of(&candidate.instance.id));
+            let change = change.or_insert_with(|| InterfaceChange::of(Some(&candidate.instance.id)));
             change.attach.insert(pair_state.group_ref(Side::Instance), attachment);
         }
     }

@@ -47,7 +47,12 @@ pub(crate) fn forget_deleted(index: &Index<'_>) -> Vec<Note> {
     let interfaces: BTreeSet<&InterfaceId> =
         index.instances().filter_map(|instance| instance.interface.as_ref()).map(|interface| &interface.id).collect();
     let may_have_list = |target: &Target| match target {
-        Target::Interface(id) => interfaces.contains(id) || !seen.instances.is_complete(),
+        // What outlives its instance is still known to be tagwire's.
+        Target::Interface(id) => {
+            let left_over = || seen.attachments.by.found.iter().any(|attached| attached.interface == *id);
+            let unread = !seen.instances.is_complete() || !seen.attachments.by.is_complete();
+            interfaces.contains(id) || unread || left_over()
+        }
         Target::Store(id) => index.store(id).is_some() || !index.knows_store(id),
     };
     let unused = unused.keys().filter(|group| !is_there(group)).map(|group| Note::Unused(group.clone(), None));

@@ -7,8 +7,8 @@ use super::{GroupRef, index::Index, pair::PairState};
 use crate::{
     finding::{Finding, Reason, Subject},
     group::{Ownership, Role, SecurityGroup, description},
-    id::SecurityGroupId,
-    model::{DataStore, Form, Instance, Membership},
+    id::{SecurityGroupId, VpcId},
+    model::{DataStore, Form, Instance, Membership, Network},
     observation::{Scope, StoreLookup},
     service::{Readiness, Side},
     state::{Attached, Note, Target},
@@ -82,9 +82,15 @@ fn contest_of_list<'index>(
     contested.then(|| Contest { subject, target, group: group.clone(), attached })
 }
 
+/// Why the list of groups of an instance's interface cannot be changed by anybody here.
+// Fact 10.1
+pub(crate) fn managed(instance: &Instance) -> Option<Reason> {
+    instance.operator.clone().map(|operator| Reason::ManagedInstance { operator })
+}
+
 /// Why nothing new is let into a store, whatever its tags say.
 pub(crate) fn by_nature(store: &DataStore) -> Option<Reason> {
-    by_form(store).or_else(|| by_state(store))
+    by_network(store).or_else(|| by_form(store)).or_else(|| by_state(store)).or_else(|| by_description(store))
 }
 
 pub(crate) fn by_form(store: &DataStore) -> Option<Reason> {
@@ -96,9 +102,45 @@ pub(crate) fn by_form(store: &DataStore) -> Option<Reason> {
     }
 }
 
-/// A store without a port is still coming up, whatever its state is.
+/// The VPC in which a store is looked at.
+///
+/// # Errors
+/// Why none is known.
+pub fn vpc_of(store: &DataStore) -> Result<&VpcId, Reason> {
+    Err(match &store.network {
+        Network::Vpc(vpc) => return Ok(vpc),
+        Network::NotShown => not_shown(store, |state| Reason::NetworkNotShown { state }),
+        Network::VpcNetworkingOff => Reason::NoVpcNetworking { cluster: store.arn.name().to_owned() },
+        Network::PublicEndpoint => Reason::PublicEndpoint,
+        Network::Classic => Reason::Ec2Classic,
+    })
+}
+
+/// Why no security group can connect it where it is. What AWS does not show is left to [`by_description`].
+pub(crate) fn by_network(store: &DataStore) -> Option<Reason> {
+    vpc_of(store).err().filter(|_| store.network != Network::NotShown)
+}
+
 pub(crate) fn by_state(store: &DataStore) -> Option<Reason> {
-    (store.readiness() == Readiness::Never || store.ports.is_none()).then(|| not_available(store))
+    (store.readiness() == Readiness::Never).then(|| not_available(store))
+}
+
+/// What a pair has to know of a store and AWS does not show.
+pub(crate) fn by_description(store: &DataStore) -> Option<Reason> {
+    let no_network = || vpc_of(store).err().filter(|_| store.network == Network::NotShown);
+    let no_port = || store.ports.is_none().then(|| not_shown(store, |state| Reason::NoEndpoint { state }));
+    // A list that shows nobody's groups may not be all of it, and a change would replace what is not shown.
+    let no_groups = || store.groups.is_empty().then(|| not_shown(store, |state| Reason::GroupsNotShown { state }));
+    no_network().or_else(no_port).or_else(no_groups)
+}
+
+/// The reason for something that AWS does not show. Of a store that is being created it is on its way.
+// Fact 4.2
+fn not_shown(store: &DataStore, otherwise: impl FnOnce(String) -> Reason) -> Reason {
+    match store.readiness() {
+        Readiness::Later | Readiness::Never => not_available(store),
+        Readiness::Ready => otherwise(store.state.clone()),
+    }
 }
 
 /// The reason for which a store that is not available has to be waited for.
@@ -172,6 +214,7 @@ pub(crate) fn findings(index: &Index<'_>) -> Vec<Finding> {
     }
     for (_, store) in index.stores_here().filter(|(_, store)| seen.scope.has_store(&store.arn)) {
         let mut reasons = invalid(&store.settings);
+        reasons.extend(default_group(index, store));
         if seen.instances.is_complete() && index.sharing(store).is_empty() {
             reasons.extend(no_match(store.settings.connect.names().cloned().collect(), &store.settings));
         }
@@ -179,6 +222,16 @@ pub(crate) fn findings(index: &Index<'_>) -> Vec<Finding> {
             .extend(reasons.into_iter().map(|reason| Finding { subject: Subject::Store(store.arn.clone()), reason }));
     }
     findings
+}
+
+/// The default group of the VPC on a store that takes part: AWS puts it there when nobody names a group.
+// Fact 9.2
+fn default_group(index: &Index<'_>, store: &DataStore) -> Option<Reason> {
+    let takes_part = store.settings.connect != ConnectTag::Absent;
+    let mut worn = store.groups.keys().filter(|group| store.has_group(group));
+    let is_default = |group: &&SecurityGroupId| index.group(group).is_some_and(SecurityGroup::is_default);
+    let group = worn.find(is_default).filter(|_| takes_part)?;
+    Some(Reason::DefaultGroupWorn { group: group.clone() })
 }
 
 /// The finding about a member whose tag holds a name that its whole does not: nothing is connected by it.
@@ -221,10 +274,10 @@ fn unmatched(index: &Index<'_>, settings: &TagSettings) -> Vec<Reason> {
     let names: BTreeSet<&ConnectionName> = settings.connect.names().collect();
     for name in &names {
         let stores = index.stores_named(name);
-        if stores.iter().any(|store| store.vpc.as_ref().is_none_or(|vpc| *vpc == index.seen.vpc)) {
+        if stores.iter().any(|store| store.vpc().is_none_or(|vpc| *vpc == index.seen.vpc)) {
             continue;
         }
-        let elsewhere = stores.iter().find_map(|store| Some((store, store.vpc.clone()?)));
+        let elsewhere = stores.iter().find_map(|store| Some((store, store.vpc().cloned()?)));
         match elsewhere {
             // A resource that was not read may well be a store of this VPC, so no absence is reported.
             _ if !index.seen.knows_name(name) => {}

@@ -408,7 +408,9 @@ pub(crate) fn flaw(
     peer: &SecurityGroupId,
 ) -> Option<Flaw> {
     let named = GroupName::read(&group.name).is_some_and(|name| name.role == side && name.service == store.service);
-    if !named {
+    // Fact 2.7
+    let of_console = store.service.row().console_prefix(side).and_then(|prefix| group.name.strip_prefix(prefix));
+    if !named && of_console != Some(store.arn.name()) {
         return Some(Flaw::Name);
     }
     let peer = Peer::Group(peer.clone());

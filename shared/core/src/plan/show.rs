@@ -212,12 +212,12 @@ impl Plan {
     }
 
     fn interface_actions(&self, interface: &InterfaceId, change: &InterfaceChange) -> Vec<Action> {
-        let instance = &change.instance;
+        let of = change.instance.as_ref().map(|instance| format!(" of {instance}")).unwrap_or_default();
         let action = |kind, effect, group: String, store: Option<&StoreArn>, text| Action {
             kind,
             group: Some(group),
             interface: Some(interface.clone()),
-            instance: Some(instance.clone()),
+            instance: change.instance.clone(),
             store: store.cloned(),
             effect,
             text,
@@ -225,12 +225,12 @@ impl Plan {
         let attach = change.attach.iter().map(|(group, attachment)| {
             let names: Vec<_> = attachment.names.iter().map(ToString::to_string).collect();
             let (group, names, store) = (self.call(group), names.join(" "), attachment.store.short());
-            let text = format!("attach {group} to {interface} of {instance}: shares {names} with {store}");
+            let text = format!("attach {group} to {interface}{of}: shares {names} with {store}");
             action(ActionKind::Attach, Effect::Add, group, Some(&attachment.store), text)
         });
         let detach = change.detach.iter().map(|(group, detachment)| {
             let store = detachment.arn.as_ref().map_or_else(|| detachment.store.to_string(), StoreArn::short);
-            let text = format!("detach {group} from {interface} of {instance}: {} ({store})", detachment.reason);
+            let text = format!("detach {group} from {interface}{of}: {} ({store})", detachment.reason);
             action(ActionKind::Detach, Effect::Remove, group.to_string(), detachment.arn.as_ref(), text)
         });
         attach.chain(detach).collect()

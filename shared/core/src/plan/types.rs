@@ -15,7 +15,7 @@ use crate::{
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId},
     rule::{Direction, Peer, PortRange, Rule, Traffic},
     service::Side,
-    state::{Note, Removal, Window},
+    state::{Connection, Note, Removal, Window},
     tag::ConnectionName,
 };
 
@@ -146,6 +146,8 @@ impl CidrWork {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DetachReason {
+    /// No instance has the interface any more.
+    NoInstance,
     /// Both carry the connect tag, and share no name any more.
     NamesNotShared,
     /// The instance does not carry the connect tag.
@@ -164,11 +166,12 @@ pub enum DetachReason {
 
 impl DetachReason {
     /// Every reason, in the order in which they are looked at.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Blocked,
         Self::Uninstalling,
         Self::StoreGone,
         Self::StoreOptedOut,
+        Self::NoInstance,
         Self::NotAskedFor,
         Self::NamesNotShared,
         Self::CidrNotAskedFor,
@@ -178,6 +181,9 @@ impl DetachReason {
     #[must_use]
     pub fn condition(self) -> &'static str {
         match self {
+            Self::NoInstance => {
+                "no instance has the interface any more, and the state table says that tagwire attached the group to it"
+            }
             Self::NamesNotShared => "both carry the connect tag, and no name is in both",
             Self::NotAskedFor => "the data store carries the connect tag, and the instance does not",
             Self::StoreOptedOut => "the data store does not carry the connect tag",
@@ -196,7 +202,7 @@ impl DetachReason {
     #[must_use]
     pub fn action(self) -> &'static str {
         match self {
-            Self::NamesNotShared | Self::NotAskedFor => "the instance side leaves the interface",
+            Self::NoInstance | Self::NamesNotShared | Self::NotAskedFor => "the instance side leaves the interface",
             Self::StoreOptedOut => {
                 "the instance sides leave the interfaces; when all have, the store side leaves the data store and the pair is deleted"
             }
@@ -216,7 +222,11 @@ impl DetachReason {
     #[must_use]
     pub fn is_counted(self) -> bool {
         match self {
-            Self::NamesNotShared | Self::NotAskedFor | Self::StoreOptedOut | Self::CidrNotAskedFor => true,
+            Self::NoInstance
+            | Self::NamesNotShared
+            | Self::NotAskedFor
+            | Self::StoreOptedOut
+            | Self::CidrNotAskedFor => true,
             Self::StoreGone | Self::Blocked | Self::Uninstalling => false,
         }
     }
@@ -225,6 +235,7 @@ impl DetachReason {
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
+            Self::NoInstance => "no-instance",
             Self::NamesNotShared => "names-not-shared",
             Self::NotAskedFor => "not-asked-for",
             Self::StoreOptedOut => "store-opted-out",
@@ -239,6 +250,7 @@ impl DetachReason {
 impl fmt::Display for DetachReason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
+            Self::NoInstance => "no instance has the interface any more",
             Self::NamesNotShared => "they share no name any more",
             Self::NotAskedFor => "the instance has no connect tag",
             Self::StoreOptedOut => "the data store has no connect tag",
@@ -313,8 +325,8 @@ impl StoreChange {
 /// A change of an interface's list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct InterfaceChange {
-    /// The instance that the interface belongs to.
-    pub instance: InstanceId,
+    /// The instance that the interface belongs to; none when it outlived its instance.
+    pub instance: Option<InstanceId>,
     /// The instance sides to be added, each with the store it leads to and the names shared with it.
     pub attach: BTreeMap<GroupRef, Attachment>,
     /// The instance sides to be taken away.
@@ -480,7 +492,16 @@ impl Plan {
 }
 
 impl InterfaceChange {
-    pub(super) fn of(instance: &InstanceId) -> Self {
-        Self { instance: instance.clone(), attach: BTreeMap::new(), detach: BTreeMap::new() }
+    pub(super) fn of(instance: Option<&InstanceId>) -> Self {
+        Self { instance: instance.cloned(), attach: BTreeMap::new(), detach: BTreeMap::new() }
+    }
+
+    /// The removal of what leads to a store, as it stands in the queue.
+    #[must_use]
+    pub fn removal(&self, interface: &InterfaceId, store: &StoreId) -> Removal {
+        match self.instance.clone() {
+            Some(instance) => Removal::Connection(Connection { instance, store: store.clone() }),
+            None => Removal::LeftOver { interface: interface.clone(), store: store.clone() },
+        }
     }
 }

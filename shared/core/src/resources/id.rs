@@ -131,8 +131,23 @@ text_id!(
     |text| kind_of(text).is_some()
 );
 
-/// The partitions other than `aws`, by what the names of their Regions begin with.
-const PARTITIONS: [(&str, &str); 2] = [("cn-", "aws-cn"), ("us-gov-", "aws-us-gov")];
+text_id!(
+    /// A partition of AWS, with which its ARNs begin. New ones appear without notice, and a Region's name does not say
+    /// which it is in, so it is always taken from an ARN at hand.
+    // Fact 4.6
+    Partition, "a partition of AWS such as aws or aws-cn", |text| text.starts_with("aws") && is_word(text)
+);
+
+impl Partition {
+    /// The partition of an ARN of whatever kind.
+    ///
+    /// # Errors
+    /// [`InvalidId`] when it is no ARN.
+    pub fn of_arn(arn: &str) -> Result<Self, InvalidId> {
+        let partition = arn.strip_prefix("arn:").and_then(|rest| rest.split(':').next());
+        Self::parse(partition.unwrap_or_default())
+    }
+}
 
 /// The kind of data store that an ARN names; `None` when no supported kind has such ARNs.
 fn kind_of(arn: &str) -> Option<StoreKind> {
@@ -142,8 +157,7 @@ fn kind_of(arn: &str) -> Option<StoreKind> {
     let name = parts.next()?;
     let well_formed = arn.len() <= LONGEST
         && scheme == "arn"
-        && partition.starts_with("aws")
-        && is_word(partition)
+        && Partition::parse(partition).is_ok()
         && is_word(region)
         && AccountId::parse(account).is_ok()
         && is_word(name);
@@ -156,11 +170,23 @@ impl StoreArn {
     ///
     /// # Errors
     /// [`InvalidId`] when one of the parts has another form.
-    pub fn of(kind: StoreKind, region: &str, account: &str, name: &str) -> Result<Self, InvalidId> {
-        let partition =
-            PARTITIONS.iter().find_map(|(prefix, partition)| region.starts_with(prefix).then_some(*partition));
-        let (partition, row) = (partition.unwrap_or("aws"), kind.row());
+    pub fn of(
+        partition: &Partition,
+        kind: StoreKind,
+        region: &str,
+        account: &str,
+        name: &str,
+    ) -> Result<Self, InvalidId> {
+        let row = kind.row();
         Self::parse(format!("arn:{partition}:{}:{region}:{account}:{}:{name}", row.api.name, row.resource))
+    }
+
+    /// The ARN of a store of the same account and Region, which this one names without its ARN.
+    ///
+    /// # Errors
+    /// [`InvalidId`] when the name has another form.
+    pub fn beside(&self, kind: StoreKind, name: &str) -> Result<Self, InvalidId> {
+        Self::of(&Partition::of_arn(&self.0)?, kind, self.region(), self.account(), name)
     }
 
     /// The store as people call it: `cluster/orders`.
@@ -220,18 +246,31 @@ mod tests {
     }
 
     #[test]
-    fn an_arn_is_put_together_in_the_partition_of_its_region() {
-        for (region, partition) in
-            [("eu-west-1", "aws"), ("us-east-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")]
-        {
+    fn an_arn_is_put_together_in_the_partition_of_an_arn_at_hand() {
+        for (region, name) in [
+            ("eu-west-1", "aws"),
+            ("cn-north-1", "aws-cn"),
+            ("us-gov-west-1", "aws-us-gov"),
+            ("eusc-de-east-1", "aws-eusc"),
+            ("us-iso-east-1", "aws-iso"),
+            ("of-next-year-1", "aws-of-next-year"),
+        ] {
+            let partition = Partition::of_arn(&format!("arn:{name}:sqs:{region}:123456789012:stores")).unwrap();
             for &kind in StoreKind::ALL {
-                let arn = StoreArn::of(kind, region, "123456789012", "orders").unwrap();
-                assert!(arn.as_str().starts_with(&format!("arn:{partition}:")), "{arn}");
+                let arn = StoreArn::of(&partition, kind, region, "123456789012", "orders").unwrap();
+                assert!(arn.as_str().starts_with(&format!("arn:{name}:")), "{arn}");
                 assert_eq!((arn.kind(), arn.region(), arn.name()), (kind, region, "orders"));
+                let beside = arn.beside(StoreKind::CacheCluster, "orders-001").unwrap();
+                let expected = format!("arn:{name}:elasticache:{region}:123456789012:cluster:orders-001");
+                assert_eq!(beside.as_str(), expected);
             }
         }
-        assert!(StoreArn::of(StoreKind::RedshiftCluster, "eu-west-1", "12345", "orders").is_err());
-        assert!(StoreArn::of(StoreKind::RedshiftCluster, "eu-west-1", "123456789012", "a:b").is_err());
+        let partition = Partition::parse("aws").unwrap();
+        assert!(StoreArn::of(&partition, StoreKind::RedshiftCluster, "eu-west-1", "12345", "orders").is_err());
+        assert!(StoreArn::of(&partition, StoreKind::RedshiftCluster, "eu-west-1", "123456789012", "a:b").is_err());
+        for text in ["", "aws", "arn", "arn:", "arn:gcp:x", "aws:aws:x", "arn:aws cn:x"] {
+            assert!(Partition::of_arn(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod cidr;
 pub mod group;
+pub mod group_tags;
 pub mod id;
 pub mod model;
 pub mod rule;

@@ -32,6 +32,9 @@ pub struct Instance {
     /// The interface at device index 0. None once the instance is shutting down: AWS then no
     /// longer reports one, and there is nothing to connect.
     pub interface: Option<Interface>,
+    /// The service that manages it, such as `eks.amazonaws.com`: then nobody else may change its interfaces.
+    // Fact 10.1
+    pub operator: Option<String>,
     /// Its Availability Zone.
     pub zone: Option<ZoneName>,
     /// The settings in its tags.
@@ -80,6 +83,38 @@ pub enum Form {
     },
 }
 
+/// The network that a store is in. Security groups can connect it in a VPC only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Network {
+    /// A VPC.
+    Vpc(VpcId),
+    /// AWS does not show which: a replication group without members, a serverless cache without security
+    /// groups. It may be any VPC, so nothing follows from it about one.
+    // Fact 9.4
+    NotShown,
+    /// None: an Aurora cluster whose VPC networking is turned off.
+    // Fact 9.1
+    VpcNetworkingOff,
+    /// None: a serverless cache that is reached over the internet.
+    // Fact 9.3
+    PublicEndpoint,
+    /// None: the EC2-Classic platform, which AWS retired.
+    // Fact 4.4
+    Classic,
+}
+
+impl Network {
+    /// The VPC; `None` when there is none or it is not known.
+    #[must_use]
+    pub fn vpc(&self) -> Option<&VpcId> {
+        match self {
+            Self::Vpc(vpc) => Some(vpc),
+            Self::NotShown | Self::VpcNetworkingOff | Self::PublicEndpoint | Self::Classic => None,
+        }
+    }
+}
+
 /// A data store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataStore {
@@ -89,13 +124,11 @@ pub struct DataStore {
     pub arn: StoreArn,
     /// The service it belongs to.
     pub service: Service,
-    /// The VPC; `None` on the EC2-Classic platform, which AWS retired, and for an Aurora cluster without VPC
-    /// networking.
-    // Fact 4.4
-    pub vpc: Option<VpcId>,
+    /// The network that it is in.
+    pub network: Network,
     /// The Availability Zones it runs in; empty when not known.
     pub zones: BTreeSet<ZoneName>,
-    /// The ports its endpoints listen on; `None` while it is being created.
+    /// The ports its endpoints listen on; `None` while AWS shows none, as of a store that is being created.
     pub ports: Option<PortRange>,
     /// Its state, in the service's own word.
     pub state: String,
@@ -108,10 +141,34 @@ pub struct DataStore {
 }
 
 impl DataStore {
+    /// Its VPC; `None` when it is in none or AWS does not show which.
+    #[must_use]
+    pub fn vpc(&self) -> Option<&VpcId> {
+        self.network.vpc()
+    }
+
+    /// Whether it is in a VPC as far as AWS shows.
+    #[must_use]
+    pub fn may_be_in(&self, vpc: &VpcId) -> bool {
+        self.is_in(vpc) || self.network == Network::NotShown
+    }
+
+    /// Whether it is known to be in a VPC.
+    #[must_use]
+    pub fn is_in(&self, vpc: &VpcId) -> bool {
+        self.vpc() == Some(vpc)
+    }
+
     /// Whether its list of groups can be changed in its present state.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         self.service.row().readiness(&self.state)
+    }
+
+    /// Whether it is being deleted.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.service.row().is_leaving(&self.state)
     }
 
     /// Whether somebody stopped or paused it.

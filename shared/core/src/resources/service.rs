@@ -83,6 +83,9 @@ pub struct ServiceRow {
     pub store_side: &'static str,
     /// Name pattern of the group on the instance, without `-n`.
     pub instance_side: &'static str,
+    /// How the names of the groups begin that the service's own console makes on a store and on an instance,
+    /// before the store's name; none where they have the patterns above, or where no console makes any.
+    pub console_prefixes: Option<[&'static str; 2]>,
     /// How many groups a store takes.
     pub store_group_limit: usize,
     /// Whether a status tag may be written on its stores: where a tag change takes a store out of
@@ -93,8 +96,10 @@ pub struct ServiceRow {
     pub lists_tags_only_when_ready: bool,
     /// States in which the list of groups may be changed.
     ready: &'static [&'static str],
-    /// States that never come back to one of those.
-    never: &'static [&'static str],
+    /// States of a store that is being deleted.
+    leaving: &'static [&'static str],
+    /// States in which a store is broken for good.
+    broken: &'static [&'static str],
 }
 
 /// RDS takes five groups on a store, and AWS support confirms that no quota raises it.
@@ -106,7 +111,8 @@ const RDS_STORE_GROUP_LIMIT: usize = 5;
 /// refusal after all is answered with another try, so a state too many costs one call.
 // Fact 4.1
 const RDS_READY: &[&str] = &["available", "backing-up", "storage-optimization", "storage-full"];
-const RDS_NEVER: &[&str] = &["deleting", "deleted", "failed", "restore-error", "cloning-failed", "migration-failed"];
+const RDS_LEAVING: &[&str] = &["deleting", "deleted"];
+const RDS_BROKEN: &[&str] = &["failed", "restore-error", "cloning-failed", "migration-failed"];
 
 /// What RDS and Redshift call a store that somebody stopped or paused.
 const AT_REST: &[&str] = &["stopped", "paused"];
@@ -121,11 +127,13 @@ const RDS: ServiceRow = ServiceRow {
     // Fact 2.1
     store_side: "rds-ec2",
     instance_side: "ec2-rds",
+    console_prefixes: None,
     store_group_limit: RDS_STORE_GROUP_LIMIT,
     takes_status_tag: true,
     lists_tags_only_when_ready: false,
     ready: RDS_READY,
-    never: RDS_NEVER,
+    leaving: RDS_LEAVING,
+    broken: RDS_BROKEN,
 };
 
 table! {
@@ -153,22 +161,27 @@ table! {
             // Fact 2.6
             store_side: "elasticache-ec2",
             instance_side: "ec2-elasticache",
+            // Fact 2.7
+            console_prefixes: Some(["ec2-elasticache:", "elasticache-ec2-"]),
             store_group_limit: INTERFACE_STORE_GROUP_LIMIT,
             takes_status_tag: false,
             lists_tags_only_when_ready: true,
             ready: &["available"],
-            never: &["deleting", "deleted", "create-failed", "restore-failed"],
+            leaving: &["deleting", "deleted"],
+            broken: &["create-failed", "restore-failed"],
         },
         /// Provisioned Redshift clusters.
         Redshift: ServiceRow {
             title: "Redshift",
             store_side: "redshift-ec2",
             instance_side: "ec2-redshift",
+            console_prefixes: None,
             store_group_limit: INTERFACE_STORE_GROUP_LIMIT,
             takes_status_tag: true,
             lists_tags_only_when_ready: false,
             ready: &["available", "available, prep-for-resize", "available, resize-cleanup"],
-            never: &["deleting", "final-snapshot"],
+            leaving: &["deleting", "final-snapshot"],
+            broken: &[],
         },
     }
 }
@@ -209,6 +222,15 @@ const REDSHIFT_API: StoreApi = StoreApi {
     tag_commands: ["create-tags", "delete-tags"],
     tag_calls: &["CreateTags", "DeleteTags"],
 };
+
+/// The command of the AWS CLI that turns the VPC networking of an Aurora cluster on. Its groups have to be named:
+/// left out, AWS gives it the default group of the VPC.
+// Facts 9.1 and 9.2
+pub(crate) fn turn_vpc_networking_on(cluster: &str) -> String {
+    format!(
+        "aws rds modify-db-cluster --db-cluster-identifier {cluster} --enable-vpc-networking --no-enable-internet-access-gateway --db-subnet-group-name SUBNET_GROUP_OF_ITS_INSTANCES_VPC --vpc-security-group-ids SECURITY_GROUP_OF_YOURS"
+    )
+}
 
 impl StoreApi {
     /// The API that is the source of an event, such as `aws.rds`.
@@ -335,6 +357,16 @@ impl ServiceRow {
         }
     }
 
+    /// How the names begin that the service's own console gives to the groups of one side.
+    #[must_use]
+    pub fn console_prefix(&self, side: Side) -> Option<&'static str> {
+        let [on_store, on_instance] = self.console_prefixes?;
+        Some(match side {
+            Side::Store => on_store,
+            Side::Instance => on_instance,
+        })
+    }
+
     /// The name pattern of the group for clients that are not instances, without `-n`.
     #[must_use]
     pub fn cidr_pattern(&self) -> String {
@@ -345,6 +377,12 @@ impl ServiceRow {
     #[must_use]
     pub fn patterns(&self) -> [String; 3] {
         [self.store_side.to_owned(), self.instance_side.to_owned(), self.cidr_pattern()]
+    }
+
+    /// Whether a store in `state` is being deleted.
+    #[must_use]
+    pub fn is_leaving(&self, state: &str) -> bool {
+        self.leaving.iter().any(|other| other.eq_ignore_ascii_case(state))
     }
 
     /// Whether somebody put a store in `state` to rest: it stays so until it is started again, which sends an event.
@@ -360,7 +398,7 @@ impl ServiceRow {
         let among = |states: &[&str]| states.iter().any(|other| other.eq_ignore_ascii_case(state));
         if among(self.ready) {
             Readiness::Ready
-        } else if among(self.never) {
+        } else if self.is_leaving(state) || among(self.broken) {
             Readiness::Never
         } else {
             Readiness::Later

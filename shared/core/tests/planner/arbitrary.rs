@@ -81,9 +81,10 @@ pub(crate) fn uncontested(mut world: World) -> World {
 
 pub(crate) fn eligible(seen: &Observation, instance: &Instance, store: &DataStore) -> bool {
     instance.interface.is_some()
+        && instance.operator.is_none()
         && !instance.settings.held
         && !store.settings.held
-        && store.vpc.as_ref() == Some(&seen.vpc)
+        && store.is_in(&seen.vpc)
         && store.form == Form::Plain
         && store.readiness() == Readiness::Ready
         && !store.list_is_changing()
@@ -171,7 +172,7 @@ fn is_let_in_elsewhere(seen: &Observation, store: &DataStore) -> bool {
         (owned.role() != Role::Cidr).then_some(owned.store)
     };
     let is_put_right = |of: &StoreId| {
-        let here = |other: &&DataStore| other.vpc.as_ref() == Some(&seen.vpc) && !other.settings.held;
+        let here = |other: &&DataStore| other.is_in(&seen.vpc) && !other.settings.held;
         let other = seen.present_stores().into_values().find(|other| other.id == *of);
         other.filter(here).is_some_and(|other| other.ports.is_some() && has_one_pair(seen, other))
     };

@@ -9,8 +9,8 @@ use tagwire_core::{
     finding::Reason,
     group::SecurityGroup,
     id::{InstanceId, SecurityGroupId, StoreArn},
-    observation::Observation,
-    plan::{Decision, Plan, Verdict, plan},
+    observation::{AttachedInterface, InterfaceOwner, Observation},
+    plan::{Decision, InterfaceChange, Plan, Verdict, plan},
 };
 use tagwire_world::World;
 
@@ -100,7 +100,9 @@ pub(crate) fn holds(world: &World) -> Result<Plan, String> {
     if foreign_in_lists(seen) != foreign_in_lists(&after) {
         return fail("a group that is not owned was attached or detached".to_owned());
     }
-    if let Some((target, _)) = lists(&after).into_iter().find(|(_, list)| list.is_empty()) {
+    let before = lists(seen);
+    let is_emptied = |target: &str| before.get(target).is_none_or(|list| !list.is_empty());
+    if let Some((target, _)) = lists(&after).into_iter().find(|(target, list)| list.is_empty() && is_emptied(target)) {
         return fail(format!("the list of {target} is empty"));
     }
     if !second.is_empty() {
@@ -140,7 +142,11 @@ fn lists(seen: &Observation) -> BTreeMap<String, BTreeSet<&SecurityGroupId>> {
     let interfaces = interfaces.map(|interface| (interface.id.to_string(), interface.groups.iter().collect()));
     let stores = seen.present_stores();
     let stores = stores.into_iter().map(|(arn, store)| (arn.to_string(), store.groups.keys().collect()));
-    interfaces.chain(stores).collect()
+    // Those of services follow other lists.
+    let is_left_over = |attached: &&AttachedInterface| matches!(attached.owner, InterfaceOwner::Nobody { .. });
+    let others = seen.attachments.by.found.iter().filter(is_left_over);
+    let others = others.map(|attached| (attached.interface.to_string(), attached.groups.iter().collect()));
+    interfaces.chain(others).chain(stores).collect()
 }
 
 /// What is not owned of every list of groups.
@@ -164,7 +170,8 @@ fn contradiction(seen: &Observation, first: &Plan, second: &Plan) -> Option<Stri
             .any(|detachment| detachment.arn.as_ref() == Some(store) && id.is_some_and(|id| *id != detachment.store))
     };
     first.decisions.iter().filter(|decision| !shares_name(&decision.store)).find_map(|decision| {
-        let changes = || first.interfaces.values().filter(|change| change.instance == decision.instance);
+        let of_instance = |change: &&InterfaceChange| change.instance.as_ref() == Some(&decision.instance);
+        let changes = || first.interfaces.values().filter(of_instance);
         let attaches =
             changes().any(|change| change.attach.values().any(|attachment| attachment.store == decision.store));
         let detaches = changes()

@@ -135,7 +135,7 @@ fn a_pair_that_something_else_has_is_reported_and_kept() {
     ] {
         let plan = case(&format!("{}{other}", unused(20))).changes_nothing().plan;
         let message = format!(
-            "{group} has it, which tagwire did not attach and cannot take away; it can reach what the group reaches (foreign-attachment)"
+            "{group} has it, which tagwire did not attach as far as it knows, and does not take away; it can reach what the group reaches (foreign-attachment)"
         );
         assert!(plan.explanations().contains(&message), "{plan}");
     }

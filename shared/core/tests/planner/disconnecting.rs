@@ -45,8 +45,8 @@ fn worlds_of(reason: DetachReason) -> &'static [&'static str] {
              db orders
              pair orders 1 attached-to=i-1",
         ],
-        // It takes no instance side off; its cases are those of CIDR clients.
-        DetachReason::CidrNotAskedFor => &[],
+        // They take no instance side off an instance; their cases are those of CIDR clients and of interfaces.
+        DetachReason::CidrNotAskedFor | DetachReason::NoInstance => &[],
         DetachReason::StoreGone => &["instance i-1 connect=orders
              gone orders
              pair orders 1 attached-to=i-1"],

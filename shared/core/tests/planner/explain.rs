@@ -42,6 +42,9 @@ fn failing(condition: Condition) -> (&'static str, &'static str) {
             ("instance i-1 connect=orders\ndb orders connect=orders\nuninstalling ago=5", "uninstalling")
         }
         Condition::InstanceThere => ("instance i-1 connect=orders gone\ndb orders connect=orders", "instance-gone"),
+        Condition::InstanceNotManaged => {
+            ("instance i-1 connect=orders managed-by=eks.amazonaws.com\ndb orders connect=orders", "managed-instance")
+        }
         Condition::InstanceNotBlocked => ("instance i-1 connect=orders block\ndb orders connect=orders", "blocked"),
         Condition::InstanceNotHeld => ("instance i-1 connect=orders hold\ndb orders connect=orders", "held"),
         Condition::StoreInVpc => ("instance i-1 connect=orders\ndb orders connect=orders classic", "ec2-classic"),
@@ -53,6 +56,7 @@ fn failing(condition: Condition) -> (&'static str, &'static str) {
         Condition::StoreState => {
             ("instance i-1 connect=orders\ndb orders connect=orders state=deleting", "not-available")
         }
+        Condition::StoreShown => ("instance i-1 connect=orders\ndb orders connect=orders port=none", "no-endpoint"),
         Condition::GroupsRead => ("instance i-1 connect=orders\ndb orders connect=orders\ngap groups", "unread"),
         Condition::OnePair => (
             "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 only=store\npair orders 2\ngroup ec2-rds-1",
@@ -112,7 +116,7 @@ fn every_premise_is_the_first_to_fail_in_some_world() {
 /// instances.
 fn taken_away(reason: DetachReason) -> Option<(&'static str, &'static str)> {
     Some(match reason {
-        DetachReason::CidrNotAskedFor => return None,
+        DetachReason::NoInstance | DetachReason::CidrNotAskedFor => return None,
         DetachReason::NamesNotShared => {
             ("instance i-1 connect=billing\ndb orders connect=orders\npair orders 1 attached-to=i-1", "kept")
         }
@@ -151,7 +155,19 @@ fn refusing(reason: &Reason) -> Option<&'static str> {
         Reason::Blocked => Some("instance i-1 connect=orders\ndb orders connect=orders block"),
         Reason::Held => Some("instance i-1 connect=orders hold\ndb orders connect=orders"),
         Reason::InstanceGone => Some("instance i-1 connect=orders gone\ndb orders connect=orders"),
-        Reason::NotAvailable { .. } => Some("instance i-1 connect=orders\ndb orders connect=orders port=none"),
+        Reason::ManagedInstance { .. } => Some(failing(Condition::InstanceNotManaged).0),
+        Reason::NotAvailable { .. } => {
+            Some("instance i-1 connect=orders\ndb orders connect=orders port=none state=creating")
+        }
+        Reason::NoEndpoint { .. } => Some(failing(Condition::StoreShown).0),
+        Reason::GroupsNotShown { .. } => Some("instance i-1 connect=orders\ndb orders connect=orders groups=none"),
+        Reason::NetworkNotShown { .. } => Some("instance i-1 connect=orders\ndb orders connect=orders not-shown"),
+        Reason::NoVpcNetworking { .. } => {
+            Some("instance i-1 connect=orders\ncluster orders connect=orders vpc-networking-off")
+        }
+        Reason::PublicEndpoint => {
+            Some("instance i-1 connect=orders\nserverlesscache orders connect=orders public-endpoint")
+        }
         Reason::ListChanging { .. } => Some("instance i-1 connect=orders\ndb orders connect=orders groups=web:adding"),
         Reason::ServerlessV1 => Some("instance i-1 connect=orders\ncluster orders connect=orders serverless-v1"),
         Reason::GlobalDatabase { .. } => {
@@ -180,6 +196,9 @@ fn refusing(reason: &Reason) -> Option<&'static str> {
         | Reason::CrossAz { .. }
         | Reason::DisconnectsHeldBack { .. }
         | Reason::ForeignAttachment { .. }
+        | Reason::CopyRemains { .. }
+        | Reason::InterfaceLeftOver { .. }
+        | Reason::DefaultGroupWorn { .. }
         | Reason::LastGroup { .. }
         | Reason::GroupInLaunchTemplate
         | Reason::GroupInRule { .. }
@@ -209,7 +228,7 @@ fn refusal(verdict: &Verdict) -> Option<&Reason> {
 #[test]
 fn every_reason_that_refuses_is_walked_to() {
     let worlds: BTreeSet<&str> = crate::reasons::examples().iter().filter_map(refusing).collect();
-    assert_eq!(worlds.len(), 15);
+    assert_eq!(worlds.len(), 21);
     let mut reasons = BTreeSet::new();
     for text in worlds {
         let world = world(text);
@@ -222,7 +241,7 @@ fn every_reason_that_refuses_is_walked_to() {
         assert!(!explained.remedy.is_empty(), "nothing is said to do about {reason}");
         reasons.insert(reason.code());
     }
-    assert_eq!(reasons.len(), 15);
+    assert_eq!(reasons.len(), 21);
 }
 
 /// Every instance, store and group that a world says anything about, and one of each that it does not.
@@ -509,4 +528,11 @@ fn a_short_explanation_is_the_verdict_the_condition_that_decides_and_what_to_cha
     let connected =
         first(&world("instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 attached-to=i-1"));
     assert_eq!(connected.short(), format!("{}\n", connected.message), "nothing is in the way, and nothing to change");
+}
+
+#[test]
+fn a_short_explanation_of_what_was_not_read_names_what_is_not_known() {
+    let unread = first(&world("instance i-1 connect=orders\ndb orders connect=orders\ngap groups"));
+    assert!(unread.steps.iter().any(|step| step.result != StepResult::Holds), "{unread}");
+    assert!(unread.short().lines().count() > 1, "{unread}");
 }

@@ -78,13 +78,13 @@ fn what_has_an_owned_group_and_is_no_instance_is_reported_and_keeps_it() {
          db orders connect=orders
          pair orders 1 attached-to=i-1
          interface eni-8 groups=ec2-rds-1 of=\"AWS Lambda VPC ENI\"
-         interface eni-9 groups=ec2-rds-1 of=i-1",
+         interface eni-9 groups=ec2-rds-1 of=i-2",
     )
     .changes_nothing()
     .explains(
         "i-1 and db/orders: connected by tagwire through sg-ec2-rds-1 and sg-rds-ec2-1
-         sg-ec2-rds-1: eni-8 (AWS Lambda VPC ENI) has it, which tagwire did not attach and cannot take away; it can reach what the group reaches (foreign-attachment)
-         sg-ec2-rds-1: eni-9 of i-1 has it, which tagwire did not attach and cannot take away; it can reach what the group reaches (foreign-attachment)",
+         sg-ec2-rds-1: eni-8 (AWS Lambda VPC ENI) has it, which tagwire did not attach as far as it knows, and does not take away; it can reach what the group reaches (foreign-attachment)
+         sg-ec2-rds-1: eni-9 of i-2 has it, which tagwire did not attach as far as it knows, and does not take away; it can reach what the group reaches (foreign-attachment)",
     );
 }
 
@@ -102,4 +102,17 @@ fn an_owned_group_named_after_another_service_goes_with_its_store() {
          delete sg-docdb-ec2-1 of db/orders: its data store has no connect tag
          delete sg-ec2-docdb-1 of db/orders: its data store has no connect tag",
     );
+}
+
+#[test]
+fn tags_that_others_put_on_our_groups_stay_and_are_no_drift() {
+    case(
+        "instance i-1 connect=orders
+         db orders connect=orders
+         group rds-ec2-1 tagged=orders/store ours=store tag:CostCenter=42 rule=\"tcp 5432 from sg-ec2-rds-1\" on=orders
+         group ec2-rds-1 tagged=orders/instance ours=instance tag:CostCenter=42 rule=\"tcp 5432 to sg-rds-ec2-1\" attached-to=i-1",
+    )
+    .changes_nothing()
+    .explains("i-1 and db/orders: connected by tagwire through sg-ec2-rds-1 and sg-rds-ec2-1")
+    .codes(&[]);
 }

@@ -65,7 +65,7 @@ fn excuses(plan: &Plan, instance: &Instance, store: &DataStore) -> bool {
         about
             && matches!(
                 finding.reason.code(),
-                "held" | "invalid-tag" | "last-group" | "not-available" | "disconnects-held-back"
+                "held" | "managed-instance" | "invalid-tag" | "last-group" | "not-available" | "disconnects-held-back"
             )
     })
 }

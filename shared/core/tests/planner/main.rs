@@ -14,6 +14,7 @@ mod explain;
 mod explain_group;
 mod forgeries;
 mod in_time;
+mod interfaces;
 mod limits;
 mod members;
 mod names;

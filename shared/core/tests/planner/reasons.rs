@@ -58,6 +58,9 @@ worlds! {
         Reason::NoMatch { .. }, "instance i-1 connect=orders";
     an_instance_without_an_interface_is_gone:
         Reason::InstanceGone, "instance i-1 connect=orders gone\ndb orders connect=orders";
+    an_instance_that_a_service_manages_is_refused:
+        Reason::ManagedInstance { .. },
+        "instance i-1 connect=orders managed-by=eks.amazonaws.com\ndb orders connect=orders";
     a_store_in_scope_that_is_not_found_is_gone:
         Reason::StoreGone, "gone orders\nscope orders";
     a_store_that_is_busy_is_not_available:
@@ -72,6 +75,16 @@ worlds! {
         Reason::ClusterMember { .. }, "instance i-1 connect=orders\ndb orders connect=orders member-of=big";
     a_store_outside_any_vpc_is_not_connected:
         Reason::Ec2Classic, "instance i-1 connect=orders\ndb orders connect=orders classic";
+    a_cluster_without_vpc_networking_is_not_connected:
+        Reason::NoVpcNetworking { .. }, "instance i-1 connect=orders\ncluster orders connect=orders vpc-networking-off";
+    a_serverless_cache_with_a_public_endpoint_is_not_connected:
+        Reason::PublicEndpoint, "instance i-1 connect=orders\nserverlesscache orders connect=orders public-endpoint";
+    a_store_whose_vpc_aws_does_not_show_is_not_connected:
+        Reason::NetworkNotShown { .. }, "instance i-1 connect=orders\nreplicationgroup orders connect=orders not-shown";
+    a_store_that_is_available_without_a_port_is_not_connected:
+        Reason::NoEndpoint { .. }, "instance i-1 connect=orders\ndb orders connect=orders port=none";
+    a_store_whose_groups_aws_does_not_show_is_not_connected:
+        Reason::GroupsNotShown { .. }, "instance i-1 connect=orders\ndb orders connect=orders groups=none";
     a_store_without_a_free_place_is_not_connected:
         Reason::StoreGroupLimit { .. }, "instance i-1 connect=orders\ndb orders connect=orders groups=a,b,c,d,e";
     an_interface_without_a_free_place_is_not_connected:
@@ -98,6 +111,14 @@ worlds! {
     a_function_with_an_instance_side_is_a_foreign_attachment:
         Reason::ForeignAttachment { .. },
         "db orders connect=orders\npair orders 1\ninterface eni-9 groups=ec2-rds-1 of=\"a function\"";
+    a_copy_that_outlives_what_it_was_copied_from_is_waited_for:
+        Reason::CopyRemains { .. },
+        "instance i-1\ndb orders connect=orders\npair orders 1\ninterface eni-9 groups=ec2-rds-1 of=i-1 copies";
+    an_interface_without_an_instance_that_has_nothing_else_is_named:
+        Reason::InterfaceLeftOver { .. },
+        "db orders connect=orders\npair orders 1\ninterface eni-9 groups=ec2-rds-1 of=x detached\nattached i-9 ec2-rds-1 tag=orders";
+    a_store_with_the_default_group_is_told_so:
+        Reason::DefaultGroupWorn { .. }, "db orders connect=orders\ngroup default";
     a_side_that_is_the_only_group_left_stays:
         Reason::LastGroup { .. }, "instance i-1 groups=none\ndb orders connect=orders\npair orders 1 attached-to=i-1";
     a_pair_that_a_launch_template_names_is_not_deleted:

@@ -53,6 +53,10 @@ fn removals(plan: &Plan) -> BTreeSet<Removal> {
 /// who could have it; that nobody asks for a pair, on every store.
 fn rests_on(removal: &Removal, world: &World) -> &'static [&'static str] {
     match removal {
+        // That tagwire attached it, and that no instance has the interface.
+        Removal::InstanceSide(interface, ..) if is_left_over(interface, world) => {
+            &["groups", "instances", "attached_interfaces", "state"]
+        }
         Removal::InstanceSide(_, group, DetachReason::StoreGone) if !has_other_side(group, world) => &["groups"],
         Removal::StoreSide(_, group, DetachReason::StoreOptedOut) if !has_other_side(group, world) => {
             &["groups", "state"]
@@ -77,6 +81,10 @@ fn rests_on(removal: &Removal, world: &World) -> &'static [&'static str] {
             &["groups", "instances", "attached_interfaces", "templates", "stores", "state"]
         }
     }
+}
+
+fn is_left_over(interface: &InterfaceId, world: &World) -> bool {
+    world.seen.attachments.by.found.iter().any(|attached| attached.interface == *interface)
 }
 
 /// Whether the pair has another side, which somebody could have.
@@ -223,7 +231,10 @@ fn each_kind_of_removal_is_seen_and_each_gap_it_rests_on_keeps_it() {
     let group = "group rds-cidr-1 tagged=orders/cidr ours=cidr on=orders";
     let no_clients = format!("db orders connect=orders\n{group}");
     let blocked_clients = format!("db orders connect=orders block\n{group}");
-    for text in [gone, opted_out, blocked, not_asked_for, uninstalling, unused, &no_clients, &blocked_clients] {
+    let left_over = "db orders connect=orders\npair orders 1\ninterface eni-9 groups=web,ec2-rds-1 of=x detached\nattached i-9 ec2-rds-1";
+    for text in
+        [gone, opted_out, blocked, not_asked_for, uninstalling, unused, &no_clients, &blocked_clients, left_over]
+    {
         let world = World::read(text).unwrap();
         for removal in removals(&holds(&world).unwrap()) {
             for gap in rests_on(&removal, &world) {
@@ -252,6 +263,7 @@ fn each_kind_of_removal_is_seen_and_each_gap_it_rests_on_keeps_it() {
             "deletion: Unused",
             "instance side: Blocked",
             "instance side: NamesNotShared",
+            "instance side: NoInstance",
             "instance side: NotAskedFor",
             "instance side: StoreGone",
             "instance side: StoreOptedOut",

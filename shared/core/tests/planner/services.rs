@@ -1,6 +1,6 @@
 //! Every kind of data store goes through the same planner; what differs is its row.
 
-use tagwire_core::service::Service;
+use tagwire_core::{finding::Reason, plan::Verdict, service::Service};
 use tagwire_world::World;
 
 use crate::case::{case, holds};
@@ -53,6 +53,13 @@ fn every_kind_of_store_is_refused_for_the_same_reasons() {
         for (option, code) in [
             ("classic", "ec2-classic"),
             ("state=deleting", "not-available"),
+            ("public-endpoint", "public-endpoint"),
+            ("vpc-networking-off", "no-vpc-networking"),
+            ("not-shown", "network-not-shown"),
+            ("not-shown state=creating", "not-available"),
+            ("not-shown state=deleting", "not-available"),
+            ("port=none", "no-endpoint"),
+            ("groups=none", "groups-not-shown"),
             ("port=none state=creating", "not-available"),
             ("groups=a,b,c,d,e", "store-group-limit"),
             ("block", "blocked"),
@@ -65,6 +72,32 @@ fn every_kind_of_store_is_refused_for_the_same_reasons() {
             .changes_nothing()
             .codes(&["interface-group-limit"]);
     }
+}
+
+#[test]
+fn a_store_that_is_being_created_is_waited_for_whether_aws_shows_its_port_and_vpc_or_not() {
+    for (kind, shown, ..) in KINDS {
+        for option in ["", "port=none", "not-shown groups=none port=none"] {
+            let case =
+                case(&format!("instance i-1 connect=orders\n{kind} orders connect=orders state=creating {option}"));
+            let verdicts: Vec<_> = case.plan.decisions.iter().map(|decision| &decision.verdict).collect();
+            let waits = matches!(verdicts[..], [Verdict::Waiting(Reason::NotAvailable { passing: true, .. })]);
+            assert!(waits, "{shown} {option}: {verdicts:?}");
+        }
+    }
+}
+
+#[test]
+fn a_store_that_is_deleted_without_showing_its_vpc_keeps_what_it_has() {
+    case(
+        "instance i-1 connect=orders
+         replicationgroup orders connect=orders not-shown groups=none port=none state=deleting
+         pair orders 1 loose attached-to=i-1
+         unused ec2-elasticache-1 ago=60
+         unused elasticache-ec2-1 ago=60",
+    )
+    .changes_nothing()
+    .codes(&["not-available"]);
 }
 
 #[test]

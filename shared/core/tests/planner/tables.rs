@@ -40,7 +40,13 @@ fn tables() -> String {
         let _ = writeln!(text, "| `{}` | {} | nothing is decided about the two |", premise.code(), premise.question());
     }
     for condition in Condition::ALL {
-        let otherwise = if condition.refuses() { "no connection is made" } else { "the store side is attached later" };
+        let otherwise = if !condition.refuses() {
+            "the store side is attached later"
+        } else if condition == Condition::StoreShown {
+            "no connection is made yet; one is waited for while the state passes"
+        } else {
+            "no connection is made"
+        };
         let _ = writeln!(text, "| `{}` | {} | {otherwise} |", condition.code(), condition.question());
     }
     text.push_str(

@@ -172,10 +172,13 @@ fn keeps(reason: &Reason) -> bool {
     matches!(
         reason,
         Reason::Held
+            | Reason::ManagedInstance { .. }
             | Reason::LastGroup { .. }
             | Reason::GroupInLaunchTemplate
             | Reason::GroupInRule { .. }
             | Reason::ForeignAttachment { .. }
+            | Reason::CopyRemains { .. }
+            | Reason::InterfaceLeftOver { .. }
             | Reason::ListChanging { .. }
             | Reason::NotAvailable { .. }
             | Reason::StillAttached { .. }
@@ -183,6 +186,7 @@ fn keeps(reason: &Reason) -> bool {
             | Reason::StoreMoved { .. }
             | Reason::StoreGone
             | Reason::Ec2Classic
+            | Reason::NetworkNotShown { .. }
     )
 }
 

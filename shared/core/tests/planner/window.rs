@@ -31,7 +31,7 @@ fn read(text: &str) -> World {
 /// The instances that lose something in a plan.
 fn leaving(plan: &Plan) -> Vec<String> {
     let losing = plan.interfaces.values().filter(|change| !change.detach.is_empty());
-    losing.map(|change| change.instance.to_string()).collect()
+    losing.filter_map(|change| Some(change.instance.as_ref()?.to_string())).collect()
 }
 
 /// How many connections are removed in each of several sweeps, which follow each other in so many

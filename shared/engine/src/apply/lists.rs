@@ -11,7 +11,7 @@ use tagwire_core::{
     plan::{DetachReason, InterfaceChange, StoreChange},
     policy::Policy,
     service::Readiness,
-    state::{Connection, Note, Removal, Target, Wanted},
+    state::{Note, Removal, Target, Wanted},
 };
 
 use super::{Ensure, LISTS_AT_ONCE, Stages, StepAction, StepFailure, StepOutcome, fresh};
@@ -121,14 +121,12 @@ impl<C: Change, K: Clock> Stages<'_, C, K> {
                         self.attached(target.clone(), group);
                     }
                     for (group, detachment) in &change.detach {
-                        let (instance, store) = (change.instance.clone(), detachment.store.clone());
                         self.forget(Note::Attached(target.clone(), group.id().clone(), None));
-                        self.forget(Note::Wanted(Removal::Connection(Connection { instance, store }), None));
+                        self.forget(Note::Wanted(change.removal(id, &detachment.store), None));
                     }
                 } else {
                     for detachment in change.detach.values().filter(|detachment| detachment.reason.is_counted()) {
-                        let (instance, store) = (change.instance.clone(), detachment.store.clone());
-                        self.put_last(Removal::Connection(Connection { instance, store }));
+                        self.put_last(change.removal(id, &detachment.store));
                     }
                 }
                 let steps =
@@ -149,9 +147,9 @@ impl<C: Change, K: Clock> Stages<'_, C, K> {
 
     fn fail_interface(&mut self, change: &InterfaceChange) {
         for detachment in change.detach.values() {
-            self.ready.fail(None, &detachment.store, Some(&change.instance));
+            self.ready.fail(None, &detachment.store, change.instance.as_ref());
         }
-        self.ready.undone.instances.insert(change.instance.clone());
+        self.ready.undone.instances.extend(change.instance.clone());
     }
 
     /// The groups that were newly attached, and what became of every part; the change of the list

@@ -62,8 +62,8 @@ pub enum StepAction {
     ChangeInterface {
         /// The interface.
         interface: InterfaceId,
-        /// Its instance.
-        instance: InstanceId,
+        /// Its instance, if it has one any more.
+        instance: Option<InstanceId>,
         /// How many instance sides are added.
         attaches: usize,
         /// How many are taken away.
@@ -112,14 +112,18 @@ impl fmt::Display for StepAction {
             Self::ChangeStore { store, attaches, detaches } => {
                 write!(out, "attach {attaches} groups to {store} and detach {detaches}")
             }
-            Self::ChangeInterface { interface, instance, attaches, detaches: 0 } => {
-                write!(out, "attach {attaches} instance sides to {interface} of {instance}")
-            }
-            Self::ChangeInterface { interface, instance, attaches: 0, detaches } => {
-                write!(out, "detach {detaches} instance sides from {interface} of {instance}")
-            }
             Self::ChangeInterface { interface, instance, attaches, detaches } => {
-                write!(out, "attach {attaches} instance sides to {interface} of {instance} and detach {detaches}")
+                let list = match instance {
+                    Some(instance) => format!("{interface} of {instance}"),
+                    None => interface.to_string(),
+                };
+                match (attaches, detaches) {
+                    (attaches, 0) => write!(out, "attach {attaches} instance sides to {list}"),
+                    (0, detaches) => write!(out, "detach {detaches} instance sides from {list}"),
+                    (attaches, detaches) => {
+                        write!(out, "attach {attaches} instance sides to {list} and detach {detaches}")
+                    }
+                }
             }
             Self::Delete { group } => write!(out, "delete {group}"),
             Self::Status { of, text } => {

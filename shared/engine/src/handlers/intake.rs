@@ -15,8 +15,9 @@ use tagwire_core::{
     finding::Reason,
     group::SecurityGroup,
     id::{InstanceId, StoreArn, VpcId},
-    model::{DataStore, Form, Instance},
+    model::{DataStore, Form, Instance, Network},
     observation::{Gap, Reading, Scope, StoreLookup, Subject},
+    plan::vpc_of,
     service::Readiness,
     tag::{ConnectTag, TagSettings},
     work::{Again, Cause, Tries, VERSION, WorkItem},
@@ -45,7 +46,7 @@ pub async fn take_in<C: Observe, Q: Queues, K: Clock>(context: &Context<'_, C, Q
         async { if store_arns.is_empty() { Reading::default() } else { cloud.stores(&store_arns).await } },
     );
 
-    let groups = groups_of_gone(&cloud, &stores).await;
+    let groups = groups_left_behind(&cloud, &stores).await;
     unreadable(context.function, None, instances.gaps.iter().chain(&stores.gaps).chain(&groups.gaps));
 
     let mut next: BTreeMap<Next, Vec<(&Hint, &PendingHint)>> = BTreeMap::new();
@@ -110,14 +111,15 @@ fn report(function: &str, step: &Next, hints: &[(&Hint, &PendingHint)], error: O
     failed
 }
 
-/// The groups that stores left behind whose services say that they are gone.
-async fn groups_of_gone<C: Observe>(cloud: &C, stores: &Reading<StoreLookup>) -> Reading<SecurityGroup> {
+/// The groups that stores left behind whose services say that they are gone, or that are about to be and show
+/// no VPC any more.
+async fn groups_left_behind<C: Observe>(cloud: &C, stores: &Reading<StoreLookup>) -> Reading<SecurityGroup> {
     let gone: BTreeSet<StoreArn> = stores
         .found
         .iter()
         .filter_map(|lookup| match lookup {
             StoreLookup::NotFound(arn) => Some(arn.clone()),
-            StoreLookup::Found(_) => None,
+            StoreLookup::Found(store) => leaves_unseen(store).then(|| store.arn.clone()),
         })
         .collect();
     if gone.is_empty() { Reading::default() } else { cloud.groups(Groups::OwnedFor(&gone)).await }
@@ -148,7 +150,7 @@ fn read(function: &str, messages: &[Message], now: Timestamp) -> BTreeMap<Hint, 
         pending.messages.push(MessageRef { id: message.id.clone(), event: event.to_owned() });
     };
     for message in messages {
-        match event::read(&message.body) {
+        match event::read(&message.body, &message.partition) {
             Ok(Incoming::Event(event)) => {
                 // A clock that is wrong must not make an event of today look a year old.
                 let since = event.time.filter(|time| *time <= now).unwrap_or(now);
@@ -293,10 +295,41 @@ fn about_store(
     match lookup {
         None => unseen(EventQueue::Stores, &Subject::Store(arn.clone()), pending, &reading.gaps, retry_limit),
         Some(None) => gone(arn, pending, groups, retry_limit),
-        Some(Some(store)) => uninterested(&store.settings, pending.cause)
+        Some(Some(store)) => leaving(store, pending, groups, retry_limit)
+            .or_else(|| uninterested(&store.settings, pending.cause))
             .or_else(|| member(store))
             .or_else(|| not_ready(store, pending, retry_limit))
-            .unwrap_or_else(|| store.vpc.clone().map_or_else(|| Next::found(&Reason::Ec2Classic), Next::Work)),
+            .unwrap_or_else(|| place(store, pending, retry_limit)),
+    }
+}
+
+/// Whether a store is being deleted and shows no VPC any more, in which its end could be noticed.
+// Fact 9.4
+fn leaves_unseen(store: &DataStore) -> bool {
+    store.is_leaving() && store.network == Network::NotShown
+}
+
+/// A store that leaves groups behind is looked at until it is gone, whatever is known of its tags: not every
+/// service reports the end of a deletion.
+// Fact 1.4
+fn leaving(
+    store: &DataStore,
+    pending: &PendingHint,
+    groups: &Reading<SecurityGroup>,
+    retry_limit: &RetryLimit,
+) -> Option<Next> {
+    if !leaves_unseen(store) || (left_behind(&store.arn, groups).is_none() && groups.is_complete()) {
+        return None;
+    }
+    Some(retry_limit.again_because(EventQueue::Stores, pending, &format!("its state is {:?}", store.state)))
+}
+
+/// Where `connect` looks at it. A store that shows no VPC yet has none to be looked at in.
+fn place(store: &DataStore, pending: &PendingHint, retry_limit: &RetryLimit) -> Next {
+    match vpc_of(store) {
+        Ok(vpc) => Next::Work(vpc.clone()),
+        Err(reason) if reason.passes() => retry_limit.again_because(EventQueue::Stores, pending, &reason.to_string()),
+        Err(reason) => Next::found(&reason),
     }
 }
 
@@ -329,15 +362,19 @@ fn not_ready(store: &DataStore, pending: &PendingHint, retry_limit: &RetryLimit)
 /// A store that is gone may have left its groups behind, in one VPC as a rule; a sweep finds the
 /// others.
 fn gone(arn: &StoreArn, pending: &PendingHint, groups: &Reading<SecurityGroup>, retry_limit: &RetryLimit) -> Next {
-    let left_behind =
-        groups.found.iter().find(|group| group.ownership().ours().is_some_and(|owned| owned.arn.as_ref() == Some(arn)));
-    match (left_behind, groups.gaps.first()) {
+    match (left_behind(arn, groups), groups.gaps.first()) {
         (Some(group), _) => Next::Work(group.vpc.clone()),
         (None, Some(gap)) => {
             unseen(EventQueue::Stores, &Subject::Store(arn.clone()), pending, std::slice::from_ref(gap), retry_limit)
         }
         (None, None) => Next::found(&Reason::StoreGone),
     }
+}
+
+/// A group that a store leaves behind.
+fn left_behind<'groups>(arn: &StoreArn, groups: &'groups Reading<SecurityGroup>) -> Option<&'groups SecurityGroup> {
+    let is_its = |group: &&SecurityGroup| group.ownership().ours().is_some_and(|owned| owned.arn.as_ref() == Some(arn));
+    groups.found.iter().find(is_its)
 }
 
 /// Why nobody needs to look further; none when `connect` has to.

@@ -12,6 +12,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 use tagwire_core::{
+    id::Partition,
     policy::{Mode, Policy},
     work::{Again, Tries, WorkItem},
 };
@@ -36,6 +37,8 @@ pub struct ConnectSettings {
 pub struct Message {
     /// The id that the queue gave it, by which it is reported as failed.
     pub id: String,
+    /// The partition of its queue, and so of everything that it is about.
+    pub partition: Partition,
     /// Its body.
     pub body: String,
 }

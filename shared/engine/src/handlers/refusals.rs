@@ -10,8 +10,9 @@ use tagwire_core::{finding::Reason, observation::Gap};
 
 use crate::cloud::CloudError;
 
-/// Reports a call that AWS refused; `doing` is what it was for, `consequence` what stays as it is.
+/// Reports a call, if AWS refused it for good; `doing` is what it was for, `consequence` what stays as it is.
 pub(super) fn refused(function: &str, vpc: &str, doing: &str, error: &CloudError, consequence: &str) {
+    let Some(hint) = error.kind.way_out() else { return };
     tracing::error!(
         record = "finding",
         function,
@@ -21,7 +22,7 @@ pub(super) fn refused(function: &str, vpc: &str, doing: &str, error: &CloudError
         call = error.call,
         answer = error.code,
         request_id = error.request_id.as_deref().unwrap_or("none"),
-        hint = error.kind.hint(),
+        hint,
         "AWS refuses to {doing}: {error}; {consequence}, and it is tried again with every sweep"
     );
 }

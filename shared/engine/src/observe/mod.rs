@@ -194,7 +194,7 @@ pub(crate) async fn vpcs_with_stores<C: Observe>(cloud: &C) -> Reading<(VpcId, B
     let with_others = groups.found.into_iter().map(|group| group.vpc).chain(interfaces.map(|interface| interface.vpc));
     let mut vpcs: BTreeMap<VpcId, BTreeSet<StoreArn>> = with_others.map(|vpc| (vpc, BTreeSet::new())).collect();
     for store in scope::present(&stores.found) {
-        if let Some(vpc) = &store.vpc {
+        if let Some(vpc) = store.vpc() {
             vpcs.entry(vpc.clone()).or_default().insert(store.arn.clone());
         }
     }

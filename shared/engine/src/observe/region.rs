@@ -47,6 +47,6 @@ impl Region {
     pub(super) fn elsewhere(&self, vpc: &VpcId, which: &BTreeSet<StoreArn>) -> Vec<DataStore> {
         let stores = self.stores.borrow();
         let known = which.iter().filter_map(|arn| stores.get(arn));
-        known.filter(|store| store.vpc.as_ref().is_some_and(|of| of != vpc)).cloned().collect()
+        known.filter(|store| store.vpc().is_some_and(|of| of != vpc)).cloned().collect()
     }
 }

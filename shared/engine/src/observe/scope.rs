@@ -84,7 +84,7 @@ impl<'vpc> Closure<'vpc> {
     /// The names of the VPC's stores.
     pub(super) fn names(&self, stores: &[StoreLookup]) -> BTreeSet<ConnectionName> {
         present(stores)
-            .filter(|store| store.vpc.as_ref().is_none_or(|of| of == self.vpc))
+            .filter(|store| store.vpc().is_none_or(|of| of == self.vpc))
             .flat_map(|store| store.settings.connect.names().cloned())
             .collect()
     }
@@ -145,7 +145,7 @@ impl<'vpc> Closure<'vpc> {
     /// still name: these take up room until they are gone.
     pub(super) fn prefix_lists(&self, stores: &[StoreLookup], groups: &[SecurityGroup]) -> BTreeSet<PrefixListId> {
         let asks = |store: &&DataStore| {
-            store.vpc.as_ref() == Some(self.vpc)
+            store.is_in(self.vpc)
                 && self.scope.has_store(&store.arn)
                 && matches!(&store.settings.allow_cidr, CidrTag::Peers(peers) if !peers.is_empty())
         };
@@ -256,7 +256,7 @@ mod tests {
         let connect = ConnectTag::read(Some(names));
         let settings = TagSettings { connect, blocked: false, held: false, allow_cidr: CidrTag::Absent, status: None };
         let id = InstanceId::parse("i-1").unwrap();
-        Instance { id, name: None, interface: Some(interface), zone: None, settings }
+        Instance { id, name: None, interface: Some(interface), operator: None, zone: None, settings }
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub async fn survey<C: Observe>(cloud: &C, vpcs: Option<&BTreeSet<VpcId>>) -> Su
     let (mut stores, groups, opted_in) =
         join!(cloud.all_stores(), cloud.groups(Groups::All(vpcs)), opted_in(cloud, vpcs));
     let is_here = |vpc: &VpcId| vpcs.is_none_or(|vpcs| vpcs.contains(vpc));
-    stores.found.retain(|store| store.vpc.as_ref().is_none_or(is_here));
+    stores.found.retain(|store| store.vpc().is_none_or(is_here));
     let mut survey = Survey { stores, groups, instances: opted_in };
     let leading = survey.leading_groups();
     if !leading.is_empty() {

@@ -11,7 +11,7 @@ use std::{
 
 use jiff::Timestamp;
 use tagwire_core::{
-    id::{InstanceId, StoreArn, VpcId},
+    id::{InstanceId, Partition, StoreArn, VpcId},
     observation::Scope,
     policy::{Mode, Policy},
     work::{Cause, GIVE_UP_AFTER, Tries, VERSION, WorkItem},
@@ -281,7 +281,7 @@ impl Installation {
         self.look(World::is_sound).unwrap();
         self.holds_the_window();
         let vpcs: Vec<VpcId> = self.look(|world| {
-            let stores = world.stores.values().filter_map(|store| store.vpc.clone());
+            let stores = world.stores.values().filter_map(|store| store.vpc().cloned());
             let instances = world.instances.values().filter_map(|instance| instance.interface.as_ref());
             let instances = instances.map(|interface| interface.vpc.clone());
             let groups = world.groups.values().map(|there| there.group.vpc.clone());
@@ -411,7 +411,17 @@ impl Installation {
     }
 }
 
+/// The partition that most accounts are in.
+pub(crate) fn aws() -> Partition {
+    Partition::parse("aws").unwrap()
+}
+
 fn messages<B: AsRef<str>>(bodies: &[B]) -> Vec<Message> {
     let numbered = bodies.iter().enumerate();
-    numbered.map(|(index, body)| Message { id: format!("m{index}"), body: body.as_ref().to_owned() }).collect()
+    let message = |(index, body): (usize, &B)| Message {
+        id: format!("m{index}"),
+        partition: aws(),
+        body: body.as_ref().to_owned(),
+    };
+    numbered.map(message).collect()
 }

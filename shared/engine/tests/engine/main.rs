@@ -39,6 +39,8 @@ mod last_word;
 #[cfg(test)]
 mod leaving;
 #[cfg(test)]
+mod left_over;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod messages;

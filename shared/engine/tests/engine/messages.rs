@@ -5,7 +5,7 @@ use tagwire_core::event;
 use tagwire_engine::{cloud::ErrorKind, handlers::Failed};
 
 use crate::{
-    installation::Installation,
+    installation::{Installation, aws},
     simulated::{Fault, When, World, cluster, instance, vpc},
 };
 
@@ -219,7 +219,7 @@ proptest! {
     #[test]
     fn no_json_makes_a_reader_panic(body in any_json()) {
         let body = body.to_string();
-        drop(event::read(&body));
+        drop(event::read(&body, &aws()));
         let installation = installation();
         prop_assert!(installation.take_in(std::slice::from_ref(&body)).returned.is_some());
         prop_assert_eq!(installation.connect_raw(&[body]).returned, Some(Failed::new()));
@@ -228,7 +228,7 @@ proptest! {
 
     #[test]
     fn no_text_makes_a_reader_panic(body in ".*") {
-        drop(event::read(&body));
+        drop(event::read(&body, &aws()));
         let installation = installation();
         prop_assert_eq!(installation.take_in(&[&body]).returned, Some(Failed::new()));
         prop_assert_eq!(installation.connect_raw(&[&body]).returned, Some(Failed::new()));

@@ -2,7 +2,7 @@
 
 use tagwire_core::{
     id::{InterfaceId, SecurityGroupId, StoreArn, StoreId, VpcId},
-    model::Instance,
+    model::{Instance, Network},
     observation::InterfaceOwner,
     rule::Rule,
     tag::{ConnectTag, TagSettings},
@@ -40,6 +40,21 @@ impl World {
         }
     }
 
+    /// The instance is gone, and its interface stays behind with the groups that it has.
+    pub(crate) fn terminate_without_interface(&mut self, word: &str) -> InterfaceId {
+        let interface = self.instances.remove(&instance(word)).unwrap().interface.unwrap();
+        let owner = InterfaceOwner::Nobody { description: format!("of {word} once") };
+        self.others.insert(interface.id.clone(), (interface.vpc, owner, interface.groups));
+        interface.id
+    }
+
+    /// Others take their groups off an interface that no instance has any more.
+    pub(crate) fn they_leave(&mut self, interface: &InterfaceId) {
+        let ours: Vec<_> = self.ours().into_values().flatten().map(|group| group.id.clone()).collect();
+        self.others.get_mut(interface).unwrap().2.retain(|group| ours.contains(group));
+        self.theirs.remove(interface.as_str());
+    }
+
     /// The store is deleted, and its interface with it.
     pub(crate) fn delete_store(&mut self, name: &str) {
         self.stores.remove(&cluster(name));
@@ -62,7 +77,7 @@ impl World {
     /// The store is restored into another VPC, where its list begins anew.
     pub(crate) fn move_store(&mut self, name: &str, to: &VpcId) {
         let store = self.stores.get_mut(&cluster(name)).unwrap();
-        store.vpc = Some(to.clone());
+        store.network = Network::Vpc(to.clone());
         let groups = &self.groups;
         store.groups.retain(|group, _| groups.get(group).is_none_or(|there| !Self::is_ours(&there.group)));
     }

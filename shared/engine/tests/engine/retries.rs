@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use tagwire_core::{
     id::StoreArn,
-    model::Form,
+    model::{Form, Network},
+    tag::{DEFAULT_CONNECT_KEY, TagSettings},
     work::{Cause, GIVE_UP_AFTER},
 };
 use tagwire_engine::cloud::{ErrorKind, EventQueue};
 
 use crate::{
     installation::{Installation, Ran},
-    simulated::{World, cluster, instance, vpc},
+    simulated::{World, cluster, instance, sg, vpc},
 };
 
 fn create(world: &mut World, name: &str) -> StoreArn {
@@ -184,10 +185,91 @@ fn a_store_outside_any_vpc_ends_at_once_with_what_to_do() {
     let installation = installation();
     installation.change(|world| {
         world.store("orders", &vpc("1"), Some("orders"));
-        world.stores.get_mut(&cluster("orders")).unwrap().vpc = None;
+        world.stores.get_mut(&cluster("orders")).unwrap().network = Network::Classic;
     });
     let ran = installation.take_in(&[installation.created(&cluster("orders"))]);
     assert_eq!((ran.codes("outcome"), ran.calls.len()), (vec!["ec2-classic"], 1));
+}
+
+#[test]
+fn a_store_without_a_network_for_security_groups_ends_at_once_with_what_to_do_and_stops_nothing_else() {
+    for (network, code) in [
+        (Network::VpcNetworkingOff, "no-vpc-networking"),
+        (Network::PublicEndpoint, "public-endpoint"),
+        (Network::NotShown, "network-not-shown"),
+    ] {
+        let installation = installation();
+        installation.change(|world| {
+            world.launch("1", &vpc("1"), Some("orders elsewhere"));
+            world.store("orders", &vpc("1"), Some("orders"));
+            world.store("gone", &vpc("1"), Some("orders"));
+            world.store("elsewhere", &vpc("1"), Some("elsewhere"));
+        });
+        installation.swept();
+        installation.change(|world| {
+            world.they_detach(cluster("gone").as_str(), &sg("db"));
+            world.stores.remove(&cluster("gone"));
+            world.they_detach(cluster("elsewhere").as_str(), &sg("db"));
+            let store = world.stores.get_mut(&cluster("elsewhere")).unwrap();
+            store.network = network.clone();
+            store.groups.clear();
+            world.launch("2", &vpc("1"), Some("orders"));
+        });
+        let ran = installation.take_in(&[installation.created(&cluster("elsewhere"))]);
+        assert_eq!((ran.codes("outcome"), ran.count("send_again")), (vec![code], 0));
+        installation.next_sweep();
+        installation.drain();
+        let ran = installation.connect(&[installation.whole(&vpc("1"))]);
+        assert!(ran.codes("decision").contains(&code), "{:?}", ran.codes("decision"));
+        assert_eq!(ran.codes("outcome"), ["unchanged"]);
+        for word in ["1", "2"] {
+            assert!(installation.look(|world| world.reaches(&instance(word), &cluster("orders"))), "{word}");
+        }
+        for _ in 0..3 {
+            installation.next_sweep();
+            installation.drain();
+        }
+        let left = installation.look(|world| {
+            let tags = world.groups.values().map(|there| there.group.tags.clone());
+            tags.filter(|tags| tags.values().any(|value| value.ends_with(":cluster:gone"))).count()
+        });
+        assert_eq!(left, 0, "the pair of a store that is gone is deleted beside it");
+        installation.assert_converged();
+    }
+}
+
+#[test]
+fn the_deletion_of_a_store_that_shows_no_vpc_any_more_is_followed_to_its_end() {
+    let installation = installation();
+    installation.change(|world| {
+        world.launch("1", &vpc("1"), Some("orders"));
+        world.store("orders", &vpc("1"), Some("orders"));
+        world.store("never-connected", &vpc("1"), None);
+    });
+    installation.swept();
+    installation.change(|world| {
+        for name in ["orders", "never-connected"] {
+            world.they_detach(cluster(name).as_str(), &sg("db"));
+            let store = world.stores.get_mut(&cluster(name)).unwrap();
+            "deleting".clone_into(&mut store.state);
+            store.network = Network::NotShown;
+            store.groups.clear();
+            store.settings = TagSettings::read(DEFAULT_CONNECT_KEY, []);
+        }
+    });
+    let ran = installation.take_in(&[installation.deleted(&cluster("orders"))]);
+    assert_eq!((ran.codes("outcome"), ran.count("send_again")), (vec!["will-retry"], 1));
+    let other = installation.take_in(&[installation.deleted(&cluster("never-connected"))]);
+    assert_eq!((other.codes("outcome"), other.count("send_again")), (vec!["not-opted-in"], 0));
+    installation.change(|world| {
+        world.stores.remove(&cluster("orders"));
+        world.index.remove(&cluster("orders"));
+    });
+    let [(_, again, delay)] = &std::mem::take(&mut installation.cloud.world.borrow_mut().again)[..] else { panic!() };
+    installation.clock.advance(*delay);
+    let ran = installation.take_in(&[serde_json::to_string(again).unwrap()]);
+    assert_eq!(ran.codes("outcome"), ["work-sent"], "the groups that it left behind are looked at");
+    installation.recovers();
 }
 
 #[test]

@@ -18,7 +18,7 @@ use tagwire_core::{
         SecurityGroup,
     },
     id::{InstanceId, InterfaceId, PrefixListId, RequestId, SecurityGroupId, StoreArn, StoreId, VpcId},
-    model::{DataStore, Form, Instance, Interface, Membership},
+    model::{DataStore, Form, Instance, Interface, Membership, Network},
     observation::{AttachedInterface, Gap, InterfaceOwner, Reading, StoreLookup},
     plan::StatusOf,
     rule::{Direction, Peer, PortRange, Rule, Traffic},
@@ -226,8 +226,14 @@ impl World {
             groups: [sg("web")].into(),
         };
         self.theirs.insert(interface.id.to_string(), [sg("web")].into());
-        let launched =
-            Instance { id: id.clone(), name: None, interface: Some(interface), zone: None, settings: settings(names) };
+        let launched = Instance {
+            id: id.clone(),
+            name: None,
+            interface: Some(interface),
+            operator: None,
+            zone: None,
+            settings: settings(names),
+        };
         self.instances.insert(id.clone(), launched);
         id
     }
@@ -241,7 +247,7 @@ impl World {
                 id: identity(name),
                 arn: arn.clone(),
                 service: Service::Rds,
-                vpc: Some(of.clone()),
+                network: Network::Vpc(of.clone()),
                 zones: BTreeSet::new(),
                 ports: PortRange::single(PORT),
                 state: "available".to_owned(),
@@ -312,6 +318,12 @@ impl World {
                 *membership = Membership::Active;
             }
         }
+    }
+
+    /// The interfaces that no instance has any more.
+    fn left_over(&self) -> impl Iterator<Item = Interface> {
+        let nobody_s = self.others.iter().filter(|(_, (_, owner, _))| matches!(owner, InterfaceOwner::Nobody { .. }));
+        nobody_s.map(|(id, (vpc, _, groups))| Interface { id: id.clone(), vpc: vpc.clone(), groups: groups.clone() })
     }
 
     pub(super) fn interfaces_mut(&mut self) -> impl Iterator<Item = &mut Interface> {
@@ -459,12 +471,12 @@ impl World {
 
     pub(crate) fn list_of(&self, target: &str) -> BTreeSet<SecurityGroupId> {
         let stores = self.stores.values().filter(|store| store.arn.as_str() == target);
-        let interfaces = self.instances.values().filter_map(|instance| instance.interface.as_ref());
-        let interfaces = interfaces.filter(|interface| interface.id.as_str() == target);
+        let interfaces = self.instances.values().filter_map(|instance| instance.interface.clone());
+        let interfaces = interfaces.chain(self.left_over()).filter(|interface| interface.id.as_str() == target);
         stores
             .flat_map(|store| store.groups.keys())
-            .chain(interfaces.flat_map(|interface| &interface.groups))
             .cloned()
+            .chain(interfaces.flat_map(|interface| interface.groups))
             .collect()
     }
 
@@ -639,8 +651,8 @@ impl Observe for Simulated {
 
     async fn interfaces(&self, which: &BTreeSet<InterfaceId>) -> Reading<Interface> {
         self.read("interfaces", format!("{which:?}"), |world| {
-            let all = world.instances.values().filter_map(|instance| instance.interface.as_ref());
-            all.filter(|interface| which.contains(&interface.id)).cloned().collect()
+            let all = world.instances.values().filter_map(|instance| instance.interface.clone());
+            all.chain(world.left_over()).filter(|interface| which.contains(&interface.id)).collect()
         })
         .await
     }
@@ -649,7 +661,8 @@ impl Observe for Simulated {
         self.read("groups", format!("{which:?}"), |world| {
             let wanted = |group: &SecurityGroup| match which {
                 Groups::InVpc(vpc) => {
-                    group.vpc == *vpc && PATTERNS.iter().any(|pattern| group.name.starts_with(pattern))
+                    group.vpc == *vpc
+                        && (group.is_default() || PATTERNS.iter().any(|pattern| group.name.starts_with(pattern)))
                 }
                 Groups::Beside { vpc, named } => {
                     let names = |rule: &Rule| matches!(&rule.peer, Peer::Group(peer) if named.contains(peer));
@@ -703,7 +716,8 @@ impl Observe for Simulated {
             let gap = Gap::from(error(*kind, "stores", arn.as_str()));
             // What is still being made was described, but for its identity.
             let is_described = *kind == ErrorKind::NotReady;
-            let of = self.world.borrow().stores.get(arn).filter(|_| is_described).and_then(|store| store.vpc.clone());
+            let of =
+                self.world.borrow().stores.get(arn).filter(|_| is_described).and_then(|store| store.vpc().cloned());
             Gap { vpc: of, ..gap }
         }));
         reading
@@ -820,7 +834,12 @@ impl World {
         let of = there.group.tags.get(STORE_ID_KEY);
         let mut instances = self.instances.values();
         let instance = instances.find(|instance| instance.interface.as_ref().is_some_and(|own| own.id == *interface));
-        let Some(instance) = instance else { return false };
+        let Some(instance) = instance else {
+            // Nobody's is tagwire's to change where it attached something.
+            let attached = (Target::Interface(interface.clone()), group.clone());
+            let is_known = self.table.get(&there.group.vpc).is_some_and(|state| state.attached.contains_key(&attached));
+            return is_known && self.left_over().any(|left| left.id == *interface);
+        };
         let isolated = instance.settings.blocked || instance.has_group(&sg("quarantine"));
         let Some(store) = self.stores.values().find(|store| of.map(String::as_str) == Some(store.id.as_str())) else {
             let sides = of.and_then(|of| self.ours().remove(&(of.clone(), Side::Store.tag_value().to_owned())));
@@ -831,7 +850,7 @@ impl World {
                 .any(|(_, attached)| sides.iter().any(|side| attached.groups.contains(side)));
             return isolated || !instance.settings.held && (!carried || self.is_uninstalling(&there.group.vpc));
         };
-        let here = store.vpc.as_ref() == Some(&there.group.vpc);
+        let here = store.is_in(&there.group.vpc);
         let (mine, theirs) = (&instance.settings.connect, &store.settings.connect);
         let readable = [mine, theirs].iter().all(|connect| !matches!(connect, ConnectTag::Invalid(_)));
         let free = !instance.settings.held && !store.settings.held;
@@ -860,7 +879,7 @@ impl World {
     fn all_interfaces(&self) -> Vec<(VpcId, AttachedInterface)> {
         let primary = self.instances.values().filter_map(|instance| {
             let interface = instance.interface.as_ref()?;
-            let owner = InterfaceOwner::Instance { id: instance.id.clone(), primary: true };
+            let owner = InterfaceOwner::Instance { id: instance.id.clone(), primary: true, copies: false };
             let attached =
                 AttachedInterface { interface: interface.id.clone(), owner, groups: interface.groups.clone() };
             Some((interface.vpc.clone(), attached))
@@ -889,7 +908,7 @@ impl World {
             .values()
             .filter_map(|store| {
                 let attached = store.groups.iter().filter(|(_, membership)| **membership != Membership::Adding);
-                Some((store.id.clone(), (store.vpc.clone()?, attached.map(|(group, _)| group.clone()).collect())))
+                Some((store.id.clone(), (store.vpc().cloned()?, attached.map(|(group, _)| group.clone()).collect())))
             })
             .collect();
         interfaces.extend(self.lagging.clone());
@@ -984,6 +1003,10 @@ impl Change for Simulated {
             for group in gone.iter().filter(|group| world.has_to_be_counted(of, group)).collect::<Vec<_>>() {
                 world.cuts.push((world.groups[group].group.vpc.clone(), self.clock.now()));
             }
+            if let Some((_, _, groups)) = world.others.get_mut(of) {
+                *groups = list;
+                return Ok(());
+            }
             let interface = world.interfaces_mut().find(|interface| interface.id == *of).ok_or(ErrorKind::NotFound)?;
             interface.groups = list;
             Ok(())
@@ -1007,7 +1030,7 @@ impl Change for Simulated {
                 world.stores[of].lasting_groups().filter(|group| !list.contains(*group)).cloned().collect();
             let carried: Vec<_> = gone.iter().flat_map(|group| world.carried_by(group)).collect();
             let settings = &world.stores[of].settings;
-            let uninstalling = world.stores[of].vpc.as_ref().is_some_and(|vpc| world.is_uninstalling(vpc));
+            let uninstalling = world.stores[of].vpc().is_some_and(|vpc| world.is_uninstalling(vpc));
             let opted_out = settings.connect == ConnectTag::Absent || uninstalling;
             let may_go = |group: &SecurityGroupId| {
                 let lets_clients_in = world

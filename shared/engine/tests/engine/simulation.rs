@@ -184,7 +184,7 @@ impl Story {
                 world.delete_store(&name);
             }
             8 => {
-                let of = world.stores[&store].vpc.clone().unwrap();
+                let of = world.stores[&store].vpc().cloned().unwrap();
                 world.replace_store(&name, &of, names);
                 world.stores.get_mut(&store).unwrap().id = identity;
             }
@@ -498,7 +498,7 @@ fn pairs(world: &World) -> Vec<(&Instance, &DataStore)> {
     let instances = world.instances.values();
     let of_vpc = |instance: &Instance| {
         let here = instance.interface.as_ref().map(|interface| interface.vpc.clone());
-        world.stores.values().filter(move |store| here.is_some() && store.vpc == here)
+        world.stores.values().filter(move |store| here.is_some() && store.vpc() == here.as_ref())
     };
     instances.flat_map(|instance| of_vpc(instance).map(move |store| (instance, store))).collect()
 }
@@ -551,7 +551,7 @@ fn judge(world: &World) {
             assert!(held || misused, "{} is left of {id}, which is gone", group.name);
             continue;
         };
-        if store.vpc.as_ref() != Some(&group.vpc) || store.settings.held {
+        if !store.is_in(&group.vpc) || store.settings.held {
             continue;
         }
         let takes_part = store.settings.connect != ConnectTag::Absent;
@@ -576,7 +576,7 @@ fn describe(world: &World) {
         eprintln!("{}: {groups:?} {:?}", instance.id, instance.settings);
     }
     for store in world.stores.values() {
-        eprintln!("{} {} in {:?}: {:?} {:?}", store.arn.name(), store.id, store.vpc, store.groups, store.settings);
+        eprintln!("{} {} in {:?}: {:?} {:?}", store.arn.name(), store.id, store.vpc(), store.groups, store.settings);
     }
     for there in world.groups.values() {
         eprintln!("{:?}", there.group);

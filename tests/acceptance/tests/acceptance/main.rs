@@ -17,6 +17,8 @@ mod dry_run;
 mod explaining;
 mod forgeries;
 mod gaps;
+mod killed;
+mod refusals;
 mod repair;
 mod restraint;
 mod state;

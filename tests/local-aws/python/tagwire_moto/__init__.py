@@ -20,6 +20,7 @@ from . import (
     rds,
     redshift,
     security_groups,
+    tag_events,
     tagging,
 )
 
@@ -28,6 +29,7 @@ AREAS = (
     account,
     cloud_trail,
     tagging,
+    tag_events,
     security_groups,
     interfaces,
     instances,

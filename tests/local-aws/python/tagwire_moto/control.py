@@ -8,6 +8,8 @@ answer is what the store's state was before, so that a test can put it back.
 now on: to become available once they are made, and to change their security groups, which are
 `adding` and `removing` until then.
 
+``/tagwire/tag-events`` with ``{"sent": false}`` loses the events of tags that change from now on.
+
 ``/tagwire/interface`` with ``{"subnet": ..., "groups": [...], "kind": "lambda", "requester": ...,
 "description": ...}`` makes a network interface that another service manages, as Lambda does for a
 function; the answer has its id. With ``{"delete": <id>}`` such an interface goes again.
@@ -19,7 +21,7 @@ from typing import Any
 
 from moto.ec2.models import ec2_backends
 
-from . import lifecycle, stores
+from . import lifecycle, stores, tag_events
 from .errors import AwsError
 from .interfaces import ManagedInterface
 from .security_groups import resolve
@@ -34,6 +36,7 @@ def serve(application: Callable[..., Iterable[bytes]], account_id: str, region: 
     actions: dict[str, Callable[[Any, str, str], dict[str, Any]]] = {
         "/tagwire/store-status": _set_status,
         "/tagwire/delays": _set_delays,
+        "/tagwire/tag-events": _send_tag_events,
         "/tagwire/interface": _change_interface,
     }
 
@@ -81,6 +84,11 @@ def _set_delays(request: dict[str, float], _account_id: str, _region: str) -> di
             raise Refused(f"there is no delay {name!r}; there are {sorted(vars(lifecycle.delays))}")
         setattr(lifecycle.delays, name, float(seconds))
     return vars(lifecycle.delays)
+
+
+def _send_tag_events(request: dict[str, bool], _account_id: str, _region: str) -> dict[str, Any]:
+    tag_events.state.sent = bool(request["sent"])
+    return {"sent": tag_events.state.sent}
 
 
 def _change_interface(request: dict[str, Any], account_id: str, region: str) -> dict[str, Any]:

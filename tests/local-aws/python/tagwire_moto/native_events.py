@@ -42,6 +42,31 @@ def instances_changed(backend: Any, instances: Iterable[Any], states: Iterable[s
     )
 
 
+# Fact 1.2
+def tags_changed(backend: Any, arn: str, changed: list[str], tags: dict[str, str], version: int) -> None:
+    """Tells that tags of a resource were set or taken away; ``tags`` are those that it has now."""
+    service, resource = arn.split(":", 2)[2].split(":", 1)[0], arn.split(":", 5)[5]
+    _put(
+        backend,
+        [
+            {
+                "Source": "aws.tag",
+                "DetailType": "Tag Change on Resource",
+                "Resources": [arn],
+                "Detail": json.dumps(
+                    {
+                        "changed-tag-keys": changed,
+                        "tags": tags,
+                        "service": service,
+                        "resource-type": resource.replace(":", "/").split("/", 1)[0],
+                        "version": version,
+                    }
+                ),
+            }
+        ],
+    )
+
+
 def serverless_cache_changed(backend: Any, cache: Any, what: str, seconds: float) -> None:
     """Tells that a serverless cache was created, updated or deleted; after the time that it takes."""
     if _endpoint is None:

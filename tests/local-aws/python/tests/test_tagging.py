@@ -1,5 +1,6 @@
 """Tags of EC2 resources, and the tagging API."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -90,3 +91,51 @@ def test_arns_and_filters_do_not_go_together(network, tag_index, name):
     assert [resource["ResourceARN"] for resource in found] == [arn]
     call = tag_index.get_resources
     assert refusal(call, ResourceARNList=[arn], TagFilters=[{"Key": "a"}]) == "InvalidParameterException"
+
+
+def test_a_tag_that_changes_on_an_instance_is_told_with_what_is_left(network, event_bus):
+    instance = network.instance()["InstanceId"]
+    before = len(event_bus.entries)
+    tags = [{"Key": "tagwire:connect", "Value": "orders"}, {"Key": "owner", "Value": "shop"}]
+    network.ec2.create_tags(Resources=[instance], Tags=tags)
+    network.ec2.create_tags(Resources=[instance], Tags=tags)
+    network.ec2.delete_tags(Resources=[instance], Tags=[{"Key": "tagwire:connect"}])
+    told = event_bus.entries[before:]
+    assert {(entry["Source"], entry["DetailType"]) for entry in told} == {("aws.tag", "Tag Change on Resource")}
+    arn = f"arn:aws:ec2:us-east-1:123456789012:instance/{instance}"
+    assert [entry["Resources"] for entry in told] == [[arn], [arn]]
+    first, second = (json.loads(entry["Detail"]) for entry in told)
+    assert first == {
+        "changed-tag-keys": ["owner", "tagwire:connect"],
+        "tags": {"tagwire:connect": "orders", "owner": "shop"},
+        "service": "ec2",
+        "resource-type": "instance",
+        "version": 1,
+    }
+    assert second == first | {"changed-tag-keys": ["tagwire:connect"], "tags": {"owner": "shop"}, "version": 2}
+
+
+def test_a_tag_that_changes_on_a_store_is_told(network, event_bus, name):
+    cluster = network.cluster(f"c-{name}")["DBClusterArn"]
+    database = network.database(f"d-{name}")["DBInstanceArn"]
+    for arn, kind in ((cluster, "cluster"), (database, "db")):
+        before = len(event_bus.entries)
+        network.rds.add_tags_to_resource(ResourceName=arn, Tags=[{"Key": "tagwire:block", "Value": ""}])
+        network.rds.remove_tags_from_resource(ResourceName=arn, TagKeys=["tagwire:block", "never-there"])
+        told = event_bus.entries[before:]
+        assert [entry["Resources"] for entry in told] == [[arn], [arn]]
+        details = [json.loads(entry["Detail"]) for entry in told]
+        assert [detail["changed-tag-keys"] for detail in details] == [["tagwire:block"]] * 2
+        assert [detail["tags"] for detail in details] == [{"tagwire:block": ""}, {}]
+        assert {(detail["service"], detail["resource-type"]) for detail in details} == {("rds", kind)}
+
+
+def test_tag_events_can_be_lost(network, event_bus, control):
+    instance = network.instance()["InstanceId"]
+    before = len(event_bus.entries)
+    control("tag-events", sent=False)
+    network.ec2.create_tags(Resources=[instance], Tags=[{"Key": "lost", "Value": ""}])
+    control("tag-events", sent=True)
+    network.ec2.create_tags(Resources=[instance], Tags=[{"Key": "sent", "Value": ""}])
+    told = [json.loads(entry["Detail"])["changed-tag-keys"] for entry in event_bus.entries[before:]]
+    assert told == [["sent"]]

@@ -91,7 +91,7 @@ impl<C: Change, Q: Queues, K: Clock> VpcRun<'_, C, Q, K> {
     }
 
     fn report_refused(&self, doing: &str, error: &CloudError, consequence: &str) {
-        if self.is_sweep() && error.kind.is_refusal() {
+        if self.is_sweep() {
             refusals::refused(self.context.function, self.batch.vpc.as_str(), doing, error, consequence);
         }
     }
