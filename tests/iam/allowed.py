@@ -73,6 +73,7 @@ def looks_of_people(place):
     yield listed("ec2:DescribeAccountAttributes", [LOOKS])
     yield listed("ec2:DescribeRegions", [LOOKS])
     yield listed("ec2:DescribeVpcs", [LOOKS])
+    yield listed("ec2:DescribeVpcs", [LOOKS])
     account = [Part(place.arn("organizations", f"account/o-1/{ACCOUNT}", region=""))]
     yield Call("organizations:DescribeEffectivePolicy", "of the account", [LOOKS], account)
     yield listed("servicequotas:GetAWSDefaultServiceQuota", [LOOKS])
@@ -115,9 +116,9 @@ def made_by_aws(place):
     sweep = [Part(place.attribute("SweepFunction", "AWS::Lambda::Function"))]
     yield Call("lambda:InvokeFunction", "of sweep", [SCHEDULE], sweep)
     for_elasticache = {"aws:ViaAWSService": "true"}
-    for name in ("Subnets", "Tags", "Vpcs"):
+    for name, who in (("Subnets", [CONNECT]), ("Tags", [CONNECT]), ("Vpcs", [CONNECT, LOOKS])):
         parts = [Part("*", for_elasticache)]
-        yield Call(f"ec2:Describe{name}", "by ElastiCache on the role's behalf", [CONNECT], parts, ENFORCES)
+        yield Call(f"ec2:Describe{name}", "by ElastiCache on the role's behalf", who, parts, ENFORCES)
     for name, others in (("CreateNetworkInterface", ["subnet/subnet-1"]), ("DeleteNetworkInterface", [])):
         resources = ["network-interface/eni-1", *others, *(["security-group/sg-1"] if others else [])]
         parts = [Part(place.arn("ec2", resource), for_elasticache) for resource in resources]

@@ -121,7 +121,7 @@ def other_changes(place):
 
 def other_calls(place):
     instance = place.arn("ec2", "instance/i-1")
-    for name in ("Subnets", "Tags", "Vpcs"):
+    for name in ("Subnets", "Tags"):
         yield never(f"ec2:Describe{name}", "by the role itself", Part("*", {"aws:ViaAWSService": "false"}))
     for name in ("CreateNetworkInterface", "DeleteNetworkInterface"):
         there = Part(place.arn("ec2", "network-interface/eni-1"), {"aws:ViaAWSService": "false"})

@@ -246,6 +246,21 @@ mod tests {
     }
 
     #[test]
+    fn the_trail_and_its_bucket_are_named_in_the_partition_of_whoever_calls() {
+        for partition in ["aws", "aws-cn", "aws-us-gov", "aws-eusc", "aws-iso"] {
+            let mut target = target();
+            if let Some(identity) = &mut target.identity {
+                identity.arn = identity.arn.replace("arn:aws:", &format!("arn:{partition}:"));
+            }
+            let fix = judge(&Ok(Vec::new()), &target).fix.unwrap();
+            for arn in [":s3:::tagwire-trail-", ":cloudtrail:eu-west-1:123456789012:trail/tagwire"] {
+                assert!(fix.contains(&format!("\"arn:{partition}{arn}")), "{partition}: {fix}");
+            }
+            assert_eq!(fix.matches("arn:aws:").count() > 0, partition == "aws", "{fix}");
+        }
+    }
+
+    #[test]
     fn without_a_trail_one_is_made_with_its_bucket() {
         let check = judge(&Ok(Vec::new()), &target());
         assert!(check.level == CheckLevel::Warning && check.message.starts_with("there is no trail"), "{check:?}");
