@@ -73,7 +73,6 @@ def looks_of_people(place):
     yield listed("ec2:DescribeAccountAttributes", [LOOKS])
     yield listed("ec2:DescribeRegions", [LOOKS])
     yield listed("ec2:DescribeVpcs", [LOOKS])
-    yield listed("ec2:DescribeVpcs", [LOOKS])
     account = [Part(place.arn("organizations", f"account/o-1/{ACCOUNT}", region=""))]
     yield Call("organizations:DescribeEffectivePolicy", "of the account", [LOOKS], account)
     yield listed("servicequotas:GetAWSDefaultServiceQuota", [LOOKS])

@@ -476,7 +476,7 @@ async fn every_service_is_tried_and_says_for_itself_whether_it_may_be_read() {
     };
     let ec2 =
         "<Response><Errors><Error><Code>DryRunOperation</Code><Message>said</Message></Error></Errors></Response>";
-    let script = (0..6).fold(Script::default(), |script, _| script.to("DryRun=true", 412, ec2));
+    let script = (0..7).fold(Script::default(), |script, _| script.to("DryRun=true", 412, ec2));
     let script = script
         .to("DescribeDBClusters", 403, xml("AccessDenied"))
         .to("ListTagsForResource", 404, xml("CacheClusterNotFound"))
@@ -503,7 +503,7 @@ async fn every_service_is_tried_and_says_for_itself_whether_it_may_be_read() {
     let probes = Box::pin(script.aws().probes(Some(&caller))).await;
     let message: Vec<(&str, Option<ErrorKind>)> =
         probes.iter().map(|probe| (probe.action, probe.result.as_ref().err().map(|error| error.kind))).collect();
-    let (ec2, others) = message.split_at(6);
+    let (ec2, others) = message.split_at(7);
     assert!(ec2.iter().all(|(action, error)| action.starts_with("ec2:") && error.is_none()), "{ec2:?}");
     let expected = [
         ("rds:DescribeDBClusters", Some(ErrorKind::Denied)),
