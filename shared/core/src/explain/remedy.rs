@@ -127,12 +127,11 @@ impl<'explained> Advisor<'explained> {
     /// The remedy that keeps, or brings back, a connection that a reason takes away.
     pub(super) fn against(&self, reason: DetachReason) -> Vec<String> {
         match reason {
-            DetachReason::NamesNotShared => self.share_a_name(Premise::SharedName),
+            DetachReason::NamesNotShared | DetachReason::OfAnotherStore => self.share_a_name(Premise::SharedName),
             DetachReason::NotAskedFor => self.share_a_name(Premise::InstanceTag),
             DetachReason::StoreOptedOut => self.share_a_name(Premise::StoreTag),
             DetachReason::CidrNotAskedFor => one("put the clients into tagwire:allow-cidr of the data store"),
             DetachReason::Uninstalling => not_uninstall(),
-            DetachReason::OfAnotherStore => self.share_a_name(Premise::SharedName),
             DetachReason::NoInstance => {
                 one("nothing: an instance that gets the interface gets the group by its own tags")
             }

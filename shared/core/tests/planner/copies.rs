@@ -181,7 +181,7 @@ fn happen(world: &mut World, source: Source) {
             orders.unwrap().settings.connect = ConnectTag::Absent;
         }
         Source::Deleted => {
-            let id = world.seen.present_stores()[&old].id.clone();
+            let id = world.seen.present_stores().get(&old).unwrap().id.clone();
             world.seen.stores.found.retain(|lookup| *lookup.arn() != old);
             world.seen.stores.found.push(StoreLookup::NotFound(old));
             world.seen.absent.insert(id);
@@ -415,7 +415,7 @@ fn a_blue_green_switch_rings_no_alarm_and_interrupts_nobody() {
         happen(&mut world, source);
         if deleted {
             let old = named("orders-old1");
-            let id = world.seen.present_stores()[&old].id.clone();
+            let id = world.seen.present_stores().get(&old).unwrap().id.clone();
             world.seen.stores.found.retain(|lookup| *lookup.arn() != old);
             world.seen.stores.found.push(StoreLookup::NotFound(old));
             world.seen.absent.insert(id);
@@ -423,7 +423,7 @@ fn a_blue_green_switch_rings_no_alarm_and_interrupts_nobody() {
         let course = course(world);
         told.extend(course.codes.iter().copied());
         for at in &course.worlds {
-            let instance = &at.seen.instances.found[0].id;
+            let instance = &at.seen.instances.found.first().unwrap().id;
             served.push(reaches(&at.seen, instance, &named("orders"), Unread::LetsNothing));
             assert!(reaching(at).contains("i-1"), "green is reached throughout");
         }
