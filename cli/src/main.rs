@@ -12,7 +12,6 @@ mod output;
 mod progress;
 mod scope_args;
 mod session;
-mod spelling;
 mod table;
 
 use std::process::ExitCode;

@@ -7,7 +7,7 @@ use std::{
 
 use clap::Args;
 use serde_json::{Value, json};
-use tagwire_core::{connections::Survey, id::VpcId, tag::ConnectionName};
+use tagwire_core::{connections::Survey, id::VpcId, spelling::near, tag::ConnectionName};
 
 use super::plan::OutputFormat;
 use crate::{
@@ -16,7 +16,6 @@ use crate::{
     progress::waiting,
     scope_args::VpcArgs,
     session::{GlobalArgs, Session},
-    spelling::near,
     table::{Column, lay_out, terminal_width},
 };
 

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use tagwire_core::{
     finding::{Finding, Reason, Subject},
+    spelling::near,
     tag::ConnectionName,
 };
 
 use super::{Filter, Gathered, is_called};
-use crate::{output::HEADING, output::painted, spelling::near};
+use crate::{output::HEADING, output::painted};
 
 /// A heading and one line for each of them that the filter takes.
 pub(super) fn lines(gathered: &Gathered, filter: &Filter) -> Vec<String> {

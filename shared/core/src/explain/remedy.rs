@@ -7,9 +7,10 @@ use crate::{
     finding::{Reason, Subject},
     id::{InterfaceId, SecurityGroupId},
     model::{DataStore, Instance},
-    plan::{DetachReason, Premise, obstacles},
+    plan::{DetachReason, Premise, index::Index, obstacles},
     policy::HIGHEST_INTERFACE_GROUP_LIMIT,
     service::StoreApi,
+    spelling::near,
     tag::{BLOCK_KEY, ConnectTag, ConnectionName, HOLD_KEY, MOST_NAMES},
 };
 
@@ -58,11 +59,26 @@ impl Tagged<'_> {
         }
     }
 
-    /// The names of its tag and one more; `None` when that would be too many.
-    fn with(&self, name: &ConnectionName) -> Option<String> {
-        let names: BTreeSet<&ConnectionName> = self.connect().names().chain([name]).collect();
+    /// The names of its tag and one more in place of what is mistyped for it; `None` when that would be too many.
+    fn with(&self, name: &ConnectionName, index: &Index<'_>) -> Option<String> {
+        let is_kept = |held: &&ConnectionName| near(held, [name]).is_empty() || self.is_shared(held, index);
+        let names: BTreeSet<&ConnectionName> = self.connect().names().filter(is_kept).chain([name]).collect();
         let value = names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(" ");
         (names.len() <= MOST_NAMES).then_some(value)
+    }
+
+    /// Whether the other side carries a name as well, as far as is known.
+    fn is_shared(&self, name: &ConnectionName, index: &Index<'_>) -> bool {
+        let carries = |connect: &ConnectTag| connect.names().any(|held| held == name);
+        match self {
+            Self::Instance(_) => {
+                !index.seen.stores.gaps.is_empty() || index.stores().any(|store| carries(&store.settings.connect))
+            }
+            Self::Store(_) => {
+                !index.seen.instances.is_complete()
+                    || index.instances().any(|instance| carries(&instance.settings.connect))
+            }
+        }
     }
 }
 
@@ -91,12 +107,18 @@ impl<'explained> Advisor<'explained> {
     fn name_to_share(&self) -> Option<ConnectionName> {
         let (instance, store) = (self.instance.map(Tagged::Instance), self.store.map(Tagged::Store));
         let of = |side: Option<Tagged<'explained>>| side.and_then(|side| side.connect().names().next().cloned());
-        let takes =
-            |side: Option<Tagged<'explained>>, name: &ConnectionName| side.is_none_or(|side| side.with(name).is_some());
+        let takes = |side: Option<Tagged<'explained>>, name: &ConnectionName| {
+            side.is_none_or(|side| side.with(name, self.explainer.index).is_some())
+        };
+        let mistyped = || {
+            let (instance, store) = (instance?, store?);
+            let meant = |name| near(name, store.connect().names()).first().map(|&name| name.clone());
+            instance.connect().names().find_map(meant)
+        };
         let from_store = of(store).filter(|name| takes(instance, name));
         let from_instance = || of(instance).filter(|name| takes(store, name));
         let new = || ConnectionName::parse(self.store?.arn.name()).ok();
-        from_store.or_else(from_instance).or_else(new)
+        mistyped().or(from_store).or_else(from_instance).or_else(new)
     }
 
     /// Gives the two a name to share, on the side that a premise is about.
@@ -110,7 +132,7 @@ impl<'explained> Advisor<'explained> {
             return one(format!("give instance and data store a name to share in {key}"));
         };
         let lacking = sides.into_iter().flatten().filter(|side| !side.connect().names().any(|held| *held == name));
-        let set = lacking.map(|side| match side.with(&name) {
+        let set = lacking.map(|side| match side.with(&name, self.explainer.index) {
             Some(value) => side.set(key, &value),
             None => format!("make room for {name} in a tag {key}: each holds {MOST_NAMES} names already"),
         });

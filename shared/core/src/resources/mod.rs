@@ -7,4 +7,5 @@ pub mod id;
 pub mod model;
 pub mod rule;
 pub mod service;
+pub mod spelling;
 pub mod tag;

@@ -149,6 +149,18 @@ fn a_connection_that_goes_says_for_which_reason() {
 }
 
 #[test]
+fn the_remedy_for_a_mistyped_name_mends_it_and_keeps_what_is_shared_with_others() {
+    for (text, value) in [
+        ("instance i-1 connect=Orders\ndb orders connect=orders", "orders"),
+        ("instance i-1 connect=\"billing ordres\"\ndb orders connect=\"accounts orders\"", "billing orders"),
+        ("instance i-1 connect=ordres\ndb orders connect=orders\ndb other connect=ordres", "orders ordres"),
+    ] {
+        let set = format!("aws ec2 create-tags --resources i-1 --tags 'Key=tagwire:connect,Value={value}'");
+        assert_eq!(first(&world(text)).remedy, [set], "{text}");
+    }
+}
+
+#[test]
 fn a_connection_that_no_tag_asks_for_any_more_and_that_is_on_hold_is_said_to_be_one() {
     for text in [
         "instance i-1 hold\ndb orders connect=orders\npair orders 1 attached-to=i-1",

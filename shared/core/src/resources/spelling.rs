@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use tagwire_core::tag::ConnectionName;
+use super::tag::ConnectionName;
 
 /// The most slips in a word that is still taken for another one.
 const MOST_SLIPS: usize = 2;
 
 /// The names that differ from one by a slip or two, or by upper and lower case alone, the nearest first.
-pub(crate) fn near<'names>(
+#[must_use]
+pub fn near<'names>(
     name: &ConnectionName,
     others: impl IntoIterator<Item = &'names ConnectionName>,
 ) -> Vec<&'names ConnectionName> {
