@@ -107,5 +107,6 @@ def words_for(service):
 
 
 def literals_for(service):
-    """Every text in quotes."""
-    return set(re.findall(r'"([^"\n]+)"', code_for(service)))
+    """Every text in quotes, the states of data stores in the table of services among them."""
+    table = production()[TOP / "shared" / "core" / "src" / "resources" / "service.rs"]
+    return set(re.findall(r'"([^"\n]+)"', code_for(service) + table))

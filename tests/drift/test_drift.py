@@ -123,6 +123,17 @@ def test_a_filter_that_the_code_uses_may_not_vanish_from_the_documentation(docto
     }
 
 
+def test_a_state_that_only_the_documentation_lists_may_not_vanish_if_the_table_of_services_names_it(doctored):
+    def change(model):
+        status = model["shapes"]["ReplicationGroup"]["members"]["Status"]
+        status["documentation"] = status["documentation"].replace("<code>available</code>", "<code>ready</code>")
+
+    assert doctored("elasticache", change) == {
+        ("elasticache ReplicationGroup.Status, documented available: removed", True),
+        ("elasticache ReplicationGroup.Status, documented ready: added", False),
+    }
+
+
 def test_a_state_that_only_the_documentation_lists_is_a_warning(doctored):
     def change(model):
         status = model["shapes"]["Cluster"]["members"]["ClusterStatus"]

@@ -51,7 +51,10 @@ impl Explainer<'_> {
             (Some(verdict), _) => verdict.to_string(),
             // Of what was not read it is not known who manages it.
             (None, Some(failure)) if is_unread(failure) => format!("nothing is decided about them: {failure}"),
-            (None, Some(failure)) => format!("not managed by tagwire: {failure}"),
+            (None, Some(failure)) => self.connected_anyway(instance, store).map_or_else(
+                || format!("not managed by tagwire: {failure}"),
+                |connected| format!("{connected}: {failure}"),
+            ),
             (None, None) => "not managed by tagwire".to_owned(),
         };
         Explanation {
@@ -62,6 +65,20 @@ impl Explainer<'_> {
             steps: steps.taken,
             remedy: steps.remedy,
         }
+    }
+
+    /// The connection of two whose tags do not ask for it, and what keeps it.
+    fn connected_anyway(&self, instance: Option<&Instance>, store: Option<&DataStore>) -> Option<String> {
+        let (instance, store) = (instance?, store?);
+        let via = self.standing_connection(self.settled.pair_states.get(&store.id)?, instance)?;
+        let mut sides = self.index.attached_instance_sides(instance.interface.as_ref()?);
+        let side = sides.find(|owned| *owned.group.id() == via.instance_side);
+        let kept = side.and_then(|owned| disconnect::kept_because(self.index, instance, owned));
+        let connected = Verdict::Connected(via);
+        Some(match kept {
+            Some(reason) => format!("{connected}, and stays only because {reason} ({})", reason.code()),
+            None => format!("{connected}, not managed by tagwire"),
+        })
     }
 
     fn instance_read(&self, steps: &mut Steps, id: &InstanceId, about: Advisor<'_>) {

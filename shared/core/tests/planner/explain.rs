@@ -148,6 +148,22 @@ fn a_connection_that_goes_says_for_which_reason() {
     }
 }
 
+#[test]
+fn a_connection_that_no_tag_asks_for_any_more_and_that_is_on_hold_is_said_to_be_one() {
+    for text in [
+        "instance i-1 hold\ndb orders connect=orders\npair orders 1 attached-to=i-1",
+        "instance i-1\ndb orders connect=orders hold\npair orders 1 attached-to=i-1",
+    ] {
+        assert_eq!(
+            first(&world(text)).message,
+            "i-1 and db/orders: connected by tagwire through sg-ec2-rds-1 and sg-rds-ec2-1, and stays only because it \
+             carries tagwire:hold, so nothing is attached or detached (held): it does not carry the connect tag, so it \
+             takes no part (not-opted-in)",
+            "{text}"
+        );
+    }
+}
+
 /// A world in which a reason keeps a connection from being made; none for what never does. A new reason
 /// does not compile without an answer, and [`only_these_reasons_refuse`] finds a wrong one.
 fn refusing(reason: &Reason) -> Option<&'static str> {

@@ -44,7 +44,7 @@ async fn a_plan_says_what_is_pending_and_then_that_nothing_is() {
             instance.interface, instance.id
         ),
         "    + attach rds-ec2-1 to cluster/orders".to_owned(),
-        "6 changes are pending: +2 create, +2 allow, +2 attach, in 1 VPC.".to_owned(),
+        "6 changes are pending: +2 create, +2 allow, +2 attach, in 1 VPC (1 finding: see --all).".to_owned(),
     ] {
         assert!(message.lines().any(|printed| printed == line), "{line:?} is not in:\n{message}");
     }
