@@ -123,6 +123,7 @@ async fn an_interface_that_outlived_its_instance_is_nobody_s_and_one_of_a_servic
         owners,
         [
             nobody("left over"),
+            nobody("aws-K8S-somebody"),
             nobody("without a description"),
             other("without a description"),
             other("an endpoint"),
@@ -131,7 +132,6 @@ async fn an_interface_that_outlived_its_instance_is_nobody_s_and_one_of_a_servic
             other("Lambda network connector orders: egress"),
             copies.clone(),
             copies,
-            nobody("aws-K8S-somebody"),
         ]
     );
 }
