@@ -88,7 +88,8 @@ pub(super) fn interface(raw: &NetworkInterface) -> Result<Interface, Unusable> {
     })
 }
 
-/// The beginning of the description that the Amazon VPC CNI gives to the interfaces that it manages.
+/// The beginning of the description that the Amazon VPC CNI gives to the interfaces that it manages; the id of the
+/// instance follows.
 // Fact 10.2
 const CNI_DESCRIPTION: &str = "aws-K8S-";
 /// The service that starts the instances of Lambda's capacity providers.
@@ -107,6 +108,8 @@ pub(super) fn attached(raw: &NetworkInterface) -> Result<AttachedInterface, Unus
         let card = attachment.and_then(NetworkInterfaceAttachment::network_card_index).unwrap_or(0);
         let copies = raw.description().is_some_and(|text| text.starts_with(CNI_DESCRIPTION));
         InterfaceOwner::Instance { id: InstanceId::parse(id)?, primary: index == Some(0) && card == 0, copies }
+    } else if let Some(id) = node(raw).filter(|_| is_left_over(raw)) {
+        InterfaceOwner::Instance { id, primary: false, copies: true }
     } else if is_left_over(raw) {
         InterfaceOwner::Nobody { description: interface_description(raw) }
     } else {
@@ -117,6 +120,12 @@ pub(super) fn attached(raw: &NetworkInterface) -> Result<AttachedInterface, Unus
         owner,
         groups: group_ids(raw.groups())?,
     })
+}
+
+/// The node for which the Amazon VPC CNI made an interface, whether that is attached to it yet, or still.
+// Fact 10.2
+fn node(raw: &NetworkInterface) -> Option<InstanceId> {
+    InstanceId::parse(raw.description()?.strip_prefix(CNI_DESCRIPTION)?).ok()
 }
 
 /// Whether an interface of the account's own is attached to nothing. Those of services are attached to

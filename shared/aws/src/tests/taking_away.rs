@@ -109,6 +109,9 @@ async fn an_interface_that_outlived_its_instance_is_nobody_s_and_one_of_a_servic
         loose("eni-6", "", &managed("scaler.lambda.amazonaws.com")),
         loose("eni-7", "egress", &format!("{}{of_connector}", managed("network-connectors.lambda.amazonaws.com"))),
         interface("eni-8", &attachment("i-1", 1, 0), "aws-K8S-i-1", "sg-1"),
+        // On its way to a node, or on its way off.
+        loose("eni-9", "aws-K8S-i-1", "<interfaceType>interface</interfaceType>"),
+        loose("eni-10", "aws-K8S-somebody", ""),
     ];
     let script = Script::default().then(200, interfaces(&items, ""));
     let reading = script.aws().attached_interfaces(&vpc(), &groups(&["sg-1"])).await;
@@ -120,12 +123,14 @@ async fn an_interface_that_outlived_its_instance_is_nobody_s_and_one_of_a_servic
         owners,
         [
             nobody("left over"),
+            nobody("aws-K8S-somebody"),
             nobody("without a description"),
             other("without a description"),
             other("an endpoint"),
             other("eks.amazonaws.com: node"),
             other("a Lambda capacity provider (scaler.lambda.amazonaws.com)"),
             other("Lambda network connector orders: egress"),
+            copies.clone(),
             copies,
         ]
     );

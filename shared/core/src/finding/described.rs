@@ -280,7 +280,7 @@ impl Reason {
                     "{interface} of {instance} has it, and the primary interface does not: the network plugin that copied it there takes it off within a minute"
                 ),
                 format!(
-                    "nothing; if it stays, {interface} has it from the plugin's own configuration (an ENIConfig): take it out there"
+                    "nothing; if it stays, {interface} has it from the plugin's own configuration (an ENIConfig): take it out there, or delete {interface} when {instance} is gone and left it behind"
                 ),
             )
             .passing(true),

@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     GroupRef, PairRule, StoreChange,
     budget::Disconnects,
+    conditions::{Candidate, Places, Premise, Situation},
+    disconnect::Retention,
     index::Index,
-    obstacles,
     pair::{PairState, keeps_connection},
 };
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
     group::{GroupKind, Owned},
     id::{InstanceId, SecurityGroupId, StoreId},
     model::{DataStore, Instance},
+    rule::{Direction, Peer},
     service::Side,
     tag::ConnectTag,
 };
@@ -77,19 +79,49 @@ impl<'seen> Index<'seen> {
 
 impl Index<'_> {
     /// The store that an instance may reach and reaches only by an instance side that was made for another one, while
-    /// its own list cannot be changed: what has to come in place of that would come later than that goes.
-    pub(crate) fn waiting_store_reached_by(&self, instance: &Instance, side: &Owned) -> Option<Finding> {
-        let mut others =
-            self.candidates_of(instance).map(|candidate| candidate.store).filter(|store| store.id != side.store);
-        others.find_map(|store| {
+    /// nothing comes in place of that, or comes later than that goes. No finding says so when it is not in the scope.
+    pub(crate) fn keeps_by(&self, instance: &Instance, side: &Owned) -> Option<Retention> {
+        let peers = self.group(side.group.id())?.rules(Direction::Outbound).filter_map(|rule| match &rule.peer {
+            Peer::Group(peer) => Some(peer),
+            Peer::GroupOfAccount { .. } | Peer::Ipv4(_) | Peer::Ipv6(_) | Peer::PrefixList(_) => None,
+        });
+        let stores = peers.flat_map(|peer| self.stores_with(peer)).filter(|store| store.id != side.store);
+        let mut kept = stores.filter(|store| store.is_in(&self.seen.vpc) && keeps_connection(self, instance, store));
+        kept.find_map(|store| {
             let pair_state = PairState::of(self, store);
-            let reason = obstacles::store_attachment_waits(&pair_state)?;
-            let leaves = |group: &SecurityGroupId| group == side.group.id();
-            let by_it = self.connection(&pair_state, instance, |_| false).is_some()
-                && self.connection(&pair_state, instance, leaves).is_none();
-            let subject = Subject::Store(store.arn.clone());
-            (by_it && keeps_connection(self, instance, store)).then_some(Finding { subject, reason })
+            // Whatever else of another store leads there may go as well.
+            let of_others = |group: &SecurityGroupId| self.store_of(group).is_some_and(|of| *of != store.id);
+            let others = |group: &SecurityGroupId| group != side.group.id() && of_others(group);
+            let by_it = self.connection(&pair_state, instance, others).is_some()
+                && self.connection(&pair_state, instance, of_others).is_none();
+            if by_it { self.nothing_in_place(&pair_state, instance) } else { None }
         })
+    }
+
+    /// Why an instance gets no connection to a store of which it loses one, or gets it later.
+    fn nothing_in_place(&self, pair_state: &PairState<'_>, instance: &Instance) -> Option<Retention> {
+        let store = pair_state.store;
+        for (settings, subject) in [
+            (&store.settings, Subject::Store(store.arn.clone())),
+            (&instance.settings, Subject::Instance(instance.id.clone())),
+        ] {
+            if settings.held {
+                return Some(Retention::Stays(Some(Finding { subject, reason: Reason::Held })));
+            }
+            if let ConnectTag::Invalid(problem) = &settings.connect {
+                let reason = Reason::InvalidTag { problem: problem.clone() };
+                return Some(Retention::Stays(Some(Finding { subject, reason })));
+            }
+        }
+        if Premise::InScope.check(self, &Candidate::of(store, instance)).is_err() {
+            return Some(Retention::Stays(None));
+        }
+        // What others of this plan may get counts as taken, and nothing as set free but the place of this one.
+        let rivals = self.candidates_of(instance).filter(|candidate| candidate.store.id != store.id).count();
+        let has = instance.interface.as_ref().map_or(0, |interface| interface.groups.len());
+        let places = Places { leaving_store: 0, on_interface: (has + rivals).saturating_sub(1) };
+        let (_, reason) = Situation { index: self, pair_state, instance, places }.first_unmet()?;
+        Some(Retention::Stays(Some(Finding { subject: Subject::Store(store.arn.clone()), reason })))
     }
 }
 

@@ -71,8 +71,9 @@ impl<'index> AttachedGroup<'index> {
                 Holding::Yes if self.managed().is_some() => return Retention::Stays(self.managed()),
                 Holding::Yes if reason == DetachReason::Blocked => return Retention::Leaves(reason),
                 Holding::Yes => {
-                    let kept = self.hold().or_else(|| self.uncertain_tags()).or_else(|| self.copy_relied_on());
-                    return kept.map_or(Retention::Leaves(reason), |kept| Retention::Stays(Some(kept)));
+                    let kept = self.hold().or_else(|| self.uncertain_tags());
+                    let kept = kept.map(|finding| Retention::Stays(Some(finding)));
+                    return kept.or_else(|| self.relied_on()).unwrap_or(Retention::Leaves(reason));
                 }
             }
         }
@@ -101,14 +102,14 @@ impl<'index> AttachedGroup<'index> {
         Some(Finding { subject: about(store), reason: obstacles::not_available(store) })
     }
 
-    /// That the instance reaches a copy of the group's store, or another store that has to be waited for, by it and in
-    /// no other way yet, and may reach that.
-    fn copy_relied_on(&self) -> Option<Finding> {
+    /// That the instance reaches a copy of the group's store, or another store, by it and in no other way yet, and may
+    /// reach that.
+    fn relied_on(&self) -> Option<Retention> {
         let instance = self.instance?;
         if let Some((copy, store_side)) = self.index.copy_reached_by(instance, self.owned) {
-            return Some(copies::finding(self.index, copy, store_side));
+            return Some(Retention::Stays(Some(copies::finding(self.index, copy, store_side))));
         }
-        self.index.waiting_store_reached_by(instance, self.owned)
+        self.index.keeps_by(instance, self.owned)
     }
 
     /// Whether the group was made for another store than the one that has it.

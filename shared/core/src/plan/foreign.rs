@@ -4,7 +4,7 @@ use super::{conditions::Candidate, index::Index, left_over::is_ours};
 use crate::{
     finding::{Finding, Reason, Subject},
     group::{Owned, Role},
-    id::SecurityGroupId,
+    id::{InstanceId, SecurityGroupId},
     model::Instance,
     observation::{AttachedInterface, InterfaceOwner, Scope},
     service::Side,
@@ -33,12 +33,24 @@ pub(crate) fn is_copy(index: &Index<'_>, attached: &AttachedInterface, group: &S
     index.instance(id).is_some_and(|instance| instance.has_group(group))
 }
 
+/// Whether the primary interface of an instance that was not read, as in a smaller look, has a group.
+fn has_it_on_primary(index: &Index<'_>, instance: &InstanceId, group: &SecurityGroupId) -> bool {
+    index.seen.attachments.by.found.iter().any(|attached| match &attached.owner {
+        InterfaceOwner::Instance { id, primary: true, .. } => id == instance && attached.groups.contains(group),
+        InterfaceOwner::Instance { .. } | InterfaceOwner::Nobody { .. } | InterfaceOwner::Other { .. } => false,
+    })
+}
+
 fn of_interface(index: &Index<'_>, owned: &Owned, attached: &AttachedInterface) -> Option<Reason> {
     let (interface, group) = (&attached.interface, owned.group.id());
     let holder = match (&attached.owner, is_instance_side(owned)) {
         // The store's own interfaces have its groups.
         (InterfaceOwner::Other { .. }, false) | (InterfaceOwner::Instance { primary: true, .. }, true) => return None,
-        (InterfaceOwner::Instance { .. }, true) if is_copy(index, attached, group) => return None,
+        (InterfaceOwner::Instance { id, .. }, true)
+            if is_copy(index, attached, group) || has_it_on_primary(index, id, group) =>
+        {
+            return None;
+        }
         (InterfaceOwner::Instance { id, copies: true, .. }, true) => {
             return Some(Reason::CopyRemains { interface: interface.clone(), instance: id.clone() });
         }

@@ -504,3 +504,64 @@ fn the_finding_about_a_copy_is_the_command_that_mends_it() {
     let hint = hints(&format!("{source}\ncluster copy groups=rds-ec2-1"));
     assert!(hint.contains("give it another group in place of sg-rds-ec2-1"), "{hint}");
 }
+
+#[test]
+fn nobody_loses_a_store_by_a_side_of_another_one_when_nothing_comes_in_place_of_it() {
+    let text = |instance: &str, store: &str, of: &str, rest: &str| {
+        format!(
+            "instance i-1 {instance}\n{store}\ngroup rds-ec2-1 tagged=orders/store ours=store rule=\"tcp 5432 from sg-ec2-rds-1\" on=orders\ngroup ec2-rds-1 tagged=old/instance ours=instance rule=\"tcp 5432 to sg-rds-ec2-1\" attached-to=i-1\n{of}\n{rest}"
+        )
+    };
+    for of in ["gone old", "db old connect=books", "db old"] {
+        for (instance, store, rest, code) in [
+            ("connect=orders", "db orders connect=\"orders,books\"", "", "invalid-tag"),
+            ("connect=orders", "db orders connect=orders hold", "", "held"),
+            ("", "db orders connect=books hold", "", "held"),
+            ("connect=orders", "db orders connect=orders state=modifying", "", "not-available"),
+            ("connect=orders", "db orders connect=orders groups=a,b,c,d", "", "store-group-limit"),
+            ("connect=orders groups=a,b,web", "db orders connect=orders", "limit 3", "interface-group-limit"),
+            (
+                "connect=orders groups=a,b",
+                "db orders connect=orders\ndb ahead connect=orders id=db-a",
+                "limit 3",
+                "interface-group-limit",
+            ),
+        ] {
+            let found = case(&text(instance, store, of, rest));
+            let seen = &found.world.seen;
+            let lines = found.plan.explanations();
+            assert!(lines.iter().any(|line| line.contains(&format!("({code})"))), "{}", found.plan);
+            let end = course(found.world.clone());
+            for world in &end.worlds {
+                let reached = reaches(&world.seen, &seen.instances.found[0].id, &named("orders"), Unread::LetsNothing);
+                assert!(reached, "{of}, {code}: {world:?}");
+            }
+        }
+        let free = case(&text("connect=orders", "db orders connect=orders", of, ""));
+        let end = course(free.world);
+        assert!(end.worlds.iter().all(|world| {
+            reaches(&world.seen, &world.seen.instances.found[0].id, &named("orders"), Unread::LetsNothing)
+        }));
+        assert!(
+            end.world().seen.instances.found[0]
+                .interface
+                .iter()
+                .all(|has| { has.groups.iter().all(|group| group.as_str() != "sg-ec2-rds-1") })
+        );
+    }
+}
+
+#[test]
+fn two_sides_of_other_stores_do_not_both_go_because_of_each_other() {
+    let found = case(
+        "instance i-1 connect=orders
+         db orders connect=orders hold
+         group rds-ec2-1 tagged=orders/store ours=store rule=\"tcp 5432 from sg-ec2-rds-1\" on=orders
+         group ec2-rds-1 tagged=old/instance ours=instance rule=\"tcp 5432 to sg-rds-ec2-1\" attached-to=i-1
+         group rds-ec2-2 tagged=orders/store ours=store rule=\"tcp 5432 from sg-ec2-rds-2\" on=orders
+         group ec2-rds-2 tagged=older/instance ours=instance rule=\"tcp 5432 to sg-rds-ec2-2\" attached-to=i-1
+         gone old
+         gone older",
+    );
+    found.changes_nothing();
+}

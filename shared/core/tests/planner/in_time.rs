@@ -84,6 +84,19 @@ fn excuses(plan: &Plan, instance: &Instance, store: &DataStore) -> bool {
     })
 }
 
+/// Whether an instance keeps the groups of a store for a copy of it that it may reach, and the plan says so of the copy.
+fn kept_for_a_copy(world: &World, plan: &Plan, instance: &Instance, store: &DataStore) -> bool {
+    let said = |copy: &DataStore| {
+        plan.findings.iter().any(|finding| {
+            finding.subject == Subject::Store(copy.arn.clone())
+                && matches!(finding.reason.code(), "copied-group" | "copied-group-leaving")
+        })
+    };
+    let of_instance = everyone(&world.seen).into_iter().filter(|(other, _)| other.id == instance.id);
+    let mut copies = of_instance.map(|(_, copy)| copy).filter(|copy| copy.id != store.id && said(copy));
+    copies.any(|copy| entitled(world, instance, copy) && reaches_through_owned(&world.seen, instance, copy))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: config().cases / 4, ..config() })]
 
@@ -102,7 +115,9 @@ proptest! {
         for (instance, store) in everyone(&world.seen) {
             if reaches_through_own(&world.seen, instance, store) {
                 prop_assert!(
-                    entitled(&world, instance, store) || excuses(&plan, instance, store),
+                    entitled(&world, instance, store)
+                        || excuses(&plan, instance, store)
+                        || kept_for_a_copy(&world, &plan, instance, store),
                     "{} reaches {} in the end:\n{plan}{world:?}", instance.id, store.arn
                 );
             }
@@ -114,7 +129,10 @@ proptest! {
             };
             if reaches_through_owned(&world.seen, instance, store) && !entitled(&world, instance, store) {
                 prop_assert!(
-                    said("copied-group") || said("copied-group-leaving") || excuses(&plan, instance, store),
+                    said("copied-group")
+                        || said("copied-group-leaving")
+                        || excuses(&plan, instance, store)
+                        || kept_for_a_copy(&world, &plan, instance, store),
                     "{} reaches {} by a group of another store in the end:\n{plan}{world:?}", instance.id, store.arn
                 );
             }

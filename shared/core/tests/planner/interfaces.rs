@@ -90,6 +90,15 @@ mod copies {
     }
 
     #[test]
+    fn a_copy_on_an_instance_that_a_smaller_look_did_not_read_is_nothing_to_speak_of_either() {
+        let world = "scope i-2\ninstance i-2\ndb orders\npair orders 1 attached-to=i-2\ninterface eni-1 groups=ec2-rds-1 of=i-1 primary\ninterface eni-21 groups=ec2-rds-1 of=i-1";
+        let detaches = "detach sg-ec2-rds-1 from eni-2 of i-2: the data store has no connect tag (db/orders)";
+        case(world).changes(detaches).codes(&[]);
+        let loose = world.replace("interface eni-1 groups=ec2-rds-1 of=i-1 primary\n", "");
+        case(&loose).changes(detaches).codes(&["foreign-attachment"]);
+    }
+
+    #[test]
     fn a_copy_is_no_connection_of_its_own_when_the_store_takes_no_part_any_more() {
         case(&format!("instance i-1 connect=orders\ndb orders\npair orders 1 attached-to=i-1\nmax 1\n{NODE}"))
             .changes(

@@ -111,8 +111,9 @@ impl Seen {
         let of = closure.groups_to_ask_about(&stores.found, &instances.found);
         let lists = closure.lists(&instances.found, &stores.found);
         let lists_named = closure.prefix_lists(&stores.found, &groups.found);
+        let takes_away = !of.is_empty() || closure.takes_away(&stores.found, &instances.found);
         let (all_stores, beside, attachments, by, prefix_lists, state) = join!(
-            stores_that_may_be_copies(cloud, region, &closure),
+            stores_that_may_be_copies(cloud, region, &closure, takes_away),
             groups_beside(cloud, &closure, &of),
             instances_with_group(cloud, vpc, &of),
             async { if of.is_empty() { Reading::default() } else { cloud.attached_interfaces(vpc, &of).await } },
@@ -234,9 +235,15 @@ async fn scoped_stores<C: Observe>(cloud: &C, scope: &Scope) -> Reading<StoreLoo
 }
 
 /// Every store, where one may carry a group that was made for another one without taking part itself. It does not show
-/// at an interface which store is behind it, so all are listed, once in an invocation.
-async fn stores_that_may_be_copies<C: Observe>(cloud: &C, region: &Region, closure: &Closure<'_>) -> Vec<DataStore> {
-    if !closure.is_whole_vpc() || !closure.has_groups_for_stores() {
+/// at an interface which store is behind it, so all are listed, once in an invocation. A smaller look does that only
+/// where a group may leave an instance or be deleted.
+async fn stores_that_may_be_copies<C: Observe>(
+    cloud: &C,
+    region: &Region,
+    closure: &Closure<'_>,
+    takes_away: bool,
+) -> Vec<DataStore> {
+    if !(closure.is_whole_vpc() || takes_away) || !closure.has_groups_for_stores() {
         return Vec::new();
     }
     match region.all_stores() {

@@ -136,6 +136,19 @@ impl<'vpc> Closure<'vpc> {
         self.owned.iter().any(|owned| owned.role() != Side::Instance)
     }
 
+    /// Whether an instance has an instance side that its tags do not ask for: when that goes, so does the way into
+    /// whatever copy of the store it leads to as well.
+    pub(super) fn takes_away(&self, stores: &[StoreLookup], instances: &[Instance]) -> bool {
+        let asks = |instance: &Instance, owned: &Owned| {
+            let mut of_group = present(stores).filter(|store| store.id == owned.store);
+            of_group.any(|store| !store.settings.connect.shared_with(&instance.settings.connect).is_empty())
+        };
+        let mut sides = self.owned.iter().filter(|owned| owned.role() == Side::Instance);
+        sides.any(|owned| {
+            instances.iter().any(|instance| instance.has_group(owned.group.id()) && !asks(instance, owned))
+        })
+    }
+
     /// The stores of the VPC that have a group which was made for another one, and were not read yet.
     pub(super) fn copies(&self, all: &[DataStore], read: &[StoreLookup]) -> BTreeSet<StoreArn> {
         let is_copied = |store: &DataStore, owned: &Owned| {

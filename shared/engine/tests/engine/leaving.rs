@@ -231,6 +231,50 @@ fn a_copy_that_carries_its_source_s_pair_is_governed_by_its_own_tags() {
 }
 
 #[test]
+fn an_event_about_the_source_cuts_nobody_off_from_a_copy_that_is_on_hold() {
+    for held in [true, false] {
+        let installation = installation();
+        installation.change(|world| {
+            world.store_like("orders-copy", "orders");
+            world.stores.get_mut(&cluster("orders-copy")).unwrap().settings.held = held;
+        });
+        installation.next_sweep();
+        assert_eq!(reaching(&installation, &cluster("orders-copy")), ["1", "2", "3"]);
+        installation.retag_store("orders", None);
+        assert_eq!(reaching(&installation, &cluster("orders-copy")), ["1", "2", "3"], "held: {held}");
+        installation.retag_instance("1", None);
+        let rest = if held { vec!["1", "2", "3"] } else { vec!["2", "3"] };
+        assert_eq!(reaching(&installation, &cluster("orders-copy")), rest, "held: {held}");
+        installation.next_sweep();
+        assert_eq!(reaching(&installation, &cluster("orders-copy")), rest, "held: {held}");
+        installation.next_sweep();
+        installation.assert_converged();
+    }
+}
+
+#[test]
+fn an_event_about_the_source_deletes_no_pair_that_a_copy_still_carries() {
+    for used in [true, false] {
+        let installation = installation();
+        installation.change(|world| {
+            world.store_like("orders-copy", "orders");
+            world.tag_store("orders-copy", None);
+            world.index.remove(&cluster("orders-copy"));
+        });
+        if !used {
+            for word in ["1", "2", "3"] {
+                installation.retag_instance(word, None);
+            }
+        }
+        installation.change(|world| world.tag_store("orders", None));
+        let ran = installation.connect(&[installation.about_store(&vpc("1"), &cluster("orders"))]);
+        assert_eq!(ran.count("delete_group"), 0, "used: {used}: {:#?}", ran.calls);
+        assert!(ran.codes("finding").contains(&"copied-group"), "used: {used}: {:#?}", ran.log);
+        assert!(has_pair(&installation, "orders"));
+    }
+}
+
+#[test]
 fn a_store_that_was_replaced_without_a_tag_leaves_nothing_behind() {
     let installation = installation();
     installation.change(|world| world.replace_store("orders", &vpc("1"), None));
