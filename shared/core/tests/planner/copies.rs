@@ -591,6 +591,10 @@ fn nobody_reaches_a_source_without_a_tag_for_as_long_as_its_copy_keeps_them_an_i
         let found = case(&text).changes("detach sg-rds-ec2-1 from db/orders: the data store has no connect tag");
         assert_eq!(found.plan.stores.values().map(|change| change.cuts).sum::<usize>(), 1, "{copy}");
         assert!(reaches_source(&found.world, 0), "{copy}");
+        // A look at the source alone closes it as well, or leaves it to a sweep.
+        for scope in ["orders", "copy", "i-1"] {
+            let _case = case(&format!("{text}\nscope {scope}"));
+        }
         let end = course(found.world);
         assert!(end.worlds.iter().skip(1).all(|world| !reaches_source(world, 0)), "{copy}");
         assert!(end.worlds.iter().all(|world| reaching(world).contains("i-1")), "{copy}");
