@@ -557,3 +557,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_pair_is_not_explained_by_a_data_store_that_is_gone_and_had_the_name_before() {
+    let world = World::read(
+        r#"instance i-1 connect=b hold zone=a groups=default,ec2-rds-1,ec2-rds-2
+            db s0 connect=a port=5432 state="deleting" groups=rds-ec2-1,rds-ec2-2:adding zone=b,c vpc=1
+            gone s2
+            group rds-ec2-2 id=rds-ec2-2 description="Made by tagwire for a data store: lets in the instances that have the other group of this pair. Its rules are put back when changed." tag:tagwire:data-store="arn:aws:rds:eu-central-1:123456789012:db:s0" tag:tagwire:data-store-id="db-s0" tag:tagwire:managed-by="tagwire" tag:tagwire:side="store" rule="all traffic to 0.0.0.0/0"
+            group ec2-rds-2 id=ec2-rds-2 description="Made by tagwire for instances: lets them out to the data store that has the other group of this pair. Its rules are put back when changed." tag:tagwire:data-store="arn:aws:rds:eu-central-1:123456789012:db:s0" tag:tagwire:data-store-id="db-s0" tag:tagwire:managed-by="tagwire" tag:tagwire:side="instance" rule="all traffic to 0.0.0.0/0"
+            group rds-ec2-1 id=rds-ec2-1 description="Made by tagwire for a data store: lets in the instances that have the other group of this pair. Its rules are put back when changed." tag:tagwire:data-store="arn:aws:rds:eu-central-1:123456789012:db:s0" tag:tagwire:data-store-id="db-s2" tag:tagwire:managed-by="tagwire" tag:tagwire:side="store"
+            group ec2-rds-1 id=ec2-rds-1 description="Made by tagwire for instances: lets them out to the data store that has the other group of this pair. Its rules are put back when changed." tag:tagwire:data-store="arn:aws:rds:eu-central-1:123456789012:db:s0" tag:tagwire:data-store-id="db-s2" tag:tagwire:managed-by="tagwire" tag:tagwire:side="instance""#,
+    )
+    .unwrap();
+    let codes: Vec<_> = rows(&world).into_iter().map(|row| (row.instance_side.unwrap().name, row.code)).collect();
+    let expected = [("ec2-rds-2", "pair-modified"), ("ec2-rds-1", "still-attached")];
+    assert_eq!(codes, expected.map(|(group, code)| (group.to_owned(), Some(code))));
+}

@@ -197,7 +197,7 @@ fn half_attached(known: &Known<'_>) -> Vec<(RowKey, ConnectionStatus)> {
         row.instance_side = Some(known.side_group(owned.group.id()));
         row.made_by = Some(Maker::Tagwire);
         row.state = State::Drifted;
-        let finding = known.finding(&interface.vpc, |finding| explains(finding, owned, arn));
+        let finding = known.finding(&interface.vpc, |finding| explains(finding, owned, arn, store.is_some()));
         (row.code, row.reason) = match finding {
             Some(reason) => (Some(reason.code()), Some(reason.to_string())),
             None => (Some(MODIFIED), Some(half(known, store, owned))),
@@ -207,18 +207,16 @@ fn half_attached(known: &Known<'_>) -> Vec<(RowKey, ConnectionStatus)> {
     rows
 }
 
-/// Whether a finding explains where the data store of a pair is.
-fn explains(finding: &Finding, owned: &Owned, arn: &StoreArn) -> bool {
+/// Whether a finding explains where the data store of a pair is. One about a data store that is gone says nothing of a
+/// pair whose data store is there, though both had the ARN.
+fn explains(finding: &Finding, owned: &Owned, arn: &StoreArn, is_there: bool) -> bool {
     let about = match &finding.subject {
         Subject::Group(group) => group == owned.group.id(),
         Subject::Store(store) => store == arn,
         Subject::Vpc(_) | Subject::Instance(_) => false,
     };
-    about
-        && matches!(
-            finding.reason,
-            Reason::StoreUnknown { .. } | Reason::StoreMoved { .. } | Reason::StillAttached { .. }
-        )
+    let of_gone = matches!(finding.reason, Reason::StoreUnknown { .. } | Reason::StillAttached { .. });
+    about && ((of_gone && !is_there) || matches!(finding.reason, Reason::StoreMoved { .. }))
 }
 
 fn half(known: &Known<'_>, store: Option<&DataStore>, owned: &Owned) -> String {
