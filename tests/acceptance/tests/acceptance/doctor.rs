@@ -96,7 +96,7 @@ async fn a_ready_account_is_found_ready_and_left_as_it_is() {
     assert!(messages("interface-use").contains("has 3 of the 5 groups"), "{}", messages("interface-use"));
     assert!(messages("rule-quota").contains("has 1 of the 60 rules"), "{}", messages("rule-quota"));
     assert!(messages("last-sweep").starts_with(&joined.installation.vpc), "{}", messages("last-sweep"));
-    assert!(messages("caller-permissions").contains("all 18 calls"), "{}", messages("caller-permissions"));
+    assert!(messages("caller-permissions").contains("all 19 calls"), "{}", messages("caller-permissions"));
 
     assert_eq!(writes(&aws).len(), 0);
     let verbs = ["Describe", "Get", "List", "Query", "BatchGet", "Simulate"];

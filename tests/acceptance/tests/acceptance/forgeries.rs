@@ -49,10 +49,14 @@ async fn forged_lost_and_surplus_groups_are_reported_and_never_touched() {
     assert_eq!(owned.len(), 4);
 
     sweep(&aws).await;
-    for (about, code) in
-        [(&forged, "ownership-forged"), (&lost, "ownership-lost"), (&joined.store.arn, "ambiguous-pair")]
-    {
-        assert_eq!(findings(&aws, about).await, BTreeSet::from([code.to_owned()]), "{about}");
+    for (about, codes) in [
+        (&forged, BTreeSet::from(["ownership-forged"])),
+        (&lost, BTreeSet::from(["ownership-lost"])),
+        // The database of the test has its VPC's default group besides.
+        (&joined.store.arn, BTreeSet::from(["ambiguous-pair", "default-group-worn"])),
+    ] {
+        let codes: BTreeSet<String> = codes.into_iter().map(str::to_owned).collect();
+        assert_eq!(findings(&aws, about).await, codes, "{about}");
     }
     assert_eq!(actions(&writes(&aws)), Vec::<&str>::new());
 
