@@ -397,7 +397,7 @@ impl Reason {
                 format!(
                     "{carried} connections end with its store side and cannot be taken away one by one, and at most {limit} of a VPC are in a window: it stays until somebody acts"
                 ),
-                "take the instance side off these clients, or the store side off the data store, by hand; or deploy with a higher MaxDisconnects until it is done",
+                "take the store side off the data store by hand, or the instance side off those of these clients that reach no copy by it; or deploy with a higher MaxDisconnects until it is done",
             ),
             Self::LetInElsewhere { group, by } => described(
                 "let-in-elsewhere",

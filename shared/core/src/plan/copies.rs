@@ -58,43 +58,65 @@ impl<'seen> Index<'seen> {
         keeps_connection(self, instance, pair_state.store) && self.connection(pair_state, instance, |_| false).is_none()
     }
 
-    /// The copy for which an instance side stays on an instance: it leads there by the group that the copy took over,
+    /// The copies for which an instance side stays on an instance: it leads there by the group that the copy took over,
     /// and the instance may reach the copy and has no other way yet.
-    pub(crate) fn copy_reached_by(&self, instance: &Instance, side: &Owned) -> Option<(&'seen DataStore, &Owned)> {
+    pub(crate) fn copies_reached_by<'this>(
+        &'this self,
+        instance: &'this Instance,
+        side: &'this Owned,
+    ) -> impl Iterator<Item = (&'seen DataStore, &'this Owned)> {
         let store_sides = self.owned_groups(&side.store).filter(|owned| owned.role() == Side::Store);
-        store_sides.into_iter().find_map(|store_side| {
+        store_sides.flat_map(move |store_side| {
             let id = store_side.group.id();
             let copies = self
                 .stores_with(id)
                 .iter()
-                .filter(|store| store.id != side.store && store.has_group(id) && store.is_in(&self.seen.vpc));
-            let mut reached = copies.filter(|store| {
+                .filter(move |store| store.id != side.store && store.has_group(id) && store.is_in(&self.seen.vpc));
+            let reached = copies.filter(move |store| {
                 self.are_joined(store, id, side.group.id())
                     && self.relies_on_copy(&PairState::of(self, store), instance)
             });
-            reached.next().map(|store| (*store, store_side))
+            reached.map(move |store| (*store, store_side))
         })
     }
 }
 
 impl Index<'_> {
-    /// The store that an instance may reach and reaches only by an instance side that was made for another one, while
+    /// The stores that an instance may reach and reaches only by an instance side that was made for another one, while
     /// nothing comes in place of that, or comes later than that goes. No finding says so when it is not in the scope.
-    pub(crate) fn keeps_by(&self, instance: &Instance, side: &Owned) -> Option<Retention> {
-        let peers = self.group(side.group.id())?.rules(Direction::Outbound).filter_map(|rule| match &rule.peer {
+    pub(crate) fn keeps_by<'this>(
+        &'this self,
+        instance: &'this Instance,
+        side: &'this Owned,
+    ) -> impl Iterator<Item = (&'this DataStore, Retention)> {
+        let rules = self.group(side.group.id()).into_iter().flat_map(|group| group.rules(Direction::Outbound));
+        let peers = rules.filter_map(|rule| match &rule.peer {
             Peer::Group(peer) => Some(peer),
             Peer::GroupOfAccount { .. } | Peer::Ipv4(_) | Peer::Ipv6(_) | Peer::PrefixList(_) => None,
         });
         let stores = peers.flat_map(|peer| self.stores_with(peer)).filter(|store| store.id != side.store);
-        let mut kept = stores.filter(|store| store.is_in(&self.seen.vpc) && keeps_connection(self, instance, store));
-        kept.find_map(|store| {
+        let kept = stores.filter(|store| store.is_in(&self.seen.vpc) && keeps_connection(self, instance, store));
+        kept.filter_map(|store| {
             let pair_state = PairState::of(self, store);
             // Whatever else of another store leads there may go as well.
             let of_others = |group: &SecurityGroupId| self.store_of(group).is_some_and(|of| *of != store.id);
             let others = |group: &SecurityGroupId| group != side.group.id() && of_others(group);
             let by_it = self.connection(&pair_state, instance, others).is_some()
                 && self.connection(&pair_state, instance, of_others).is_none();
-            if by_it { self.nothing_in_place(&pair_state, instance) } else { None }
+            let kept = if by_it { self.nothing_in_place(&pair_state, instance) } else { None };
+            kept.map(|kept| (*store, kept))
+        })
+    }
+
+    /// Whether an instance side stays on an instance for another store, and not for something that passes by itself.
+    pub(crate) fn stays_for_another(&self, instance: &Instance, side: &Owned) -> bool {
+        let of_copies = self.copies_reached_by(instance, side).filter_map(|(copy, _)| {
+            let pair_state = PairState::of(self, copy);
+            self.nothing_in_place(&pair_state, instance).map(|kept| (copy, kept))
+        });
+        of_copies.chain(self.keeps_by(instance, side)).any(|(store, kept)| match kept {
+            Retention::Stays(Some(finding)) => store.is_at_rest() || !finding.reason.passes(),
+            Retention::Stays(None) | Retention::Leaves(_) => false,
         })
     }
 

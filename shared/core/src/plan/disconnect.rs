@@ -64,6 +64,16 @@ impl<'index> AttachedGroup<'index> {
     /// Walks the reasons; the first that holds decides. A hold keeps everything but a block, and so do tags
     /// that are not certain, among which a hold may be missing.
     pub(crate) fn decide(self) -> Retention {
+        match self.on_its_own() {
+            Retention::Leaves(reason) if reason != DetachReason::Blocked => {
+                self.relied_on().unwrap_or(Retention::Leaves(reason))
+            }
+            decided @ (Retention::Leaves(_) | Retention::Stays(_)) => decided,
+        }
+    }
+
+    /// Likewise, if nobody reached another store by it.
+    fn on_its_own(self) -> Retention {
         for reason in DetachReason::ALL {
             match reason.holds(&self) {
                 Holding::No => {}
@@ -72,12 +82,17 @@ impl<'index> AttachedGroup<'index> {
                 Holding::Yes if reason == DetachReason::Blocked => return Retention::Leaves(reason),
                 Holding::Yes => {
                     let kept = self.hold().or_else(|| self.uncertain_tags());
-                    let kept = kept.map(|finding| Retention::Stays(Some(finding)));
-                    return kept.or_else(|| self.relied_on()).unwrap_or(Retention::Leaves(reason));
+                    return kept.map_or(Retention::Leaves(reason), |finding| Retention::Stays(Some(finding)));
                 }
             }
         }
         Retention::Stays(None)
+    }
+
+    /// Whether it stays on an instance for the sake of another store alone, until somebody changes something.
+    pub(crate) fn stays_for_another(self) -> bool {
+        let goes = matches!(self.on_its_own(), Retention::Leaves(reason) if reason != DetachReason::Blocked);
+        goes && self.instance.is_some_and(|instance| self.index.stays_for_another(instance, self.owned))
     }
 
     /// That a service manages the instance, so that nothing can be taken off its interface.
@@ -106,10 +121,10 @@ impl<'index> AttachedGroup<'index> {
     /// reach that.
     fn relied_on(&self) -> Option<Retention> {
         let instance = self.instance?;
-        if let Some((copy, store_side)) = self.index.copy_reached_by(instance, self.owned) {
+        if let Some((copy, store_side)) = self.index.copies_reached_by(instance, self.owned).next() {
             return Some(Retention::Stays(Some(copies::finding(self.index, copy, store_side))));
         }
-        self.index.keeps_by(instance, self.owned)
+        self.index.keeps_by(instance, self.owned).next().map(|(_, kept)| kept)
     }
 
     /// Whether the group was made for another store than the one that has it.

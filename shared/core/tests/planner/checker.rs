@@ -388,9 +388,13 @@ fn removing_without_counting_is_refused() {
     assert!(matches!(overwritten.as_slice(), [Violation::BreaksWindow { .. }]), "{overwritten:?}");
     let unknown = refused(WORN, &format!("{WORN}\ngap state"));
     assert!(matches!(unknown.as_slice(), [Violation::BreaksWindow { left: 0, .. }]), "{unknown:?}");
-    let cut = "instance i-1 groups=none\ndb orders\npair orders 1 attached-to=i-1";
-    let too_few = spoilt(cut, cut, |plan, _| plan.stores.values_mut().for_each(|change| change.cuts = 0));
-    assert!(matches!(too_few.as_slice(), [Violation::ReasonDoesNotHold { .. }]), "{too_few:?}");
+    for cut in [
+        "instance i-1 groups=none\ndb orders\npair orders 1 attached-to=i-1",
+        "instance i-1 connect=orders\ndb orders\npair orders 1 attached-to=i-1\ndb copy connect=orders hold groups=default,rds-ec2-1",
+    ] {
+        let too_few = spoilt(cut, cut, |plan, _| plan.stores.values_mut().for_each(|change| change.cuts = 0));
+        assert!(matches!(too_few.as_slice(), [Violation::ReasonDoesNotHold { .. }]), "{too_few:?}");
+    }
 }
 
 #[test]

@@ -279,6 +279,9 @@ impl Row {
             "the copy is reached by whoever reaches its source"
         );
         let (end, last) = (second.world(), &second.last);
+        if self.source == Source::Untagged {
+            assert!((0..2).all(|instance| !reaches_source(end, instance)), "{self:?}: no tag lets anybody in: {end:?}");
+        }
         assert!(plan(&end.seen, &end.policy).is_empty());
         let all = || first.worlds.iter().chain(&second.worlds);
         match self.mark {
@@ -564,4 +567,84 @@ fn two_sides_of_other_stores_do_not_both_go_because_of_each_other() {
          gone older",
     );
     found.changes_nothing();
+}
+
+/// Whether an instance reaches the store that is called `orders`.
+fn reaches_source(world: &World, instance: usize) -> bool {
+    let instance = &world.seen.instances.found.get(instance).unwrap().id;
+    reaches(&world.seen, instance, &named("orders"), Unread::LetsNothing)
+}
+
+/// What keeps a copy from a pair of its own for as long as nobody changes something.
+const NOTHING_IN_PLACE: [&str; 5] = [
+    "db copy connect=orders hold groups=default,rds-ec2-1",
+    "db copy hold groups=default,rds-ec2-1",
+    "db copy connect=orders groups=default,a,b,c,rds-ec2-1",
+    "db copy connect=orders serverless-v1 groups=default,rds-ec2-1",
+    "db copy connect=orders global=world groups=default,rds-ec2-1",
+];
+
+#[test]
+fn nobody_reaches_a_source_without_a_tag_for_as_long_as_its_copy_keeps_them_an_instance_side() {
+    for copy in NOTHING_IN_PLACE {
+        let text = format!("instance i-1 connect=orders\ndb orders\npair orders 1 attached-to=i-1\n{copy}");
+        let found = case(&text).changes("detach sg-rds-ec2-1 from db/orders: the data store has no connect tag");
+        assert_eq!(found.plan.stores.values().map(|change| change.cuts).sum::<usize>(), 1, "{copy}");
+        assert!(reaches_source(&found.world, 0), "{copy}");
+        // A look at the source alone closes it as well, or leaves it to a sweep.
+        for scope in ["orders", "copy", "i-1"] {
+            let _case = case(&format!("{text}\nscope {scope}"));
+        }
+        let end = course(found.world);
+        assert!(end.worlds.iter().skip(1).all(|world| !reaches_source(world, 0)), "{copy}");
+        assert!(end.worlds.iter().all(|world| reaching(world).contains("i-1")), "{copy}");
+    }
+}
+
+#[test]
+fn those_who_keep_an_instance_side_for_a_copy_are_counted_when_its_source_is_closed() {
+    let text = "instance i-1 connect=orders\ninstance i-2 connect=orders\ndb orders\npair orders 1 attached-to=i-1,i-2\ndb copy connect=orders hold groups=default,rds-ec2-1";
+    let closes = "detach sg-rds-ec2-1 from db/orders: the data store has no connect tag";
+    let found = case(&format!("{text}\nmax 2")).changes(closes);
+    assert_eq!(found.plan.stores.values().map(|change| change.cuts).sum::<usize>(), 2);
+    let waits = case(&format!("{text}\nmax 2\nremoved 1 ago=1")).changes_nothing();
+    let lines = waits.plan.explanations();
+    assert!(lines.iter().any(|line| line.contains("(disconnects-held-back)")), "{}", waits.plan);
+    let never = case(&format!("{text}\nmax 1")).changes_nothing();
+    let lines = never.plan.explanations();
+    assert!(lines.iter().any(|line| line.contains("(more-than-window)")), "{}", never.plan);
+    // Who can be taken off alone goes first.
+    let alone = text.replace("instance i-2 connect=orders", "instance i-2").replace("hold groups=", "groups=a,b,c,");
+    let alone = case(&format!("{alone}\nmax 1\nwanted store-side orders ago=20"))
+        .changes("detach sg-ec2-rds-1 from eni-2 of i-2: the data store has no connect tag (db/orders)");
+    let end = course(alone.world);
+    assert!(!reaches_source(end.world(), 0) && reaching(end.world()).contains("i-1"), "{:?}", end.world());
+    assert!(!end.codes.contains("more-than-window"), "{:?}", end.codes);
+    // A hold on one of them keeps the source's side.
+    case(&text.replace("instance i-2 connect=orders", "instance i-2 connect=orders hold")).changes_nothing();
+    case(&text.replace("instance i-2 connect=orders", "instance i-2 connect=\"orders,x\"")).changes_nothing();
+}
+
+#[test]
+fn a_source_is_closed_one_by_one_when_its_copy_is_about_to_have_a_pair_of_its_own() {
+    let text = |copy: &str| {
+        format!(
+            "instance i-1 connect=orders\ninstance i-2 connect=orders\ndb orders\npair orders 1 attached-to=i-1,i-2\ndb copy connect=orders {copy} groups=default,rds-ec2-1\nmax 1"
+        )
+    };
+    for copy in ["", "state=modifying"] {
+        let found = case(&text(copy));
+        assert!(found.plan.changes().iter().all(|line| !line.starts_with("detach")), "{}", found.plan);
+    }
+    let end = course(case(&text("")).world);
+    assert!(!end.codes.contains("more-than-window"), "{:?}", end.codes);
+    assert!(!reaches_source(end.world(), 0) && !reaches_source(end.world(), 1));
+    assert!(end.worlds.iter().all(|world| reaching(world).len() == 2));
+    // One that somebody stopped is not about to have one.
+    case(&text("state=stopped").replace("max 1", "max 2"))
+        .plan
+        .changes()
+        .iter()
+        .find(|line| line.starts_with("detach sg-rds-ec2-1 from db/orders"))
+        .unwrap();
 }

@@ -93,8 +93,8 @@ impl<'index> Disconnects<'index> {
         None
     }
 
-    /// How many connections a store side still carries that cannot be taken away one by one; `None` when
-    /// some can and have to go first, or when it is not known.
+    /// How many connections a store side still carries that cannot be taken away one by one, those of instances that
+    /// keep their side for another store among them; `None` when some can and have to go first, or when it is not known.
     fn still_carried(&self, store: &DataStore, undecided: &BTreeSet<InstanceId>) -> Option<usize> {
         let mut carried = 0;
         for owned in self.index.owned_groups(&store.id).filter(|owned| owned.role() == Side::Instance) {
@@ -121,7 +121,8 @@ impl<'index> Disconnects<'index> {
                 let attached = AttachedGroup::on_instance(self.index, owned, instance);
                 let wanted = matches!(attached.decide(), Retention::Leaves(_));
                 let decided = !undecided.contains(&instance.id) && !self.contains(&instance.id, &owned.store);
-                if !alone || !wanted || !decided {
+                let stays = (alone && wanted) || attached.stays_for_another();
+                if !stays || !decided {
                     return None;
                 }
                 carried += 1;
