@@ -323,6 +323,21 @@ impl Observation {
         }
     }
 
+    /// Whether no store that may be in this VPC is missing, whatever its name: one that was not read may have taken
+    /// over any other one's groups.
+    #[must_use]
+    pub fn lacks_no_store(&self) -> bool {
+        let found: BTreeSet<&StoreArn> = self.found_stores().map(|store| &store.arn).collect();
+        let is_found = |resource: &Subject| match resource {
+            Subject::Store(arn) => found.contains(arn),
+            Subject::Vpc(_) | Subject::Instance(_) | Subject::Group(_) => false,
+        };
+        self.stores.gaps.iter().all(|gap| {
+            let elsewhere = gap.vpc.as_ref().is_some_and(|vpc| *vpc != self.vpc);
+            elsewhere || (!gap.resources.is_empty() && gap.resources.iter().all(is_found))
+        })
+    }
+
     /// Whether every store of this VPC that may hold a connection name was read. Of one that was not, the tag
     /// index is believed.
     #[must_use]

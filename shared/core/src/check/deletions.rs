@@ -68,10 +68,12 @@ impl Checker<'_> {
             users.push("not all groups were read");
         }
         let store = self.evidence.stores.get(&owned.store);
-        // The interfaces of a store follow its list, and are looked at there.
+        // The interfaces of a store follow its list, and are looked at there, but for those that may be of one which
+        // was not read.
         let is_stores = |owner: &InterfaceOwner| {
             owned.role() != Side::Instance
                 && matches!(owner, InterfaceOwner::Other { .. })
+                && self.evidence.seen.lacks_no_store()
                 && store.is_some_and(|store| store.groups.contains_key(group))
         };
         match seen.other_attached(group) {

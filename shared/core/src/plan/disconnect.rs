@@ -311,8 +311,12 @@ fn is_free_name(index: &Index<'_>, arn: &StoreArn) -> bool {
 }
 
 /// A store's own interfaces have its groups for as long as its list holds them, which is where they
-/// are looked at; they follow the list a little later.
+/// are looked at; they follow the list a little later. While a store may be missing, an interface that looks the same
+/// may be that one's.
 pub(crate) fn is_of_its_store(index: &Index<'_>, owned: &Owned, of: &InterfaceOwner) -> bool {
     let listed = || index.store(&owned.store).is_some_and(|store| store.groups.contains_key(owned.group.id()));
-    owned.role() != Side::Instance && matches!(of, InterfaceOwner::Other { .. }) && listed()
+    owned.role() != Side::Instance
+        && matches!(of, InterfaceOwner::Other { .. })
+        && index.seen.lacks_no_store()
+        && listed()
 }

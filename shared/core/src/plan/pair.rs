@@ -36,22 +36,15 @@ impl<'index> PairState<'index> {
     /// A group that lost its other half to somebody else (its tags were taken off, say) and still
     /// makes a usable pair with it is left to those who use that: it is none of the store's pairs.
     /// So is one whose rules make it a pair of another store through which somebody may reach that one:
-    /// the repair of this store's pair would cut them off.
+    /// the repair of this store's pair would cut them off. What the other half's own store is about to put
+    /// back ties nothing, or the group would be of the store's pair only after that.
     pub(crate) fn of(index: &'index Index<'_>, store: &'index DataStore) -> Self {
         let tagged = Side::BOTH.map(|side| (side, index.owned_by(store, side)));
         let all: BTreeSet<SecurityGroupId> =
             tagged.iter().flat_map(|(_, by_number)| by_number.values().map(|owned| owned.group.id().clone())).collect();
-        let owned = BTreeMap::from(tagged.clone().map(|(side, by_number)| {
-            let opposite = tagged.iter().find(|(other, _)| *other == side.opposite());
-            let whole = |number: &u32| opposite.is_some_and(|(_, by_number)| by_number.contains_key(number));
-            let kept = by_number.into_iter().filter(|(number, owned)| {
-                let Some(tied) = Tied::of(index, owned) else { return true };
-                let (usable, own) = (tied.is_usable_for(store), all.contains(&tied.other().id));
-                match (usable, own) {
-                    (true, true) => true,
-                    (true, false) => whole(number) && !tied.is_relied_on(index, store),
-                    (false, _) => !tied.is_relied_on(index, store),
-                }
+        let owned = BTreeMap::from(tagged.map(|(side, by_number)| {
+            let kept = by_number.into_iter().filter(|(_, owned)| {
+                is_left(index, store, owned) || Tied::of(index, owned).is_some_and(|tied| tied.is_parted(index, store))
             });
             (side, kept.collect::<BTreeMap<u32, &Owned>>())
         }));
@@ -174,6 +167,18 @@ pub(crate) fn is_default_egress(rule: &Rule) -> bool {
     rule.direction == Direction::Outbound && rule.traffic == Traffic::All && everywhere
 }
 
+/// Whether an owned group is of its store's pair as far as that store and the rules tell.
+fn is_left(index: &Index<'_>, store: &DataStore, owned: &Owned) -> bool {
+    let Some(tied) = Tied::of(index, owned) else { return true };
+    let own = || index.owned(&tied.other().id).is_some_and(|other| other.store == store.id);
+    let whole = || index.owned_by(store, tied.side.opposite()).contains_key(&owned.name.number);
+    match tied.is_usable_for(store) {
+        true if own() => true,
+        true => whole() && !tied.is_relied_on(index, store),
+        false => !tied.is_relied_on(index, store),
+    }
+}
+
 /// An owned group and the group that a rule of it names, by their sides.
 struct Tied<'seen> {
     side: Side,
@@ -205,6 +210,14 @@ impl<'seen> Tied<'seen> {
 
     fn is_usable_for(&self, store: &DataStore) -> bool {
         store.ports.is_some_and(|ports| is_usable(store, ports, self.store_side, self.instance_side))
+    }
+
+    /// Whether the other one is of the pair of another store, which takes its rule out.
+    fn is_parted(&self, index: &Index<'seen>, but: &DataStore) -> bool {
+        let Some(other) = index.owned(&self.other().id).filter(|other| other.store != but.id) else { return false };
+        let repairs = |of: &&DataStore| of.is_in(&index.seen.vpc) && of.ports.is_some() && !of.settings.held;
+        let parts = index.store(&other.store).filter(repairs).is_some_and(|of| is_left(index, of, other));
+        parts && !self.is_relied_on(index, but)
     }
 
     /// Whether an instance reaches another store through the two, and is to keep that.

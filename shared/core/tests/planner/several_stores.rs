@@ -116,3 +116,49 @@ fn a_connection_through_a_group_that_leaves_is_replaced_in_the_same_plan() {
          detach sg-ec2-rds-1 from eni-1 of i-1: the data store is gone (db/billing)",
     );
 }
+
+/// The instance side of `s2` and the store side of `s1` name each other, and nobody has the instance side.
+const CROSSED: &str = "
+    instance i-0 connect=a
+    db s0 connect=a
+    db s1 connect=a port=3306
+    db s2 connect=a
+    group rds-ec2-2 tagged=s1/store ours=store rule=\"tcp 5432 from sg-ec2-rds-2\" on=s1
+    group ec2-rds-2 tagged=s2/instance ours=instance rule=\"tcp 5432 to sg-rds-ec2-2\"
+";
+
+#[test]
+fn a_group_that_the_repair_of_another_store_s_pair_sets_free_is_its_own_store_s_from_the_first_plan_on() {
+    case(CROSSED).changes(
+        "create rds-ec2-1 for db/s0
+         create ec2-rds-1 for db/s0
+         allow in rds-ec2-1: tcp 5432 from ec2-rds-1
+         allow in ec2-rds-1: tcp 5432 to rds-ec2-1
+         create ec2-rds-3 for db/s1
+         allow in sg-rds-ec2-2: tcp 3306 from ec2-rds-3
+         allow in ec2-rds-3: tcp 3306 to sg-rds-ec2-2
+         revoke in sg-rds-ec2-2: tcp 5432 from sg-ec2-rds-2
+         create rds-ec2-4 for db/s2
+         allow in rds-ec2-4: tcp 5432 from sg-ec2-rds-2
+         allow in sg-ec2-rds-2: tcp 5432 to rds-ec2-4
+         revoke in sg-ec2-rds-2: tcp 5432 to sg-rds-ec2-2
+         attach rds-ec2-1 to db/s0
+         attach rds-ec2-4 to db/s2
+         attach sg-ec2-rds-2 to eni-0 of i-0: shares a with db/s2
+         attach ec2-rds-1 to eni-0 of i-0: shares a with db/s0
+         attach ec2-rds-3 to eni-0 of i-0: shares a with db/s1",
+    );
+}
+
+#[test]
+fn a_group_stays_with_the_pair_of_another_store_that_is_not_repaired_or_leads_somebody_to_its_own() {
+    let held = CROSSED.replace("db s1 connect=a", "db s1 connect=a hold");
+    let relied_on = CROSSED
+        .replace("connect=a\n    db s0 connect=a", "connect=a groups=default,ec2-rds-2")
+        .replace("db s2 connect=a", "db s2 connect=a groups=default,rds-ec2-2");
+    for world in [held, relied_on] {
+        let plan = case(&world).plan;
+        let revoked = plan.pairs.values().flat_map(|work| &work.revoke).collect::<Vec<_>>();
+        assert!(revoked.is_empty(), "{plan}");
+    }
+}

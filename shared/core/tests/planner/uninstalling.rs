@@ -108,6 +108,38 @@ fn a_store_side_stays_while_it_is_not_known_who_has_its_pair() {
     assert_eq!(of_gap.count(), 1, "{violations:?}");
 }
 
+/// The store's own interface, or that of a copy which was not read: they look the same.
+const BESIDE_UNREAD: &str = "db orders connect=orders
+    pair orders 1
+    interface eni-9 groups=default,rds-ec2-1 of=RDSNetworkInterface
+    uninstalling ago=5";
+
+#[test]
+fn a_pair_stays_while_an_interface_may_be_that_of_a_store_that_was_not_read() {
+    for gap in ["gap stores", "gap stores of=copy", "gap stores of=orders,copy"] {
+        let case = case(&format!("{BESIDE_UNREAD}\n{gap}"))
+            .changes("detach sg-rds-ec2-1 from db/orders: tagwire is being uninstalled");
+        let mut then = after(&case.world, 1).unwrap();
+        assert!(plan(&then.seen, &then.policy).is_empty());
+        // The store's own interface follows its list.
+        then.seen.attachments.by.found.clear();
+        assert_eq!(plan(&then.seen, &then.policy).deletions.len(), 1);
+    }
+    for gap in ["", "gap stores of=orders"] {
+        assert_eq!(case(&format!("{BESIDE_UNREAD}\n{gap}")).plan.deletions.len(), 1, "{gap}");
+    }
+}
+
+#[test]
+fn the_checker_sees_that_an_interface_may_be_that_of_a_store_that_was_not_read() {
+    let read = World::read(BESIDE_UNREAD).unwrap();
+    let unread = World::read(&format!("{BESIDE_UNREAD}\ngap stores of=copy")).unwrap();
+    let made = plan(&read.seen, &read.policy);
+    let violations = check(made, &unread.seen, &unread.policy).unwrap_err().violations();
+    let refused = |violation: &&Violation| matches!(violation, Violation::NotDeletable { .. });
+    assert_eq!(violations.iter().filter(refused).count(), 1, "{violations:?}");
+}
+
 /// An instance on hold that has the instance side on its second interface alone.
 const HELD_BESIDE: &str = "instance i-1
     instance i-2 connect=orders hold
