@@ -574,3 +574,17 @@ fn a_pair_is_not_explained_by_a_data_store_that_is_gone_and_had_the_name_before(
     let expected = [("ec2-rds-2", "pair-modified"), ("ec2-rds-1", "still-attached")];
     assert_eq!(codes, expected.map(|(group, code)| (group.to_owned(), Some(code))));
 }
+
+#[test]
+fn a_way_out_through_a_group_that_was_not_read_is_a_way_when_the_data_store_has_that_group() {
+    let world = World::read(
+        r#"instance i-0 connect=a groups=default,out
+            db s0 connect=a groups=default,unread,in
+            group out rule="tcp 5432 to sg-unread"
+            group in rule="tcp 5432 from sg-out""#,
+    )
+    .unwrap();
+    let rows = rows(&world);
+    let [row] = &rows[..] else { panic!("{rows:?}") };
+    assert_eq!((row.state, row.made_by), (State::Connected, Some(Maker::Hand)), "{}", shown(row));
+}

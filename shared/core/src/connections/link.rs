@@ -116,7 +116,7 @@ pub(super) fn find<'known>(
     if let Some((_, joined)) = best {
         return Some(joined);
     }
-    let lets_out = attached.iter().any(|group| lets_out(group, ports, &on_store));
+    let lets_out = attached.iter().any(|group| lets_out(group, ports, store));
     if !lets_out {
         return None;
     }
@@ -190,10 +190,10 @@ fn lets_in(inside: &SecurityGroup, ports: PortRange, from: &SecurityGroupId) -> 
 
 /// Whether a group lets traffic out to a data store. To some addresses does not count, for the data
 /// store's own are not known.
-fn lets_out(outside: &SecurityGroup, ports: PortRange, on_store: &[&SecurityGroup]) -> bool {
+fn lets_out(outside: &SecurityGroup, ports: PortRange, store: &DataStore) -> bool {
     let leads_there = |peer: &Peer| match peer {
         Peer::Ipv4(block) | Peer::Ipv6(block) => block.ends_with("/0"),
-        Peer::Group(group) => on_store.iter().any(|other| other.id == *group),
+        Peer::Group(group) => store.has_group(group),
         Peer::GroupOfAccount { .. } | Peer::PrefixList(_) => false,
     };
     outside.rules(Direction::Outbound).any(|rule| covers(&rule.traffic, ports) && leads_there(&rule.peer))
