@@ -68,14 +68,14 @@ impl Checker<'_> {
     pub(super) fn lets_go(&self, store: &DataStore, change: &StoreChange, owned: &Owned) -> bool {
         let seen = self.evidence.seen;
         let takes_part = matches!(store.settings.connect, ConnectTag::Names(_)) && !store.settings.held;
-        if owned.store == store.id || !takes_part || seen.scope != Scope::Vpc || !seen.instances.is_complete() {
+        if owned.store == store.id || !takes_part || seen.scope != Scope::Vpc {
             return false;
         }
         if owned.role().kind() == GroupKind::Cidr {
             let mut own = self.evidence.cidr_groups.iter().filter(|(_, (cidr, _))| cidr.store == store.id);
             return own.any(|(id, _)| store.has_group(id) && !change.detaches(id));
         }
-        if seen.other_attached(owned.group.id()).is_none() {
+        if !seen.instances.is_complete() || seen.other_attached(owned.group.id()).is_none() {
             return false;
         }
         let sides = self.evidence.owned.iter().filter(|(_, (side, _))| is_instance_side(side, owned));

@@ -481,6 +481,10 @@ fn the_group_of_a_source_for_cidr_clients_leaves_a_copy_when_its_own_is_there() 
     assert!(first.plan.changes().iter().all(|line| !line.starts_with("detach")), "{}", first.plan);
     let end = course(first.world);
     assert_eq!((carried(end.world(), true), carried(end.world(), false)), (1, 0), "{:?}", end.world());
+    // Clients that are no instances do not depend on which instances were read.
+    let its_own = "group rds-cidr-2 tagged=copy/cidr ours=cidr on=copy rule=\"tcp 5432 from 203.0.113.0/24\"";
+    case(&format!("{own}\n{its_own}\ngap instances"))
+        .changes("detach sg-rds-cidr-1 from db/copy: the group was made for another data store");
     case(&format!("{source}\ndb copy connect=orders groups=default,rds-cidr-1"))
         .changes("detach sg-rds-cidr-1 from db/copy: the data store asks for no clients but instances");
     case(&format!("{source}\ndb copy groups=default,rds-cidr-1"))
