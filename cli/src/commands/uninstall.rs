@@ -101,10 +101,8 @@ async fn require_nothing_left(session: &Session, chosen: &[VpcId]) -> CommandRes
     let cloud = session.cloud()?;
     let groups = waiting("Looking for groups that are left", cloud.groups(Groups::OwnedAnywhere)).await;
     require_complete(&groups.gaps, "the list of what is left")?;
-    let left = groups
-        .found
-        .iter()
-        .filter(|group| group.ownership().ours().is_some() && (chosen.is_empty() || chosen.contains(&group.vpc)));
+    let left =
+        groups.found.iter().filter(|group| group.is_marked() && (chosen.is_empty() || chosen.contains(&group.vpc)));
     let left: Vec<String> = left.map(|group| format!("{} ({}) in {}", group.id, group.name, group.vpc)).collect();
     if left.is_empty() {
         return Ok(());

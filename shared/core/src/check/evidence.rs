@@ -21,6 +21,7 @@ pub(super) struct Evidence<'seen> {
     pub(super) instances: BTreeMap<&'seen InstanceId, &'seen Instance>,
     pub(super) by_name: BTreeMap<&'seen ConnectionName, BTreeSet<&'seen InstanceId>>,
     pub(super) stores: BTreeMap<&'seen StoreId, &'seen DataStore>,
+    pub(super) groups: BTreeMap<&'seen SecurityGroupId, &'seen SecurityGroup>,
     pub(super) owned: BTreeMap<&'seen SecurityGroupId, (Owned, &'seen SecurityGroup)>,
     pub(super) cidr_groups: BTreeMap<&'seen SecurityGroupId, (Owned, &'seen SecurityGroup)>,
     /// The pairs' groups with an inbound rule that names a group.
@@ -50,6 +51,7 @@ impl<'seen> Evidence<'seen> {
             seen,
             policy,
             lets_in,
+            groups: seen.groups.found.iter().map(|group| (&group.id, group)).collect(),
             instances: seen.instances.found.iter().map(|instance| (&instance.id, instance)).collect(),
             by_name,
             stores: seen.present_stores().into_values().map(|store| (&store.id, store)).collect(),

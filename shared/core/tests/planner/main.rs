@@ -14,6 +14,7 @@ mod disconnecting;
 mod explain;
 mod explain_group;
 mod forgeries;
+mod identity;
 mod in_time;
 mod interfaces;
 mod limits;

@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod clock;
 #[cfg(test)]
+mod identity;
 mod installation;
 #[cfg(test)]
 mod owners;
