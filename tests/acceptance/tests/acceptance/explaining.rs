@@ -70,9 +70,9 @@ async fn what_is_not_there_or_not_meant_is_an_error_that_says_so() {
     let (long, nowhere) = ("i-0123456789abcdef0", "vpc-0123456789abcdef0");
     for (arguments, says) in [
         (vec!["explain", "vpc-1"], "neither an instance id"),
-        (vec!["explain", long, "orders"], "there is no data store named orders"),
+        (vec!["explain", long, "orders"], "there is no data store orders in"),
         (vec!["explain", long], "there is no instance i-0123456789abcdef0"),
-        (vec!["explain", &instance.id, "orders"], "there is no data store named orders"),
+        (vec!["explain", &instance.id, "orders"], "there is no data store orders in"),
         (vec!["explain", &instance.id, "twice"], "say which: cluster/twice, db/twice"),
         (vec!["explain", &instance.id, "table/orders"], "is none of"),
         (vec!["explain", "sg-0123456789abcdef0"], "there is no security group"),
