@@ -65,7 +65,7 @@ pub(super) fn store_called(gathered: &Gathered, called: &str) -> CommandResult<S
     match found.iter().collect::<Vec<_>>().as_slice() {
         [only] => Ok((*only).clone()),
         [] => Err(no_such_store(called, &gathered.region)),
-        _ => Err(ambiguous(called, found.iter().map(StoreArn::short).collect())),
+        _ => Err(ambiguous(called, &found.iter().map(StoreArn::short).collect::<Vec<_>>())),
     }
 }
 
@@ -86,7 +86,7 @@ pub(super) fn named(gathered: &Gathered, word: &str) -> CommandResult<Named> {
             .hint("`tagwire names` lists every connection name, and `tagwire status` the data stores")),
         (_, name) => {
             let name = name.map(|name| format!("--name {name}"));
-            Err(ambiguous(word, stores.iter().map(StoreArn::short).chain(name).collect()))
+            Err(ambiguous(word, &stores.iter().map(StoreArn::short).chain(name).collect::<Vec<_>>()))
         }
     }
 }
@@ -97,7 +97,7 @@ fn stores_called(gathered: &Gathered, called: &str) -> BTreeSet<StoreArn> {
     stores.filter(|arn| is_called(arn, called)).cloned().collect()
 }
 
-fn ambiguous(called: &str, candidates: Vec<String>) -> CommandError {
+fn ambiguous(called: &str, candidates: &[String]) -> CommandError {
     user_error!("{called} may mean several things").hint(format!("say which: {}", candidates.join(", ")))
 }
 
@@ -126,9 +126,8 @@ mod tests {
 
     #[test]
     fn a_word_is_what_alone_is_called_so_and_an_ambiguous_one_lists_what_it_may_mean() {
-        let all = gathered(
-            "instance i-1 connect=orders,archive\ndb orders connect=orders\ndb books connect=books\ncluster books",
-        );
+        let mut all = gathered("instance i-1 connect=orders,archive\ndb orders connect=orders\ndb books");
+        all.survey.stores.found.extend(gathered("cluster books").survey.stores.found);
         assert_eq!(named(&all, "archive").unwrap(), Named::Name(ConnectionName::parse("archive").unwrap()));
         let both = named(&all, "orders").unwrap_err();
         assert_eq!(both.hints, ["say which: db/orders, --name orders"]);

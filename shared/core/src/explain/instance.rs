@@ -45,10 +45,9 @@ impl Explainer<'_> {
         &'this self,
         name: &'this ConnectionName,
     ) -> impl Iterator<Item = &'this Finding> {
-        self.settled.plan.findings.iter().filter(move |finding| match &finding.reason {
-            Reason::NoMatch { names } => names.contains(name),
-            Reason::DifferentVpc { name: other, .. } => other == name,
-            _ => false,
+        self.settled.plan.findings.iter().filter(move |finding| {
+            matches!(&finding.reason, Reason::NoMatch { names } if names.contains(name))
+                || matches!(&finding.reason, Reason::DifferentVpc { name: other, .. } if other == name)
         })
     }
 

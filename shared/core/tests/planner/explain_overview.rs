@@ -97,9 +97,10 @@ fn of_a_data_store_that_is_gone_what_is_left_is_told() {
 #[test]
 fn many_clients_of_a_data_store_are_counted_after_the_first_five() {
     let numbers = 1..=9;
-    let instances: String = numbers.clone().map(|number| format!("instance i-{number} connect=orders\n")).collect();
+    let instances: Vec<String> = numbers.clone().map(|number| format!("instance i-{number} connect=orders")).collect();
     let attached: Vec<String> = numbers.map(|number| format!("i-{number}")).collect();
-    let text = format!("{instances}db orders connect=orders\npair orders 1 attached-to={}", attached.join(","));
+    let text =
+        format!("{}\ndb orders connect=orders\npair orders 1 attached-to={}", instances.join("\n"), attached.join(","));
     let overview = of_store(&text, "orders");
     assert!(
         overview.short().contains("  i-5 connected: made by tagwire\n  and 4 more connected; -v shows all\n"),
