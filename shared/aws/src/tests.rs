@@ -477,6 +477,20 @@ async fn groups_beside_ours_are_asked_for_by_tag_and_by_rules_of_either_directio
     assert_eq!(asked.len(), 3);
 }
 
+#[tokio::test]
+async fn groups_that_may_be_ours_are_found_by_their_description_when_their_tags_are_gone() {
+    let answer = "<DescribeSecurityGroupsResponse><securityGroupInfo/></DescribeSecurityGroupsResponse>";
+    let script = Script::default().then(200, answer).then(200, answer);
+    assert!(script.aws().groups(Groups::OwnedAnywhere).await.is_complete());
+    let asked = script.asked();
+    let by =
+        ["Filter.1.Name=tag:tagwire:managed-by&", "Filter.1.Name=description&Filter.1.Value.1=Made by tagwire for *"];
+    for (call, what) in asked.iter().zip(by) {
+        assert!(call.contains(what), "{call}");
+    }
+    assert_eq!(asked.len(), 2);
+}
+
 #[cfg(feature = "account")]
 #[tokio::test]
 async fn every_service_is_tried_and_says_for_itself_whether_it_may_be_read() {

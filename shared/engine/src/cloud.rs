@@ -229,6 +229,9 @@ pub trait Observe {
 #[expect(async_fn_in_trait, reason = "static dispatch on one thread: no future has to be Send")]
 pub trait Change: Observe {
     /// A new random token.
+    ///
+    /// # Errors
+    /// When the system gives no random numbers.
     fn new_token(&self) -> Result<Token, CloudError>;
     /// Creates a group with its tags, and the description of their role, of their store and with a token, in one call.
     async fn create_group(

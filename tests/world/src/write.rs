@@ -6,7 +6,7 @@ use std::fmt::{self, Write as _};
 use jiff::Timestamp;
 use tagwire_core::{
     cidr::{CidrTag, Family, InvalidCidr, PrefixList},
-    group::SecurityGroup,
+    group::{SecurityGroup, Token},
     id::{InstanceId, SecurityGroupId, StoreArn, StoreId, ZoneName},
     model::{DataStore, Form, Instance, Membership, Network},
     observation::{AttachedInterface, Gap, InterfaceOwner, Observation, Scope, StoreLookup, Subject},
@@ -185,8 +185,8 @@ fn security_group(found: &SecurityGroup) -> String {
         let known = |word: Option<&str>| word.unwrap_or("-").to_owned();
         let record = found.record.as_ref().map_or("none".to_owned(), |record| {
             let arn = known(record.arn.as_ref().map(StoreArn::as_str));
-            let id = known(record.id.as_ref().map(|id| id.as_str()));
-            let token = known(record.token.as_ref().map(|token| token.as_str()));
+            let id = known(record.id.as_ref().map(SecurityGroupId::as_str));
+            let token = known(record.token.as_ref().map(Token::as_str));
             format!("{} {arn} {} {id} {token}", record.store, record.role.tag_value())
         });
         let _ = write!(line, " record=\"{record}\"");

@@ -35,12 +35,13 @@ impl StateTable {
         let items = self.query(table, &groups_key(vpc)).await?;
         let mut identities = Identities::new();
         for item in &items {
-            match record(item) {
-                Some((name, record)) => drop(identities.insert(name, record)),
-                None => tracing::warn!(
+            if let Some((name, record)) = record(item) {
+                identities.insert(name, record);
+            } else {
+                tracing::warn!(
                     record = "finding", %vpc, code = "record-ignored", entry = text(item, ENTRY).unwrap_or_default(),
                     "the state table has a record of a group that is of another version or form; it is ignored, and the group of that name is not taken for tagwire's"
-                ),
+                );
             }
         }
         Ok(identities)
@@ -95,20 +96,22 @@ fn record(item: &Item) -> Option<(GroupName, GroupRecord)> {
     (version == VERSION && name.role == record.role).then_some((name, GroupRecord { earlier, ..record }))
 }
 
+/// That an attribute is there and cannot be read.
+struct Unreadable;
+
 /// An attribute that is there and cannot be read is no missing one.
 fn read(item: &Item) -> Option<GroupRecord> {
-    fn optional<T>(item: &Item, key: &str, read: impl Fn(&str) -> Option<T>) -> Option<Option<T>> {
-        match item.get(key) {
-            None => Some(None),
-            Some(value) => read(value.as_s().ok()?).map(Some),
-        }
+    fn optional<T>(item: &Item, key: &str, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>, Unreadable> {
+        let Some(value) = item.get(key) else { return Ok(None) };
+        let text = value.as_s().map_err(|_| Unreadable)?;
+        read(text).map(Some).ok_or(Unreadable)
     }
     Some(GroupRecord {
         store: StoreId::parse(text(item, STORE)?).ok()?,
-        arn: optional(item, ARN, |arn| StoreArn::parse(arn).ok())?,
+        arn: optional(item, ARN, |arn| StoreArn::parse(arn).ok()).ok()?,
         role: Role::ALL.into_iter().find(|role| Some(role.tag_value()) == text(item, ROLE))?,
-        token: optional(item, TOKEN, Token::read)?,
-        id: optional(item, ID, |id| SecurityGroupId::parse(id).ok())?,
+        token: optional(item, TOKEN, Token::read).ok()?,
+        id: optional(item, ID, |id| SecurityGroupId::parse(id).ok()).ok()?,
         earlier: None,
     })
 }

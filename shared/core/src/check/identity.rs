@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::{Checker, Objection, Objections, Part, Violation};
 use crate::{
     finding::{Finding, Reason, Subject},
-    group::{Described, GroupName, GroupRecord, MANAGED_BY, MANAGED_BY_KEY, Role, SecurityGroup},
+    group::{Described, GroupName, GroupRecord, MANAGED_BY, MANAGED_BY_KEY, OwnedGroup, Role, SecurityGroup},
     id::{SecurityGroupId, StoreId},
     model::{DataStore, Instance},
     plan::{GroupRef, InterfaceChange, Plan, StoreChange, Verdict},
@@ -210,7 +210,7 @@ fn rewrites(plan: &Plan) -> Vec<(Part, &SecurityGroupId, &StoreId)> {
         revoked.chain(tagged).map(move |group| (Part::Cidr(id.clone()), group, id))
     });
     let deleted = plan.deletions.iter().flat_map(|((kind, id), deletion)| {
-        let groups = deletion.delete.iter().map(|group| group.id());
+        let groups = deletion.delete.iter().map(OwnedGroup::id);
         groups.map(move |group| (Part::Deletion(*kind, id.clone()), group, id))
     });
     pairs.chain(cidrs).chain(deleted).collect()

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Explainer, FailedCondition, GroupExplanation, StepAnswer, Steps,
-    facts::{compared, words},
+    facts::{compared, few, words},
     remedy::Advisor,
 };
 use crate::{
@@ -43,7 +43,7 @@ impl Explainer<'_> {
         match ownership {
             Some(Ownership::Owned(owned)) => self.ending(&mut steps, owned, &mut facts),
             Some(Ownership::Foreign | Ownership::Forged(_) | Ownership::Unproven(_)) | None => {
-                self.not_ours(&mut steps, id, group, ownership)
+                self.not_ours(&mut steps, id, group, ownership);
             }
         }
         let plan = &self.settled.plan;
@@ -347,7 +347,7 @@ impl Explainer<'_> {
             return (holds, vec!["its data store was not found, and nothing is known to ask for it".to_owned()]);
         };
         let sharing = self.index.sharing(store);
-        let names = || words(sharing.iter().map(|instance| &instance.id));
+        let names = || few(sharing.iter().map(|instance| &instance.id));
         if !sharing.is_empty() {
             facts.push(format!("share a name with the data store: {}", names()));
         }
@@ -391,7 +391,7 @@ impl Explainer<'_> {
             None => {
                 let attached_interfaces = self.staying_interfaces(asked);
                 let who =
-                    if attached_interfaces.is_empty() { "something".to_owned() } else { words(attached_interfaces) };
+                    if attached_interfaces.is_empty() { "something".to_owned() } else { few(attached_interfaces) };
                 let take_off = vec![format!("it goes when none of these has one of its groups: {who}")];
                 (FailedCondition::new("attached", format!("attached by, or to be attached to, {who}")), take_off)
             }

@@ -28,7 +28,7 @@ fn contains(off: &Off, group: &SecurityGroupId) -> bool {
 }
 
 /// What a block takes off an instance, or why it cannot.
-fn off_instance(index: &Index<'_>, disconnects: &Disconnects<'_>, instance: &Instance) -> Result<Off, Finding> {
+fn off_instance(index: &Index<'_>, disconnects: &Disconnects<'_>, instance: &Instance) -> Result<Off, Box<Finding>> {
     let is_concerned = index.is_blocked(instance) && index.seen.scope.has_instance(&instance.id);
     let Some(interface) = instance.interface.as_ref().filter(|_| is_concerned && index.seen.groups.is_complete())
     else {
@@ -36,7 +36,7 @@ fn off_instance(index: &Index<'_>, disconnects: &Disconnects<'_>, instance: &Ins
     };
     let off = marked(index, interface.groups.iter(), |role| role == Side::Instance);
     let Some(first) = off.first() else { return Ok(off) };
-    let about = |reason| Finding { subject: Subject::Instance(instance.id.clone()), reason };
+    let about = |reason| Box::new(Finding { subject: Subject::Instance(instance.id.clone()), reason });
     if let Some(reason) = obstacles::managed(instance) {
         return Err(about(reason));
     }
@@ -49,14 +49,14 @@ fn off_instance(index: &Index<'_>, disconnects: &Disconnects<'_>, instance: &Ins
 }
 
 /// What a block takes off a store, or why it cannot.
-fn off_store(index: &Index<'_>, disconnects: &Disconnects<'_>, store: &DataStore) -> Result<Off, Finding> {
+fn off_store(index: &Index<'_>, disconnects: &Disconnects<'_>, store: &DataStore) -> Result<Off, Box<Finding>> {
     let is_concerned = store.settings.blocked && store.is_in(&index.seen.vpc) && index.seen.scope.has_store(&store.arn);
     if !is_concerned || !index.seen.groups.is_complete() {
         return Ok(Off::new());
     }
     let off = marked(index, store.lasting_groups(), |role| role != Side::Instance);
     let Some(first) = off.first() else { return Ok(off) };
-    let about = |reason| Finding { subject: Subject::Store(store.arn.clone()), reason };
+    let about = |reason| Box::new(Finding { subject: Subject::Store(store.arn.clone()), reason });
     if let Some(reason) = obstacles::list_waits(store) {
         return Err(about(reason));
     }
@@ -106,7 +106,7 @@ pub(crate) fn off_interfaces(
                 let change = changes.entry(interface.id.clone());
                 change.or_insert_with(|| InterfaceChange::of(Some(&instance.id))).unproven = off;
             }
-            Err(finding) => findings.push(finding),
+            Err(finding) => findings.push(*finding),
         }
     }
     (changes, findings)
@@ -125,7 +125,7 @@ pub(crate) fn off_stores(
             Ok(off) => {
                 changes.entry(id.clone()).or_insert_with(|| StoreChange::of(&store.arn)).unproven = off;
             }
-            Err(finding) => findings.push(finding),
+            Err(finding) => findings.push(*finding),
         }
     }
     (changes, findings)

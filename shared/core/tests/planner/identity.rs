@@ -2,6 +2,7 @@
 
 use tagwire_core::{
     group::{GroupRecord, Ownership},
+    id::StoreArn,
     state::Note,
 };
 
@@ -260,8 +261,14 @@ fn a_group_that_was_made_and_not_bound_yet_is_ours_and_is_bound() {
 fn the_record_follows_a_store_that_was_renamed() {
     let renamed = case("db orders connect=orders\npair orders 1 arn=old");
     let names = renamed.plan.notes.iter().filter_map(|note| match note {
-        Note::Identity(_, Some(record)) => record.arn.as_ref().map(|arn| arn.short()),
-        _ => None,
+        Note::Identity(_, Some(record)) => record.arn.as_ref().map(StoreArn::short),
+        Note::Identity(_, None)
+        | Note::Wanted(..)
+        | Note::Unused(..)
+        | Note::Attached(..)
+        | Note::Uninstalling(_)
+        | Note::Requested(..)
+        | Note::Swept(_) => None,
     });
     assert_eq!(names.collect::<Vec<_>>(), ["db/orders", "db/orders"]);
 }

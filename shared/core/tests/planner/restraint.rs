@@ -46,9 +46,10 @@ fn removals(plan: &Plan) -> BTreeSet<Removal> {
     let unproven = plan.stores.values().flat_map(|change| {
         change.unproven.iter().map(|group| {
             let (store, group) = (change.store.to_string(), group.id().clone());
-            match group.as_str().contains("-cidr-") {
-                true => Removal::Clients(store, group, DetachReason::Blocked),
-                false => Removal::StoreSide(store, group, DetachReason::Blocked),
+            if group.as_str().contains("-cidr-") {
+                Removal::Clients(store, group, DetachReason::Blocked)
+            } else {
+                Removal::StoreSide(store, group, DetachReason::Blocked)
             }
         })
     });

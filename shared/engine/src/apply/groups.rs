@@ -195,7 +195,8 @@ impl<C: Change, K: Clock> Making<'_, C, K> {
         let token = record.token.clone().ok_or(StepFailure::PairUnfinished)?;
         let error = match self.cloud.create_group(&self.seen.vpc, name, tags, &token).await {
             Ok(id) => {
-                return Ok((self.bind(name, GroupRecord { id: Some(id.clone()), ..record }, id).await, Ensure::Done));
+                let record = GroupRecord { id: Some(id.clone()), earlier: None, ..record };
+                return Ok((self.bind(name, record, id).await, Ensure::Done));
             }
             Err(error) => error,
         };
@@ -213,8 +214,8 @@ impl<C: Change, K: Clock> Making<'_, C, K> {
             Some((id, known)) => {
                 let is_its = known.store == *self.work.id && known.role == tags.role;
                 let created = self.bind(name, known, id).await;
-                let taken = StepFailure::NameTaken { name: name.to_string() };
-                if is_its { Ok((created, Ensure::NotNeeded)) } else { Err(taken) }
+                let not_its = || StepFailure::NameTaken { name: name.to_string() };
+                is_its.then_some((created, Ensure::NotNeeded)).ok_or_else(not_its)
             }
             None if error.kind != ErrorKind::AlreadyThere => Err(error.into()),
             // With less time than a group may take to show, it is not known whose it is; another number

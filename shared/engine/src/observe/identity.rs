@@ -28,7 +28,9 @@ pub(super) async fn identify<C: Observe>(
         match cloud.vpc_state(vpc, None).await {
             Ok(state) => bind_former(groups, &state.attached),
             Err(error) => {
-                groups.iter_mut().for_each(|group| group.record = None);
+                for group in groups {
+                    group.record = None;
+                }
                 return Err(error.into());
             }
         }

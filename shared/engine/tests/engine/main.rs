@@ -7,6 +7,7 @@
 mod clock;
 #[cfg(test)]
 mod identity;
+#[cfg(test)]
 mod installation;
 #[cfg(test)]
 mod owners;

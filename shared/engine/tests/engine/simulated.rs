@@ -1028,18 +1028,17 @@ impl Change for Simulated {
     ) -> Result<SecurityGroupId, CloudError> {
         let name = name.to_string();
         self.write("create_group", name.clone(), |world| {
-            let taken = world
+            let is_there = world
                 .groups
                 .values()
                 .any(|there| there.group.vpc == *of && there.group.name.eq_ignore_ascii_case(&name));
-            if taken {
+            if is_there {
                 return Err(ErrorKind::AlreadyThere);
             }
             let hidden = world.groups_hidden_for;
-            if world.identities.get(of).is_none_or(|known| {
-                let record = GroupName::read(&name).and_then(|name| known.get(&name));
-                record.is_none_or(|record| record.token.as_ref() != Some(token))
-            }) {
+            let record =
+                world.identities.get(of).zip(GroupName::read(&name)).and_then(|(known, name)| known.get(&name));
+            if record.and_then(|record| record.token.as_ref()) != Some(token) {
                 world.wrongs.push(format!("{name} was created before its token was written down"));
             }
             let description = group::description(tags.role, &tags.store, token);
@@ -1222,10 +1221,10 @@ impl Change for Simulated {
             notes.iter().cloned().for_each(|note| state.note(note));
             let identities = world.identities.entry(vpc.clone()).or_default();
             for note in notes {
-                match note {
-                    Note::Identity(name, Some(record)) => drop(identities.insert(*name, record.clone())),
-                    Note::Identity(name, None) => drop(identities.remove(name)),
-                    _ => {}
+                if let Note::Identity(name, Some(record)) = note {
+                    identities.insert(*name, record.clone());
+                } else if let Note::Identity(name, None) = note {
+                    identities.remove(name);
                 }
             }
             Ok(())

@@ -125,7 +125,8 @@ fn written(role: Role, store: &StoreId) -> String {
     if text.len() <= room && text.bytes().all(is_taken) && !text.starts_with(DIGEST) {
         return text.to_owned();
     }
-    let digits = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let digits = Sha256::digest(text).into_iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    let digits: String = digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect();
     format!("{DIGEST}{digits}")
 }
 

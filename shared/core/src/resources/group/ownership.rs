@@ -210,6 +210,7 @@ impl SecurityGroup {
     }
 
     /// The record that proves it to be ours.
+    #[must_use]
     pub fn proven(&self) -> Option<&GroupRecord> {
         let name = GroupName::read(&self.name)?;
         let described = Described::read(&self.description).filter(|described| described.role == name.role)?;
@@ -300,17 +301,16 @@ mod tests {
     }
 
     fn tags_after(change: impl FnOnce(&mut SecurityGroup)) -> TagState {
-        match verdict(change) {
-            Ownership::Owned(owned) if owned.store == store() => owned.tags,
-            other => panic!("{other:?}"),
-        }
+        let verdict = verdict(change);
+        let Ownership::Owned(owned) = verdict else { panic!("{verdict:?}") };
+        assert_eq!(owned.store, store());
+        owned.tags
     }
 
     fn doubt(change: impl FnOnce(&mut SecurityGroup)) -> Doubt {
-        match verdict(change) {
-            Ownership::Unproven(unproven) => unproven.doubt,
-            other => panic!("{other:?}"),
-        }
+        let verdict = verdict(change);
+        let Ownership::Unproven(unproven) = verdict else { panic!("{verdict:?}") };
+        unproven.doubt
     }
 
     fn recorded(group: &mut SecurityGroup) -> &mut GroupRecord {
