@@ -21,8 +21,8 @@ async fn of_store(aws: &LocalAws, store: &Store) -> Option<String> {
 async fn of_redshift_cluster(aws: &LocalAws, store: &Store) -> Option<String> {
     let name = store.arn.rsplit(':').next().unwrap();
     let clusters = aws.redshift().describe_clusters().cluster_identifier(name).send().await.unwrap();
-    let tags = clusters.clusters().iter().flat_map(|cluster| cluster.tags());
-    tags.into_iter().find(|tag| tag.key() == Some(STATUS)).and_then(|tag| tag.value().map(str::to_owned))
+    let tags = clusters.clusters().first()?.tags();
+    tags.iter().find(|tag| tag.key() == Some(STATUS)).and_then(|tag| tag.value().map(str::to_owned))
 }
 
 /// The tags that were written and taken off since the last look.
