@@ -39,7 +39,8 @@ impl Checker<'_> {
         if !scope.has_instance(&instance.id) && *scope != Scope::Vpc && !names.any(|arn| scope.has_store(arn)) {
             objections.insert(Violation::OutsideScope { target: target.clone() });
         }
-        let cuts = detachment.reason != DetachReason::Blocked && self.cuts_from_copy(instance, owned);
+        let cuts =
+            detachment.reason != DetachReason::Blocked && self.cuts_from_copy(instance, owned, detachment.reason);
         if cuts || !self.detach_reason_holds(detachment.reason, instance, owned, store) {
             let reason = detachment.reason;
             objections.insert(Violation::ReasonDoesNotHold { group: group.clone(), target, reason });
@@ -85,9 +86,7 @@ impl Checker<'_> {
                 seen.is_uninstalling() && (store.is_some() || seen.gap_in_store(owned.arn.as_ref()).is_none())
             }
             DetachReason::StoreOptedOut => here.is_some_and(|store| store.settings.connect == ConnectTag::Absent),
-            DetachReason::NoInstance => {
-                here.is_some_and(|store| matches!(store.settings.connect, ConnectTag::Names(_)))
-            }
+            DetachReason::NoInstance => here.is_some_and(|store| store.settings.connect != ConnectTag::Absent),
             DetachReason::NotAskedFor
             | DetachReason::NamesNotShared
             | DetachReason::CidrNotAskedFor
@@ -109,7 +108,8 @@ impl Checker<'_> {
         if instance.operator.is_some() {
             return false;
         }
-        let held = instance.settings.held || store.is_some_and(|store| store.settings.held);
+        let held_by_store = store.is_some_and(|store| store.settings.held);
+        let held = held_by_store || instance.settings.held;
         let here = store.filter(|store| store.is_in(&self.evidence.seen.vpc));
         let tags = here.map(|store| (&instance.settings.connect, &store.settings.connect));
         match reason {
@@ -117,6 +117,11 @@ impl Checker<'_> {
                 self.evidence.is_blocked(instance) || here.is_some_and(|store| store.settings.blocked)
             }
             DetachReason::StoreGone => !instance.settings.held && self.evidence.is_gone(owned),
+            // Whether a store takes part is its own tags' word alone.
+            DetachReason::StoreOptedOut => {
+                let certain = self.evidence.tags_are_certain(&owned.store) && !held_by_store;
+                certain && matches!(tags, Some((_, ConnectTag::Absent)))
+            }
             _ if held || !self.evidence.tags_are_certain(&owned.store) => false,
             // A store that was not read may be on hold.
             DetachReason::Uninstalling => {
@@ -125,10 +130,9 @@ impl Checker<'_> {
                 seen.is_uninstalling() && read
             }
             DetachReason::NoInstance | DetachReason::CidrNotAskedFor | DetachReason::OfAnotherStore => false,
-            DetachReason::StoreOptedOut => {
-                matches!(tags, Some((ConnectTag::Names(_) | ConnectTag::Absent, ConnectTag::Absent)))
+            DetachReason::NotAskedFor => {
+                matches!(tags, Some((ConnectTag::Absent, ConnectTag::Names(_) | ConnectTag::Invalid(_))))
             }
-            DetachReason::NotAskedFor => matches!(tags, Some((ConnectTag::Absent, ConnectTag::Names(_)))),
             DetachReason::NamesNotShared => match tags {
                 Some((ConnectTag::Names(mine), ConnectTag::Names(theirs))) => mine.is_disjoint(theirs),
                 _ => false,
@@ -170,7 +174,9 @@ impl Checker<'_> {
                     && !self.leaves_interface_of_nobody(&attached.interface, side)
             });
             still_attached += separate.count() + self.attached_after(side).count();
-            let held = |instance: &Instance| instance.settings.held && !self.evidence.is_blocked(instance);
+            // When a store takes no part any more, a hold of an instance has no say.
+            let has_say = reason != DetachReason::StoreOptedOut;
+            let held = |instance: &Instance| has_say && instance.settings.held && !self.evidence.is_blocked(instance);
             on_hold |= self.attached_after(side).any(held);
             on_hold |= others.iter().any(|attached| match &attached.owner {
                 // One that was not read may be on hold.

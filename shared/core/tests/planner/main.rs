@@ -4,6 +4,7 @@
 
 mod arbitrary;
 mod case;
+mod certain;
 mod checker;
 mod cidr;
 mod clean_up;
