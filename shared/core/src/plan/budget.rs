@@ -1,6 +1,6 @@
-//! The one queue of all that is counted: instance sides, store sides and groups for CIDR clients. Whoever
-//! waits longest goes first, a failed try goes to the end, and what goes is decided before places in lists
-//! are given out.
+//! The one queue of all that is counted: instance sides, store sides and groups for CIDR clients. The stores take
+//! turns, of each store whoever waits longest goes first, a failed try goes to the end, and what goes is decided before
+//! places in lists are given out.
 
 mod offer;
 
@@ -23,6 +23,7 @@ use crate::{
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreId},
     model::{DataStore, Instance},
     observation::Scope,
+    policy::Policy,
     state::{Connection, Note, Removal, VpcState, Wanted, Window},
 };
 
@@ -70,27 +71,65 @@ pub(crate) struct Disconnects<'index> {
 struct Budget<'index> {
     /// The state, `None` when it could not be read: then nothing counted goes.
     state: Option<&'index VpcState>,
-    most: usize,
+    now: Timestamp,
+    policy: &'index Policy,
     left: usize,
-    used: usize,
+    /// What goes, with the number of connections that it cuts.
+    taken: Vec<(Removal, usize)>,
+    /// Something had to wait, so nobody goes before it for nothing.
+    waits: bool,
     /// Counted removals at stores that have to wait.
     waiting_at_stores: usize,
 }
 
 impl Budget<'_> {
-    fn takes(&mut self, count: usize) -> bool {
-        let lets = self.state.is_some() && count <= self.left;
-        if lets {
-            self.left -= count;
-            self.used += count;
+    /// Whether a removal is of a connection that was removed in this window already. It uses nothing up, but never goes
+    /// before something that waits: or else whoever changes a tag to and fro would keep the window from all others.
+    fn is_counted_already(&self, removal: &Removal) -> bool {
+        let counted = self.state.is_some_and(|state| state.window.has(removal, self.now, self.policy));
+        counted && !self.waits && self.policy.max_disconnects > 0
+    }
+
+    fn takes(&mut self, removal: &Removal, count: usize) -> bool {
+        let already = self.is_counted_already(removal);
+        let lets = self.state.is_some() && (already || count <= self.left);
+        if !lets {
+            self.waits = true;
+            return false;
         }
-        lets
+        if !already {
+            self.left -= count;
+        }
+        if count > 0 {
+            self.taken.push((removal.clone(), count));
+        }
+        true
+    }
+
+    /// Keeps a place for another run's removal.
+    fn reserve(&mut self, removal: &Removal) {
+        if self.is_counted_already(removal) {
+            return;
+        }
+        self.waits |= self.left == 0;
+        self.left = match removal {
+            Removal::Connection(_) | Removal::LeftOver { .. } | Removal::CidrGroup(_) => self.left.saturating_sub(1),
+            // How much a store side carries, only its own run can tell.
+            Removal::StoreSide(_) => 0,
+        };
+    }
+
+    /// Keeps the whole window for something that a part of it does not suffice for.
+    fn keep_all(&mut self) {
+        (self.left, self.waits) = (0, true);
     }
 }
 
 /// Something in the queue.
 enum Queued<'index> {
     Sides(Vec<Leaving<'index>>),
+    /// All that its interface's list holds: it goes only if another group comes.
+    Last(Vec<Leaving<'index>>),
     LeftOver(Vec<LeftOver<'index>>),
     Store(LeavingStore<'index>),
     /// Another run's turn.
@@ -114,9 +153,11 @@ pub(crate) fn decide<'index>(index: &'index Index<'index>, pair_states: &PairSta
         notes: Vec::new(),
         budget: Budget {
             state,
-            most: index.policy.max_disconnects,
+            now: index.seen.at,
+            policy: index.policy,
             left: state.map_or(0, |state| state.window.left(index.seen.at, index.policy)),
-            used: 0,
+            taken: Vec::new(),
+            waits: false,
             waiting_at_stores: 0,
         },
     };
@@ -136,19 +177,28 @@ pub(crate) fn decide<'index>(index: &'index Index<'index>, pair_states: &PairSta
     for leaving in free {
         disconnects.leave(leaving);
     }
-    let undecided: BTreeSet<InstanceId> = last.iter().map(|leaving| leaving.instance.id.clone()).collect();
+    let mut undecided: BTreeSet<InstanceId> = last.iter().map(|leaving| leaving.instance.id.clone()).collect();
+    let (last, mut put_off): (Vec<_>, Vec<_>) = last.into_iter().partition(|leaving| leaving.reason.is_counted());
     let mut pending = Vec::new();
-    for (turn, removal, queued) in disconnects.queue(counted, left_over, &last, stores) {
+    for (turn, removal, queued) in disconnects.queue(counted, left_over, last, stores) {
         match queued {
             Queued::Sides(sides) => disconnects.offer_sides(turn, removal, sides),
+            Queued::Last(sides) => match sides.first().copied() {
+                Some(first) if disconnects.gains(pair_states, first.instance) => {
+                    undecided.remove(&first.instance.id);
+                    disconnects.offer_sides(turn, removal, sides);
+                }
+                // Room for another group may be made by what comes later.
+                Some(_) | None => put_off.extend(sides),
+            },
             Queued::LeftOver(sides) => disconnects.offer_left_over(turn, removal, sides),
             Queued::Store(leaving) => {
                 pending.extend(disconnects.offer_store(turn, leaving, pair_states, &undecided));
             }
-            Queued::OfAnotherScope => disconnects.reserve(&removal),
+            Queued::OfAnotherScope => disconnects.budget.reserve(&removal),
         }
     }
-    disconnects.decide_last(pair_states, last);
+    disconnects.decide_last(pair_states, put_off);
     for leaving in pending {
         let turn = disconnects.turn(&leaving.removal());
         disconnects.offer_store(turn, leaving, pair_states, &BTreeSet::new());
@@ -165,20 +215,17 @@ impl<'index> Disconnects<'index> {
         self.wanted(removal).map_or(self.index.seen.at, Wanted::turn)
     }
 
-    /// Everything that waits, whether it is in this plan's scope or not, in the order of its turn.
+    /// Everything that waits, whether it is in this plan's scope or not, in order.
     fn queue(
         &mut self,
         counted: Vec<Leaving<'index>>,
         left_over: Vec<LeftOver<'index>>,
-        last: &[Leaving<'index>],
+        last: Vec<Leaving<'index>>,
         stores: Vec<LeavingStore<'index>>,
     ) -> Vec<(Timestamp, Removal, Queued<'index>)> {
-        let mut connections = BTreeMap::<Connection, Vec<Leaving<'index>>>::new();
-        for leaving in counted {
-            connections.entry(leaving.connection()).or_default().push(leaving);
-        }
         let mut queue: BTreeMap<Removal, Queued<'index>> =
-            connections.into_iter().map(|(of, sides)| (Removal::Connection(of), Queued::Sides(sides))).collect();
+            by_connection(counted).map(|(of, sides)| (of, Queued::Sides(sides))).collect();
+        queue.extend(by_connection(last).map(|(of, sides)| (of, Queued::Last(sides))));
         for left_over in left_over {
             let queued = queue.entry(left_over.removal()).or_insert_with(|| Queued::LeftOver(Vec::new()));
             if let Queued::LeftOver(sides) = queued {
@@ -186,9 +233,8 @@ impl<'index> Disconnects<'index> {
             }
         }
         queue.extend(stores.into_iter().map(|leaving| (leaving.removal(), Queued::Store(leaving))));
-        let last: BTreeSet<Removal> = last.iter().map(|leaving| Removal::Connection(leaving.connection())).collect();
         for removal in self.budget.state.iter().flat_map(|state| state.wanted.keys()) {
-            if queue.contains_key(removal) || last.contains(removal) {
+            if queue.contains_key(removal) {
                 continue;
             }
             if self.is_settled(removal) {
@@ -198,9 +244,27 @@ impl<'index> Disconnects<'index> {
                 queue.insert(removal.clone(), Queued::OfAnotherScope);
             }
         }
+        self.in_turns(queue)
+    }
+
+    /// The stores take turns: first goes what its store has lost the fewest connections before, lately or by what
+    /// stands before it in the queue. Of one store, and where that is the same, whoever waits longest goes first.
+    fn in_turns(&self, queue: BTreeMap<Removal, Queued<'index>>) -> Vec<(Timestamp, Removal, Queued<'index>)> {
         let mut order: Vec<_> =
             queue.into_iter().map(|(removal, queued)| (self.turn(&removal), removal, queued)).collect();
         order.sort_by(|(one, removal, _), (other, other_removal, _)| (one, removal).cmp(&(other, other_removal)));
+        let (at, policy) = (self.budget.now, self.budget.policy);
+        let mut lost = self.budget.state.map(|state| state.window.by_store(at, policy)).unwrap_or_default();
+        let mut before = BTreeMap::<Removal, usize>::new();
+        for (_, removal, _) in &order {
+            let of_store = lost.entry(removal.store().clone()).or_default();
+            before.insert(removal.clone(), *of_store);
+            // What is removed once more was counted there already.
+            if !self.budget.state.is_some_and(|state| state.window.has(removal, at, policy)) {
+                *of_store += 1;
+            }
+        }
+        order.sort_by_key(|(_, removal, _)| before.get(removal).copied().unwrap_or_default());
         order
     }
 
@@ -249,7 +313,7 @@ impl<'index> Disconnects<'index> {
 
     /// One connection, whose sides go together or wait together.
     fn offer_sides(&mut self, turn: Timestamp, removal: Removal, sides: Vec<Leaving<'index>>) {
-        if self.budget.takes(1) {
+        if self.budget.takes(&removal, 1) {
             for leaving in sides {
                 self.leave(leaving);
             }
@@ -263,23 +327,12 @@ impl<'index> Disconnects<'index> {
 
     /// What leads to one store from an interface without an instance.
     fn offer_left_over(&mut self, turn: Timestamp, removal: Removal, sides: Vec<LeftOver<'index>>) {
-        if self.budget.takes(1) {
+        if self.budget.takes(&removal, 1) {
             self.left_over.extend(sides);
         } else {
             self.left_over_held_back.extend(sides);
             self.wait(turn, removal);
         }
-    }
-
-    /// Keeps what another run is to remove when its turn comes. How much a store side carries, only its own
-    /// run can tell.
-    fn reserve(&mut self, removal: &Removal) {
-        self.budget.left = match removal {
-            Removal::Connection(_) | Removal::LeftOver { .. } | Removal::CidrGroup(_) => {
-                self.budget.left.saturating_sub(1)
-            }
-            Removal::StoreSide(_) => 0,
-        };
     }
 
     /// Takes groups off their store if the window lets it; back come those that may go later in this plan.
@@ -309,13 +362,13 @@ impl<'index> Disconnects<'index> {
     fn take_off_store(&mut self, turn: Timestamp, leaving: &LeavingStore<'index>, cuts: usize) {
         let removal = leaving.removal();
         let counted = leaving.reason.is_counted();
-        if !counted || self.budget.takes(cuts) {
+        if !counted || self.budget.takes(&removal, cuts) {
             let off = self.off_stores.entry(leaving.store.id.clone()).or_default();
             off.groups.extend(leaving.groups.iter().map(|owned| ((leaving.kind, owned.group.clone()), leaving.reason)));
             off.cuts += cuts;
             return;
         }
-        let most = self.budget.most;
+        let most = self.index.policy.max_disconnects;
         if self.budget.state.is_some() && most > 0 && cuts > most {
             let reason = Reason::MoreThanWindow { carried: cuts, limit: most };
             self.findings.push(Finding { subject: Subject::Store(leaving.store.arn.clone()), reason });
@@ -323,18 +376,14 @@ impl<'index> Disconnects<'index> {
             return;
         }
         // A part of the window is of no use to it, so it goes when all that comes after has waited.
-        self.budget.left = 0;
+        self.budget.keep_all();
         self.budget.waiting_at_stores += cuts.max(1);
         self.wait(turn, removal);
     }
 
     /// Decides about what is all that its interface's list holds: it goes if another group comes for certain.
     fn decide_last(&mut self, pair_states: &PairStates<'index>, last: Vec<Leaving<'index>>) {
-        let mut connections = BTreeMap::<Connection, Vec<Leaving<'index>>>::new();
-        for leaving in last {
-            connections.entry(leaving.connection()).or_default().push(leaving);
-        }
-        let mut order: Vec<_> = connections.into_iter().map(|(of, sides)| (Removal::Connection(of), sides)).collect();
+        let mut order: Vec<_> = by_connection(last).collect();
         order.sort_by_key(|(removal, _)| self.turn(removal));
         for (removal, sides) in order {
             let Some(first) = sides.first().copied() else { continue };
@@ -490,7 +539,16 @@ impl<'index> Disconnects<'index> {
 
     /// The window with this plan's removals, `None` when it makes none that are counted.
     pub(crate) fn window(&self) -> Option<Window> {
-        let state = self.budget.state.filter(|_| self.budget.used > 0)?;
-        Some(state.window.with(self.budget.used, self.index.seen.at, self.index.policy))
+        let state = self.budget.state.filter(|_| !self.budget.taken.is_empty())?;
+        Some(state.window.with(&self.budget.taken, self.index.seen.at, self.index.policy))
     }
+}
+
+/// The sides of each connection, which go together or wait together.
+fn by_connection<'index>(all: Vec<Leaving<'index>>) -> impl Iterator<Item = (Removal, Vec<Leaving<'index>>)> {
+    let mut connections = BTreeMap::<Connection, Vec<Leaving<'index>>>::new();
+    for leaving in all {
+        connections.entry(leaving.connection()).or_default().push(leaving);
+    }
+    connections.into_iter().map(|(of, sides)| (Removal::Connection(of), sides))
 }

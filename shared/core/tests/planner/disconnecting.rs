@@ -88,7 +88,7 @@ fn a_reason_that_is_counted_uses_up_the_window_and_another_does_not() {
     for reason in DetachReason::ALL {
         for world in worlds_of(reason) {
             let window = case(world).plan.window;
-            let counted = window.map_or(0, |window| window.removals.iter().map(|(_, count)| *count).sum());
+            let counted = window.map_or(0, |window| window.removals.iter().map(|counted| counted.connections).sum());
             assert_eq!(counted, u32::from(reason.is_counted()), "{world}");
         }
     }
@@ -258,7 +258,7 @@ fn an_instance_keeps_no_access_against_a_store_that_opts_out_by_a_hold_or_a_tag_
         let reasons: Vec<_> = plan.interfaces.values().flat_map(|change| change.detach.values()).collect();
         let all = reasons.iter().all(|detachment| detachment.reason == DetachReason::StoreOptedOut);
         assert!(reasons.len() == 2 && all && plan.deletions.len() == 1, "{tags}: {plan}");
-        assert_eq!(plan.window.map(|window| window.removals.len()), Some(1), "{tags}");
+        assert_eq!(plan.window.map(|window| window.removals.len()), Some(2), "{tags}");
         let waits = case(&format!("{}\nmax 0", world(tags, ""))).changes_nothing();
         assert!(
             waits.plan.explanations().iter().any(|line| line.contains("(disconnects-held-back)")),
@@ -316,7 +316,7 @@ fn a_store_that_opts_out_cuts_those_off_whose_last_group_is_ours_and_counts_them
              i-1: sg-ec2-rds-1 is the only security group left there, and AWS takes no empty list: add another group (last-group)",
         );
     let removals = case_.plan.window.unwrap().removals;
-    assert_eq!(removals.iter().map(|(_, count)| *count).collect::<Vec<_>>(), [2]);
+    assert_eq!(removals.iter().map(|counted| counted.connections).collect::<Vec<_>>(), [1, 1]);
     case(&format!("{world}\nmax 1"))
         .changes("detach sg-ec2-rds-1 from eni-2 of i-2: the data store has no connect tag (db/orders)")
         .codes(&["disconnects-held-back", "last-group"]);
@@ -336,7 +336,7 @@ fn a_store_that_opts_out_cuts_others_off_that_have_the_instance_side_and_counts_
     )
     .codes(&["foreign-attachment"]);
     let removals = case_.plan.window.unwrap().removals;
-    assert_eq!(removals.iter().map(|(_, count)| *count).collect::<Vec<_>>(), [2]);
+    assert_eq!(removals.iter().map(|counted| counted.connections).collect::<Vec<_>>(), [1, 1]);
 }
 
 #[test]

@@ -196,7 +196,7 @@ mod left_over {
             .changes("detach sg-ec2-rds-1 from eni-9: no instance has the interface any more (db/orders)")
             .codes(&["no-match"]);
         let window = case.plan.window.unwrap();
-        assert_eq!(window.removals.iter().map(|(_, count)| *count).collect::<Vec<_>>(), [1]);
+        assert_eq!(window.removals.iter().map(|counted| counted.connections).collect::<Vec<_>>(), [1]);
     }
 
     #[test]

@@ -33,5 +33,6 @@ mod status;
 mod store_table;
 mod tables;
 mod tag_settings;
+mod turns;
 mod uninstalling;
 mod window;
