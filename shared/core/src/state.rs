@@ -116,7 +116,7 @@ pub struct Window {
     /// Goes up by one with every write, which is made on the condition that it is still the one
     /// that was read: two runs at once cannot both use what is left.
     pub version: u64,
-    /// The removals in the window. Of the one before it, one for each store with the number of its connections: by
+    /// The removals in the window. Of the one before it, only how many connections each run took from each store: by
     /// that the stores take turns.
     pub removals: Vec<CountedRemoval>,
 }
@@ -126,21 +126,22 @@ impl Window {
     /// than the policy's limit been removed in the span before it.
     #[must_use]
     pub fn left(&self, now: Timestamp, policy: &Policy) -> usize {
-        let used: u64 = self.recent(now, policy).map(|counted| u64::from(counted.connections)).sum();
+        let used: u64 = self.recent(now, policy).map(|(_, counted)| u64::from(counted.connections)).sum();
         policy.max_disconnects.saturating_sub(usize::try_from(used).unwrap_or(usize::MAX))
     }
 
     /// Whether the very same connection was removed in this window, so that to remove it once more uses nothing up.
     #[must_use]
     pub fn has(&self, removal: &Removal, now: Timestamp, policy: &Policy) -> bool {
-        removal.is_of_one_connection() && self.recent(now, policy).any(|counted| counted.of.as_ref() == Some(removal))
+        removal.is_of_one_connection()
+            && self.recent(now, policy).any(|(_, counted)| counted.of.as_ref() == Some(removal))
     }
 
     /// How many connections each store lost in this window and in the one before it.
     #[must_use]
     pub fn by_store(&self, now: Timestamp, policy: &Policy) -> BTreeMap<StoreId, usize> {
         let mut lost = BTreeMap::<StoreId, usize>::new();
-        for counted in self.younger(now, policy.disconnect_window.saturating_mul(2)) {
+        for (_, counted) in self.younger(now, policy.disconnect_window.saturating_mul(2)) {
             if let Some(removal) = &counted.of {
                 *lost.entry(removal.store().clone()).or_default() +=
                     usize::try_from(counted.connections).unwrap_or(usize::MAX);
@@ -157,7 +158,8 @@ impl Window {
             let is_same = |removal: &Removal| removal.is_of_one_connection() && counted.of.as_ref() == Some(removal);
             removed.iter().any(|(removal, _)| is_same(removal))
         };
-        let recent: Vec<CountedRemoval> = self.recent(now, policy).filter(|counted| !again(counted)).collect();
+        let recent = self.recent(now, policy).filter(|(_, counted)| !again(counted));
+        let recent = recent.map(|(at, counted)| CountedRemoval { at, ..counted.clone() });
         let added = removed.iter().map(|(removal, connections)| CountedRemoval {
             at: now,
             connections: u32::try_from(*connections).unwrap_or(u32::MAX),
@@ -175,35 +177,33 @@ impl Window {
     }
 
     fn of_window_before(&self, now: Timestamp, policy: &Policy) -> Vec<CountedRemoval> {
-        let recent: Vec<CountedRemoval> = self.recent(now, policy).collect();
-        let mut by_store = BTreeMap::<StoreId, CountedRemoval>::new();
-        let before = self.younger(now, policy.disconnect_window.saturating_mul(2));
-        for counted in before.filter(|counted| !recent.contains(counted)) {
-            let Some(store) = counted.of.as_ref().map(|removal| removal.store().clone()) else { continue };
-            let sum = by_store.entry(store.clone()).or_insert(CountedRemoval {
-                at: counted.at,
-                connections: 0,
-                of: Some(Removal::StoreSide(store)),
-            });
-            sum.at = sum.at.max(counted.at);
-            sum.connections = sum.connections.saturating_add(counted.connections);
+        let mut lost = BTreeMap::<(Timestamp, &StoreId), u32>::new();
+        let is_before = |at: Timestamp| !is_younger(at, now, policy.disconnect_window);
+        let of_both = self.younger(now, policy.disconnect_window.saturating_mul(2));
+        for (at, counted) in of_both.filter(|(at, _)| is_before(*at)) {
+            if let Some(removal) = &counted.of {
+                let of_store = lost.entry((at, removal.store())).or_default();
+                *of_store = of_store.saturating_add(counted.connections);
+            }
         }
-        by_store.into_values().collect()
+        let of = |store: &StoreId| Some(Removal::StoreSide(store.clone()));
+        lost.into_iter().map(|((at, store), connections)| CountedRemoval { at, connections, of: of(store) }).collect()
     }
 
-    fn recent(&self, now: Timestamp, policy: &Policy) -> impl Iterator<Item = CountedRemoval> {
+    fn recent(&self, now: Timestamp, policy: &Policy) -> impl Iterator<Item = (Timestamp, &CountedRemoval)> {
         self.younger(now, policy.disconnect_window)
     }
 
     /// A clock that ran ahead must not make the future count for ever, nor set anything free: what
     /// lies in the future counts like what was just done.
-    fn younger(&self, now: Timestamp, span: std::time::Duration) -> impl Iterator<Item = CountedRemoval> {
-        let is_younger = move |at: Timestamp| {
-            std::time::Duration::try_from(now.duration_since(at)).is_ok_and(|age| age < span) || at > now
-        };
-        let younger = self.removals.iter().filter(move |counted| is_younger(counted.at));
-        younger.map(move |counted| CountedRemoval { at: counted.at.min(now), ..counted.clone() })
+    fn younger(&self, now: Timestamp, span: std::time::Duration) -> impl Iterator<Item = (Timestamp, &CountedRemoval)> {
+        let younger = self.removals.iter().filter(move |counted| is_younger(counted.at, now, span));
+        younger.map(move |counted| (counted.at.min(now), counted))
     }
+}
+
+fn is_younger(at: Timestamp, now: Timestamp, span: std::time::Duration) -> bool {
+    std::time::Duration::try_from(now.duration_since(at)).is_ok_and(|age| age < span) || at > now
 }
 
 /// For how long attaching something again counts.

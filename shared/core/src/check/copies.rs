@@ -50,7 +50,7 @@ impl Checker<'_> {
         }
         for decision in &self.plan.decisions {
             let Verdict::Connected(via) = &decision.verdict else { continue };
-            let store = self.evidence.stores.values().find(|store| store.arn == decision.store);
+            let store = self.evidence.by_arn.get(&decision.store);
             let of_another = |group: &&SecurityGroupId| {
                 let owned = self.evidence.ours(group);
                 owned.is_some_and(|owned| store.is_none_or(|store| store.id != owned.store))

@@ -55,7 +55,7 @@ pub(crate) struct Disconnects<'index> {
     left_over: Vec<LeftOver<'index>>,
     left_over_held_back: Vec<LeftOver<'index>>,
     /// The connections of both.
-    concerned: BTreeSet<Connection>,
+    concerned: BTreeSet<(&'index InstanceId, &'index StoreId)>,
     /// The groups that leave each interface.
     off: BTreeMap<&'index InterfaceId, BTreeSet<&'index SecurityGroupId>>,
     /// The groups that leave each store.
@@ -295,13 +295,13 @@ impl<'index> Disconnects<'index> {
     }
 
     fn leave(&mut self, leaving: Leaving<'index>) {
-        self.concerned.insert(leaving.connection());
+        self.concerned.insert(leaving.ends());
         self.off.entry(leaving.interface).or_default().insert(leaving.owned.group.id());
         self.leaving.push(leaving);
     }
 
     fn hold_back(&mut self, leaving: Leaving<'index>) {
-        self.concerned.insert(leaving.connection());
+        self.concerned.insert(leaving.ends());
         self.held_back.push(leaving);
     }
 
@@ -462,7 +462,7 @@ impl<'index> Disconnects<'index> {
 
     /// Whether a connection is about to be removed, or held back from it.
     pub(crate) fn contains(&self, instance: &InstanceId, store: &StoreId) -> bool {
-        self.concerned.contains(&Connection { instance: instance.clone(), store: store.clone() })
+        self.concerned.contains(&(instance, store))
     }
 
     /// How many groups leave an interface.

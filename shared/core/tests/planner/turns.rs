@@ -234,7 +234,7 @@ fn the_checker_counts_what_was_not_removed_in_the_window_before_and_wants_all_of
 
 #[test]
 fn a_window_remembers_of_the_one_before_it_only_how_many_connections_each_store_lost() {
-    let world = World::read("removed 1 i-1 a ago=20\nremoved 2 store-side a ago=18\nremoved 1 i-2 b ago=16\nremoved 3 ago=17\nremoved 1 i-3 a ago=31\nremoved 4 ago=2\ndb a\ndb b").unwrap();
+    let world = World::read("removed 1 i-1 a ago=18\nremoved 1 i-4 a ago=22\nremoved 2 store-side a ago=18\nremoved 1 i-2 b ago=16\nremoved 3 ago=17\nremoved 1 i-3 a ago=31\nremoved 4 ago=2\ndb a\ndb b").unwrap();
     let window = &world.seen.state.as_ref().ok().unwrap().window;
     let after = window.with(&[(Removal::CidrGroup(store(&world, "a")), 1)], world.seen.at, &world.policy);
     let lines: Vec<String> = after
@@ -245,7 +245,7 @@ fn a_window_remembers_of_the_one_before_it_only_how_many_connections_each_store_
             format!("{connections} {ago} {}", of.as_ref().map_or("", |of| of.store().as_str()))
         })
         .collect();
-    assert_eq!(lines, ["3 18 db-a", "1 16 db-b", "4 2 ", "1 0 db-a"]);
+    assert_eq!(lines, ["1 22 db-a", "3 18 db-a", "1 16 db-b", "4 2 ", "1 0 db-a"]);
     assert_eq!(after.left(world.seen.at, &world.policy), 5);
 }
 
