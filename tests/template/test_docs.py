@@ -11,7 +11,7 @@ from test_stack import RECORDS_OF
 def rows(document, heading):
     """Each name in the first cell of a row of the first table under a heading, and the rest of the row."""
     text = (TOP / "docs" / document).read_text(encoding="utf-8")
-    [section] = re.findall(rf"^##+ {heading}\n(.*?)(?=^##+ |\Z)", text, flags=re.MULTILINE | re.DOTALL)
+    [section] = re.findall(rf"^#+ {heading}\n(.*?)(?=^##+ |\Z)", text, flags=re.MULTILINE | re.DOTALL)
     table = re.search(r"(?:^\|.*\n)+", section, flags=re.MULTILINE)[0]
     cells = re.findall(r"^\| (?!-)([^|]+) \|(.*)$", table, flags=re.MULTILINE)[1:]
     return {name: rest for first, rest in cells for name in re.findall(r"`([^`]+)`", first) or [first]}
@@ -42,6 +42,31 @@ def test_the_alarms_and_metrics_are_counted_right(stack):
     assert f"{words[len(stack.of_type('AWS::CloudWatch::Alarm'))]} alarms" in text
 
 
+def test_the_first_page_counts_and_prices_what_the_stack_has(stack):
+    """The list prices are those of fact 11.14."""
+    text = (TOP / "README.md").read_text(encoding="utf-8")
+    costs = dict(re.findall(r"^\| ([^|]+) \| (\d+ at [\d.]+ \| [\d.]+) \|$", text, flags=re.MULTILINE))
+    filters = stack.of_type("AWS::Logs::MetricFilter").values()
+    metrics = len({metric["MetricTransformations"][0]["MetricName"] for metric in filters})
+    alarms = len(stack.of_type("AWS::CloudWatch::Alarm"))
+    assert costs == {
+        "CloudWatch alarms": f"{alarms} at 0.10 | {alarms * 0.10:.2f}",
+        "metrics of its own": f"{metrics} at 0.30 | {metrics * 0.30:.2f}",
+    }
+    fixed = alarms * 0.10 + metrics * 0.30
+    assert f"About **{round(fixed + (0.40 + 0.85) / 2 + 0.5)} USD a month**" in text
+
+
+def test_the_first_page_names_every_guide_and_every_command():
+    text = (TOP / "README.md").read_text(encoding="utf-8")
+    for guide in (TOP / "docs").glob("*.md"):
+        assert f"](docs/{guide.name})" in text, guide.name
+    commands = set(rows("cli.md", "The command line")) - {"completions", "man", "version"}
+    assert len(commands) >= 8
+    for command in commands:
+        assert f"\n| `{command}" in text, command
+
+
 def anchors(path):
     """The anchors that GitHub gives to the headings of a document."""
     titles = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
@@ -50,7 +75,7 @@ def anchors(path):
 
 def test_links_in_documents_lead_to_a_file_and_to_a_heading_of_it():
     followed = set()
-    others = [TOP / "README.md", TOP / "events" / "README.md", TOP / "tests" / "local-aws" / "README.md"]
+    others = [*TOP.glob("*.md"), TOP / "events" / "README.md", TOP / "tests" / "local-aws" / "README.md"]
     for path in [*others, *(TOP / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
             if target.startswith("https://"):
