@@ -39,6 +39,15 @@
 //!
 //! A `RULE` is written as it is shown: `"tcp 5432 from sg-ec2-rds-1"`, `"all traffic to 0.0.0.0/0"`.
 
+/// A Region of each partition that AWS has, and the partition's name.
+pub const PARTITIONS: [(&str, &str); 5] = [
+    ("eu-west-1", "aws"),
+    ("cn-north-1", "aws-cn"),
+    ("us-gov-west-1", "aws-us-gov"),
+    ("eusc-de-east-1", "aws-eusc"),
+    ("us-iso-east-1", "aws-iso"),
+];
+
 mod generate;
 mod reach;
 mod read;

@@ -3,11 +3,13 @@
 //! places in lists are given out.
 
 mod offer;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use self::turns::Budget;
 use super::{
     Decision, DetachReason, Verdict,
     conditions::{Places, gets_group},
@@ -23,8 +25,7 @@ use crate::{
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreId},
     model::{DataStore, Instance},
     observation::Scope,
-    policy::Policy,
-    state::{Connection, Note, Removal, VpcState, Wanted, Window},
+    state::{Connection, Note, Removal, Wanted, Window},
 };
 
 /// Whether groups may leave their store now, the window aside.
@@ -67,64 +68,6 @@ pub(crate) struct Disconnects<'index> {
     budget: Budget<'index>,
 }
 
-/// How many more counted connections this plan may remove.
-struct Budget<'index> {
-    /// The state, `None` when it could not be read: then nothing counted goes.
-    state: Option<&'index VpcState>,
-    now: Timestamp,
-    policy: &'index Policy,
-    left: usize,
-    /// What goes, with the number of connections that it cuts.
-    taken: Vec<(Removal, usize)>,
-    /// Something had to wait, so nobody goes before it for nothing.
-    waits: bool,
-    /// Counted removals at stores that have to wait.
-    waiting_at_stores: usize,
-}
-
-impl Budget<'_> {
-    /// Whether a removal is of a connection that was removed in this window already. It uses nothing up, but never goes
-    /// before something that waits: or else whoever changes a tag to and fro would keep the window from all others.
-    fn is_counted_already(&self, removal: &Removal) -> bool {
-        let counted = self.state.is_some_and(|state| state.window.has(removal, self.now, self.policy));
-        counted && !self.waits && self.policy.max_disconnects > 0
-    }
-
-    fn takes(&mut self, removal: &Removal, count: usize) -> bool {
-        let already = self.is_counted_already(removal);
-        let lets = self.state.is_some() && (already || count <= self.left);
-        if !lets {
-            self.waits = true;
-            return false;
-        }
-        if !already {
-            self.left -= count;
-        }
-        if count > 0 {
-            self.taken.push((removal.clone(), count));
-        }
-        true
-    }
-
-    /// Keeps a place for another run's removal.
-    fn reserve(&mut self, removal: &Removal) {
-        if self.is_counted_already(removal) {
-            return;
-        }
-        self.waits |= self.left == 0;
-        self.left = match removal {
-            Removal::Connection(_) | Removal::LeftOver { .. } | Removal::CidrGroup(_) => self.left.saturating_sub(1),
-            // How much a store side carries, only its own run can tell.
-            Removal::StoreSide(_) => 0,
-        };
-    }
-
-    /// Keeps the whole window for something that a part of it does not suffice for.
-    fn keep_all(&mut self) {
-        (self.left, self.waits) = (0, true);
-    }
-}
-
 /// Something in the queue.
 enum Queued<'index> {
     Sides(Vec<Leaving<'index>>),
@@ -138,7 +81,6 @@ enum Queued<'index> {
 
 /// Decides what leaves the lists, in the order of the queue.
 pub(crate) fn decide<'index>(index: &'index Index<'index>, pair_states: &PairStates<'index>) -> Disconnects<'index> {
-    let state = index.seen.state.as_ref().ok();
     let mut disconnects = Disconnects {
         index,
         leaving: Vec::new(),
@@ -151,15 +93,7 @@ pub(crate) fn decide<'index>(index: &'index Index<'index>, pair_states: &PairSta
         last_of_stores: Vec::new(),
         findings: Vec::new(),
         notes: Vec::new(),
-        budget: Budget {
-            state,
-            now: index.seen.at,
-            policy: index.policy,
-            left: state.map_or(0, |state| state.window.left(index.seen.at, index.policy)),
-            taken: Vec::new(),
-            waits: false,
-            waiting_at_stores: 0,
-        },
+        budget: Budget::of(index),
     };
     // What belongs to whom is known only when every group was read.
     if !index.seen.groups.is_complete() {
@@ -200,21 +134,13 @@ pub(crate) fn decide<'index>(index: &'index Index<'index>, pair_states: &PairSta
     }
     disconnects.decide_last(pair_states, put_off);
     for leaving in pending {
-        let turn = disconnects.turn(&leaving.removal());
+        let turn = disconnects.budget.turn(&leaving.removal());
         disconnects.offer_store(turn, leaving, pair_states, &BTreeSet::new());
     }
     disconnects
 }
 
 impl<'index> Disconnects<'index> {
-    fn wanted(&self, removal: &Removal) -> Option<&'index Wanted> {
-        self.budget.state.and_then(|state| state.wanted.get(removal))
-    }
-
-    fn turn(&self, removal: &Removal) -> Timestamp {
-        self.wanted(removal).map_or(self.index.seen.at, Wanted::turn)
-    }
-
     /// Everything that waits, whether it is in this plan's scope or not, in order.
     fn queue(
         &mut self,
@@ -244,28 +170,7 @@ impl<'index> Disconnects<'index> {
                 queue.insert(removal.clone(), Queued::OfAnotherScope);
             }
         }
-        self.in_turns(queue)
-    }
-
-    /// The stores take turns: first goes what its store has lost the fewest connections before, lately or by what
-    /// stands before it in the queue. Of one store, and where that is the same, whoever waits longest goes first.
-    fn in_turns(&self, queue: BTreeMap<Removal, Queued<'index>>) -> Vec<(Timestamp, Removal, Queued<'index>)> {
-        let mut order: Vec<_> =
-            queue.into_iter().map(|(removal, queued)| (self.turn(&removal), removal, queued)).collect();
-        order.sort_by(|(one, removal, _), (other, other_removal, _)| (one, removal).cmp(&(other, other_removal)));
-        let (at, policy) = (self.budget.now, self.budget.policy);
-        let mut lost = self.budget.state.map(|state| state.window.by_store(at, policy)).unwrap_or_default();
-        let mut before = BTreeMap::<Removal, usize>::new();
-        for (_, removal, _) in &order {
-            let of_store = lost.entry(removal.store().clone()).or_default();
-            before.insert(removal.clone(), *of_store);
-            // What is removed once more was counted there already.
-            if !self.budget.state.is_some_and(|state| state.window.has(removal, at, policy)) {
-                *of_store += 1;
-            }
-        }
-        order.sort_by_key(|(_, removal, _)| before.get(removal).copied().unwrap_or_default());
-        order
+        self.budget.in_turns(queue)
     }
 
     /// Whether a removal that was wanted once is not wanted any more, as far as can be seen.
@@ -306,7 +211,7 @@ impl<'index> Disconnects<'index> {
     }
 
     fn wait(&mut self, turn: Timestamp, removal: Removal) {
-        if self.budget.state.is_some() && self.wanted(&removal).is_none() {
+        if self.budget.state.is_some() && self.budget.wanted(&removal).is_none() {
             self.notes.push(Note::Wanted(removal, Some(Wanted::since(turn))));
         }
     }
@@ -372,7 +277,7 @@ impl<'index> Disconnects<'index> {
         if self.budget.state.is_some() && most > 0 && cuts > most {
             let reason = Reason::MoreThanWindow { carried: cuts, limit: most };
             self.findings.push(Finding { subject: Subject::Store(leaving.store.arn.clone()), reason });
-            self.notes.extend(self.wanted(&removal).map(|_| Note::Wanted(removal, None)));
+            self.notes.extend(self.budget.wanted(&removal).map(|_| Note::Wanted(removal, None)));
             return;
         }
         // A part of the window is of no use to it, so it goes when all that comes after has waited.
@@ -384,7 +289,7 @@ impl<'index> Disconnects<'index> {
     /// Decides about what is all that its interface's list holds: it goes if another group comes for certain.
     fn decide_last(&mut self, pair_states: &PairStates<'index>, last: Vec<Leaving<'index>>) {
         let mut order: Vec<_> = by_connection(last).collect();
-        order.sort_by_key(|(removal, _)| self.turn(removal));
+        order.sort_by_key(|(removal, _)| self.budget.turn(removal));
         for (removal, sides) in order {
             let Some(first) = sides.first().copied() else { continue };
             if !self.gains(pair_states, first.instance) {
@@ -394,7 +299,7 @@ impl<'index> Disconnects<'index> {
                     self.leave(leaving);
                 }
             } else {
-                self.offer_sides(self.turn(&removal), removal, sides);
+                self.offer_sides(self.budget.turn(&removal), removal, sides);
             }
         }
     }
@@ -412,7 +317,7 @@ impl<'index> Disconnects<'index> {
         for leaving in std::mem::take(&mut self.last_of_stores) {
             if gains(&leaving.store.id) {
                 let cuts = usize::from(leaving.reason.is_counted());
-                self.take_off_store(self.turn(&leaving.removal()), &leaving, cuts);
+                self.take_off_store(self.budget.turn(&leaving.removal()), &leaving, cuts);
             } else {
                 self.findings.extend(leaving.last_group());
             }

@@ -186,10 +186,7 @@ pub(crate) fn foreign_in_lists(seen: &Observation) -> BTreeMap<String, BTreeSet<
 
 /// Whether a plan repairs the pair of a store of which another one has a group.
 fn is_repaired(first: &Plan, second: &Plan, store: &StoreArn) -> bool {
-    let is_of_store = |reason: &Reason| match reason {
-        Reason::CopiedGroup { of, .. } | Reason::CopiedGroupLeaving { of, .. } => of.as_ref() == Some(store),
-        _ => false,
-    };
+    let is_of_store = |reason: &Reason| matches!(reason, Reason::CopiedGroup { of, .. } | Reason::CopiedGroupLeaving { of, .. } if of.as_ref() == Some(store));
     first.pairs.values().any(|work| work.store == *store)
         && second.findings.iter().any(|finding| is_of_store(&finding.reason))
 }
