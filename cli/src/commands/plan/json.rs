@@ -82,7 +82,7 @@ mod tests {
             ],
             "findings": [
                 { "subject": { "vpc": "vpc-1" }, "code": "disconnects-held-back", "waiting": 1, "limit": 1, "window": 900,
-                    "message": "1 connection more is to be removed, but at most 1 of a VPC are in 900 seconds; the oldest go first in the next sweeps: if the tags were taken away by mistake, put them back and nothing more is lost",
+                    "message": "1 connection more is to be removed, but at most 1 of a VPC are in 900 seconds; the data stores take turns in the next sweeps, the oldest first: if the tags were taken away by mistake, put them back and nothing more is lost",
                     "hint": hints[0] },
                 { "subject": { "store": store }, "code": "no-match", "names": ["orders"],
                     "message": "nothing on the other side shares the name orders", "hint": hints[1] },

@@ -137,7 +137,10 @@ impl Checker<'_> {
                 _ if !store.tags_are_certain() => false,
                 DetachReason::OfAnotherStore => self.lets_go(store, change, owned),
                 DetachReason::StoreOptedOut => is_own && settings.connect == ConnectTag::Absent && !settings.held,
-                DetachReason::CidrNotAskedFor => takes_part && unasked && !settings.held,
+                DetachReason::CidrNotAskedFor => {
+                    let unreadable = matches!(settings.connect, ConnectTag::Invalid(_));
+                    (takes_part || (is_own && unreadable)) && unasked && !settings.held
+                }
                 DetachReason::Uninstalling => self.evidence.seen.is_uninstalling() && !settings.held,
                 DetachReason::NoInstance
                 | DetachReason::NamesNotShared

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     cidr::{CidrPeer, Family},
     group::{GroupKind, Owned, SecurityGroup},
-    id::{InstanceId, InterfaceId, SecurityGroupId, StoreId},
+    id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId},
     model::{DataStore, Instance},
     observation::{AttachedInterface, InterfaceOwner, Observation, StoreLookup},
     policy::Policy,
@@ -21,6 +21,7 @@ pub(super) struct Evidence<'seen> {
     pub(super) instances: BTreeMap<&'seen InstanceId, &'seen Instance>,
     pub(super) by_name: BTreeMap<&'seen ConnectionName, BTreeSet<&'seen InstanceId>>,
     pub(super) stores: BTreeMap<&'seen StoreId, &'seen DataStore>,
+    pub(super) by_arn: BTreeMap<&'seen StoreArn, &'seen DataStore>,
     pub(super) owned: BTreeMap<&'seen SecurityGroupId, (Owned, &'seen SecurityGroup)>,
     pub(super) cidr_groups: BTreeMap<&'seen SecurityGroupId, (Owned, &'seen SecurityGroup)>,
     /// The pairs' groups with an inbound rule that names a group.
@@ -46,13 +47,15 @@ impl<'seen> Evidence<'seen> {
                 }
             }
         }
+        let by_arn = seen.present_stores();
         Self {
             seen,
             policy,
             lets_in,
             instances: seen.instances.found.iter().map(|instance| (&instance.id, instance)).collect(),
             by_name,
-            stores: seen.present_stores().into_values().map(|store| (&store.id, store)).collect(),
+            stores: by_arn.values().map(|store| (&store.id, *store)).collect(),
+            by_arn,
             owned,
             cidr_groups,
         }

@@ -233,7 +233,7 @@ impl Reason {
             Self::DisconnectsHeldBack { waiting, limit, window } => described(
                 "disconnects-held-back",
                 format!(
-                    "{} to be removed, but at most {limit} of a VPC are in {window} seconds; the oldest go first in the next sweeps: if the tags were taken away by mistake, put them back and nothing more is lost",
+                    "{} to be removed, but at most {limit} of a VPC are in {window} seconds; the data stores take turns in the next sweeps, the oldest first: if the tags were taken away by mistake, put them back and nothing more is lost",
                     if *waiting == 1 {
                         "1 connection more is".to_owned()
                     } else {

@@ -325,9 +325,16 @@ fn a_store_on_hold_keeps_its_clients_as_they_are() {
 
 #[test]
 fn a_tag_that_cannot_be_read_takes_nothing_away() {
-    for store in ["connect=orders allow-cidr=laptop", "connect=\"a,b\"", "connect=\"a,b\" allow-cidr=192.0.2.0/24"] {
+    for store in ["connect=orders allow-cidr=laptop", "connect=\"a,b\" allow-cidr=192.0.2.0/24"] {
         case(&standing(store, &[OFFICE], "")).changes_nothing();
     }
+}
+
+#[test]
+fn nor_does_it_keep_what_a_tag_that_can_be_read_does_not_ask_for() {
+    case(&standing("connect=\"a,b\"", &[OFFICE], ""))
+        .changes("detach sg-rds-cidr-1 from db/orders: the data store asks for no clients but instances");
+    case(&standing("connect=\"a,b\" hold", &[OFFICE], "")).changes_nothing();
 }
 
 #[test]
