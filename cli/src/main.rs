@@ -5,10 +5,13 @@
 //! installed here; `apply` and `uninstall` hand work to `connect` by [`follow`].
 
 mod commands;
+mod debug;
 mod error;
 mod follow;
+mod help;
 mod installation;
 mod output;
+mod private_file;
 mod progress;
 mod scope_args;
 mod session;
@@ -32,7 +35,8 @@ use crate::{
     long_about = "Connects EC2 instances to the data stores they use, by tag.\n\n\
         Credentials, Region and endpoints come from the standard AWS variables and files \
         (AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, ...) unless an option says otherwise.",
-    after_help = "Exit codes: 0 done or nothing to do, 1 error, 2 changes are pending (plan, uninstall --plan)."
+    after_help = commands::HELP.short(),
+    after_long_help = commands::HELP.long()
 )]
 struct Cli {
     #[command(flatten)]
@@ -61,8 +65,8 @@ enum Command {
     Uninstall(uninstall::UninstallArgs),
     /// Print a script that completes commands and options in a shell.
     Completions(completions::CompletionsArgs),
-    /// Print the manual page.
-    Man,
+    /// Print the manual page of a command, or write all pages.
+    Man(man::ManArgs),
     /// Print the version.
     Version,
 }
@@ -78,7 +82,7 @@ async fn run(Cli { global, command }: Cli) -> CommandResult<ExitCode> {
         Command::Report(args) => report::run(&global, args).await,
         Command::Uninstall(args) => uninstall::run(&global, args).await,
         Command::Completions(args) => completions::run(&args, Cli::command()),
-        Command::Man => man::run(&Cli::command()),
+        Command::Man(args) => man::run(&args, Cli::command()),
         Command::Version => {
             output::print(concat!("tagwire ", env!("CARGO_PKG_VERSION"), "\n"))?;
             Ok(ExitCode::SUCCESS)
@@ -98,7 +102,13 @@ async fn main() -> ExitCode {
         }
     };
     cli.global.color.choose();
+    output::choose_volume(cli.global.quiet, cli.global.debug);
+    if cli.global.debug {
+        debug::begin();
+    }
+    // The command comes first: at Ctrl-C, some have something to say.
     let result = tokio::select! {
+        biased;
         result = Box::pin(run(cli)) => result,
         _ = tokio::signal::ctrl_c() => Err(CommandError::interrupted()),
     };

@@ -37,20 +37,27 @@ const READING_TIME: Duration = Duration::from_mins(5);
 
 /// Options of every command.
 #[derive(Args, Debug)]
-#[command(next_help_heading = "AWS account and Region")]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct GlobalArgs {
     /// The profile of the shared AWS configuration.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, hide_short_help = true)]
     pub(crate) profile: Option<String>,
     /// The AWS Region.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, hide_short_help = true)]
     region: Option<String>,
     /// One endpoint for all AWS services.
-    #[arg(long, global = true, value_parser = parse_endpoint)]
+    #[arg(long, global = true, hide_short_help = true, value_parser = parse_endpoint)]
     endpoint_url: Option<String>,
     /// When to use colours.
-    #[arg(long, global = true, value_enum, default_value_t = Colours::Auto, value_name = "WHEN")]
+    #[arg(long, global = true, hide_short_help = true, value_enum, default_value_t = Colours::Auto,
+        value_name = "WHEN")]
     pub(crate) color: Colours,
+    /// Show no notes and no progress, only results, questions and errors.
+    #[arg(long, short, global = true, hide_short_help = true)]
+    pub(crate) quiet: bool,
+    /// Tell of each call of AWS on standard error: the operation, how long it took, and the id of the request.
+    #[arg(long, global = true, hide_short_help = true)]
+    pub(crate) debug: bool,
     #[command(flatten)]
     pub(crate) installation: Overrides,
 }

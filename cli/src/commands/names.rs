@@ -12,6 +12,7 @@ use tagwire_core::{connections::Survey, id::VpcId, spelling::near, tag::Connecti
 use super::plan::OutputFormat;
 use crate::{
     error::{CommandResult, require_complete},
+    help::CommandHelp,
     output::print,
     progress::waiting,
     scope_args::VpcArgs,
@@ -25,17 +26,22 @@ const JSON_VERSION: u32 = 1;
 const SHOWN: usize = 3;
 
 /// Shown below the options.
-const EXAMPLE: &str = "\
-Examples:\n  \
-tagwire names                       # every name of the account and Region\n  \
-tagwire names --vpc vpc-0a1b2c3d    # of one VPC\n  \
-tagwire names -o json | jq -r '.names[] | select(.stores == []) | .name'\n\n\
-Only what is in one VPC can be connected, so a name has a line for each VPC. A name that one side carries alone \
-connects nothing; if another one is much like it, that one is shown.\n\n\
-Exit codes: 0 done, 1 error, or something could not be read.";
+pub(crate) const HELP: CommandHelp = CommandHelp {
+    examples: &[
+        ("every name of the account and Region", "tagwire names"),
+        ("of one VPC", "tagwire names --vpc vpc-0a1b2c3d"),
+        (
+            "names that no data store carries, for a program",
+            "tagwire names -o json |\n  jq -r '.names[] | select(.stores == []) | .name'",
+        ),
+    ],
+    notes: &["Only what is in one VPC can be connected, so a name has a line for each VPC. A name that one side \
+        carries alone connects nothing; if another one is much like it, that one is shown."],
+    exit: &[(0, "done"), (1, "an error, or something could not be read")],
+};
 
 #[derive(Args)]
-#[command(after_help = EXAMPLE)]
+#[command(after_help = HELP.short(), after_long_help = HELP.long())]
 pub(crate) struct NamesArgs {
     #[command(flatten)]
     vpcs: VpcArgs,

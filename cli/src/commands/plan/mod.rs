@@ -1,20 +1,22 @@
 //! `tagwire plan`: the functions' own observe, plan and check, printed.
 
 mod json;
-mod text;
+pub(crate) mod text;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, ValueEnum};
-use tagwire_core::{id::VpcId, observation::Scope};
+use tagwire_core::{id::VpcId, observation::Scope, work::RequestKind};
 
 pub(crate) use self::{
-    json::json,
-    text::{PlanView, text},
+    json::{JSON_VERSION, PROGRAM_VERSION, json},
+    text::{PlanView, signed_line, text},
 };
 use crate::{
     error::{CommandResult, require_complete},
-    output::print,
+    help::CommandHelp,
+    output::{print, tell},
+    private_file::PrivateFile,
     scope_args::ScopeArgs,
     session::{GlobalArgs, Planned, Session},
 };
@@ -23,16 +25,23 @@ use crate::{
 pub(crate) const CHANGES_PENDING: u8 = 2;
 
 /// Shown below the options.
-const EXAMPLE: &str = "\
-Examples:\n  \
-tagwire plan                                     # every VPC that has something opted in or owned\n  \
-tagwire plan --all                               # also what is not changed, and why\n  \
-tagwire plan --instance i-0a1b2c3d               # what concerns one instance\n  \
-tagwire plan --store cluster/orders -o json      # what concerns one data store, for a program\n\n\
-Exit codes: 0 nothing to do, 1 error, 2 changes are pending.";
+pub(crate) const HELP: CommandHelp = CommandHelp {
+    examples: &[
+        ("every VPC that has something opted in or owned", "tagwire plan"),
+        ("also what is not changed, and why", "tagwire plan --all"),
+        ("what concerns one instance", "tagwire plan --instance i-0a1b2c3d"),
+        ("what concerns one data store, for a program", "tagwire plan --store cluster/orders -o json"),
+        (
+            "saved, so that this plan is applied and no other",
+            "tagwire plan --out plan.json\ntagwire apply --plan plan.json",
+        ),
+    ],
+    notes: &[],
+    exit: &[(0, "nothing to do"), (1, "error"), (2, "changes are pending")],
+};
 
 #[derive(Args)]
-#[command(after_help = EXAMPLE)]
+#[command(after_help = HELP.short(), after_long_help = HELP.long())]
 pub(crate) struct PlanArgs {
     #[command(flatten)]
     scope: ScopeArgs,
@@ -42,10 +51,13 @@ pub(crate) struct PlanArgs {
     /// The format of the output.
     #[arg(long, short, value_enum, default_value_t = OutputFormat::Text)]
     output: OutputFormat,
+    /// Also save the plan in this file, for `tagwire apply --plan`.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
 }
 
 /// The format of a command's output.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OutputFormat {
     /// Lines for people.
     Text,
@@ -70,17 +82,26 @@ pub(crate) async fn plans(
 }
 
 pub(crate) async fn run(global: &GlobalArgs, args: PlanArgs) -> CommandResult<ExitCode> {
+    let file = args.out.as_deref().map(PrivateFile::begin).transpose()?;
     let session = Session::open(global).await?;
     let scopes = args.scope.scopes(&session).await?;
     let mut gaps = scopes.gaps;
-    let planned = plans(&session, scopes.found).await?;
+    let planned = plans(&session, scopes.found.iter().cloned()).await?;
     gaps.extend(planned.iter().flat_map(|(seen, _)| seen.gaps().cloned()));
     let place = session.place(planned.iter().map(|(seen, _)| seen.vpc.clone())).await?;
+    let with_scopes = scopes.found.iter().map(|(_, scope)| scope).zip(&planned);
+    let document = format!("{:#}\n", json(&place, RequestKind::Apply, with_scopes));
     print(&match args.output {
         OutputFormat::Text => text(&planned, PlanView { place: &place, all: args.all, complete: gaps.is_empty() }),
-        OutputFormat::Json => format!("{:#}\n", json(&place, &planned)),
+        OutputFormat::Json => document.clone(),
     })?;
+    // A plan that is not complete is not saved: nobody could apply it.
     require_complete(&gaps, "the plan")?;
+    if let (Some(file), Some(path)) = (file, &args.out) {
+        file.finish(&document)?;
+        let path = path.display();
+        tell(&format!("Saved the plan in {path}. `tagwire apply --plan {path}` carries it out, and no other."));
+    }
     let pending = planned.iter().any(|(_, checked)| !checked.plan().is_empty());
     Ok(if pending { ExitCode::from(CHANGES_PENDING) } else { ExitCode::SUCCESS })
 }

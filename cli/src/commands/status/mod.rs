@@ -3,10 +3,11 @@
 mod graph;
 mod hints;
 mod record;
+mod sort;
 mod table;
 mod unmatched;
 
-use std::{collections::BTreeSet, process::ExitCode};
+use std::{collections::BTreeSet, io::IsTerminal, process::ExitCode, time::Duration};
 
 use clap::{
     Args, ValueEnum,
@@ -21,9 +22,11 @@ use tagwire_core::{
     tag::ConnectionName,
 };
 
+use self::sort::SortBy;
 use super::plan::plans;
 use crate::{
-    error::{CommandResult, require_complete, user_error},
+    error::{CommandErrorKind, CommandResult, require_complete, user_error},
+    help::CommandHelp,
     output::print,
     progress::waiting,
     scope_args::ScopeArgs,
@@ -31,20 +34,26 @@ use crate::{
 };
 
 /// Shown below the options.
-const EXAMPLE: &str = "\
-Examples:\n  \
-tagwire status                                   # every connection of the account and Region\n  \
-tagwire status --vpc vpc-0a1b2c3d -o wide        # of one VPC, with groups, names and reasons\n  \
-tagwire status --store cluster/orders            # who reaches one data store\n  \
-tagwire status --state drifted --state refused   # what deserves a look\n  \
-tagwire status -o json | jq -r '.connections[] | select(.cross_az) | .client'\n  \
-tagwire status -o dot | dot -Tsvg > connections.svg\n\n\
-Connections made by the RDS console or by hand are found as well, also between instances and data stores \
-without any tag.\n\n\
-Exit codes: 0 done, 1 error, or something could not be read.";
+pub(crate) const HELP: CommandHelp = CommandHelp {
+    examples: &[
+        ("every connection of the account and Region", "tagwire status"),
+        ("of one VPC, with groups, names and reasons", "tagwire status --vpc vpc-0a1b2c3d -o wide"),
+        ("who reaches one data store", "tagwire status --store cluster/orders"),
+        ("what deserves a look", "tagwire status --state drifted --state refused"),
+        ("the youngest first, again every 30 seconds", "tagwire status --sort-by age --watch=30"),
+        ("for a program", "tagwire status -o json |\n  jq -r '.connections[] | select(.cross_az) | .client'"),
+        ("a picture", "tagwire status -o dot | dot -Tsvg > connections.svg"),
+    ],
+    notes: &[
+        "Connections made by the RDS console or by hand are found as well, also between instances and data stores \
+         without any tag.",
+        "On a terminal that is too narrow, columns are left out in this order: AZ, AGE, MADE BY, PORT.",
+    ],
+    exit: &[(0, "done"), (1, "an error, or something could not be read")],
+};
 
 #[derive(Args)]
-#[command(after_help = EXAMPLE)]
+#[command(after_help = HELP.short(), after_long_help = HELP.long())]
 pub(crate) struct StatusArgs {
     #[command(flatten)]
     filter: Filter,
@@ -54,6 +63,13 @@ pub(crate) struct StatusArgs {
     /// Leave out the line of headings above the table.
     #[arg(long)]
     no_headers: bool,
+    /// The order of the connections, instead of by VPC, data store and client.
+    #[arg(long, value_enum, value_name = "COLUMN")]
+    sort_by: Option<SortBy>,
+    /// Look again after this many seconds, until Ctrl-C.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "10",
+        value_parser = clap::value_parser!(u64).range(2..))]
+    watch: Option<u64>,
 }
 
 /// The connections to show. Options of different names must all match; of several with one name, one must.
@@ -222,17 +238,38 @@ fn expect_stores(called: &[String], survey: &Survey, rows: &[ConnectionStatus], 
 
 pub(crate) async fn run(global: &GlobalArgs, args: StatusArgs) -> CommandResult<ExitCode> {
     let session = Session::open(global).await?;
-    let gathered = Box::pin(gather(&session, &args.filter)).await?;
-    print(&match args.output {
+    let Some(seconds) = args.watch else {
+        look(&session, &args, "").await?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    // A terminal is cleared, with what was scrolled off it; for a program the results follow each other.
+    let before = if std::io::stdout().is_terminal() { "\x1b[H\x1b[2J\x1b[3J" } else { "" };
+    loop {
+        match look(&session, &args, before).await {
+            Ok(()) => {}
+            Err(error) if matches!(error.kind, CommandErrorKind::Aws | CommandErrorKind::Incomplete) => error.print(),
+            Err(error) => return Err(error),
+        }
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+    }
+}
+
+/// Reads everything once and shows it, after something.
+async fn look(session: &Session, args: &StatusArgs, before: &str) -> CommandResult<()> {
+    let mut gathered = Box::pin(gather(session, &args.filter)).await?;
+    if let Some(column) = args.sort_by {
+        column.sort(&mut gathered.connections);
+    }
+    let text = match args.output {
         StatusFormat::Table => table::text(&gathered, &args.filter, table::Columns::Few, !args.no_headers),
         StatusFormat::Wide => table::text(&gathered, &args.filter, table::Columns::All, !args.no_headers),
         StatusFormat::Json => format!("{:#}\n", record::json(&gathered)),
         StatusFormat::Csv => record::csv(&gathered)?,
         StatusFormat::Dot => graph::dot(&gathered.connections),
         StatusFormat::Mermaid => graph::mermaid(&gathered.connections),
-    })?;
-    require_complete(&gathered.gaps, "the list of connections")?;
-    Ok(ExitCode::SUCCESS)
+    };
+    print(&format!("{before}{text}"))?;
+    require_complete(&gathered.gaps, "the list of connections")
 }
 
 #[cfg(test)]

@@ -1,13 +1,16 @@
 //! `tagwire status` finds every connection, whoever made it, and changes nothing.
 
-use std::{collections::BTreeMap, io::Write, path::Path, process::Output};
+use std::{collections::BTreeMap, process::Output};
 
 use aws_sdk_ec2::types as ec2;
 use serde_json::{Value, json};
 use tagwire_acceptance::{CONNECT, Installation, Launched, Store, pair};
 use tagwire_local_aws::{Effect, Fault, LocalAws};
 
-use crate::support::{actions, assert_connected, lease, lease_with, writes};
+use crate::{
+    command_line::assert_valid,
+    support::{actions, assert_connected, lease, lease_with, writes},
+};
 
 const PORT: i32 = 5432;
 /// What every instance and store of this test that is to have no tag is made with and loses.
@@ -86,26 +89,6 @@ fn ageless(table: &str) -> String {
     table.lines().map(|line| same(line).unwrap_or_else(|| line.to_owned()) + "\n").collect()
 }
 
-/// Whether the document has the form that the schema says, by the word of a validator of its own.
-fn assert_valid(document: &str) {
-    let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schemas/status-v2.schema.json");
-    let program = "import json, sys, jsonschema\n\
-        schema = json.load(open(sys.argv[1], encoding='utf-8'))\n\
-        jsonschema.Draft202012Validator.check_schema(schema)\n\
-        checker = jsonschema.Draft202012Validator.FORMAT_CHECKER\n\
-        jsonschema.Draft202012Validator(schema, format_checker=checker).validate(json.load(sys.stdin))\n";
-    let mut python = std::process::Command::new(tagwire_local_aws::python().unwrap())
-        .args(["-c", program])
-        .arg(schema)
-        .stdin(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    python.stdin.take().unwrap().write_all(document.as_bytes()).unwrap();
-    let done = python.wait_with_output().unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-}
-
 /// A store that carries no tag.
 async fn untagged(installation: &Installation<'_>, name: &str) -> Store {
     let store = installation.silent_aurora(name, NOTHING).await.unwrap();
@@ -174,7 +157,7 @@ async fn every_connection_is_found_in_every_state_and_by_every_maker() {
     aws.forget_calls();
 
     let document = messages(&aws, &["status", "--output", "json"]);
-    assert_valid(&document);
+    assert_valid("status-v2", &document);
     insta::assert_snapshot!("json", plain(&document));
     insta::assert_snapshot!("table", plain(&ageless(&messages(&aws, &["status"]))));
     insta::assert_snapshot!("wide", plain(&ageless(&messages(&aws, &["status", "--output", "wide"]))));
@@ -184,7 +167,7 @@ async fn every_connection_is_found_in_every_state_and_by_every_maker() {
 
     let stores = |arguments: &[&str]| -> Vec<String> {
         let document = messages(&aws, &[&["status", "--output", "json"], arguments].concat());
-        assert_valid(&document);
+        assert_valid("status-v2", &document);
         let document: Value = serde_json::from_str(&document).unwrap();
         let rows = document["connections"].as_array().unwrap().iter();
         rows.map(|row| row["store_name"].as_str().unwrap().to_owned()).collect()
@@ -208,7 +191,7 @@ async fn every_connection_is_found_in_every_state_and_by_every_maker() {
     let partly = tagwire(&aws, &["status", "--output", "json", "--store", "orders"]);
     assert_eq!(partly.status.code(), Some(1));
     let document = String::from_utf8(partly.stdout).unwrap();
-    assert_valid(&document);
+    assert_valid("status-v2", &document);
     let document: Value = serde_json::from_str(&document).unwrap();
     assert_eq!((&document["complete"], &document["gaps"].as_array().unwrap().len()), (&json!(false), &1));
     assert_eq!(document["connections"].as_array().unwrap().len(), 2, "what was found is shown");
@@ -243,7 +226,7 @@ async fn where_nothing_is_connected_the_list_says_so() {
     let aws = lease().await;
     assert_eq!(messages(&aws, &["status"]), "No connection was found.\n");
     let document = messages(&aws, &["status", "--output", "json"]);
-    assert_valid(&document);
+    assert_valid("status-v2", &document);
     let document: Value = serde_json::from_str(&document).unwrap();
     assert_eq!((&document["connections"], &document["complete"]), (&json!([]), &json!(true)));
     let csv = messages(&aws, &["status", "--output", "csv"]);
