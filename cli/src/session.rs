@@ -322,27 +322,18 @@ impl Session {
         }
     }
 
-    /// The VPCs of the data stores that a person calls so; none when there is no such data store, or not all kinds
-    /// could be read.
+    /// Looks for every data store that a person calls so: one for each kind may have the name.
     ///
     /// # Errors
     /// When no data store can be called so.
-    pub(crate) async fn vpcs_of_stores(&self, called: &str) -> CommandResult<BTreeSet<VpcId>> {
+    pub(crate) async fn stores_called(&self, called: &str) -> CommandResult<Reading<StoreLookup>> {
         let arns = if called.starts_with("arn:") {
             [StoreArn::parse(called)?].into()
         } else {
             self.arns_called(called, &self.identity().await?)?
         };
         let cloud = self.cloud()?;
-        let read = waiting("Looking for the data store", cloud.stores(&arns)).await;
-        if !read.gaps.is_empty() {
-            return Ok(BTreeSet::new());
-        }
-        let vpcs = read.found.iter().filter_map(|lookup| match lookup {
-            StoreLookup::Found(store) => store.vpc().cloned(),
-            StoreLookup::NotFound(_) => None,
-        });
-        Ok(vpcs.collect())
+        Ok(waiting("Looking for the data store", cloud.stores(&arns)).await)
     }
 
     /// The ARNs that data stores called so would have, one for each kind.

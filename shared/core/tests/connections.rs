@@ -118,7 +118,7 @@ fn a_pair_of_the_elasticache_console_is_the_console_s_and_serves() {
         ("ec2-rds:orders", "rds-ec2-orders"),
     ] {
         let (made_by, _, is_empty) = found(&world(on_store, on_instance));
-        assert_eq!((made_by, is_empty), (Some(Maker::Hand), false), "{on_store} {on_instance}");
+        assert_eq!((made_by, is_empty), (Some(Maker::Other), false), "{on_store} {on_instance}");
     }
 }
 
@@ -142,10 +142,10 @@ fn both_sentences_of_the_console_are_known() {
     for how in ["to securely connect to orders", "to allow them to securely connect to orders"] {
         let instance = format!("Security group attached to instances {how}. {end}");
         assert_eq!(made_by(&store, &instance), Some(Maker::Console), "{how}");
-        assert_eq!(made_by(&store.replace("orders", ""), &instance), Some(Maker::Hand));
-        assert_eq!(made_by(&store, &instance.replace("orders", "orders now")), Some(Maker::Hand));
-        assert_eq!(made_by(&store, &instance.replace(end, "")), Some(Maker::Hand));
-        assert_eq!(made_by(&instance, &store), Some(Maker::Hand), "each side has its own sentence");
+        assert_eq!(made_by(&store.replace("orders", ""), &instance), Some(Maker::Other));
+        assert_eq!(made_by(&store, &instance.replace("orders", "orders now")), Some(Maker::Other));
+        assert_eq!(made_by(&store, &instance.replace(end, "")), Some(Maker::Other));
+        assert_eq!(made_by(&instance, &store), Some(Maker::Other), "each side has its own sentence");
     }
 }
 
@@ -586,5 +586,5 @@ fn a_way_out_through_a_group_that_was_not_read_is_a_way_when_the_data_store_has_
     .unwrap();
     let rows = rows(&world);
     let [row] = &rows[..] else { panic!("{rows:?}") };
-    assert_eq!((row.state, row.made_by), (State::Connected, Some(Maker::Hand)), "{}", shown(row));
+    assert_eq!((row.state, row.made_by), (State::Connected, Some(Maker::Other)), "{}", shown(row));
 }

@@ -1,5 +1,6 @@
 //! `tagwire status`: every connection of the account and Region, whoever made it.
 
+mod gather;
 mod graph;
 mod hints;
 mod record;
@@ -7,30 +8,26 @@ mod sort;
 mod table;
 mod unmatched;
 
-use std::{collections::BTreeSet, io::IsTerminal, process::ExitCode, time::Duration};
+use std::{io::IsTerminal, process::ExitCode, time::Duration};
 
 use clap::{
     Args, ValueEnum,
     builder::{PossibleValuesParser, TypedValueParser},
 };
-use jiff::Timestamp;
 use tagwire_core::{
-    connections::{ConnectionStatus, State, Survey, connections},
-    id::{StoreArn, VpcId},
-    observation::{Gap, Reading, Scope},
+    connections::{ConnectionStatus, State},
+    id::StoreArn,
     service::Service,
     tag::ConnectionName,
 };
 
 use self::sort::SortBy;
-use super::plan::plans;
 use crate::{
-    error::{CommandErrorKind, CommandResult, require_complete, user_error},
+    error::{CommandErrorKind, CommandResult, require_complete},
     help::CommandHelp,
     output::print,
-    progress::waiting,
     scope_args::ScopeArgs,
-    session::{GlobalArgs, Planned, Session, kinds_and_name},
+    session::{GlobalArgs, Session},
 };
 
 /// Shown below the options.
@@ -106,7 +103,7 @@ enum StatusFormat {
     Table,
     /// The table with VPC, service, names, groups and reasons.
     Wide,
-    /// One JSON document, in the form of docs/schemas/status-v2.schema.json.
+    /// One JSON document, in the form of docs/schemas/status-v3.schema.json.
     Json,
     /// Comma-separated values with the keys of the JSON document.
     Csv,
@@ -146,95 +143,10 @@ fn is_called(store: &StoreArn, called: &str) -> bool {
     store.as_str() == called || store.short() == called || store.name() == called
 }
 
-/// Everything that was found in the account and Region.
-pub(crate) struct Gathered {
-    /// When the reading began.
-    pub(crate) observed_at: Timestamp,
-    /// The account.
-    pub(crate) account: String,
-    /// The Region.
-    pub(crate) region: String,
-    /// The connections that the filter takes, in the order of VPCs, data stores and clients.
-    pub(crate) connections: Vec<ConnectionStatus>,
-    /// All data stores and groups of the chosen VPCs, and the instances that could have a connection.
-    pub(crate) survey: Survey,
-    /// Each VPC that has something opted in or owned, with the plan for it.
-    pub(crate) planned: Vec<Planned>,
-    /// The gaps in all of that.
-    pub(crate) gaps: Vec<Gap>,
-}
-
-pub(crate) use self::record::json;
-
-/// Reads the account and Region.
-///
-/// # Errors
-/// Without credentials, and when a data store of the filter is not there.
-pub(crate) async fn gather(session: &Session, filter: &Filter) -> CommandResult<Gathered> {
-    let observed_at = session.now();
-    let account = session.identity().await?.account;
-    let vpcs = vpcs_of(session, &filter.scope).await?;
-    let cloud = session.cloud()?;
-    let looking = Box::pin(tagwire_engine::observe::survey(&cloud, (!vpcs.is_empty()).then_some(&vpcs)));
-    let survey = waiting("Looking at data stores, groups and instances", looking).await;
-    let chosen: Vec<VpcId> = vpcs.into_iter().collect();
-    let scopes = if chosen.is_empty() { session.vpcs_of_interest().await? } else { Reading::complete(chosen) };
-    let planned = Box::pin(plans(session, scopes.found.into_iter().map(|vpc| (vpc, Scope::Vpc)))).await?;
-    let mut gaps = scopes.gaps;
-    gaps.extend(survey.gaps().cloned());
-    gaps.extend(planned.iter().flat_map(|(seen, _)| seen.gaps().cloned()));
-    gaps.sort();
-    gaps.dedup();
-    let of_plans: Vec<_> = planned.iter().map(|(seen, checked)| (seen, checked.plan())).collect();
-    let mut connections = connections(&survey, &of_plans);
-    if gaps.is_empty() {
-        expect_stores(&filter.scope.store, &survey, &connections, session.region())?;
-    }
-    connections.retain(|row| filter.takes(row));
-    let region = session.region().to_owned();
-    Ok(Gathered { observed_at, account, region, connections, survey, planned, gaps })
-}
-
-/// The VPCs that are to be read: those that are chosen, or else those of the chosen instances and data stores; none
-/// stand for all.
-///
-/// # Errors
-/// When a chosen VPC or instance is not there.
-async fn vpcs_of(session: &Session, scope: &ScopeArgs) -> CommandResult<BTreeSet<VpcId>> {
-    session.require_vpcs(&scope.vpcs.vpc).await?;
-    let mut vpcs = BTreeSet::new();
-    for instance in &scope.instance {
-        vpcs.insert(session.vpc_of(instance).await?);
-    }
-    if !scope.vpcs.vpc.is_empty() {
-        return Ok(scope.vpcs.vpc.iter().cloned().collect());
-    }
-    if scope.instance.is_empty() {
-        for called in &scope.store {
-            match session.vpcs_of_stores(called).await? {
-                found if found.is_empty() => return Ok(BTreeSet::new()),
-                found => vpcs.extend(found),
-            }
-        }
-    }
-    Ok(vpcs)
-}
-
-/// Refuses names that no data store has: a slip of the pen would pass for a data store without clients.
-fn expect_stores(called: &[String], survey: &Survey, rows: &[ConnectionStatus], region: &str) -> CommandResult<()> {
-    let stores = || survey.stores.found.iter().map(|store| &store.arn).chain(rows.iter().map(|row| &row.store));
-    match called.iter().find(|called| !stores().any(|store| is_called(store, called))) {
-        Some(unknown) if unknown.starts_with("arn:") => {
-            StoreArn::parse(unknown)?;
-            Err(user_error!("there is no data store {unknown} in {region}"))
-        }
-        Some(unknown) => {
-            kinds_and_name(unknown)?;
-            Err(user_error!("there is no data store {unknown} in {region}"))
-        }
-        None => Ok(()),
-    }
-}
+pub(crate) use self::{
+    gather::{Gathered, gather},
+    record::json,
+};
 
 pub(crate) async fn run(global: &GlobalArgs, args: StatusArgs) -> CommandResult<ExitCode> {
     let session = Session::open(global).await?;
@@ -275,7 +187,12 @@ async fn look(session: &Session, args: &StatusArgs, before: &str) -> CommandResu
 #[cfg(test)]
 pub(crate) mod tests {
     use clap::Parser;
-    use tagwire_core::{check::check, plan::plan};
+    use tagwire_core::{
+        check::check,
+        connections::{Survey, connections},
+        observation::Reading,
+        plan::plan,
+    };
     use tagwire_world::World;
 
     use super::*;
@@ -343,13 +260,5 @@ pub(crate) mod tests {
             let line = format!("status {line}");
             assert!(StatusCli::try_parse_from(line.split_whitespace()).is_err(), "{line}");
         }
-    }
-
-    #[test]
-    fn a_data_store_that_nobody_knows_is_an_error_and_one_without_clients_is_none() {
-        let all = gathered("instance i-1 connect=a\ndb one connect=a\ndb lonely");
-        let expect = |called: &str| expect_stores(&[called.to_owned()], &all.survey, &all.connections, "eu-central-1");
-        assert!(expect("lonely").is_ok() && expect("db/one").is_ok());
-        assert!(expect("cluster/one").unwrap_err().to_string().contains("cluster/one"));
     }
 }

@@ -1,4 +1,4 @@
-//! Connections for programs. The form is docs/schemas/status-v2.schema.json; a change that a program
+//! Connections for programs. The form is docs/schemas/status-v3.schema.json; a change that a program
 //! could stumble over needs another version.
 
 use jiff::Timestamp;
@@ -14,7 +14,7 @@ use super::{Gathered, hints::hint_of};
 use crate::{error::CommandResult, session::Planned};
 
 /// The version of the JSON document.
-pub(super) const JSON_VERSION: u32 = 2;
+pub(super) const JSON_VERSION: u32 = 3;
 
 /// One connection.
 #[derive(Serialize)]
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
     use crate::status::tests::gathered;
 
-    const SCHEMA: &str = include_str!("../../../../docs/schemas/status-v2.schema.json");
+    const SCHEMA: &str = include_str!("../../../../docs/schemas/status-v3.schema.json");
 
     fn keys(object: &Value) -> BTreeSet<&str> {
         object.as_object().unwrap().keys().map(String::as_str).collect()
@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(words("state"), json!(State::ALL.map(State::word)));
         let titles: Vec<&str> = tagwire_core::service::Service::ALL.iter().map(|service| service.row().title).collect();
         assert_eq!(words("service"), json!(titles));
-        let makers = [Maker::Tagwire, Maker::Console, Maker::Hand].map(Maker::word);
+        let makers = [Maker::Tagwire, Maker::Console, Maker::Other].map(Maker::word);
         assert_eq!(words("made_by"), json!([makers[0], makers[1], makers[2], null]));
     }
 

@@ -32,7 +32,7 @@ impl SortBy {
             Self::Instance => rows.sort_by(|one, other| one.client.cmp(&other.client)),
             Self::Store => rows.sort_by_cached_key(|row| row.store.short()),
             Self::State => rows.sort_by_key(|row| Reverse(State::ALL.iter().position(|state| *state == row.state))),
-            Self::MadeBy => rows.sort_by_key(|row| row.made_by.map(Maker::title)),
+            Self::MadeBy => rows.sort_by_key(|row| row.made_by.map(Maker::word)),
             Self::Age => rows.sort_by_key(|row| Reverse(row.since)),
             Self::Az => rows.sort_by(|one, other| one.instance_zone.cmp(&other.instance_zone)),
             Self::Vpc => rows.sort_by(|one, other| one.vpc.cmp(&other.vpc)),

@@ -98,7 +98,7 @@ fn table(rows: &[ConnectionStatus], now: Timestamp, columns: Columns, width: Opt
         column("STORE", &|row| row.store.short()),
         column("PORT", &|row| or_dash(row.ports.map(|ports| ports.to_string()))).leaving(3),
         column(STATE, &state),
-        column("MADE BY", &|row| or_dash(row.made_by.map(|maker| maker.title().to_owned()))).leaving(2),
+        column("MADE BY", &|row| or_dash(row.made_by.map(|maker| maker.word().to_owned()))).leaving(2),
         column("AGE", &|row| or_dash(row.since.map(|since| age(since, now)))).leaving(1),
         column("AZ", &zones).leaving(0),
     ];

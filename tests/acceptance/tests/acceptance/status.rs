@@ -157,7 +157,7 @@ async fn every_connection_is_found_in_every_state_and_by_every_maker() {
     aws.forget_calls();
 
     let document = messages(&aws, &["status", "--output", "json"]);
-    assert_valid("status-v2", &document);
+    assert_valid("status-v3", &document);
     insta::assert_snapshot!("json", plain(&document));
     insta::assert_snapshot!("table", plain(&ageless(&messages(&aws, &["status"]))));
     insta::assert_snapshot!("wide", plain(&ageless(&messages(&aws, &["status", "--output", "wide"]))));
@@ -167,7 +167,7 @@ async fn every_connection_is_found_in_every_state_and_by_every_maker() {
 
     let stores = |arguments: &[&str]| -> Vec<String> {
         let document = messages(&aws, &[&["status", "--output", "json"], arguments].concat());
-        assert_valid("status-v2", &document);
+        assert_valid("status-v3", &document);
         let document: Value = serde_json::from_str(&document).unwrap();
         let rows = document["connections"].as_array().unwrap().iter();
         rows.map(|row| row["store_name"].as_str().unwrap().to_owned()).collect()
@@ -182,6 +182,7 @@ async fn every_connection_is_found_in_every_state_and_by_every_maker() {
     assert_eq!(stores(&["--vpc", &elsewhere.vpc]), [""; 0]);
     assert_eq!(messages(&aws, &["status", "--vpc", &elsewhere.vpc]), "No connection matches these filters.\n");
 
+    assert_each_store_has_the_rows_that_it_has_in_the_whole(&aws, &document);
     let unknown = tagwire(&aws, &["status", "--store", "ordres"]);
     assert_eq!(unknown.status.code(), Some(1));
     let complaint = String::from_utf8(unknown.stderr).unwrap();
@@ -191,13 +192,33 @@ async fn every_connection_is_found_in_every_state_and_by_every_maker() {
     let partly = tagwire(&aws, &["status", "--output", "json", "--store", "orders"]);
     assert_eq!(partly.status.code(), Some(1));
     let document = String::from_utf8(partly.stdout).unwrap();
-    assert_valid("status-v2", &document);
+    assert_valid("status-v3", &document);
     let document: Value = serde_json::from_str(&document).unwrap();
     assert_eq!((&document["complete"], &document["gaps"].as_array().unwrap().len()), (&json!(false), &1));
     assert_eq!(document["connections"].as_array().unwrap().len(), 2, "what was found is shown");
     let complaint = String::from_utf8(partly.stderr).unwrap();
     assert!(complaint.contains("elasticache:DescribeServerlessCaches"), "{complaint}");
     assert_changes_nothing(&aws);
+}
+
+/// What one data store needs is less than everything, and enough.
+fn assert_each_store_has_the_rows_that_it_has_in_the_whole(aws: &LocalAws, whole: &str) {
+    let whole: Value = serde_json::from_str(whole).unwrap();
+    let rows = |document: &Value, store: &str| -> Vec<Value> {
+        let rows = document["connections"].as_array().unwrap().iter();
+        rows.filter(|row| row["store_name"] == store).cloned().collect()
+    };
+    let names = whole["connections"].as_array().unwrap().iter().map(|row| row["store_name"].as_str().unwrap());
+    for store in names.collect::<std::collections::BTreeSet<_>>() {
+        aws.forget_calls();
+        let alone: Value =
+            serde_json::from_str(&messages(aws, &["status", "--output", "json", "--store", store])).unwrap();
+        assert_eq!(rows(&alone, store), rows(&whole, store), "{store}");
+        let calls = aws.calls();
+        for everything in ["DescribeReplicationGroups", "DescribeServerlessCaches", "GetResources"] {
+            assert!(!actions(&calls).contains(&everything), "{store} needs no {everything}: {:?}", actions(&calls));
+        }
+    }
 }
 
 fn assert_changes_nothing(aws: &LocalAws) {
@@ -226,7 +247,7 @@ async fn where_nothing_is_connected_the_list_says_so() {
     let aws = lease().await;
     assert_eq!(messages(&aws, &["status"]), "No connection was found.\n");
     let document = messages(&aws, &["status", "--output", "json"]);
-    assert_valid("status-v2", &document);
+    assert_valid("status-v3", &document);
     let document: Value = serde_json::from_str(&document).unwrap();
     assert_eq!((&document["connections"], &document["complete"]), (&json!([]), &json!(true)));
     let csv = messages(&aws, &["status", "--output", "csv"]);
