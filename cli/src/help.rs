@@ -24,11 +24,12 @@ impl CommandHelp {
     pub(crate) fn long(&self) -> String {
         let mut paragraphs = Vec::new();
         if !self.examples.is_empty() {
-            let example = |(does, lines): &(&str, &str)| {
-                let lines: String = lines.lines().map(|line| format!("\n  {line}")).collect();
-                format!("\n  # {does}{lines}")
-            };
-            paragraphs.push(format!("Examples:{}", self.examples.iter().map(example).collect::<String>()));
+            let mut lines = vec!["Examples:".to_owned()];
+            for (does, example) in self.examples {
+                lines.push(format!("  # {does}"));
+                lines.extend(example.lines().map(|line| format!("  {line}")));
+            }
+            paragraphs.push(lines.join("\n"));
         }
         paragraphs.extend(self.notes.iter().map(|note| (*note).to_owned()));
         if !self.exit.is_empty() {

@@ -18,7 +18,7 @@ use tagwire_core::{
 use crate::error::{CommandError, CommandResult, user_error};
 
 /// Options that override parameters of the stack.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Installation (by default the settings of its stack)")]
 pub(crate) struct Overrides {
     /// The stack; without it, the one that has the SSM parameter /tagwire/installation.

@@ -13,6 +13,7 @@ mod installation;
 mod output;
 mod private_file;
 mod progress;
+mod regions;
 mod scope_args;
 mod session;
 mod table;
@@ -73,14 +74,14 @@ enum Command {
 
 async fn run(Cli { global, command }: Cli) -> CommandResult<ExitCode> {
     match command {
-        Command::Status(args) => status::run(&global, args).await,
-        Command::Plan(args) => plan::run(&global, args).await,
-        Command::Apply(args) => apply::run(&global, args).await,
-        Command::Explain(args) => explain::run(&global, args).await,
-        Command::Names(args) => names::run(&global, args).await,
-        Command::Doctor(args) => doctor::run(&global, args).await,
-        Command::Report(args) => report::run(&global, args).await,
-        Command::Uninstall(args) => uninstall::run(&global, args).await,
+        Command::Status(args) => Box::pin(status::run(&global, args)).await,
+        Command::Plan(args) => Box::pin(plan::run(&global, args)).await,
+        Command::Apply(args) => Box::pin(apply::run(&global, args)).await,
+        Command::Explain(args) => Box::pin(explain::run(&global, args)).await,
+        Command::Names(args) => Box::pin(names::run(&global, args)).await,
+        Command::Doctor(args) => Box::pin(doctor::run(&global, args)).await,
+        Command::Report(args) => Box::pin(report::run(&global, args)).await,
+        Command::Uninstall(args) => Box::pin(uninstall::run(&global, args)).await,
         Command::Completions(args) => completions::run(&args, Cli::command()),
         Command::Man(args) => man::run(&args, Cli::command()),
         Command::Version => {

@@ -36,7 +36,7 @@ use crate::{
 const READING_TIME: Duration = Duration::from_mins(5);
 
 /// Options of every command.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct GlobalArgs {
     /// The profile of the shared AWS configuration.
@@ -60,9 +60,17 @@ pub(crate) struct GlobalArgs {
     pub(crate) debug: bool,
     #[command(flatten)]
     pub(crate) installation: Overrides,
+    /// Whether this is one of many Regions: then it says nothing of where tagwire is not installed.
+    #[arg(skip)]
+    is_of_many: bool,
 }
 
 impl GlobalArgs {
+    /// The same options for a Region of many.
+    pub(crate) fn of_many(&self, region: &str) -> Self {
+        Self { region: Some(region.to_owned()), is_of_many: true, ..self.clone() }
+    }
+
     /// The configuration of the caller's AWS clients.
     ///
     /// # Errors
@@ -164,7 +172,9 @@ impl Session {
                     return Err(user_error!("there is no stack named {name} in this account and Region")
                         .hint("without --stack-name, tagwire finds the stack that has the SSM parameter /tagwire/installation"));
                 }
-                warn("tagwire is not installed in this account and Region; the template's defaults are assumed");
+                if !global.is_of_many {
+                    warn("tagwire is not installed in this account and Region; the template's defaults are assumed");
+                }
                 None
             }
             Err(error) if error.code == "no-credentials" => {

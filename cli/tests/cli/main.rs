@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
 
 mod endpoint;
+mod network;
 mod profile;
 
 use std::process::{Command, Output};

@@ -18,7 +18,7 @@ use tagwire_core::{
 
 use crate::{
     commands::plan::{JSON_VERSION, PROGRAM_VERSION, signed_line},
-    error::{CommandError, CommandResult, user_error},
+    error::{CommandError, CommandErrorKind, CommandResult, user_error},
     session::Place,
 };
 
@@ -176,12 +176,9 @@ fn beyond<'line>(lines: &[(Effect, &'line str)], others: &[(Effect, &'line str)]
 
 /// The error for a world that is not that of the saved plan any more.
 pub(super) fn changed_since(differences: &[String]) -> CommandError {
-    let lines = differences.iter().map(|line| format!("\n{line}")).collect::<String>();
-    CommandError::new(
-        crate::error::CommandErrorKind::NotCarriedOut,
-        format!("something has changed since the plan was made, so nothing is carried out:{lines}"),
-    )
-    .hint(PLAN_ANEW)
+    let lines = differences.join("\n");
+    let message = format!("something has changed since the plan was made, so nothing is carried out:\n{lines}");
+    CommandError::new(CommandErrorKind::NotCarriedOut, message).hint(PLAN_ANEW)
 }
 
 #[cfg(test)]
@@ -261,7 +258,7 @@ mod tests {
         for (text, message) in [
             (String::new(), "it is damaged, or no plan"),
             ("{\"version\": 5}".to_owned(), "it is damaged, or no plan"),
-            (document().to_string()[..200].to_owned(), "it is damaged, or no plan"),
+            (document().to_string().chars().take(200).collect(), "it is damaged, or no plan"),
             (with("/version", json!(4)), "it has the form 4"),
             (with("/tagwire", json!("0.0.9")), "tagwire \"0.0.9\" made it"),
             (with("/request", json!("uninstall")), "uninstallation"),

@@ -43,6 +43,13 @@ pub(crate) struct Gathered {
     pub(crate) gaps: Vec<Gap>,
 }
 
+impl Gathered {
+    /// Whether there is a connection, something pending, or something that could not be read.
+    pub(super) fn has_something(&self) -> bool {
+        !self.connections.is_empty() || !self.planned.is_empty() || !self.gaps.is_empty()
+    }
+}
+
 /// What is to be read.
 enum Extent {
     /// The account and Region.

@@ -14,18 +14,21 @@ use clap::{
     Args, ValueEnum,
     builder::{PossibleValuesParser, TypedValueParser},
 };
+use serde_json::Value;
 use tagwire_core::{
     connections::{ConnectionStatus, State},
     id::StoreArn,
+    observation::Gap,
     service::Service,
     tag::ConnectionName,
 };
 
 use self::sort::SortBy;
 use crate::{
-    error::{CommandErrorKind, CommandResult, require_complete},
+    error::{CommandErrorKind, CommandResult, require_complete, user_error},
     help::CommandHelp,
     output::print,
+    regions,
     scope_args::ScopeArgs,
     session::{GlobalArgs, Session},
 };
@@ -39,6 +42,7 @@ pub(crate) const HELP: CommandHelp = CommandHelp {
         ("what deserves a look", "tagwire status --state drifted --state refused"),
         ("the youngest first, again every 30 seconds", "tagwire status --sort-by age --watch=30"),
         ("for a program", "tagwire status -o json |\n  jq -r '.connections[] | select(.cross_az) | .client'"),
+        ("every Region of the account", "tagwire status --all-regions"),
         ("a picture", "tagwire status -o dot | dot -Tsvg > connections.svg"),
     ],
     notes: &[
@@ -67,6 +71,9 @@ pub(crate) struct StatusArgs {
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "10",
         value_parser = clap::value_parser!(u64).range(2..))]
     watch: Option<u64>,
+    /// Look in every Region that is enabled for the account.
+    #[arg(long, conflicts_with_all = ["vpc", "instance", "watch"])]
+    all_regions: bool,
 }
 
 /// The connections to show. Options of different names must all match; of several with one name, one must.
@@ -149,6 +156,9 @@ pub(crate) use self::{
 };
 
 pub(crate) async fn run(global: &GlobalArgs, args: StatusArgs) -> CommandResult<ExitCode> {
+    if args.all_regions {
+        return Box::pin(everywhere(global, &args)).await;
+    }
     let session = Session::open(global).await?;
     let Some(seconds) = args.watch else {
         look(&session, &args, "").await?;
@@ -168,20 +178,51 @@ pub(crate) async fn run(global: &GlobalArgs, args: StatusArgs) -> CommandResult<
 
 /// Reads everything once and shows it, after something.
 async fn look(session: &Session, args: &StatusArgs, before: &str) -> CommandResult<()> {
+    let gathered = sorted(session, args).await?;
+    print(&format!("{before}{}", shown(&gathered, args)?))?;
+    require_complete(&gathered.gaps, "the list of connections")
+}
+
+async fn sorted(session: &Session, args: &StatusArgs) -> CommandResult<Gathered> {
     let mut gathered = Box::pin(gather(session, &args.filter)).await?;
     if let Some(column) = args.sort_by {
         column.sort(&mut gathered.connections);
     }
-    let text = match args.output {
-        StatusFormat::Table => table::text(&gathered, &args.filter, table::Columns::Few, !args.no_headers),
-        StatusFormat::Wide => table::text(&gathered, &args.filter, table::Columns::All, !args.no_headers),
-        StatusFormat::Json => format!("{:#}\n", record::json(&gathered)),
-        StatusFormat::Csv => record::csv(&gathered)?,
+    Ok(gathered)
+}
+
+fn shown(gathered: &Gathered, args: &StatusArgs) -> CommandResult<String> {
+    Ok(match args.output {
+        StatusFormat::Table => table::text(gathered, &args.filter, table::Columns::Few, !args.no_headers),
+        StatusFormat::Wide => table::text(gathered, &args.filter, table::Columns::All, !args.no_headers),
+        StatusFormat::Json => format!("{:#}\n", record::json(gathered)),
+        StatusFormat::Csv => record::csv([gathered])?,
         StatusFormat::Dot => graph::dot(&gathered.connections),
         StatusFormat::Mermaid => graph::mermaid(&gathered.connections),
-    };
-    print(&format!("{before}{text}"))?;
-    require_complete(&gathered.gaps, "the list of connections")
+    })
+}
+
+/// Reads every Region and shows all of them. One that cannot be read hides no other.
+async fn everywhere(global: &GlobalArgs, args: &StatusArgs) -> CommandResult<ExitCode> {
+    if matches!(args.output, StatusFormat::Dot | StatusFormat::Mermaid) {
+        return Err(user_error!("a picture is of one Region").hint("choose it with --region"));
+    }
+    let (read, error) = regions::split(regions::in_each(global, async |session| sorted(session, args).await).await?);
+    let all = || read.iter().map(|(_, gathered)| gathered);
+    print(&match args.output {
+        StatusFormat::Json => format!("{:#}\n", all().map(record::json).collect::<Value>()),
+        StatusFormat::Csv => record::csv(all())?,
+        StatusFormat::Table | StatusFormat::Wide | StatusFormat::Dot | StatusFormat::Mermaid => {
+            let texts = read.iter().map(|(session, gathered)| {
+                let text = gathered.has_something().then(|| shown(gathered, args)).transpose();
+                text.map(|text| (session, text))
+            });
+            regions::text(texts.collect::<CommandResult<Vec<_>>>()?)
+        }
+    })?;
+    let gaps: Vec<Gap> = all().flat_map(|gathered| gathered.gaps.clone()).collect();
+    error.map_or_else(|| require_complete(&gaps, "the list of connections"), Err)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]

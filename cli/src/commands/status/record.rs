@@ -110,11 +110,13 @@ pub(crate) fn json(gathered: &Gathered) -> Value {
 }
 
 /// A header and one record a connection, as RFC 4180 has them.
-pub(super) fn csv(gathered: &Gathered) -> CommandResult<String> {
+pub(super) fn csv<'gathered>(gathered: impl IntoIterator<Item = &'gathered Gathered>) -> CommandResult<String> {
     let mut out = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     out.write_record(KEYS)?;
-    for row in &gathered.connections {
-        out.write_record(Record::of(row, &gathered.planned).cells())?;
+    for gathered in gathered {
+        for row in &gathered.connections {
+            out.write_record(Record::of(row, &gathered.planned).cells())?;
+        }
     }
     Ok(String::from_utf8(out.into_inner()?)?)
 }
@@ -198,7 +200,7 @@ mod tests {
     #[test]
     fn cells_with_commas_and_quotes_are_quoted() {
         let world = "instance i-1 connect=orders\ndb orders connect=orders state=\"a,b\"";
-        let written = csv(&gathered(world)).unwrap();
+        let written = csv([&gathered(world)]).unwrap();
         assert!(written.starts_with("vpc,instance,client,") && written.ends_with("\r\n"), "{written:?}");
         let mut reader = csv::Reader::from_reader(written.as_bytes());
         let record = reader.records().next().unwrap().unwrap();
