@@ -109,7 +109,7 @@ impl Visit for ReadField {
         let text = format!("{value:?}");
         let id = text.strip_prefix("Some(\"").and_then(|id| id.strip_suffix("\")"));
         if let (true, Some(id)) = (field.name() == self.name, id) {
-            self.text = Some(id.chars().filter(|symbol| symbol.is_ascii_graphic()).collect());
+            self.text = Some(id.chars().filter(char::is_ascii_graphic).collect());
         }
     }
 }
