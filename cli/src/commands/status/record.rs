@@ -208,6 +208,6 @@ mod tests {
         let reason = "its state is \"a,b\", in which its groups cannot be changed; it is looked at again";
         assert_eq!((record.get(1), record.get(17)), (Some("i-1"), Some(reason)));
         let none = Gathered { connections: Vec::new(), ..gathered("instance i-1") };
-        assert_eq!(csv(&none).unwrap().trim_end(), KEYS.join(","));
+        assert_eq!(csv([&none]).unwrap().trim_end(), KEYS.join(","));
     }
 }
