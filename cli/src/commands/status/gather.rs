@@ -19,10 +19,10 @@ use tagwire_engine::{
 use super::{Filter, is_called};
 use crate::{
     commands::plan::plans,
-    error::{CommandResult, user_error},
+    error::CommandResult,
     progress::waiting,
     scope_args::ScopeArgs,
-    session::{Planned, Session, kinds_and_name},
+    session::{Planned, Session, kinds_and_name, no_such_store},
 };
 
 /// Everything that was found in the account and Region.
@@ -173,17 +173,15 @@ async fn stores_called(session: &Session, called: &[String]) -> CommandResult<Op
 /// Refuses names that no data store has: a slip of the pen would pass for a data store without clients.
 fn expect_stores(called: &[String], survey: &Survey, rows: &[ConnectionStatus], region: &str) -> CommandResult<()> {
     let stores = || survey.stores.found.iter().map(|store| &store.arn).chain(rows.iter().map(|row| &row.store));
-    match called.iter().find(|called| !stores().any(|store| is_called(store, called))) {
-        Some(unknown) if unknown.starts_with("arn:") => {
-            StoreArn::parse(unknown)?;
-            Err(user_error!("there is no data store {unknown} in {region}"))
-        }
-        Some(unknown) => {
-            kinds_and_name(unknown)?;
-            Err(user_error!("there is no data store {unknown} in {region}"))
-        }
-        None => Ok(()),
+    let Some(unknown) = called.iter().find(|called| !stores().any(|store| is_called(store, called))) else {
+        return Ok(());
+    };
+    if unknown.starts_with("arn:") {
+        StoreArn::parse(unknown)?;
+    } else {
+        kinds_and_name(unknown)?;
     }
+    Err(no_such_store(unknown, region))
 }
 
 #[cfg(test)]

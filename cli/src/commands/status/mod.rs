@@ -146,7 +146,7 @@ impl Filter {
 }
 
 /// Whether a person means this data store.
-fn is_called(store: &StoreArn, called: &str) -> bool {
+pub(crate) fn is_called(store: &StoreArn, called: &str) -> bool {
     store.as_str() == called || store.short() == called || store.name() == called
 }
 
