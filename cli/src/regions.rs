@@ -54,24 +54,23 @@ pub(crate) fn split<T>(regions: Vec<Region<T>>) -> (Vec<(Session, T)>, Option<Co
 
 /// Texts for people, each below its Region, and below them the Regions without any.
 pub(crate) fn text<'text>(texts: impl IntoIterator<Item = (&'text Session, Option<String>)>) -> String {
-    let (mut lines, mut without, mut not_installed) = (String::new(), Vec::new(), Vec::new());
+    let (mut parts, mut without, mut not_installed) = (Vec::new(), Vec::new(), Vec::new());
     for (session, text) in texts {
-        match text {
-            Some(text) => {
-                lines.push_str(&format!("{}\n{text}\n", painted(HEADING, session.region())));
-                if session.stack.is_none() {
-                    not_installed.push(session.region());
-                }
-            }
-            None => without.push(session.region()),
+        let Some(text) = text else {
+            without.push(session.region());
+            continue;
+        };
+        parts.push(format!("{}\n{text}\n", painted(HEADING, session.region())));
+        if session.stack.is_none() {
+            not_installed.push(session.region());
         }
     }
     if !without.is_empty() {
-        lines.push_str(&format!("Nothing in {}.\n", without.join(", ")));
+        parts.push(format!("Nothing in {}.\n", without.join(", ")));
     }
     if !not_installed.is_empty() {
         let regions = not_installed.join(", ");
-        lines.push_str(&format!("Not installed in {regions}; the template's defaults are assumed there.\n"));
+        parts.push(format!("Not installed in {regions}; the template's defaults are assumed there.\n"));
     }
-    lines
+    parts.concat()
 }
