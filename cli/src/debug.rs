@@ -38,13 +38,22 @@ struct SdkCall {
     service: String,
     operation: String,
     began: Instant,
+    answer: Option<Answered>,
+}
+
+/// The answer to a call, with its request id if it had one.
+struct Answered {
     request_id: Option<String>,
 }
 
 impl SdkCall {
     fn line(&self) -> String {
         let service = self.service.to_lowercase().replace(' ', "");
-        let answer = self.request_id.as_ref().map_or_else(|| "no answer".to_owned(), |id| format!("request {id}"));
+        let answer = match &self.answer {
+            Some(Answered { request_id: Some(id) }) => format!("request {id}"),
+            Some(Answered { request_id: None }) => "an answer without a request id".to_owned(),
+            None => "no answer".to_owned(),
+        };
         let milliseconds = self.began.elapsed().as_millis();
         painted(FAINT, &format!("debug: {service}:{} took {milliseconds} ms, {answer}", self.operation))
     }
@@ -65,8 +74,7 @@ impl<S: Subscriber + for<'span> LookupSpan<'span>> Layer<S> for Calls {
             attributes.record(&mut read);
             read.text.unwrap_or_default()
         };
-        let call =
-            SdkCall { service: text(SERVICE), operation: text(OPERATION), began: Instant::now(), request_id: None };
+        let call = SdkCall { service: text(SERVICE), operation: text(OPERATION), began: Instant::now(), answer: None };
         if let Some(span) = context.span(id) {
             span.extensions_mut().insert(call);
         }
@@ -75,10 +83,10 @@ impl<S: Subscriber + for<'span> LookupSpan<'span>> Layer<S> for Calls {
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut read = ReadField { name: REQUEST_ID, text: None };
         event.record(&mut read);
-        if let (Some(span), Some(id)) = (context.event_span(event), read.text)
+        if let Some(span) = context.event_span(event)
             && let Some(call) = span.extensions_mut().get_mut::<SdkCall>()
         {
-            call.request_id = Some(id);
+            call.answer = Some(Answered { request_id: read.text });
         }
     }
 

@@ -48,7 +48,8 @@ pub(crate) const HELP: CommandHelp = CommandHelp {
     notes: &[
         "Connections made by the RDS console or by hand are found as well, also between instances and data stores \
          without any tag.",
-        "On a terminal that is too narrow, columns are left out in this order: AZ, AGE, MADE BY, PORT.",
+        "On a terminal that is too narrow, these are left out, in this order: the columns AZ, AGE, MADE BY and \
+         PORT, then the codes of the states.",
     ],
     exit: &[(0, "done"), (1, "an error, or something could not be read")],
 };

@@ -106,7 +106,15 @@ fn look_at(installation: &Installation, store: &str) -> (Survey, Vec<Call>) {
 
 #[test]
 fn of_one_store_only_what_can_reach_it_is_read_and_the_connections_are_those_of_the_whole() {
-    let installation = Installation::new(untagged);
+    let installation = Installation::new(|world| {
+        untagged(world);
+        let way_out = Rule {
+            direction: Direction::Outbound,
+            traffic: Traffic::Tcp(PortRange::single(5432).unwrap()),
+            peer: Peer::Group(sg("database1")),
+        };
+        world.groups.get_mut(&sg("app1")).unwrap().group.rules.insert(way_out);
+    });
     let (seen, calls) = look_at(&installation, "orders1");
     assert_eq!(names(&calls), ["groups", "groups", "groups", "instances"], "of the store, let in, of the instance");
     assert_eq!((seen.stores.found.len(), instances(&seen)), (1, vec!["i-app1"]));

@@ -10,6 +10,7 @@ use tagwire_local_aws::{Effect, Fault, LocalAws};
 use crate::{
     command_line::assert_valid,
     support::{actions, assert_connected, lease, lease_with, writes},
+    terminal::at_terminal,
 };
 
 const PORT: i32 = 5432;
@@ -79,7 +80,8 @@ fn plain(text: &str) -> String {
 
 /// The same table whenever it was written: under the heading of the ages, each is the same.
 fn ageless(table: &str) -> String {
-    let place = table.find("AGE  ").unwrap();
+    let heading = table.lines().next().unwrap();
+    let Some(place) = heading.find("AGE") else { return table.to_owned() };
     let same = |line: &str| {
         let (before, rest) = line.split_at_checked(place)?;
         let (age, after) = rest.split_at_checked("AGE".len())?;
@@ -160,6 +162,10 @@ async fn every_connection_is_found_in_every_state_and_by_every_maker() {
     assert_valid("status-v3", &document);
     insta::assert_snapshot!("json", plain(&document));
     insta::assert_snapshot!("table", plain(&ageless(&messages(&aws, &["status"]))));
+    for columns in [60, 80, 120] {
+        let shown = at_terminal(&aws, columns, &["status", "--stack-name", "tagwire"]);
+        insta::assert_snapshot!(format!("terminal_{columns}"), plain(&ageless(&shown)));
+    }
     insta::assert_snapshot!("wide", plain(&ageless(&messages(&aws, &["status", "--output", "wide"]))));
     insta::assert_snapshot!("csv", plain(&messages(&aws, &["status", "--output", "csv"]).replace("\r\n", "\n")));
     insta::assert_snapshot!("dot", plain(&messages(&aws, &["status", "--output", "dot"])));
@@ -218,6 +224,11 @@ fn assert_each_store_has_the_rows_that_it_has_in_the_whole(aws: &LocalAws, whole
         for everything in ["DescribeReplicationGroups", "DescribeServerlessCaches", "GetResources"] {
             assert!(!actions(&calls).contains(&everything), "{store} needs no {everything}: {:?}", actions(&calls));
         }
+        aws.forget_calls();
+        let planned = tagwire(aws, &["plan", "--store", store]);
+        assert!(matches!(planned.status.code(), Some(0 | 2)), "{store}");
+        let (of_status, of_plan) = (calls.len(), aws.calls().len());
+        assert!(of_status <= 2 * of_plan, "{store}: {of_status} calls for the list and {of_plan} for the plan");
     }
 }
 
