@@ -152,12 +152,12 @@ class Account:
             "region": REGION,
             "generated_at": "2026-11-24T22:00:00Z",
             "complete": self.complete,
-            "status": {"version": 2, "connections": self.connections},
+            "status": {"version": 3, "connections": self.connections},
             "instances": self.instances,
             "stores": self.stores,
             "groups": self.groups,
             "plan": {
-                "version": 3,
+                "version": 5,
                 "vpcs": [
                     {"vpc": vpc, "digest": f"{place:064x}", "changes": self.changes.get(vpc, []), "findings": self.findings.get(vpc, [])}
                     for place, vpc in enumerate(vpcs)
@@ -287,7 +287,7 @@ def big(instances=400, stores=60, connections=1500):
         if any(one["client"] == instance["id"] and one["store"] == store["arn"] for one in account.connections[-500:]):
             continue
         made += 1
-        account.connect(instance, store, made_by="hand", names=[])
+        account.connect(instance, store, made_by="other", names=[])
     return account.data()
 
 

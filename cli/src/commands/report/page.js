@@ -92,7 +92,7 @@ const asObject = (value) => (value !== null && typeof value === "object" && !Arr
 const asObjects = (value) => asList(value).map(asObject);
 
 const KNOWN_VERSION = 2;
-const MADE_BY = { tagwire: "tagwire", console: "the console", hand: "other" };
+const MADE_BY = { tagwire: "tagwire", console: "the console" };
 const madeByText = (madeBy) => (madeBy === null ? "nobody yet" : Object.hasOwn(MADE_BY, madeBy) ? MADE_BY[madeBy] : madeBy);
 
 function readSide(value) {
