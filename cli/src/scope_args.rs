@@ -13,7 +13,7 @@ use tagwire_engine::cloud::Observe;
 use crate::{
     error::{CommandError, CommandResult, user_error},
     progress::waiting,
-    session::Session,
+    session::{Session, no_such_store},
 };
 
 /// The VPCs to look at.
@@ -93,9 +93,7 @@ async fn vpc_of_store(session: &Session, store: &StoreArn) -> CommandResult<VpcI
         (Some(StoreLookup::Found(store)), _) => vpc_of(store).cloned().map_err(|reason| {
             user_error!("no VPC of {} is known: {reason} ({})", store.arn, reason.code()).hint(reason.hint())
         }),
-        (Some(StoreLookup::NotFound(_)), _) => {
-            Err(user_error!("there is no data store {store}").hint("--vpc shows what is left of it in a VPC"))
-        }
+        (Some(StoreLookup::NotFound(_)), _) => Err(no_such_store(store.as_str(), session.region())),
         (None, gap) => Err(CommandError::unread(store, gap)),
     }
 }

@@ -20,7 +20,7 @@ use tagwire_core::{
     service::StoreKind,
 };
 use tagwire_engine::{
-    cloud::{Clock, CloudError, Instances, Observe},
+    cloud::{Clock, CloudError, Groups, Instances, Observe},
     observe::{observe, vpcs_of_interest, vpcs_to_take_back},
     paced::{Paced, Pacing},
 };
@@ -354,6 +354,28 @@ impl Session {
     /// # Errors
     /// When no store, or more than one, has that name.
     pub(crate) async fn store(&self, called: &str) -> CommandResult<StoreArn> {
+        self.find_store(called).await?.ok_or_else(|| no_such_store(called, self.region()))
+    }
+
+    /// Likewise, also when the data store is gone and there are still groups that were made for it.
+    ///
+    /// # Errors
+    /// When nothing, or more than one, has that name.
+    pub(crate) async fn store_or_remains(&self, called: &str) -> CommandResult<StoreArn> {
+        if let Some(found) = self.find_store(called).await? {
+            return Ok(found);
+        }
+        let read = waiting("Looking for what is left of it", self.cloud()?.groups(Groups::OwnedAnywhere)).await;
+        let arns = read.found.iter().filter_map(|group| group.ownership().ours()?.arn);
+        let arns: BTreeSet<StoreArn> =
+            arns.filter(|arn| [arn.as_str(), &arn.short(), arn.name()].contains(&called)).collect();
+        let mut arns = arns.into_iter();
+        arns.next().filter(|_| arns.len() == 0).ok_or_else(|| no_such_store(called, self.region()))
+    }
+
+    /// # Errors
+    /// When more than one has that name, or not all could be read.
+    async fn find_store(&self, called: &str) -> CommandResult<Option<StoreArn>> {
         if called.starts_with("arn:") {
             let arn = StoreArn::parse(called)?;
             if arn.region() != self.region() {
@@ -361,10 +383,9 @@ impl Session {
                     user_error!("{arn} is not in {}", self.region()).hint(format!("give --region {}", arn.region()))
                 );
             }
-            return Ok(arn);
+            return Ok(Some(arn));
         }
-        let identity = self.identity().await?;
-        let arns = self.arns_called(called, &identity)?;
+        let arns = self.arns_called(called, &self.identity().await?)?;
         let cloud = self.cloud()?;
         let read = waiting("Looking for the data store", cloud.stores(&arns)).await;
         let found = read.found.iter().filter_map(|lookup| match lookup {
@@ -373,13 +394,9 @@ impl Session {
         });
         let found: Vec<&StoreArn> = found.collect();
         match (found.as_slice(), read.gaps.first()) {
-            ([only], _) => Ok((*only).clone()),
+            ([only], _) => Ok(Some((*only).clone())),
             ([], Some(gap)) => Err(CommandError::unread(format_args!("the data store {called}"), Some(gap))),
-            ([], None) => Err(user_error!(
-                "there is no data store named {called} in account {}, {}",
-                identity.account,
-                self.region()
-            )),
+            ([], None) => Ok(None),
             (several, _) => {
                 let several: Vec<String> = several.iter().map(|arn| arn.short()).collect();
                 Err(user_error!("{called} is the name of several data stores")
@@ -387,6 +404,12 @@ impl Session {
             }
         }
     }
+}
+
+/// The error for a data store that is not there, however it is called, in every command.
+pub(crate) fn no_such_store(called: &str, region: &str) -> CommandError {
+    user_error!("there is no data store {called} in {region}")
+        .hint("`tagwire explain` shows what is left of one that was deleted, and `tagwire status` the others")
 }
 
 /// The kinds of data store that `called` may mean, and the name in it.

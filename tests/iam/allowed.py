@@ -132,7 +132,8 @@ def group_changes(place):
     theirs = OUR_TAGS | dict(GROUP_TAGS)
     what = "with tags that the organisation demands"
     yield Call("ec2:CreateSecurityGroup", what, [CONNECT], creation(place, theirs), HAS_GROUP_TAGS)
-    renamed = {"tagwire:data-store": "arn:aws:rds:eu-west-1:111122223333:cluster:renamed"}
+    # All of our tags are sent, not only the one that differs.
+    renamed = OUR_TAGS | {"tagwire:data-store": "arn:aws:rds:eu-west-1:111122223333:cluster:renamed"}
     yield Call(
         "ec2:CreateTags",
         "on our group, whose store was renamed",

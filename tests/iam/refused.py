@@ -1,6 +1,6 @@
-"""What no role and no policy may allow, with any setting."""
+"""What no role may do, with any setting, and no policy for people but where it says so."""
 
-from asked import MANAGED_BY, OUR_TAGS, STATUS, Call, Part, creation, requested, tagged
+from asked import LOOKS, MANAGED_BY, OUR_TAGS, STATUS, Call, Part, creation, requested, tagged
 from place import OTHER_ACCOUNT, REGIONS
 
 
@@ -55,6 +55,9 @@ def groups_of_others(place):
         yield never(f"ec2:{name}", "of a group of somebody else", Part(group, tagged(of_another)))
         shared = place.arn("ec2", "security-group/sg-1", OTHER_ACCOUNT)
         yield never(f"ec2:{name}", "of another account's group", Part(shared, tagged(OUR_TAGS)))
+    rule = Part(place.arn("ec2", "security-group-rule/sgr-1"), tagged(OUR_TAGS))
+    for name in ("AuthorizeSecurityGroupIngress", "AuthorizeSecurityGroupEgress"):
+        yield never(f"ec2:{name}", "that tags a rule", Part(group, tagged(OUR_TAGS)), rule)
 
 
 def other_tags(place):
@@ -91,6 +94,8 @@ def other_tags(place):
 def other_changes(place):
     interface = place.arn("ec2", "network-interface/eni-1", OTHER_ACCOUNT)
     yield never("ec2:ModifyNetworkInterfaceAttribute", "of another account", Part(interface))
+    associated = [Part(place.arn("ec2", resource)) for resource in ("network-interface/eni-1", "subnet/subnet-1")]
+    yield never("ec2:ModifyNetworkInterfaceAttribute", "that associates a subnet", *associated)
     elsewhere = f"{REGIONS[place.partition][:-1]}9"
     for name, store, others in (
         ("ModifyDBCluster", "cluster:orders", ["cluster-pg:own", "og:own", "pg:own"]),
@@ -128,6 +133,8 @@ def other_calls(place):
         yield never(f"ec2:{name}", "by the role itself", there)
         theirs = Part(place.arn("ec2", "network-interface/eni-1", OTHER_ACCOUNT), {"aws:ViaAWSService": "true"})
         yield never(f"ec2:{name}", "of another account, by ElastiCache on the role's behalf", theirs)
+    snapshot = [Part(place.arn("elasticache", "snapshot:orders"))]
+    yield Call("elasticache:ListTagsForResource", "of a snapshot", [LOOKS], snapshot)
     other_table = place.arn("dynamodb", "table/customers")
     for name in ("GetItem", "Query", "PutItem", "UpdateItem", "DeleteItem"):
         yield never(f"dynamodb:{name}", "of another table", Part(other_table))

@@ -134,46 +134,6 @@ def test_a_role_holds_for_a_stack_of_any_name():
     assert [call.when in SETTINGS[()] for _, _, call in cases] == allowed
 
 
-def without(statement):
-    """The statement without one of its conditions each, and on everything."""
-    for operator, keys in statement.get("Condition", {}).items():
-        for key in keys:
-            others = {name: value for name, value in keys.items() if name != key}
-            yield f"without {operator} {key}", statement | {"Condition": statement["Condition"] | {operator: others}}
-    if statement["Resource"] != "*":
-        yield "on everything", statement | {"Resource": "*"}
-
-
-def replaced(policies, statement, by):
-    """The policies with another statement in the place of one."""
-    return [
-        policy | {"Statement": [by if one is statement else one for one in policy["Statement"]]} for policy in policies
-    ]
-
-
-def test_of_what_connect_may_change_no_limit_can_be_left_out_unnoticed():
-    """Each condition and each list of resources is what refuses some call that nobody may make."""
-    place = Place("aws")
-    refused = [call for call in calls(place) if not call.who]
-    policies = roles(place, StatusTags="on")[CONNECT]
-    mutants = {
-        f"{statement['Sid']} {what}": (statement, replaced(policies, statement, mutant))
-        for policy in policies[1:]
-        for statement in policy["Statement"]
-        for what, mutant in without(statement)
-    }
-    tries = [
-        (name, asked(place, call, policies_then))
-        for name, (statement, policies_then) in mutants.items()
-        for call in refused
-        if {call.action, *(part.action for part in call.parts)} & set(listed(statement["Action"]))
-    ]
-    answers = iter(ask([question for _, questions in tries for question in questions]).allowed)
-    noticed = {name for name, questions in tries if all(list(itertools.islice(answers, len(questions))))}
-    assert len(noticed) > 20
-    assert noticed == set(mutants), sorted(set(mutants) - noticed)
-
-
 def test_a_permissions_boundary_limits_what_a_role_may():
     place = Place("aws")
     reads = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["ec2:Describe*"], "Resource": "*"}]}

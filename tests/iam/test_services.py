@@ -1,5 +1,7 @@
 """Services of AWS may do under the policies of queues and roles what the stack needs, and nothing else."""
 
+import itertools
+
 import pytest
 from asked import FUNCTIONS, ROLES, SCHEDULE
 from evaluator import Question, ask
@@ -84,3 +86,44 @@ def test_no_schedule_of_another_account_or_group_may_assume_the_role_of_ours(par
     ]
     questions = [may_assume(place, "scheduler.amazonaws.com", SCHEDULE, context) for context in others]
     assert ask(questions).allowed == [False] * len(others)
+
+
+def without_a_limit(policy):
+    """The policy of a queue or a role without one of its conditions, and for everybody."""
+    [statement] = policy["Statement"]
+    for operator, keys in statement.get("Condition", {}).items():
+        for key in keys:
+            left = {name: value for name, value in keys.items() if name != key}
+            mutant = statement | {"Condition": statement["Condition"] | {operator: left}}
+            yield f"without {key}", policy | {"Statement": [mutant]}
+    yield "for everybody", policy | {"Statement": [statement | {"Principal": "*"}]}
+
+
+def test_no_limit_of_a_policy_of_a_queue_or_a_role_can_be_left_out_unnoticed():
+    place = Place("aws")
+    rule = place.arn("events", "rule/somebody-elses")
+    group = place.arn("scheduler", "schedule-group/other")
+    tries = []
+    for queue, policy in queue_policies(place).items():
+        ours = place.attribute(sorted(sends(place)[queue])[0], "AWS::Events::Rule")
+        contexts = [from_source(rule), from_source(ours, OTHER_ACCOUNT), from_source(ours)]
+        principals = ["events.amazonaws.com", "events.amazonaws.com", "sns.amazonaws.com"]
+        tries += [(queue, "sqs:SendMessage", place.queue(queue), policy, principals, contexts)]
+    for role, [policy] in trust(place).items():
+        ours = place.arn("scheduler", "schedule-group/default")
+        contexts = [from_source(group), from_source(ours, OTHER_ACCOUNT), from_source(ours)]
+        principals = ["scheduler.amazonaws.com", "scheduler.amazonaws.com", "sns.amazonaws.com"]
+        tries += [(role, "sts:AssumeRole", place.role(place.made(role)), policy, principals, contexts)]
+    questions = {
+        (name, what): [
+            Question(principal, action, resource, context, [], of_resource=mutant)
+            for principal, context in zip(principals, contexts, strict=True)
+        ]
+        for name, action, resource, policy, principals, contexts in tries
+        for what, mutant in without_a_limit(policy)
+    }
+    answers = iter(ask([question for asked in questions.values() for question in asked]).allowed)
+    unnoticed = [name for name, asked in questions.items() if not any(list(itertools.islice(answers, len(asked))))]
+    assert not unnoticed
+    # For three queues and five roles whoever is named, and the two conditions of the queues and of the schedule.
+    assert len(questions) == (3 + 5) + 2 * (3 + 1)

@@ -119,11 +119,7 @@ CONNECT_CHANGES = [
         CACHES,
         {},
     ),
-    (
-        "ec2:DescribeNetworkInterfaces ec2:DescribeSubnets ec2:DescribeTags ec2:DescribeVpcs",
-        ["*"],
-        FOR_A_SERVICE,
-    ),
+    ("ec2:DescribeSubnets ec2:DescribeTags ec2:DescribeVpcs", ["*"], FOR_A_SERVICE),
     (
         "ec2:CreateNetworkInterface ec2:DeleteNetworkInterface",
         [

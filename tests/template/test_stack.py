@@ -471,6 +471,8 @@ def test_the_bounds_of_the_disconnect_window(written):
 def test_outputs_lead_to_every_queue_and_function_and_to_the_state(stack):
     outputs = {name: output["Value"] for name, output in stack.document["Outputs"].items()}
     del outputs["Version"]
+    # Named by the policies of docs/policies.
+    assert outputs.pop("ConnectRoleArn") == {"Fn::GetAtt": ["ConnectRole", "Arn"]}
     values = {value["Ref"] for value in outputs.values()}
     assert values == {*stack.of_type("AWS::SQS::Queue"), *FUNCTIONS, "StateTable"}
 

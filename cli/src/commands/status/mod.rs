@@ -23,11 +23,11 @@ use tagwire_core::{
 
 use super::plan::plans;
 use crate::{
-    error::{CommandResult, require_complete, user_error},
+    error::{CommandResult, require_complete},
     output::print,
     progress::waiting,
     scope_args::ScopeArgs,
-    session::{GlobalArgs, Planned, Session, kinds_and_name},
+    session::{GlobalArgs, Planned, Session, kinds_and_name, no_such_store},
 };
 
 /// Shown below the options.
@@ -126,7 +126,7 @@ impl Filter {
 }
 
 /// Whether a person means this data store.
-fn is_called(store: &StoreArn, called: &str) -> bool {
+pub(crate) fn is_called(store: &StoreArn, called: &str) -> bool {
     store.as_str() == called || store.short() == called || store.name() == called
 }
 
@@ -207,17 +207,15 @@ async fn vpcs_of(session: &Session, scope: &ScopeArgs) -> CommandResult<BTreeSet
 /// Refuses names that no data store has: a slip of the pen would pass for a data store without clients.
 fn expect_stores(called: &[String], survey: &Survey, rows: &[ConnectionStatus], region: &str) -> CommandResult<()> {
     let stores = || survey.stores.found.iter().map(|store| &store.arn).chain(rows.iter().map(|row| &row.store));
-    match called.iter().find(|called| !stores().any(|store| is_called(store, called))) {
-        Some(unknown) if unknown.starts_with("arn:") => {
-            StoreArn::parse(unknown)?;
-            Err(user_error!("there is no data store {unknown} in {region}"))
-        }
-        Some(unknown) => {
-            kinds_and_name(unknown)?;
-            Err(user_error!("there is no data store {unknown} in {region}"))
-        }
-        None => Ok(()),
+    let Some(unknown) = called.iter().find(|called| !stores().any(|store| is_called(store, called))) else {
+        return Ok(());
+    };
+    if unknown.starts_with("arn:") {
+        StoreArn::parse(unknown)?;
+    } else {
+        kinds_and_name(unknown)?;
     }
+    Err(no_such_store(unknown, region))
 }
 
 pub(crate) async fn run(global: &GlobalArgs, args: StatusArgs) -> CommandResult<ExitCode> {

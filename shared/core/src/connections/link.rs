@@ -172,7 +172,7 @@ fn is_group(peer: &Peer, id: &SecurityGroupId) -> bool {
 }
 
 /// Whether traffic that a rule lets through holds all of a data store's ports.
-pub(super) fn covers(traffic: &Traffic, ports: PortRange) -> bool {
+pub(crate) fn covers(traffic: &Traffic, ports: PortRange) -> bool {
     match traffic {
         Traffic::All => true,
         Traffic::Tcp(range) => range.first() <= ports.first() && ports.last() <= range.last(),

@@ -16,6 +16,7 @@ mod survey;
 
 use std::collections::BTreeMap;
 
+pub(crate) use self::link::covers;
 use self::{
     known::Known,
     link::{Link, LinkState},

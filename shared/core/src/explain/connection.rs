@@ -47,13 +47,17 @@ impl Explainer<'_> {
             }
             _ => self.one_sided(&mut steps, about),
         }
+        self.advise_of_copy(&mut steps, about);
         let message = match (&verdict, steps.first()) {
             (Some(verdict), _) => verdict.to_string(),
             // Of what was not read it is not known who manages it.
             (None, Some(failure)) if is_unread(failure) => format!("nothing is decided about them: {failure}"),
             (None, Some(failure)) => self.connected_anyway(instance, store).map_or_else(
                 || format!("not managed by tagwire: {failure}"),
-                |connected| format!("{connected}: {failure}"),
+                // The sentence that says what keeps it may be the failure itself.
+                |connected| {
+                    if connected.contains(&failure.to_string()) { connected } else { format!("{connected}: {failure}") }
+                },
             ),
             (None, None) => "not managed by tagwire".to_owned(),
         };
@@ -61,6 +65,8 @@ impl Explainer<'_> {
             instance: id.clone(),
             store: arn.clone(),
             message: format!("{id} and {}: {message}", arn.short()),
+            now: self.now(instance, arn, store),
+            next: self.next(id, arn, store),
             verdict,
             steps: steps.taken,
             remedy: steps.remedy,
@@ -70,7 +76,9 @@ impl Explainer<'_> {
     /// The connection of two whose tags do not ask for it, and what keeps it.
     fn connected_anyway(&self, instance: Option<&Instance>, store: Option<&DataStore>) -> Option<String> {
         let (instance, store) = (instance?, store?);
-        let via = self.standing_connection(self.settled.pair_states.get(&store.id)?, instance)?;
+        let Some(via) = self.standing_connection(self.settled.pair_states.get(&store.id)?, instance) else {
+            return self.joined_by_copy(instance, store);
+        };
         let mut sides = self.index.attached_instance_sides(instance.interface.as_ref()?);
         let side = sides.find(|owned| *owned.group.id() == via.instance_side);
         let kept = side.and_then(|owned| disconnect::kept_because(self.index, instance, owned));
@@ -79,6 +87,27 @@ impl Explainer<'_> {
             Some(reason) => format!("{connected}, and stays only because {reason} ({})", reason.code()),
             None => format!("{connected}, not managed by tagwire"),
         })
+    }
+
+    /// The finding that an instance keeps the group of a store that was not found.
+    fn kept_for_lost_store(&self, instance: Option<&Instance>, arn: &StoreArn) -> Option<Reason> {
+        let instance = instance?;
+        let mut sides = self.index.attached_instance_sides(instance.interface.as_ref()?);
+        let of_store = |owned: &&Owned| owned.arn.as_ref() == Some(arn) && self.index.store(&owned.store).is_none();
+        sides.find(of_store).and_then(|owned| disconnect::kept_because(self.index, instance, owned))
+    }
+
+    /// What is to be done about groups of other stores by which the two are joined.
+    fn advise_of_copy(&self, steps: &mut Steps, about: Advisor<'_>) {
+        let Some((instance, store)) = about.instance.zip(about.store) else { return };
+        if self.joined_by_copy(instance, store).is_none() {
+            return;
+        }
+        for finding in self.findings(&Subject::Store(store.arn.clone())) {
+            if matches!(finding.reason, Reason::CopiedGroup { .. }) {
+                steps.advise(about.remedy(&finding.reason, &finding.subject));
+            }
+        }
     }
 
     fn instance_read(&self, steps: &mut Steps, id: &InstanceId, about: Advisor<'_>) {
@@ -113,6 +142,9 @@ impl Explainer<'_> {
         let of_store = match (about.store, seen.stores.gaps.iter().min()) {
             (Some(_), _) => StepAnswer::Holds,
             (None, _) if let Some(cluster) = cluster => about.fails(Reason::ClusterMember { cluster }, &subject),
+            (None, _) if let Some(reason) = self.kept_for_lost_store(about.instance, arn) => {
+                about.fails(reason, &subject)
+            }
             (None, _) if gone => about.fails(Reason::StoreGone, &subject),
             (None, Some(gap)) => about.fails(Reason::unread(gap), &subject),
             (None, None) => StepAnswer::Fails(

@@ -25,9 +25,22 @@ pub(super) fn words<T: fmt::Display>(items: impl IntoIterator<Item = T>) -> Stri
     items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
 }
 
+/// How many of many things are named.
+pub(super) const NAMED: usize = 5;
+
+/// The first few, and how many there are besides.
+pub(super) fn few<T: fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
+    let mut items = items.into_iter();
+    let named = words(items.by_ref().take(NAMED));
+    match items.count() {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
 /// Likewise, with a word for nothing.
 fn list<T: fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
-    let text = words(items);
+    let text = few(items);
     if text.is_empty() { "none".to_owned() } else { text }
 }
 
@@ -69,7 +82,7 @@ fn holds(present: bool, key: &str) -> String {
 }
 
 fn rules(group: &SecurityGroup) -> String {
-    if group.rules.is_empty() { "no rules".to_owned() } else { words(&group.rules) }
+    if group.rules.is_empty() { "no rules".to_owned() } else { few(&group.rules) }
 }
 
 fn unread(gaps: &[Gap]) -> Vec<String> {
@@ -82,6 +95,24 @@ fn membership(membership: Membership) -> &'static str {
         Membership::Adding => " (on its way in)",
         Membership::Removing => " (on its way out)",
     }
+}
+
+pub(super) fn store(connect_key: &str, store: &DataStore) -> Vec<String> {
+    let ports = store.ports.map_or_else(|| "no port yet".to_owned(), |ports| format!("tcp {ports}"));
+    let zones = if store.zones.is_empty() { String::new() } else { format!(", {}", words(&store.zones)) };
+    let groups = store.groups.iter().map(|(group, of)| format!("{group}{}", membership(*of)));
+    vec![
+        format!(
+            "{} ({}, {}) in {}{zones}, {ports}, state {:?}: has {}",
+            store.arn.short(),
+            store.service.row().title,
+            store.id,
+            vpc(store),
+            store.state,
+            list(groups)
+        ),
+        format!("tags: {}", tags(connect_key, &store.settings)),
+    ]
 }
 
 impl Explainer<'_> {
@@ -98,21 +129,7 @@ impl Explainer<'_> {
     }
 
     pub(super) fn store_facts(&self, store: &DataStore) -> Vec<String> {
-        let ports = store.ports.map_or_else(|| "no port yet".to_owned(), |ports| format!("tcp {ports}"));
-        let zones = if store.zones.is_empty() { String::new() } else { format!(", {}", words(&store.zones)) };
-        let groups = store.groups.iter().map(|(group, of)| format!("{group}{}", membership(*of)));
-        vec![
-            format!(
-                "{} ({}, {}) in {}{zones}, {ports}, state {:?}: has {}",
-                store.arn.short(),
-                store.service.row().title,
-                store.id,
-                vpc(store),
-                store.state,
-                list(groups)
-            ),
-            format!("tags: {}", tags(self.connect_key, &store.settings)),
-        ]
+        self::store(self.connect_key, store)
     }
 
     /// The room in the window, and the time since which a removal waits for it.
@@ -309,8 +326,7 @@ impl Explainer<'_> {
         let mut facts =
             vec![format!("{} has {} of {limit}: {}", interface.id, interface.groups.len(), list(&interface.groups))];
         if let Some(change) = self.settled.plan.interfaces.get(&interface.id) {
-            facts
-                .extend((!change.detach.is_empty()).then(|| format!("leaves it now: {}", words(change.detach.keys()))));
+            facts.extend((!change.detach.is_empty()).then(|| format!("leaves it now: {}", few(change.detach.keys()))));
             let others = change.attach.values().filter(|attachment| attachment.store != pair_state.store.arn);
             let others: Vec<_> = others.map(|attachment| attachment.store.short()).collect();
             facts.extend((!others.is_empty()).then(|| format!("is attached now for {}", words(others))));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Explainer, FailedCondition, GroupExplanation, StepAnswer, Steps,
-    facts::{compared, words},
+    facts::{compared, few, words},
     remedy::Advisor,
 };
 use crate::{
@@ -80,14 +80,11 @@ impl Explainer<'_> {
     ) {
         let about = Advisor { explainer: self, instance: None, store: None };
         let subject = Subject::Group(id.clone());
-        let lost = |group: &SecurityGroup| {
-            Role::of_name(&group.name).is_some_and(|role| group.description == description(role))
-        };
         let failure = match (ownership, group) {
             (Some(Ownership::Forged(forgery)), _) => {
                 about.because(Reason::OwnershipForged { forgery: *forgery }, &subject)
             }
-            (_, Some(group)) if lost(group) => about.because(Reason::OwnershipLost, &subject),
+            (_, Some(group)) if was_made_by_tagwire(group) => about.because(Reason::OwnershipLost, &subject),
             (_, Some(_)) => (
                 FailedCondition::new("not-owned", "it carries none of tagwire's tags, and tagwire leaves it alone"),
                 Vec::new(),
@@ -341,7 +338,7 @@ impl Explainer<'_> {
             return (holds, vec!["its data store was not found, and nothing is known to ask for it".to_owned()]);
         };
         let sharing = self.index.sharing(store);
-        let names = || words(sharing.iter().map(|instance| &instance.id));
+        let names = || few(sharing.iter().map(|instance| &instance.id));
         if !sharing.is_empty() {
             facts.push(format!("share a name with the data store: {}", names()));
         }
@@ -385,7 +382,7 @@ impl Explainer<'_> {
             None => {
                 let attached_interfaces = self.staying_interfaces(asked);
                 let who =
-                    if attached_interfaces.is_empty() { "something".to_owned() } else { words(attached_interfaces) };
+                    if attached_interfaces.is_empty() { "something".to_owned() } else { few(attached_interfaces) };
                 let take_off = vec![format!("it goes when none of these has one of its groups: {who}")];
                 (FailedCondition::new("attached", format!("attached by, or to be attached to, {who}")), take_off)
             }
@@ -485,6 +482,11 @@ impl Explainer<'_> {
         let facts = findings.iter().map(|finding| format!("a launch template names {}", finding.subject));
         (StepAnswer::of(Some(failure)), facts.collect())
     }
+}
+
+/// Whether a group has a name and the description that tagwire gives, whatever its tags are.
+pub(super) fn was_made_by_tagwire(group: &SecurityGroup) -> bool {
+    Role::of_name(&group.name).is_some_and(|role| group.description == description(role))
 }
 
 /// A failure and its remedy.

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::{Explainer, Explanation, InstanceExplanation, StoreLine, remedy::Advisor};
 use crate::{
-    finding::{Finding, Subject},
+    finding::{Finding, Reason, Subject},
     id::{InstanceId, StoreArn},
     model::{DataStore, Instance},
-    tag::ConnectTag,
+    tag::{ConnectTag, ConnectionName},
 };
 
 impl Explainer<'_> {
@@ -38,6 +38,17 @@ impl Explainer<'_> {
 
     pub(super) fn findings<'this>(&'this self, subject: &'this Subject) -> impl Iterator<Item = &'this Finding> {
         self.settled.plan.findings.iter().filter(move |finding| finding.subject == *subject)
+    }
+
+    /// The findings that name a connection name.
+    pub(super) fn findings_of_name<'this>(
+        &'this self,
+        name: &'this ConnectionName,
+    ) -> impl Iterator<Item = &'this Finding> {
+        self.settled.plan.findings.iter().filter(move |finding| {
+            matches!(&finding.reason, Reason::NoMatch { names } if names.contains(name))
+                || matches!(&finding.reason, Reason::DifferentVpc { name: other, .. } if other == name)
+        })
     }
 
     /// The stores that share a name with an instance, that it reaches, or whose group it has.

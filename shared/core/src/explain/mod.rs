@@ -6,6 +6,8 @@ mod connection;
 mod facts;
 mod group;
 mod instance;
+mod now;
+mod overview;
 mod remedy;
 mod show;
 
@@ -13,6 +15,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+pub use self::overview::{Account, Overview, OverviewLine, client, name, store};
 pub use crate::plan::DeleteCondition;
 use crate::{
     finding::{Finding, Reason},
@@ -121,6 +124,10 @@ pub struct Explanation {
     pub verdict: Option<Verdict>,
     /// The verdict in words.
     pub message: String,
+    /// How the instance reaches the store now, before anything is changed.
+    pub now: String,
+    /// The changes of the next run between the two, one line each.
+    pub next: Vec<String>,
     /// Every condition, in the order in which they are looked at.
     pub steps: Vec<ExplainedStep>,
     /// The remedy: changes that make the connection, or keep it. Lines that begin with `aws `, `sam ` or `tagwire ` are

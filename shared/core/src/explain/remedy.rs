@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{Explainer, facts::words};
+use super::{
+    Explainer,
+    facts::{few, words},
+    group::was_made_by_tagwire,
+};
 use crate::{
     finding::{Reason, Subject},
     id::{InterfaceId, SecurityGroupId},
@@ -209,29 +213,84 @@ impl<'explained> Advisor<'explained> {
                 ]
             }
             (Reason::StoreGroupLimit { .. }, _) => {
-                let groups = self.store.map(|store| words(store.lasting_groups())).unwrap_or_default();
-                one(format!("{}: {groups}", reason.hint()))
+                let groups = self.store.into_iter().flat_map(DataStore::lasting_groups);
+                let groups = groups.filter(|group| self.explainer.index.owned(group).is_none());
+                one(format!("{}: {}", reason.hint(), few(groups)))
             }
             (Reason::InterfaceGroupLimit { interface, limit }, _) => self.make_room(interface, *limit),
             _ => one(reason.hint()),
         }
     }
 
-    /// Makes room in the list of an interface, by taking a group off or by raising the quota.
+    /// Makes room in the list of an interface: by taking a group off that is not tagwire's, by giving up another
+    /// connection, or by raising the quota.
     fn make_room(&self, interface: &InterfaceId, limit: usize) -> Vec<String> {
-        let of = self.instance.and_then(|instance| instance.interface.as_ref());
-        let groups = of.map(|interface| words(&interface.groups)).unwrap_or_default();
-        let mut lines = one(format!("take one of its groups off {interface}: {groups}"));
+        let mut lines = Vec::new();
+        if let Some(instance) = self.instance {
+            let others = self.groups_of_others(instance);
+            // Of a group that was not read it is not known whose it is.
+            if !others.is_empty() && self.explainer.index.seen.groups.is_complete() {
+                lines.push(format!("take a group that is not tagwire's off {interface}: {}", few(others)));
+            }
+            lines.extend(self.connections_to_give_up(instance));
+        }
         let more = limit + 1;
         if more <= HIGHEST_INTERFACE_GROUP_LIMIT {
             lines.extend([
-                format!("or raise quota L-2AFB9258 to {more}, and deploy with the new limit when it is raised:"),
+                format!("raise quota L-2AFB9258 to {more}, and deploy with the new limit when it is raised:"),
                 format!(
                     "aws service-quotas request-service-quota-increase --service-code vpc --quota-code L-2AFB9258 --desired-value {more}"
                 ),
                 format!("sam deploy --parameter-overrides InterfaceGroupLimit={more}"),
             ]);
         }
-        lines
+        let or = |(place, line): (usize, String)| {
+            let is_command = line.starts_with("aws ") || line.starts_with("sam ");
+            if place == 0 || is_command { line } else { format!("or {line}") }
+        };
+        lines.into_iter().enumerate().map(or).collect()
+    }
+
+    /// The groups on an instance's interface that are not tagwire's, each with the connection that is lost with it.
+    fn groups_of_others(&self, instance: &Instance) -> Vec<String> {
+        let index = self.explainer.index;
+        let groups = instance.interface.iter().flat_map(|interface| &interface.groups);
+        let is_ours = |group: &SecurityGroupId| {
+            index.owned(group).is_some() || index.group(group).is_some_and(was_made_by_tagwire)
+        };
+        let others = groups.filter(|group| !is_ours(group));
+        let lost = |group: &SecurityGroupId| {
+            let pair_states = self.explainer.settled.pair_states.values();
+            let by_it = pair_states.filter(|pair_state| {
+                let via = index.connection(pair_state, instance, |_| false);
+                via.is_some_and(|via| via.instance_side == *group)
+                    && index.connection(pair_state, instance, |other| other == group).is_none()
+            });
+            few(by_it.map(|pair_state| pair_state.store.arn.short()))
+        };
+        let named = others.map(|group| match lost(group) {
+            stores if stores.is_empty() => self.explainer.named(group),
+            stores => format!("{group} (with it goes the connection with {stores})"),
+        });
+        named.collect()
+    }
+
+    /// The connections of tagwire's that can be given up in favour of the one that is explained: those that rest on
+    /// names of which it has none.
+    fn connections_to_give_up(&self, instance: &Instance) -> Option<String> {
+        let index = self.explainer.index;
+        let names = |store: &DataStore| store.settings.connect.shared_with(&instance.settings.connect);
+        let own = self.store.map(names).unwrap_or_default();
+        let sides = instance.interface.iter().flat_map(|interface| index.attached_instance_sides(interface));
+        let stores: BTreeSet<_> = sides.filter_map(|owned| index.store(&owned.store)).map(|store| &store.arn).collect();
+        let stores = stores.into_iter().filter_map(|arn| index.store_called(arn));
+        let given_up: Vec<String> = stores
+            .filter(|store| !names(store).is_empty() && names(store).is_disjoint(&own))
+            .map(|store| format!("{} ({})", store.arn.short(), words(names(store))))
+            .collect();
+        let key = self.explainer.connect_key;
+        (!given_up.is_empty()).then(|| {
+            format!("give up a connection, by taking its names out of {key} of {}: {}", instance.id, few(given_up))
+        })
     }
 }

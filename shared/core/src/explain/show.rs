@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{ExplainedStep, Explanation, GroupExplanation, InstanceExplanation, StepResult};
+use super::{ExplainedStep, Explanation, GroupExplanation, InstanceExplanation, StepResult, facts::NAMED};
 
 impl StepResult {
     /// The answer in a word.
@@ -23,12 +23,33 @@ impl fmt::Display for ExplainedStep {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(out, "{:<6}{} ({})", self.result.mark(), self.question, self.condition)?;
         let failure = self.result.failure().map(|failure| format!("why not: {failure}"));
-        self.facts.iter().chain(&failure).try_for_each(|fact| writeln!(out, "        {fact}"))?;
-        Ok(())
+        let facts = first_of(&self.facts);
+        facts.iter().chain(&failure).try_for_each(|fact| writeln!(out, "        {fact}"))
     }
 }
 
-fn section(out: &mut fmt::Formatter<'_>, title: &str, lines: &[String]) -> fmt::Result {
+/// The width of what stands before a line about now or the next run.
+const LABEL: usize = 11;
+
+/// The first few of many lines, and how many more there are: JSON has all.
+pub(super) fn first_of(lines: &[String]) -> Vec<String> {
+    match lines.split_at_checked(NAMED) {
+        Some((first, rest)) if rest.len() > 1 => {
+            first.iter().cloned().chain([format!("and {} more; -o json has all", rest.len())]).collect()
+        }
+        _ => lines.to_vec(),
+    }
+}
+
+fn now_and_next(out: &mut fmt::Formatter<'_>, now: &str, next: &[String]) -> fmt::Result {
+    let nothing = ["changes nothing between the two".to_owned()];
+    let next = first_of(if next.is_empty() { &nothing } else { next });
+    writeln!(out, "\n{:<LABEL$}{now}", "Now:")?;
+    let labels = ["Next run:"].into_iter().chain(std::iter::repeat(""));
+    labels.zip(next).try_for_each(|(label, line)| writeln!(out, "{label:<LABEL$}{line}"))
+}
+
+pub(super) fn section(out: &mut fmt::Formatter<'_>, title: &str, lines: &[String]) -> fmt::Result {
     if lines.is_empty() {
         return Ok(());
     }
@@ -51,39 +72,52 @@ fn steps(out: &mut fmt::Formatter<'_>, steps: &[ExplainedStep]) -> fmt::Result {
 impl fmt::Display for Explanation {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(out, "{}", self.message)?;
+        now_and_next(out, &self.now, &self.next)?;
         steps(out, &self.steps)?;
         section(out, "What to change:", &self.remedy)
     }
 }
 
-/// The parts of an explanation that are read first.
-struct Short<'text> {
-    message: &'text str,
-    facts: &'text [String],
-    steps: &'text [ExplainedStep],
-    remedy: &'text [String],
+/// The condition that decides. What is not known decides as well: nothing is done because of it.
+fn deciding(out: &mut fmt::Formatter<'_>, steps: &[ExplainedStep]) -> fmt::Result {
+    let failing = steps.iter().find(|step| matches!(step.result, StepResult::Fails(_)));
+    match failing.or_else(|| steps.iter().find(|step| step.result == StepResult::Unknown)) {
+        Some(step) => write!(out, "\n{step}"),
+        None => Ok(()),
+    }
 }
 
-impl fmt::Display for Short<'_> {
+/// An explanation without the conditions that do not decide.
+struct Short<'explained, T>(&'explained T);
+
+impl fmt::Display for Short<'_, Explanation> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(out, "{}", self.message)?;
-        section(out, "What it is:", self.facts)?;
-        // What is not known decides as well: nothing is done because of it.
-        let failing = self.steps.iter().find(|step| matches!(step.result, StepResult::Fails(_)));
-        let deciding = failing.or_else(|| self.steps.iter().find(|step| step.result == StepResult::Unknown));
-        if let Some(step) = deciding {
-            write!(out, "\n{step}")?;
+        let Self(Explanation { message, now, next, steps, remedy, .. }) = self;
+        writeln!(out, "{message}")?;
+        // What stays as the first line tells it needs no second one.
+        if !next.is_empty() || !message.ends_with(now) {
+            now_and_next(out, now, next)?;
         }
-        section(out, "What to change:", self.remedy)
+        deciding(out, steps)?;
+        section(out, "What to change:", remedy)
+    }
+}
+
+impl fmt::Display for Short<'_, GroupExplanation> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(GroupExplanation { message, facts, steps, remedy, .. }) = self;
+        writeln!(out, "{message}")?;
+        section(out, "What it is:", &first_of(facts))?;
+        deciding(out, steps)?;
+        section(out, "What to change:", remedy)
     }
 }
 
 impl Explanation {
-    /// The verdict, the condition that decides, and what to change.
+    /// The verdict, what is so now, what the next run changes, the condition that decides, and what to change.
     #[must_use]
     pub fn short(&self) -> String {
-        let Self { message, steps, remedy, .. } = self;
-        Short { message, facts: &[], steps, remedy }.to_string()
+        Short(self).to_string()
     }
 }
 
@@ -91,8 +125,7 @@ impl GroupExplanation {
     /// What the group is, whether it may go, the condition that decides, and what to change.
     #[must_use]
     pub fn short(&self) -> String {
-        let Self { message, facts, steps, remedy, .. } = self;
-        Short { message, facts, steps, remedy }.to_string()
+        Short(self).to_string()
     }
 }
 
@@ -114,7 +147,7 @@ impl fmt::Display for GroupExplanation {
         writeln!(out, "{}", self.message)?;
         section(out, "What it is:", &self.facts)?;
         steps(out, &self.steps)?;
-        section(out, "What the plan does with it:", &self.changes)?;
+        section(out, "Next run:", &first_of(&self.changes))?;
         section(out, "Said of it:", &self.findings.iter().map(ToString::to_string).collect::<Vec<_>>())?;
         section(out, "What to change:", &self.remedy)
     }

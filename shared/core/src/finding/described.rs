@@ -202,7 +202,7 @@ impl Reason {
                 format!(
                     "its {limit} places for security groups are all taken, and no quota raises that: remove a group from it"
                 ),
-                format!("take one of its groups off the data store, which takes {limit}"),
+                format!("take a group that is not tagwire's off the data store, which takes {limit}"),
             ),
             Self::InterfaceGroupLimit { interface, limit } => described(
                 "interface-group-limit",
@@ -210,7 +210,7 @@ impl Reason {
                     "{interface} has no free place: it takes {limit} security groups (raise quota L-2AFB9258, and the InterfaceGroupLimit parameter with it)"
                 ),
                 format!(
-                    "take one of its groups off {interface}, or raise quota L-2AFB9258 and then the InterfaceGroupLimit parameter, up to {HIGHEST_INTERFACE_GROUP_LIMIT}"
+                    "take a group that is not tagwire's off {interface}, or raise quota L-2AFB9258 and then the InterfaceGroupLimit parameter, up to {HIGHEST_INTERFACE_GROUP_LIMIT}"
                 ),
             ),
             Self::AmbiguousPair { groups } => described(

@@ -43,7 +43,12 @@ impl<'seen> Index<'seen> {
     }
 
     /// Whether the rules of two groups let whoever has the one reach a store that has the other.
-    fn are_joined(&self, store: &DataStore, store_side: &SecurityGroupId, instance_side: &SecurityGroupId) -> bool {
+    pub(crate) fn are_joined(
+        &self,
+        store: &DataStore,
+        store_side: &SecurityGroupId,
+        instance_side: &SecurityGroupId,
+    ) -> bool {
         let has_rule = |side: Side, group: &SecurityGroupId, peer: &SecurityGroupId| {
             store.ports.zip(self.group(group)).is_some_and(|(ports, group)| {
                 let rule = PairRule { side, ports, peer: GroupRef::Existing(peer.clone()) };

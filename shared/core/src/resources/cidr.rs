@@ -99,6 +99,13 @@ impl Block {
         if self.network.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 }
     }
 
+    /// Whether it takes in the whole of another block.
+    #[must_use]
+    pub fn contains(self, other: Self) -> bool {
+        let same_family = self.family() == other.family();
+        same_family && self.length <= other.length && network(other.network, self.length) == self.network
+    }
+
     /// Whether it takes in more than the limits let. Everything at once is too much whatever they say, and so is what
     /// stands for addresses of the other family.
     #[must_use]
@@ -207,7 +214,11 @@ pub enum CidrPeer {
 }
 
 impl CidrPeer {
-    fn parse(word: &str) -> Result<Self, InvalidCidr> {
+    /// Reads a block such as `203.0.113.0/24`, or the id of a prefix list.
+    ///
+    /// # Errors
+    /// [`InvalidCidr`] when it is neither.
+    pub fn parse(word: &str) -> Result<Self, InvalidCidr> {
         if word.starts_with("pl-") {
             let invalid = |_| InvalidCidr::Word { word: word.chars().take(80).collect() };
             PrefixListId::parse(word).map(Self::PrefixList).map_err(invalid)

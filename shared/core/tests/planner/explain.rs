@@ -438,6 +438,9 @@ fn an_explanation_is_readable_as_plain_text() {
     let beginning = "\
 i-1 and db/orders: not managed by tagwire: no name is in both connect tags (no-match)
 
+Now:       no pair connects them
+Next run:  changes nothing between the two
+
 ok    Was the instance read? (instance-read)
         i-1 in vpc-1: eni-1 has sg-default
         tags: tagwire:connect=billing
@@ -551,7 +554,8 @@ fn a_short_explanation_is_the_verdict_the_condition_that_decides_and_what_to_cha
     let full = first(&world("instance i-1 connect=orders groups=a,b,c,d,e\ndb orders connect=orders"));
     let short = full.short();
     let (step, _) = full.first_failing().unwrap();
-    assert!(short.starts_with(&format!("{}\n\nFAILS {}", full.message, step.question)), "{short}");
+    let beginning = format!("{}\n\nNow:       {}\nNext run:  ", full.message, full.now);
+    assert!(short.starts_with(&beginning) && short.contains(&format!("\n\nFAILS {}", step.question)), "{short}");
     let conditions = short.lines().filter(|line| line.starts_with("FAILS") || line.starts_with("ok"));
     assert_eq!(conditions.count(), 1, "{short}");
     assert!(full.steps.len() > 10 && !full.remedy.is_empty());

@@ -127,7 +127,7 @@ ok    Is it the data store's only one? (only-one)
 ok    Does no launch template name it? (not-in-template)
 ok    Does no rule of a group that stays name it? (not-in-rule)
 
-What the plan does with it:
+Next run:
   detach sg-ec2-rds-1 from eni-1 of i-1: the data store is gone (db/orders)
   revoke in sg-ec2-rds-1: tcp 5432 to sg-rds-ec2-1
   revoke in sg-rds-ec2-1: tcp 5432 from sg-ec2-rds-1

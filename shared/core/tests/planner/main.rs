@@ -13,6 +13,8 @@ mod copies;
 mod disconnecting;
 mod explain;
 mod explain_group;
+mod explain_now;
+mod explain_overview;
 mod forgeries;
 mod in_time;
 mod interfaces;

@@ -69,14 +69,14 @@ async fn what_is_not_there_or_not_meant_is_an_error_that_says_so() {
     let elsewhere = Installation::create(&aws, 2).await.unwrap();
     let (long, nowhere) = ("i-0123456789abcdef0", "vpc-0123456789abcdef0");
     for (arguments, says) in [
-        (vec!["explain", "vpc-1"], "neither an instance id"),
-        (vec!["explain", long, "orders"], "there is no data store named orders"),
+        (vec!["explain", "vpc-1"], "neither a data store nor a connection name"),
+        (vec!["explain", long, "orders"], "there is no data store orders in"),
         (vec!["explain", long], "there is no instance i-0123456789abcdef0"),
-        (vec!["explain", &instance.id, "orders"], "there is no data store named orders"),
+        (vec!["explain", &instance.id, "orders"], "there is no data store orders in"),
         (vec!["explain", &instance.id, "twice"], "say which: cluster/twice, db/twice"),
         (vec!["explain", &instance.id, "table/orders"], "is none of"),
         (vec!["explain", "sg-0123456789abcdef0"], "there is no security group"),
-        (vec!["explain", &installation.default_group, "orders"], "leave the data store out"),
+        (vec!["explain", &installation.default_group, "orders"], "leave the last argument out"),
         (vec!["plan", "--stack-name", "other"], "there is no stack named other"),
         (vec!["status", "--vpc", nowhere], "there is no VPC vpc-0123456789abcdef0"),
         (vec!["names", "--vpc", nowhere], "there is no VPC vpc-0123456789abcdef0"),

@@ -249,7 +249,7 @@ pub(super) const GRANTS: &[Grant] = &[
     Grant {
         sid: "LetElastiCacheReadNetwork",
         when: GrantCondition::Enforcing,
-        actions: &["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:DescribeTags", "ec2:DescribeVpcs"],
+        actions: &["ec2:DescribeSubnets", "ec2:DescribeTags", "ec2:DescribeVpcs"],
         resources: &["*"],
         context: by_a_service,
     },
