@@ -54,7 +54,10 @@ fn settings(settings: &TagSettings) -> String {
             let _ = write!(text, " allow-cidr=\"{}\"", peers.join(" "));
         }
         CidrTag::Invalid(
-            InvalidCidr::Word { word } | InvalidCidr::NoLength { word, .. } | InvalidCidr::Length { word, .. },
+            InvalidCidr::Word { word }
+            | InvalidCidr::NoLength { word, .. }
+            | InvalidCidr::StandsForIpv4 { word }
+            | InvalidCidr::Length { word, .. },
         ) => {
             let _ = write!(text, " allow-cidr=\"{word}\"");
         }

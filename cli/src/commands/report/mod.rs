@@ -1,5 +1,7 @@
 //! `tagwire report`: one page that holds everything, works from a file and reaches no network.
 
+mod codes;
+
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -96,6 +98,12 @@ fn data(gathered: &Gathered) -> Value {
         .map(|group| &group.id)
         .collect();
     let shown = |group: &&SecurityGroup| used.contains(&group.id) || group.ownership().ours().is_some();
+    let status = status_json(gathered);
+    let plan =
+        plan_json(&place, RequestKind::Apply, gathered.planned.iter().map(|planned| (&Scope::Vpc, planned)));
+    let findings = plan.pointer("/vpcs").into_iter().flat_map(rows).flat_map(|vpc| vpc.get("findings"));
+    let coded = status.pointer("/connections").into_iter().chain(findings).flat_map(rows);
+    let used_codes: BTreeSet<&str> = coded.filter_map(|row| row.get("code")?.as_str()).collect();
     json!({
         "version": DATA_VERSION,
         "tagwire": env!("CARGO_PKG_VERSION"),
@@ -103,13 +111,18 @@ fn data(gathered: &Gathered) -> Value {
         "region": gathered.region,
         "generated_at": gathered.observed_at,
         "complete": gathered.gaps.is_empty(),
-        "status": status_json(gathered),
+        "status": status,
         "instances": survey.instances.found.iter().map(instance).collect::<Vec<_>>(),
         "stores": survey.present_stores().map(store).collect::<Vec<_>>(),
         "groups": survey.groups.found.iter().filter(shown).map(group).collect::<Vec<_>>(),
-        "plan": plan_json(&place, RequestKind::Apply, gathered.planned.iter().map(|planned| (&Scope::Vpc, planned))),
+        "plan": plan,
+        "codes": codes::meanings(used_codes),
         "gaps": gathered.gaps.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
+}
+
+fn rows(list: &Value) -> &[Value] {
+    list.as_array().map_or(&[], Vec::as_slice)
 }
 
 fn instance(instance: &Instance) -> Value {
@@ -167,6 +180,8 @@ mod tests {
         );
         gathered.survey.instances.found[0].name = Some("web-1".to_owned());
         let data = data(&gathered);
+        let meanings: Vec<&Value> = data["codes"].as_array().unwrap().iter().map(|of| &of["code"]).collect();
+        assert_eq!(meanings, ["connecting", "no-match"], "what the page names is explained on it");
         let names: Vec<&Value> =
             data["instances"].as_array().unwrap().iter().map(|instance| &instance["name"]).collect();
         assert_eq!(names, [&json!("web-1"), &Value::Null]);

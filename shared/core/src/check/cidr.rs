@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Checker, Objection, Objections, Part, Violation};
 use crate::{
-    cidr::{CidrPeer, CidrTag, Family, MOST_RULES},
+    cidr::{CidrPeer, CidrTag, Family, MOST_RULES, WIDEST_BLOCKS},
     group::{GroupKind, Role},
     id::StoreId,
     model::{DataStore, Form},
@@ -92,6 +92,9 @@ impl Checker<'_> {
         for family in [Family::Ipv4, Family::Ipv6] {
             if asked_for.iter().map(|peer| self.evidence.rules_of(peer, family)).sum::<usize>() > MOST_RULES {
                 refuse(family.to_string(), "a group has no room for so many rules");
+            }
+            if self.evidence.widest_blocks(asked_for, family) > WIDEST_BLOCKS {
+                refuse(family.to_string(), "these are too many addresses together");
             }
         }
     }

@@ -146,6 +146,19 @@ impl<'seen> Evidence<'seen> {
         list.entries.iter().any(|block| block.is_too_wide(limits)).then_some("an entry of the prefix list is too wide")
     }
 
+    /// As how many blocks of the widest size all addresses of a family count that these peers let in.
+    pub(super) fn widest_blocks(&self, peers: &BTreeSet<CidrPeer>, family: Family) -> u128 {
+        let lists = &self.seen.prefix_lists.found;
+        let entries = lists.iter().filter(|list| peers.contains(&CidrPeer::PrefixList(list.id.clone())));
+        let own = peers.iter().filter_map(|peer| match peer {
+            CidrPeer::Block(block) => Some(block),
+            CidrPeer::PrefixList(_) => None,
+        });
+        let blocks = own.chain(entries.flat_map(|list| &list.entries)).filter(|block| block.family() == family);
+        let addresses = blocks.fold(0_u128, |sum, block| sum.saturating_add(block.addresses()));
+        self.policy.allow_cidr.map_or(0, |limits| limits.widest_blocks(family, addresses))
+    }
+
     pub(super) fn rules_of(&self, peer: &CidrPeer, family: Family) -> usize {
         match peer {
             CidrPeer::Block(block) => usize::from(block.family() == family),
