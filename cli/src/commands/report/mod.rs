@@ -106,7 +106,7 @@ fn data(gathered: &Gathered) -> Value {
     let shown = |group: &&SecurityGroup| used.contains(&group.id) || group.ownership().ours().is_some();
     let status = status_json(gathered);
     let plan = plan_json(&place, &gathered.planned);
-    let findings = plan.pointer("/vpcs").into_iter().flat_map(rows).flat_map(|vpc| vpc.get("findings"));
+    let findings = plan.pointer("/vpcs").into_iter().flat_map(rows).filter_map(|vpc| vpc.get("findings"));
     let coded = status.pointer("/connections").into_iter().chain(findings).flat_map(rows);
     let used_codes: BTreeSet<&str> = coded.filter_map(|row| row.get("code")?.as_str()).collect();
     json!({
