@@ -99,9 +99,8 @@ fn data(gathered: &Gathered) -> Value {
         .collect();
     let shown = |group: &&SecurityGroup| used.contains(&group.id) || group.ownership().ours().is_some();
     let status = status_json(gathered);
-    let plan =
-        plan_json(&place, RequestKind::Apply, gathered.planned.iter().map(|planned| (&Scope::Vpc, planned)));
-    let findings = plan.pointer("/vpcs").into_iter().flat_map(rows).flat_map(|vpc| vpc.get("findings"));
+    let plan = plan_json(&place, RequestKind::Apply, gathered.planned.iter().map(|planned| (&Scope::Vpc, planned)));
+    let findings = plan.pointer("/vpcs").into_iter().flat_map(rows).filter_map(|vpc| vpc.get("findings"));
     let coded = status.pointer("/connections").into_iter().chain(findings).flat_map(rows);
     let used_codes: BTreeSet<&str> = coded.filter_map(|row| row.get("code")?.as_str()).collect();
     json!({

@@ -235,13 +235,13 @@ mod tests {
     fn a_message_with_a_date_in_the_future_gives_up_after_as_many_tries_as_any_other() {
         let now = Timestamp::from_second(1_700_000_000).unwrap();
         let count = |since: Timestamp| {
-            let (mut tries, mut at, mut tried) = (Tries { attempt: 0, since }, now, 0_u32);
+            let (mut tries, mut at, mut rounds) = (Tries { attempt: 0, since }, now, 0_u32);
             while tries.age(at) < GIVE_UP_AFTER {
                 let (next, delay) = tries.next();
-                (tries, at, tried) = (next, at + delay, tried + 1);
-                assert!(tried < 1000, "it never gives up");
+                (tries, at, rounds) = (next, at + delay, rounds + 1);
+                assert!(rounds < 1000, "it never gives up");
             }
-            tried
+            rounds
         };
         assert_eq!(count(Timestamp::MAX), count(now));
         assert_eq!(Tries { attempt: 0, since: Timestamp::MAX }.age(now), Duration::ZERO);

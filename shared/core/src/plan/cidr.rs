@@ -189,10 +189,12 @@ impl<'index> Clients<'index> {
                 attached.filter_map(|owned| self.index.group(owned.group.id())).flat_map(|group| &group.rules);
             rules.any(|rule| rule.direction == Direction::Inbound && CidrPeer::of(&rule.peer).as_ref() == Some(peer))
         };
-        match reason {
-            Reason::CidrTooWide { peer, block, limit } if lets_in(&peer) => Reason::CidrWidened { peer, block, limit },
-            other => other,
+        if let Reason::CidrTooWide { peer, block, limit } = &reason
+            && lets_in(peer)
+        {
+            return Reason::CidrWidened { peer: peer.clone(), block: *block, limit: *limit };
         }
+        reason
     }
 
     fn ambiguity(&self) -> Option<Finding> {

@@ -36,7 +36,7 @@ pub const WIDEST_BLOCKS: u128 = 16;
 /// translates, and those of 6to4 and Teredo. A short one of them may stand for all of IPv4.
 const STAND_FOR_IPV4: [(Ipv6Addr, u8); 6] = [
     (Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96),
-    (Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, 0), 96),
+    (Ipv6Addr::UNSPECIFIED, 96),
     (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96),
     (Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0), 48),
     (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
