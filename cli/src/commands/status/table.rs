@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use tagwire_core::{
-    connections::{ConnectionStatus, DISCONNECTING, SideGroup, State},
+    connections::{ConnectionStatus, DISCONNECTING, HELD_BACK, SideGroup, State},
     id::ZoneName,
     plan::DetachReason,
     tag::ConnectionName,
@@ -99,7 +99,7 @@ fn table(rows: &[ConnectionStatus], now: Timestamp, columns: Columns, width: Opt
         column("INSTANCE", &|row| row.client.to_string()),
         column("STORE", &|row| row.store.short()),
         column("PORT", &|row| or_dash(row.ports.map(|ports| ports.to_string()))).leaving(3),
-        column(STATE, &state).or_shorter("codes", rows.iter().map(|row| word(row).to_owned())),
+        column(STATE, &state).or_shorter("codes", rows.iter().map(|row| brief(row).to_owned())),
         column("MADE BY", &|row| or_dash(row.made_by.map(|maker| maker.word().to_owned()))).leaving(2),
         column("AGE", &|row| or_dash(row.since.map(|since| age(since, now)))).leaving(1),
         column("AZ", &zones).leaving(0),
@@ -129,6 +129,15 @@ fn state(row: &ConnectionStatus) -> String {
     match row.code {
         Some(code) => format!("{} ({code})", word(row)),
         None => word(row).to_owned(),
+    }
+}
+
+/// The state without its code, unless the code says that it ends.
+fn brief(row: &ConnectionStatus) -> &'static str {
+    match row.code {
+        Some(DISCONNECTING) => DISCONNECTING,
+        Some(HELD_BACK) => "held back",
+        Some(_) | None => word(row),
     }
 }
 
@@ -279,14 +288,14 @@ The terminal is too narrow for AZ, AGE, MADE BY; -o wide
 ";
         assert!(table(Some(60)).starts_with(expected), "{}", table(Some(60)));
         assert_eq!(heading(46), "INSTANCE  STORE      STATE", "the codes leave after every column");
-        let narrowest = table(Some(30));
-        assert!(narrowest.contains("\ni-2       db/orders  connected\n"), "{narrowest}");
+        let narrowest = table(Some(34));
+        assert!(narrowest.contains("\ni-2       db/orders  disconnecting\n"), "{narrowest}");
         let said: Vec<&str> = narrowest.split("\n\n").last().unwrap().split_whitespace().collect();
         assert!(
             said.join(" ").starts_with("The terminal is too narrow for AZ, AGE, MADE BY, PORT, codes;"),
             "{narrowest}"
         );
-        assert!(narrowest.lines().all(|line| line.chars().count() <= 30), "{narrowest}");
+        assert!(narrowest.lines().all(|line| line.chars().count() <= 34), "{narrowest}");
         let all = anstream::adapter::strip_str(&within(WORLD, Columns::All, Some(10))).to_string();
         assert_eq!(all, plain(WORLD, Columns::All), "the wide table is as wide as it is");
     }

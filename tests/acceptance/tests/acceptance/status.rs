@@ -221,8 +221,14 @@ fn assert_each_store_has_the_rows_that_it_has_in_the_whole(aws: &LocalAws, whole
             serde_json::from_str(&messages(aws, &["status", "--output", "json", "--store", store])).unwrap();
         assert_eq!(rows(&alone, store), rows(&whole, store), "{store}");
         let calls = aws.calls();
+        // Before a group leaves an instance, every data store is looked at, since one may be a copy of this one.
+        let stays = rows(&alone, store).iter().all(|row| row["state"] == "connected" && row["code"].is_null());
         for everything in ["DescribeReplicationGroups", "DescribeServerlessCaches", "GetResources"] {
-            assert!(!actions(&calls).contains(&everything), "{store} needs no {everything}: {:?}", actions(&calls));
+            assert!(
+                !stays || !actions(&calls).contains(&everything),
+                "{store} needs no {everything}: {:?}",
+                actions(&calls)
+            );
         }
         aws.forget_calls();
         let planned = tagwire(aws, &["plan", "--store", store]);
