@@ -315,7 +315,7 @@ RECORDS_OF = {
 
 # Codes that ring the alarm of another one: there is one thing to do about both.
 COUNTED_WITH = {
-    "foreign-attachment": ["copied-group"],
+    "foreign-attachment": ["copied-group", "cidr-widened"],
     "identity-conflict": ["identity-unproven", "ownership-lost"],
 }
 # Connect says them all. What is waited for is given up where its events arrive, too, and every function reads.

@@ -149,6 +149,8 @@ fn keeps_out(reason: &Reason) -> bool {
         reason,
         Reason::CidrNotAllowed
             | Reason::CidrTooWide { .. }
+            | Reason::CidrWidened { .. }
+            | Reason::CidrSumLimit { .. }
             | Reason::PrefixListForeign { .. }
             | Reason::PrefixListNotFound { .. }
             | Reason::CidrRuleLimit { .. }

@@ -28,4 +28,5 @@ mod status_tags;
 mod stories;
 mod support;
 mod sweeps;
+mod terminal;
 mod window;
