@@ -73,7 +73,7 @@ pub(crate) struct StatusArgs {
         value_parser = clap::value_parser!(u64).range(2..))]
     watch: Option<u64>,
     /// Look in every Region that is enabled for the account.
-    #[arg(long, conflicts_with_all = ["vpc", "instance", "watch"])]
+    #[arg(long, conflicts_with_all = ["vpc", "instance", "store", "watch"])]
     all_regions: bool,
 }
 
