@@ -34,7 +34,7 @@ def test_codes_that_raise_an_alarm_are_in_the_table_of_alarms_and_in_a_table_of_
 
 
 def test_the_alarms_and_metrics_are_counted_right(stack):
-    words = {7: "Seven", 19: "nineteen"}
+    words = {8: "Eight", 20: "twenty"}
     text = (TOP / "docs" / "deploy.md").read_text(encoding="utf-8")
     filters = stack.of_type("AWS::Logs::MetricFilter").values()
     metrics = {metric["MetricTransformations"][0]["MetricName"] for metric in filters}

@@ -305,6 +305,7 @@ RECORDS_OF = {
     "disconnects-held-back": REASON,
     "contested": REASON,
     "foreign-attachment": REASON,
+    "identity-conflict": REASON,
     "plan-rejected": REASON,
     "gave-up": OUTCOME,
     "refused-by-aws": REASON,
@@ -313,7 +314,10 @@ RECORDS_OF = {
 
 
 # Codes that ring the alarm of another one: there is one thing to do about both.
-COUNTED_WITH = {"foreign-attachment": ["copied-group", "cidr-widened"]}
+COUNTED_WITH = {
+    "foreign-attachment": ["copied-group", "cidr-widened"],
+    "identity-conflict": ["identity-unproven", "ownership-lost"],
+}
 # Connect says them all. What is waited for is given up where its events arrive, too, and every function reads.
 LOGS_OF = {
     "gave-up": {"ConnectLogs", "DataStoreEventsLogs", "InstanceEventsLogs"},
@@ -376,7 +380,7 @@ def test_no_log_level_silences_the_alarms_that_read_the_log(written):
 
 def test_every_alarm_says_what_to_do_under_a_name_of_its_own(stack):
     alarms = stack.of_type("AWS::CloudWatch::Alarm").values()
-    assert len({alarm["AlarmName"] for alarm in alarms}) == len(alarms) == 19
+    assert len({alarm["AlarmName"] for alarm in alarms}) == len(alarms) == 20
     for alarm in alarms:
         # CloudWatch takes no longer description.
         assert 80 < len(alarm["AlarmDescription"]) <= 1024

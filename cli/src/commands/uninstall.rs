@@ -140,9 +140,7 @@ async fn remaining(session: &Session, chosen: &[VpcId]) -> CommandResult<Vec<Sec
     let cloud = session.cloud()?;
     let groups = waiting("Looking for groups that are left", cloud.groups(Groups::OwnedAnywhere)).await;
     require_complete(&groups.gaps, "the list of what is left")?;
-    let is_left = |group: &SecurityGroup| {
-        group.ownership().ours().is_some() && (chosen.is_empty() || chosen.contains(&group.vpc))
-    };
+    let is_left = |group: &SecurityGroup| group.is_marked() && (chosen.is_empty() || chosen.contains(&group.vpc));
     Ok(groups.found.into_iter().filter(is_left).collect())
 }
 

@@ -183,7 +183,7 @@ impl<'seen> Reader<'seen> {
         let store = &change.store;
         let attach = change.attached().map(|group| self.group(group));
         let attach = attach.map(|group| AgreedChange::AttachToStore { store: store.clone(), group });
-        let detach = change.detached().map(|group| self.existing(group.id()));
+        let detach = change.leaving().map(|group| self.existing(group));
         let detach = detach.map(|group| AgreedChange::DetachFromStore { store: store.clone(), group });
         attach.chain(detach).collect()
     }
@@ -191,7 +191,7 @@ impl<'seen> Reader<'seen> {
     fn interface(&self, interface: &InterfaceId, change: &InterfaceChange) -> Vec<AgreedChange> {
         let attach = change.attach.keys().map(|group| self.group(group));
         let attach = attach.map(|group| AgreedChange::AttachToInterface { interface: interface.clone(), group });
-        let detach = change.detach.keys().map(|group| self.existing(group.id()));
+        let detach = change.leaving().map(|group| self.existing(group));
         let detach = detach.map(|group| AgreedChange::DetachFromInterface { interface: interface.clone(), group });
         attach.chain(detach).collect()
     }

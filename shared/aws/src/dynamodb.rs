@@ -10,6 +10,7 @@
 //! | `uninstalling` | `vpc-1` | `since`: a VPC that has no tags and groups any more may be known from here alone |
 //! | `vpc-1 attached` | `eni-1` or an identity | one attribute for each group, named by its id |
 //! | `request ID` | `vpc-1` | `answer` |
+//! | `vpc-1 groups` | `rds-ec2-1` | `version`, `store`, `arn`, `role`, `token`, `id`; `earlier`: the same of the record before |
 //!
 //! Attachments stand under a key of their own, so that a run reads only those of the lists it looks
 //! at, however many the VPC has.
@@ -37,6 +38,7 @@ use tagwire_engine::cloud::{CloudError, ErrorKind};
 use crate::probe::Probe;
 use crate::{call::Call, reading::at_once};
 
+mod identities;
 #[cfg(test)]
 mod tests;
 
@@ -213,6 +215,7 @@ impl StateTable {
             Note::Wanted(_, wanted) => wanted.is_none(),
             Note::Unused(_, since) | Note::Uninstalling(since) => since.is_none(),
             Note::Attached(_, _, attached) => attached.is_none(),
+            Note::Identity(_, record) => record.is_none(),
             Note::Requested(..) | Note::Swept(_) => false,
         };
         let (over, new): (Vec<&Note>, Vec<&Note>) = notes.iter().partition(is_over);
@@ -248,6 +251,7 @@ impl StateTable {
                 let put = put.item(EXPIRES, expires(*at, ATTACHED_KEPT_FOR));
                 put.send().await.map(drop).map_err(|error| call.failed(&error))
             }
+            Note::Identity(name, record) => self.write_identity(table, vpc, *name, record.as_ref()).await,
             Note::Attached(target, group, None) => self.forget_attached(table, vpc, target, group).await,
             Note::Attached(target, group, Some(attached)) => {
                 let call = Call::writing("dynamodb:UpdateItem", format!("{} in {table}", list_entry(target)));

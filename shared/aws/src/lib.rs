@@ -23,6 +23,7 @@ mod organizations;
 mod probe;
 #[cfg(feature = "account")]
 mod profile;
+mod random;
 mod rds;
 mod reading;
 mod redshift;
@@ -45,7 +46,7 @@ use std::{
 
 use tagwire_core::{
     cidr::PrefixList,
-    group::{GroupList, OwnTags, OwnedGroup, SecurityGroup},
+    group::{GroupList, GroupName, Identities, OwnTags, OwnedGroup, SecurityGroup, Token},
     group_tags::GroupTags,
     id::{InterfaceId, PrefixListId, RequestId, SecurityGroupId, StoreArn, StoreId, VpcId},
     model::{DataStore, Instance, Interface},
@@ -279,6 +280,10 @@ impl Observe for Aws {
         self.state.vpc_state(vpc, lists).await
     }
 
+    async fn identities(&self, vpc: &VpcId) -> Result<Identities, CloudError> {
+        self.state.identities(vpc).await
+    }
+
     async fn vpcs_uninstalling(&self) -> Reading<VpcId> {
         self.state.vpcs_uninstalling().await
     }
@@ -289,8 +294,18 @@ impl Observe for Aws {
 }
 
 impl Change for Aws {
-    async fn create_group(&self, vpc: &VpcId, name: &str, tags: &OwnTags) -> Result<SecurityGroupId, CloudError> {
-        self.ec2.create_group(vpc, name, tags).await
+    fn new_token(&self) -> Result<Token, CloudError> {
+        random::token()
+    }
+
+    async fn create_group(
+        &self,
+        vpc: &VpcId,
+        name: GroupName,
+        tags: &OwnTags,
+        token: &Token,
+    ) -> Result<SecurityGroupId, CloudError> {
+        self.ec2.create_group(vpc, name, tags, token).await
     }
 
     async fn authorize(&self, group: &OwnedGroup, rule: &Rule) -> Result<(), CloudError> {

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use tagwire_core::{
     cidr::Family,
-    group::{GroupList, OwnTags, OwnedGroup, Ownership, SecurityGroup, description},
+    group::{GroupList, GroupName, GroupRecord, OwnTags, OwnedGroup, Ownership, SecurityGroup, Token, description},
     id::{InstanceId, InterfaceId, PrefixListId, SecurityGroupId, StoreArn, StoreId, VpcId},
     observation::{Reading, Scope, StoreLookup},
     rule::{Direction, Peer, PortRange, Rule, Traffic},
@@ -37,18 +37,29 @@ fn tags() -> OwnTags {
     OwnTags { store: StoreId::parse("cluster-A").unwrap(), arn: arn("cluster:a"), role: Side::Store.into() }
 }
 
+fn token() -> Token {
+    Token::of_bits(7)
+}
+
+fn name() -> GroupName {
+    GroupName::read("rds-ec2-3").unwrap()
+}
+
 fn owned() -> OwnedGroup {
+    let (store, arn, role) = (tags().store, Some(tags().arn), tags().role);
+    let record = GroupRecord { store, arn, role, token: Some(token()), id: Some(sg("sg-1")), earlier: None };
     let group = SecurityGroup {
         id: sg("sg-1"),
         vpc: vpc(),
         name: "rds-ec2-1".into(),
-        description: description(Side::Store).into(),
+        description: description(Side::Store, &tags().store, &token()),
         tags: tags().to_map(),
         rules: BTreeSet::new(),
+        record: Some(record),
     };
     match group.ownership() {
         Ownership::Owned(owned) => owned.group,
-        Ownership::Foreign | Ownership::Forged(_) => panic!("not owned"),
+        Ownership::Foreign | Ownership::Forged(_) | Ownership::Unproven(_) => panic!("not owned"),
     }
 }
 
@@ -277,16 +288,16 @@ async fn a_group_is_created_with_its_tags_in_one_call() {
     let answer = "<CreateSecurityGroupResponse><groupId>sg-9</groupId></CreateSecurityGroupResponse>";
     let script = Script::default().then(200, answer).then(400, ec2_error("InvalidGroup.Duplicate")).then(200, "<a/>");
     let aws = script.aws();
-    assert_eq!(aws.create_group(&vpc(), "rds-ec2-3", &tags()).await.unwrap(), sg("sg-9"));
+    assert_eq!(aws.create_group(&vpc(), name(), &tags(), &token()).await.unwrap(), sg("sg-9"));
     let asked = &script.asked()[0];
     assert!(asked.contains("GroupName=rds-ec2-3") && asked.contains("TagSpecification.1.ResourceType=security-group"));
     assert!(asked.contains("tagwire:managed-by") && asked.contains("VpcId=vpc-1"), "{asked}");
     let sent = ["Key=tagwire:side&TagSpecification.1.Tag.4.Value=store", "Tag.5.Key=CostCenter", "Tag.5.Value=42"];
     assert!(sent.iter().all(|tag| asked.contains(tag)), "our tags, then those that the installation adds: {asked}");
-    let error = aws.create_group(&vpc(), "rds-ec2-3", &tags()).await.unwrap_err();
+    let error = aws.create_group(&vpc(), name(), &tags(), &token()).await.unwrap_err();
     assert_eq!((error.kind, error.resource.as_str()), (ErrorKind::AlreadyThere, "rds-ec2-3 in vpc-1"));
     assert_eq!(error.request_id.as_deref(), Some("r-1"));
-    assert_eq!(aws.create_group(&vpc(), "rds-ec2-3", &tags()).await.unwrap_err().kind, ErrorKind::EffectUnknown);
+    assert_eq!(aws.create_group(&vpc(), name(), &tags(), &token()).await.unwrap_err().kind, ErrorKind::EffectUnknown);
 }
 
 fn list_id(id: &str) -> PrefixListId {
@@ -464,6 +475,20 @@ async fn groups_beside_ours_are_asked_for_by_tag_and_by_rules_of_either_directio
         assert!(call.contains("Filter.1.Name=vpc-id") && call.contains(what), "{call}");
     }
     assert_eq!(asked.len(), 3);
+}
+
+#[tokio::test]
+async fn groups_that_may_be_ours_are_found_by_their_description_when_their_tags_are_gone() {
+    let answer = "<DescribeSecurityGroupsResponse><securityGroupInfo/></DescribeSecurityGroupsResponse>";
+    let script = Script::default().then(200, answer).then(200, answer);
+    assert!(script.aws().groups(Groups::OwnedAnywhere).await.is_complete());
+    let asked = script.asked();
+    let by =
+        ["Filter.1.Name=tag:tagwire:managed-by&", "Filter.1.Name=description&Filter.1.Value.1=Made by tagwire for *"];
+    for (call, what) in asked.iter().zip(by) {
+        assert!(call.contains(what), "{call}");
+    }
+    assert_eq!(asked.len(), 2);
 }
 
 #[cfg(feature = "account")]

@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | *resources* | [`id`], [`tag`], [`cidr`], [`rule`], [`group`], [`group_tags`], [`service`], [`model`] | the nouns of all stages |
 //! | *input* | [`event`], [`work`] | an AWS event as a hint where to look, and the work that the functions send each other |
-//! | *observation* | [`observation`], [`state`], [`policy`] | the resources as they were read, with the gaps; the state table; the settings |
+//! | *observation* | [`observation`], [`state`], [`former`], [`policy`] | the resources as they were read, with the gaps; the state table; the settings |
 //! | *plan* | [`plan`](mod@plan), [`finding`] | the changes, a verdict on each pair of instance and data store, and the findings |
 //! | *check* | [`check`](mod@check) | the same plan, verified by code that shares nothing with the planner |
 //! | *expected* | [`expected`](mod@expected) | the observation that a carried out plan leads to |
@@ -20,6 +20,7 @@ pub mod connections;
 pub mod expected;
 pub mod explain;
 pub mod finding;
+pub mod former;
 mod input;
 pub mod observation;
 pub mod plan;

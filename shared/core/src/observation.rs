@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::input::scope::Scope;
 use crate::{
     cidr::PrefixList,
-    group::SecurityGroup,
+    group::{Identities, SecurityGroup},
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId, VpcId},
     model::{DataStore, Instance},
     state::{Attached, Note, Target, VpcState},
@@ -278,6 +278,9 @@ pub struct Observation {
     /// The prefix lists that tags or rules for CIDR clients name. One that is not among them does not
     /// exist, if there is no gap.
     pub prefix_lists: Reading<PrefixList>,
+    /// The records of groups in the state table. Each group that was read carries its own. When they could not be
+    /// read, no group is known to be tagwire's.
+    pub identities: Result<Identities, Gap>,
     /// The state that earlier runs left in the state table.
     pub state: Result<VpcState, Gap>,
 }
@@ -391,7 +394,7 @@ impl Observation {
     /// Everything that could not be read.
     pub fn gaps(&self) -> impl Iterator<Item = &Gap> {
         let templates = self.launch_templates.iter().flat_map(|reading| &reading.gaps);
-        let state = self.state.as_ref().err();
+        let state = self.state.as_ref().err().into_iter().chain(self.identities.as_ref().err());
         let read = self.instances.gaps.iter().chain(&self.stores.gaps).chain(&self.groups.gaps);
         read.chain(&self.attachments.by.gaps).chain(&self.prefix_lists.gaps).chain(templates).chain(state)
     }

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    group::{GroupName, GroupRecord},
     id::{InstanceId, InterfaceId, RequestId, SecurityGroupId, StoreId},
     policy::Policy,
     tag::ConnectTag,
@@ -297,6 +298,8 @@ pub enum Note {
     Requested(RequestId, Timestamp),
     /// When everything was last looked at.
     Swept(Timestamp),
+    /// The record of the group that has a name, which is kept beside the rest.
+    Identity(GroupName, Option<GroupRecord>),
 }
 
 impl VpcState {
@@ -325,6 +328,7 @@ impl VpcState {
             Note::Uninstalling(since) => self.uninstalling = since,
             Note::Requested(request, _) => self.last_request = Some(request),
             Note::Swept(at) => self.swept = Some(at),
+            Note::Identity(..) => {}
         }
     }
 }

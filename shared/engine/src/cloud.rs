@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tagwire_core::{
     cidr::PrefixList,
-    group::{GroupList, OwnTags, OwnedGroup, SecurityGroup},
+    group::{GroupList, GroupName, Identities, OwnTags, OwnedGroup, SecurityGroup, Token},
     id::{InstanceId, InterfaceId, PrefixListId, RequestId, SecurityGroupId, StoreArn, StoreId, VpcId},
     model::{DataStore, Instance, Interface},
     observation::{AttachedInterface, Gap, Reading, StoreLookup, Subject},
@@ -172,7 +172,7 @@ pub enum Groups<'which> {
         /// The name.
         name: &'which str,
     },
-    /// All of the account and Region that carry our tag.
+    /// All of the account and Region that carry our tag or a description of ours.
     OwnedAnywhere,
     /// All of the account and Region that carry our tag and were made for one of these stores.
     OwnedFor(&'which BTreeSet<StoreArn>),
@@ -217,6 +217,8 @@ pub trait Observe {
     async fn prefix_lists(&self, which: &BTreeSet<PrefixListId>) -> Reading<PrefixList>;
     /// Reads the state of a VPC; of attachments, those to these lists, or all with `None`.
     async fn vpc_state(&self, vpc: &VpcId, lists: Option<&BTreeSet<Target>>) -> Result<VpcState, CloudError>;
+    /// Reads the records of a VPC's groups.
+    async fn identities(&self, vpc: &VpcId) -> Result<Identities, CloudError>;
     /// Reads the VPCs that tagwire is being uninstalled from, whether anything is opted in or owned there or not.
     async fn vpcs_uninstalling(&self) -> Reading<VpcId>;
     /// Reads what became of a person's request about a VPC; none while it is not known.
@@ -226,8 +228,19 @@ pub trait Observe {
 /// Changing. Every call that changes a group takes the proof that it is ours.
 #[expect(async_fn_in_trait, reason = "static dispatch on one thread: no future has to be Send")]
 pub trait Change: Observe {
-    /// Creates a group with its tags, and the description of their role, in one call.
-    async fn create_group(&self, vpc: &VpcId, name: &str, tags: &OwnTags) -> Result<SecurityGroupId, CloudError>;
+    /// A new random token.
+    ///
+    /// # Errors
+    /// When the system gives no random numbers.
+    fn new_token(&self) -> Result<Token, CloudError>;
+    /// Creates a group with its tags, and the description of their role, of their store and with a token, in one call.
+    async fn create_group(
+        &self,
+        vpc: &VpcId,
+        name: GroupName,
+        tags: &OwnTags,
+        token: &Token,
+    ) -> Result<SecurityGroupId, CloudError>;
     /// Adds a rule. [`ErrorKind::AlreadyThere`] when the very same rule is there.
     async fn authorize(&self, group: &OwnedGroup, rule: &Rule) -> Result<(), CloudError>;
     /// Takes a rule away. [`ErrorKind::NotFound`] when it is not there.

@@ -12,7 +12,7 @@ use futures_util::future::{Either, select};
 use jiff::Timestamp;
 use tagwire_core::{
     cidr::PrefixList,
-    group::{GroupList, OwnTags, OwnedGroup, SecurityGroup},
+    group::{GroupList, GroupName, Identities, OwnTags, OwnedGroup, SecurityGroup, Token},
     id::{InterfaceId, PrefixListId, RequestId, SecurityGroupId, StoreArn, StoreId, VpcId},
     model::{DataStore, Instance, Interface},
     observation::{AttachedInterface, Gap, Reading, StoreLookup, Subject},
@@ -310,6 +310,10 @@ impl<C: Observe, K: Clock> Observe for Paced<'_, C, K> {
         self.change(Bucket::VpcState, async || self.cloud.vpc_state(vpc, lists).await).await
     }
 
+    async fn identities(&self, vpc: &VpcId) -> Result<Identities, CloudError> {
+        self.change(Bucket::VpcState, async || self.cloud.identities(vpc).await).await
+    }
+
     async fn vpcs_uninstalling(&self) -> Reading<VpcId> {
         self.read("the state table", async || self.cloud.vpcs_uninstalling().await).await
     }
@@ -320,8 +324,18 @@ impl<C: Observe, K: Clock> Observe for Paced<'_, C, K> {
 }
 
 impl<C: Change, K: Clock> Change for Paced<'_, C, K> {
-    async fn create_group(&self, vpc: &VpcId, name: &str, tags: &OwnTags) -> Result<SecurityGroupId, CloudError> {
-        self.change(Bucket::CreateGroup, async || self.cloud.create_group(vpc, name, tags).await).await
+    fn new_token(&self) -> Result<Token, CloudError> {
+        self.cloud.new_token()
+    }
+
+    async fn create_group(
+        &self,
+        vpc: &VpcId,
+        name: GroupName,
+        tags: &OwnTags,
+        token: &Token,
+    ) -> Result<SecurityGroupId, CloudError> {
+        self.change(Bucket::CreateGroup, async || self.cloud.create_group(vpc, name, tags, token).await).await
     }
 
     async fn authorize(&self, group: &OwnedGroup, rule: &Rule) -> Result<(), CloudError> {

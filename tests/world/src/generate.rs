@@ -116,8 +116,23 @@ fn pairs() -> impl Strategy<Value = Vec<PairSketch>> {
     );
     let maker =
         mostly("", &["made-by=console", "made-by=hand", "made-by=forger", "made-by=nobody", "arn=old", "arn=s0"]);
-    let options = (list, only, rules, extra, maker)
-        .prop_map(|(list, only, rules, extra, maker)| format!("{list} {only} {rules} {extra} {maker}"));
+    let identity = rarely(&[
+        "store-tags=s0",
+        "instance-tags=s1",
+        "store-tags=none",
+        "instance-tags=unmarked",
+        "instance-tags=sideless",
+        "record=none",
+        "record=s1",
+        "record=s0/unnamed",
+        "record=s0/sg-other",
+        "former",
+        "former record=none",
+    ]);
+    let options =
+        (list, only, rules, extra, maker, identity).prop_map(|(list, only, rules, extra, maker, identity)| {
+            format!("{list} {only} {rules} {extra} {maker} {identity}")
+        });
     let sketch = (0..4_usize, numbers, proptest::collection::btree_set(0..4_usize, 0..=3), options);
     vec(
         sketch.prop_map(|(store, (one, other), attached_interfaces, options)| {
@@ -203,7 +218,16 @@ fn groups() -> impl Strategy<Value = Vec<&'static str>> {
 
 /// A gap in one reading.
 pub fn gaps() -> impl Strategy<Value = &'static str> {
-    select(vec!["groups", "stores", "instances", "attached_interfaces", "templates", "prefix-lists", "state"])
+    select(vec![
+        "groups",
+        "stores",
+        "instances",
+        "attached_interfaces",
+        "templates",
+        "prefix-lists",
+        "state",
+        "identities",
+    ])
 }
 
 fn scope() -> impl Strategy<Value = Option<&'static str>> {

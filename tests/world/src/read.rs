@@ -8,7 +8,10 @@ use std::{
 use jiff::Timestamp;
 use tagwire_core::{
     cidr::{Block, CidrLimits, CidrTag, Family, PrefixList},
-    group::{self, GroupName, MANAGED_BY, OwnTags, Role, SecurityGroup},
+    group::{
+        self, Described, GroupName, GroupRecord, Identities, MANAGED_BY, MANAGED_BY_KEY, OwnTags, Role, SIDE_KEY,
+        STORE_ARN_KEY, STORE_ID_KEY, SecurityGroup, Token,
+    },
     id::{InstanceId, InterfaceId, Partition, PrefixListId, SecurityGroupId, StoreArn, StoreId, VpcId, ZoneName},
     model::{DataStore, Form, Instance, Interface, Membership, Network},
     observation::{
@@ -332,6 +335,7 @@ impl Reader {
             attachments: Attachments::default(),
             launch_templates: Some(Reading::default()),
             prefix_lists: Reading::default(),
+            identities: Ok(Identities::new()),
             state: Ok(VpcState::default()),
         };
         Self { world: World { seen, policy: Policy::default() }, stores: BTreeMap::new() }
@@ -536,6 +540,11 @@ impl Reader {
         let tag_arn =
             line.text("arn")?.map_or_else(|| Ok(home.arn.clone()), |name| arn(StoreKind::DbInstance, &name))?;
         let maker = line.text("made-by")?.unwrap_or_else(|| MANAGED_BY.to_owned());
+        let (former, record) = (line.flag("former"), line.text("record")?);
+        let mut others = BTreeMap::new();
+        for (side, key) in [(Side::Store, "store-tags"), (Side::Instance, "instance-tags")] {
+            others.extend(line.text(key)?.map(|text| (side, text)));
+        }
         let mut extra =
             BTreeMap::from([(Side::Store, line.rules("store-rule")?), (Side::Instance, line.rules("instance-rule")?)]);
 
@@ -553,22 +562,33 @@ impl Reader {
                 rules.insert(rule::default_egress());
             }
             let own = OwnTags { store: home.id.clone(), arn: tag_arn.clone(), role: side.into() };
+            let token = Token::of_bits(u128::from(name.number));
+            let ours = if former {
+                group::former_description(side).to_owned()
+            } else {
+                group::description(side, &home.id, &token)
+            };
             let (description, tags) = match maker.as_str() {
                 "console" => (console_description(side, &of), BTreeMap::new()),
                 "hand" => ("by hand".to_owned(), BTreeMap::new()),
                 "forger" => ("by hand".to_owned(), own.to_map()),
-                "nobody" => (group::description(side).to_owned(), BTreeMap::new()),
-                MANAGED_BY => (group::description(side).to_owned(), own.to_map()),
+                "nobody" => (ours, BTreeMap::new()),
+                MANAGED_BY => (ours, own.to_map()),
                 other => return Err(format!("nobody is called {other:?}: console, hand, forger, nobody")),
             };
-            let group = SecurityGroup {
+            let mut group = SecurityGroup {
                 id: group_id(&name.to_string())?,
                 vpc: self.world.seen.vpc.clone(),
                 name: name.to_string(),
                 description,
                 tags,
                 rules,
+                record: None,
             };
+            group.record = self.record(record.as_deref(), &group)?;
+            if let Some(others) = others.get(&side) {
+                group.tags = self.other_tags(others, side.into(), group.tags)?;
+            }
             self.add(group)?;
         }
         let membership = match (line.flag("loose"), line.flag("adding"), line.flag("removing")) {
@@ -608,8 +628,8 @@ impl Reader {
                 tags.insert(tag.to_owned(), value);
             }
         }
-        let ours =
-            line.text("ours")?.map(|text| role(&text)).transpose()?.map(|role| group::description(role).to_owned());
+        let ours = line.text("ours")?.map(|text| self.ours(&text, &tags)).transpose()?;
+        let record = line.text("record")?;
         let description = line.text("description")?;
         let group = SecurityGroup {
             id: id.clone(),
@@ -618,7 +638,9 @@ impl Reader {
             description: ours.or(description).unwrap_or_else(|| "by hand".to_owned()),
             tags,
             rules: line.rules("rule")?,
+            record: None,
         };
+        let group = SecurityGroup { record: self.record(record.as_deref(), &group)?, ..group };
         self.add(group)?;
         for instance in line.list("attached-to")?.unwrap_or_default() {
             self.have(&instance, id.clone())?;
@@ -628,6 +650,68 @@ impl Reader {
             store.groups.insert(id.clone(), Membership::Active);
         }
         Ok(())
+    }
+
+    /// Our description for a role, of the store that the text or else the tags name; without one it is an earlier
+    /// version's.
+    fn ours(&mut self, text: &str, tags: &BTreeMap<String, String>) -> Outcome<String> {
+        let (role_word, of) = text.split_once('/').map_or((text, None), |(role, of)| (role, Some(of)));
+        let role = role(role_word)?;
+        let tagged = tags.get(STORE_ID_KEY).and_then(|id| StoreId::parse(id.clone()).ok());
+        let store = of.map(|of| self.home(of)).transpose()?.map(|home| home.id).or(tagged);
+        Ok(match store {
+            Some(store) => group::description(role, &store, &Token::of_bits(1)),
+            None => group::former_description(role).to_owned(),
+        })
+    }
+
+    /// The record of a group: what its tags say when nothing else is written, `none`, or one for another store, which
+    /// may know no id yet or another one.
+    fn record(&mut self, text: Option<&str>, group: &SecurityGroup) -> Outcome<Option<GroupRecord>> {
+        let usual = usual_record(group);
+        let Some(text) = text else { return Ok(usual) };
+        if text == "none" {
+            return Ok(None);
+        }
+        if let [store, arn, role_word, id, token] = text.split(' ').collect::<Vec<_>>().as_slice() {
+            let known = |word: &str| (word != "-").then(|| word.to_owned());
+            return Ok(Some(GroupRecord {
+                store: said(StoreId::parse(*store))?,
+                arn: known(arn).map(|arn| said(StoreArn::parse(arn))).transpose()?,
+                role: role(role_word)?,
+                token: known(token).and_then(|token| Token::read(&token)),
+                id: known(id).map(|id| group_id(&id)).transpose()?,
+                earlier: None,
+            }));
+        }
+        let (of, id) = text.split_once('/').unwrap_or((text, "bound"));
+        let home = self.home(of)?;
+        let described = Described::read(&group.description).ok_or("its description is none of ours")?;
+        let id = match id {
+            "bound" => Some(group.id.clone()),
+            "unnamed" => None,
+            other => Some(group_id(other)?),
+        };
+        let (role, token) = (described.role, described.token().cloned());
+        Ok(Some(GroupRecord { store: home.id, arn: Some(home.arn), role, token, id, earlier: None }))
+    }
+
+    fn other_tags(
+        &mut self,
+        text: &str,
+        role: Role,
+        mut tags: BTreeMap<String, String>,
+    ) -> Outcome<BTreeMap<String, String>> {
+        match text {
+            "none" => tags.clear(),
+            "unmarked" => drop(tags.remove(MANAGED_BY_KEY)),
+            "sideless" => drop(tags.insert(SIDE_KEY.to_owned(), "x".to_owned())),
+            name => {
+                let home = self.home(name)?;
+                tags.extend(OwnTags { store: home.id, arn: home.arn, role }.to_map());
+            }
+        }
+        Ok(tags)
     }
 
     fn prefix_list(&mut self, line: &mut Line) -> Outcome<()> {
@@ -722,6 +806,13 @@ impl Reader {
     /// Who has an owned group was asked, as a sweep does.
     fn finish(mut self) -> World {
         let seen = &mut self.world.seen;
+        for group in seen.groups.found.iter_mut().filter(|_| seen.identities.is_err()) {
+            group.record = None;
+        }
+        if let Ok(identities) = &mut seen.identities {
+            let named = seen.groups.found.iter().filter_map(|group| Some((GroupName::read(&group.name)?, group)));
+            identities.extend(named.filter_map(|(name, group)| Some((name, group.record.clone()?))));
+        }
         let owned = seen.groups.found.iter().filter(|group| group.ownership().ours().is_some());
         seen.attachments.of = owned.map(|group| group.id.clone()).collect();
         self.world
@@ -765,6 +856,10 @@ impl Reader {
                 seen.state = Err(gap("dynamodb:Query"));
                 return Ok(());
             }
+            "identities" => {
+                seen.identities = Err(gap("dynamodb:Query"));
+                return Ok(());
+            }
             "attached_interfaces" => (&mut seen.attachments.by.gaps, "ec2:DescribeNetworkInterfaces"),
             "templates" => {
                 let templates = seen.launch_templates.get_or_insert_default();
@@ -776,13 +871,30 @@ impl Reader {
             "groups" => (&mut seen.groups.gaps, "ec2:DescribeSecurityGroups"),
             _ => {
                 return Err(format!(
-                    "{what:?} is none of instances, stores, groups, attached_interfaces, templates, prefix-lists, state"
+                    "{what:?} is none of instances, stores, groups, attached_interfaces, templates, prefix-lists, state, identities"
                 ));
             }
         };
         gaps.push(gap(reading));
         Ok(())
     }
+}
+
+/// The record of a group whose description and tags say the same: what the tool that made it would have written.
+pub(crate) fn usual_record(group: &SecurityGroup) -> Option<GroupRecord> {
+    let name = GroupName::read(&group.name)?;
+    let described = Described::read(&group.description).filter(|described| described.role == name.role)?;
+    let has = |key: &str, value: &str| group.tags.get(key).is_some_and(|found| found == value);
+    let store = StoreId::parse(group.tags.get(STORE_ID_KEY)?.clone()).ok()?;
+    let arn = group.tags.get(STORE_ARN_KEY).and_then(|arn| StoreArn::parse(arn.clone()).ok());
+    (has(MANAGED_BY_KEY, MANAGED_BY) && has(SIDE_KEY, name.role.tag_value())).then(|| GroupRecord {
+        store,
+        arn,
+        role: name.role,
+        token: described.token().cloned(),
+        id: Some(group.id.clone()),
+        earlier: None,
+    })
 }
 
 fn console_description(side: Side, store: &str) -> String {

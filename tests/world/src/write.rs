@@ -6,7 +6,7 @@ use std::fmt::{self, Write as _};
 use jiff::Timestamp;
 use tagwire_core::{
     cidr::{CidrTag, Family, InvalidCidr, PrefixList},
-    group::SecurityGroup,
+    group::{SecurityGroup, Token},
     id::{InstanceId, SecurityGroupId, StoreArn, StoreId, ZoneName},
     model::{DataStore, Form, Instance, Membership, Network},
     observation::{AttachedInterface, Gap, InterfaceOwner, Observation, Scope, StoreLookup, Subject},
@@ -17,7 +17,7 @@ use tagwire_core::{
 
 use crate::{
     World,
-    read::{STORES, ZONE_PREFIX, identity},
+    read::{STORES, ZONE_PREFIX, identity, usual_record},
 };
 
 fn joined<T>(items: impl IntoIterator<Item = T>, text: impl Fn(T) -> String) -> String {
@@ -188,6 +188,16 @@ fn security_group(found: &SecurityGroup) -> String {
     for rule in &found.rules {
         let _ = write!(line, " rule=\"{rule}\"");
     }
+    if found.record != usual_record(found) {
+        let known = |word: Option<&str>| word.unwrap_or("-").to_owned();
+        let record = found.record.as_ref().map_or("none".to_owned(), |record| {
+            let arn = known(record.arn.as_ref().map(StoreArn::as_str));
+            let id = known(record.id.as_ref().map(SecurityGroupId::as_str));
+            let token = known(record.token.as_ref().map(Token::as_str));
+            format!("{} {arn} {} {id} {token}", record.store, record.role.tag_value())
+        });
+        let _ = write!(line, " record=\"{record}\"");
+    }
     line
 }
 
@@ -245,6 +255,7 @@ impl fmt::Display for World {
         ] {
             lines.extend(gaps.iter().map(|found| gap(seen, what, found)));
         }
+        lines.extend(seen.identities.as_ref().err().map(|found| gap(seen, "identities", found)));
         lines.extend(seen.taken_names.iter().map(|name| format!("taken {name}")));
         let (policy, usual) = (&self.policy, Policy::default());
         if policy.interface_group_limit != usual.interface_group_limit {

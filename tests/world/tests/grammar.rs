@@ -105,7 +105,7 @@ fn other_interfaces_belong_to_an_instance_or_to_something_else() {
 
 #[test]
 fn every_gap_is_in_the_reading_it_names() {
-    for what in ["instances", "stores", "groups", "attached_interfaces", "templates", "state"] {
+    for what in ["instances", "stores", "groups", "attached_interfaces", "templates", "state", "identities"] {
         let world = read(&format!("gap {what} lasting"));
         let gaps: Vec<bool> = world.seen.gaps().map(|gap| gap.passing).collect();
         assert_eq!(gaps, [false], "{what}");
@@ -137,6 +137,6 @@ fn an_error_names_its_line_and_what_is_wrong_with_it() {
     assert_eq!(refused("pair a 1 store-rule=\"tcp\""), "line 1: \"tcp\" is not a rule");
     assert_eq!(
         refused("gap tags"),
-        "line 1: \"tags\" is none of instances, stores, groups, attached_interfaces, templates, prefix-lists, state"
+        "line 1: \"tags\" is none of instances, stores, groups, attached_interfaces, templates, prefix-lists, state, identities"
     );
 }

@@ -210,6 +210,7 @@ mod tests {
             description: String::new(),
             tags: [].into(),
             rules: (1..=rules).map(rule).collect(),
+            record: None,
         }
     }
 

@@ -205,7 +205,7 @@ fn store_of(seen: &Observation, finding: &Finding) -> Option<StoreArn> {
             let group = seen.groups.found.iter().find(|group| group.id == *id)?;
             match group.ownership() {
                 Ownership::Owned(owned) => owned.arn,
-                Ownership::Foreign | Ownership::Forged(_) => None,
+                Ownership::Foreign | Ownership::Forged(_) | Ownership::Unproven(_) => None,
             }
         }
         Subject::Vpc(_) | Subject::Instance(_) => None,
@@ -462,8 +462,8 @@ Nothing to change.
             let plan = planned.1.plan();
             let of_clients = plan.cidrs.values().map(|work| work.revoke.len());
             let revoked = plan.pairs.values().map(|work| work.revoke.len()).chain(of_clients);
-            let detached = plan.stores.values().map(|change| change.detached().count());
-            let left = plan.interfaces.values().map(|change| change.detach.len());
+            let detached = plan.stores.values().map(|change| change.leaving().count());
+            let left = plan.interfaces.values().map(|change| change.leaving().count());
             let ended = plan.deletions.values().map(|deletion| deletion.revoke.len() + deletion.delete.len());
             let silenced = plan.statuses.iter().filter(|status| status.text.is_none()).count();
             let away: usize = revoked.chain(detached).chain(left).chain(ended).sum::<usize>() + silenced;

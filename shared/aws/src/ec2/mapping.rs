@@ -193,6 +193,7 @@ pub(super) fn security_group(raw: &ec2::SecurityGroup) -> Result<SecurityGroup, 
         description: text(raw.description()),
         tags: tags.collect::<BTreeMap<_, _>>(),
         rules,
+        record: None,
     })
 }
 

@@ -14,8 +14,8 @@ use aws_sdk_ec2::{
 use tagwire_core::{
     cidr::PrefixList,
     group::{
-        GroupList, MANAGED_BY, MANAGED_BY_KEY, OwnTags, OwnedGroup, STORE_ARN_KEY, SecurityGroup,
-        description as group_description,
+        DESCRIPTION_BEGINS, GroupList, GroupName, MANAGED_BY, MANAGED_BY_KEY, OwnTags, OwnedGroup, STORE_ARN_KEY,
+        SecurityGroup, Token, description as group_description,
     },
     group_tags::GroupTags,
     id::{InstanceId, InterfaceId, PrefixListId, SecurityGroupId, VpcId},
@@ -171,7 +171,13 @@ impl Ec2 {
                 let filters = vec![filter("vpc-id", [vpc.as_str()]), filter("group-name", [literal(name)])];
                 vec![(call(format!("group {name} of {vpc}")).in_vpc(Some(vpc)), filters)]
             }
-            Groups::OwnedAnywhere => vec![(call("owned groups".to_owned()), vec![owned()])],
+            Groups::OwnedAnywhere => {
+                // Fact 3.7
+                let described = filter("description", [format!("{DESCRIPTION_BEGINS}*")]);
+                let tagged = call("groups that carry tagwire's tag".to_owned());
+                let described = (call("groups that tagwire described".to_owned()), vec![described]);
+                vec![(tagged, vec![owned()]), described]
+            }
             Groups::OwnedFor(stores) => chunks(stores, |arn| literal(arn.as_str()))
                 .map(|(_, arns)| {
                     let call = call(format!("owned groups of {}", sample(&arns)));
@@ -284,11 +290,12 @@ impl Ec2 {
     pub(crate) async fn create_group(
         &self,
         vpc: &VpcId,
-        name: &str,
+        name: GroupName,
         tags: &OwnTags,
+        token: &Token,
     ) -> Result<SecurityGroupId, CloudError> {
         let call = Call::writing("ec2:CreateSecurityGroup", format!("{name} in {vpc}"));
-        let description = group_description(tags.role);
+        let description = group_description(tags.role, &tags.store, token);
         let theirs = self.group_tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build());
         let tags = TagSpecification::builder()
             .resource_type(ResourceType::SecurityGroup)
@@ -298,7 +305,7 @@ impl Ec2 {
             .client
             .create_security_group()
             .vpc_id(vpc.as_str())
-            .group_name(name)
+            .group_name(name.to_string())
             .description(description)
             .tag_specifications(tags);
         let answer = request.send().await.map_err(|error| call.failed(&error))?;

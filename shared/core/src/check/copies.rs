@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Checker, Objection, Objections, Part, Violation, removals::counted_cidr};
 use crate::{
-    finding::{Finding, Reason, Subject},
+    finding::Subject,
     group::{GroupKind, Owned, SecurityGroup},
     id::SecurityGroupId,
     model::{DataStore, Instance},
@@ -28,9 +28,7 @@ impl Checker<'_> {
             .filter(|store| store.settings.blocked && store.is_in(&seen.vpc) && seen.scope.has_store(&store.arn));
         for store in blocked.filter(|_| seen.groups.is_complete()) {
             let is_open = store.readiness() == Readiness::Ready && !store.list_is_changing();
-            let lets_in = |group: &&SecurityGroupId| {
-                self.evidence.ours(group).is_some_and(|owned| owned.role() != Side::Instance)
-            };
+            let lets_in = |group: &&SecurityGroupId| self.marked_role(group).is_some_and(|role| role != Side::Instance);
             let change = self.plan.stores.get(&store.id);
             let ours: Vec<_> = store.lasting_groups().filter(lets_in).collect();
             let is_all = ours.len() == store.lasting_groups().count();
@@ -40,12 +38,8 @@ impl Checker<'_> {
                 && let Some(group) = stays.next()
             {
                 let violation = Violation::LeavesOpen { store: store.arn.clone(), group: group.clone() };
-                // What a plan does not do cannot be left out of it. One that says so is not objected to again.
-                let reason = Reason::PlanRejected { problem: violation.to_string() };
-                if !self.plan.findings.contains(&Finding { subject: Subject::Store(store.arn.clone()), reason }) {
-                    let part = Part::Omission(Target::Store(store.id.clone()));
-                    Objections::to(part, found).insert(violation);
-                }
+                let part = Part::Omission(Target::Store(store.id.clone()));
+                self.omits(part, Subject::Store(store.arn.clone()), violation, found);
             }
         }
         for decision in &self.plan.decisions {

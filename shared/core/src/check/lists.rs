@@ -29,6 +29,7 @@ impl Checker<'_> {
             let objections = &mut objections.at(Part::Detachment(target.clone(), group.id().clone()));
             self.leaves_store(store, change, group.id(), reason, objections);
         }
+        self.unproven_of_store(store, change, &target, objections);
         if let Some(group) = change.attach.get(&GroupKind::Pair) {
             let objections = &mut objections.at(Part::Attachment(target, group.clone()));
             self.has_role(group, id, Side::Store, objections);
@@ -48,8 +49,7 @@ impl Checker<'_> {
         let both = GroupKind::ALL
             .into_iter()
             .any(|kind| change.attach.contains_key(&kind) && change.detached_of(kind).any(|(group, _)| is_own(group)));
-        let nothing = change.attached().next().is_none() && change.detached().next().is_none();
-        if both || nothing {
+        if both || change.is_empty() {
             objections.insert(Violation::OutsideScope { target: store.arn.to_string() });
         }
         let held = store.settings.held && !store.settings.blocked;
@@ -80,18 +80,18 @@ impl Checker<'_> {
         let Some((instance, interface)) = interface.filter(here) else {
             return objections.insert(Violation::OutsideScope { target: id.to_string() });
         };
-        let kept = interface.groups.iter().filter(|group| !change.detach.keys().any(|gone| gone.id() == *group));
+        let kept = interface.groups.iter().filter(|group| !change.detaches(group));
         let list = kept.cloned().chain(change.attach.keys().map(GroupRef::expected_id)).collect();
-        let empty = change.attach.is_empty() && change.detach.is_empty();
         // A list that only gets shorter is no business of the limit's.
         let limit = if change.attach.is_empty() { usize::MAX } else { self.evidence.policy.interface_group_limit };
-        if empty || GroupList::new(list, limit).is_err() {
+        if change.is_empty() || GroupList::new(list, limit).is_err() {
             objections.insert(Violation::BadList { target: id.to_string() });
         }
         for (group, detachment) in &change.detach {
             let objections = &mut objections.at(Part::Detachment(target.clone(), group.id().clone()));
             self.leaves_interface(instance, interface, group.id(), detachment, objections);
         }
+        self.unproven_of_instance(instance, change, &target, objections);
         for (group, attachment) in &change.attach {
             let objections = &mut objections.at(Part::Attachment(target.clone(), group.clone()));
             let Some(store) = self.evidence.by_arn.get(&attachment.store).copied() else {
@@ -114,8 +114,8 @@ impl Checker<'_> {
         let Some(attached) = self.evidence.left_over(id).filter(|_| change.attach.is_empty()) else {
             return objections.insert(Violation::OutsideScope { target: id.to_string() });
         };
-        let kept = attached.groups.iter().filter(|group| !change.detach.keys().any(|gone| gone.id() == *group));
-        if change.detach.is_empty() || kept.count() == 0 {
+        let kept = attached.groups.iter().filter(|group| !change.detaches(group));
+        if change.detach.is_empty() || !change.unproven.is_empty() || kept.count() == 0 {
             objections.insert(Violation::BadList { target: id.to_string() });
         }
         for (group, detachment) in &change.detach {

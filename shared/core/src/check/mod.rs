@@ -10,6 +10,7 @@ mod copies;
 mod deletions;
 mod evidence;
 mod groups;
+mod identity;
 mod lists;
 mod objection;
 mod remaining;
@@ -84,6 +85,7 @@ fn objections(plan: &Plan, evidence: &Evidence<'_>) -> BTreeSet<Objection> {
     checker.deletions(&mut found);
     checker.decisions(&mut found);
     checker.copies(&mut found);
+    checker.identities(&mut found);
     found
 }
 

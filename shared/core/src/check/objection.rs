@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Violation;
 use crate::{
-    group::GroupKind,
+    group::{GroupKind, GroupName},
     id::{InstanceId, SecurityGroupId, StoreArn, StoreId},
     plan::GroupRef,
     state::Target,
@@ -31,6 +31,8 @@ pub enum Part {
     CountedRemovals,
     /// Something that a list should lose and keeps. There is nothing to leave out, and a finding says so.
     Omission(Target),
+    /// The record of the group that has a name.
+    Record(GroupName),
     /// The verdict on an instance and a store.
     Verdict(InstanceId, StoreArn),
 }

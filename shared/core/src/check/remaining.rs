@@ -10,8 +10,9 @@ use crate::{
     finding::{Finding, Reason, Subject},
     group::GroupKind,
     id::StoreId,
+    model::Instance,
     plan::{Decision, Plan, StatusOf, StoreChange, Verdict},
-    state::Target,
+    state::{Note, Target},
 };
 
 /// More rounds than a chain of parts that depend on each other is ever long.
@@ -76,10 +77,14 @@ fn leave_out(plan: &mut Plan, part: &Part) {
                 let store = store.clone();
                 change.detach.retain(|_, detachment| detachment.store != store);
             }
+            if let Some(change) = plan.interfaces.get_mut(interface) {
+                change.unproven.retain(|gone| gone.id() != group);
+            }
         }
         Part::Detachment(Target::Store(store), group) => change_store(plan, store, |change| {
             // The groups for CIDR clients go as one.
             let of_cidr = change.detached_of(GroupKind::Cidr).any(|(gone, _)| gone.id() == group);
+            change.unproven.retain(|gone| gone.id() != group);
             change.detach.retain(|(kind, gone), _| match kind {
                 GroupKind::Pair => gone.id() != group,
                 GroupKind::Cidr => !of_cidr,
@@ -91,14 +96,17 @@ fn leave_out(plan: &mut Plan, part: &Part) {
         Part::Deletion(kind, store) => drop(plan.deletions.remove(&(*kind, store.clone()))),
         Part::CountedRemovals => leave_out_counted(plan),
         Part::Omission(_) => {}
+        Part::Record(name) => {
+            plan.notes.retain(|note| !matches!(note, Note::Identity(of, _) if of == name));
+        }
         Part::Verdict(instance, store) => {
             plan.decisions.retain(|decision| decision.instance != *instance || decision.store != *store);
             let verdict = Verdict::Refused(needed_part());
             plan.decisions.push(Decision { store: store.clone(), instance: instance.clone(), verdict });
         }
     }
-    plan.interfaces.retain(|_, change| !change.attach.is_empty() || !change.detach.is_empty());
-    plan.stores.retain(|_, change| change.attached().next().is_some() || change.detached().next().is_some());
+    plan.interfaces.retain(|_, change| !change.is_empty());
+    plan.stores.retain(|_, change| !change.is_empty());
 }
 
 fn leave_out_counted(plan: &mut Plan) {
@@ -151,7 +159,10 @@ fn finding(whole: &Plan, evidence: &Evidence<'_>, objection: &Objection) -> Find
         | Part::Omission(Target::Interface(id))
         | Part::Attachment(Target::Interface(id), _)
         | Part::Detachment(Target::Interface(id), _) => {
-            whole.interfaces.get(id).and_then(|change| change.instance.clone()).map(Subject::Instance)
+            let changed = whole.interfaces.get(id).and_then(|change| change.instance.clone());
+            let has = |instance: &&&Instance| instance.interface.as_ref().is_some_and(|interface| interface.id == *id);
+            let seen = || evidence.instances.values().find(has).map(|instance| instance.id.clone());
+            changed.or_else(seen).map(Subject::Instance)
         }
         Part::NeededBy(_, instance) | Part::Verdict(instance, _) => Some(Subject::Instance(instance.clone())),
         Part::List(Target::Store(id))
@@ -163,6 +174,10 @@ fn finding(whole: &Plan, evidence: &Evidence<'_>, objection: &Objection) -> Find
         Part::Deletion(kind, id) => {
             let deletion = whole.deletions.get(&(*kind, id.clone()));
             deletion.and_then(|deletion| deletion.delete.first()).map(|group| Subject::Group(group.id().clone()))
+        }
+        Part::Record(name) => {
+            let named = evidence.groups.values().find(|group| group.name == name.to_string());
+            named.map(|group| Subject::Group(group.id.clone()))
         }
         Part::CountedRemovals => None,
     };

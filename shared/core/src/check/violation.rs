@@ -137,6 +137,34 @@ pub enum Violation {
         /// The group.
         group: SecurityGroupId,
     },
+    /// An instance that is blocked would keep a group that lets it in somewhere.
+    #[error("{instance} is blocked and would keep {group}")]
+    LeavesIn {
+        /// The instance.
+        instance: InstanceId,
+        /// The group.
+        group: SecurityGroupId,
+    },
+    /// Something would be taken off as blocked that has no name and description of ours, or is not blocked.
+    #[error(
+        "{group} may not be taken off {target}: it is not blocked there, or nothing tells that it may be tagwire's"
+    )]
+    NotMarked {
+        /// The group.
+        group: SecurityGroupId,
+        /// The instance or store.
+        target: String,
+    },
+    /// A group would be taken off through which the plan calls two connected.
+    #[error("{instance} and {store} are called connected through {group}, which would be taken off")]
+    CutsConnected {
+        /// The instance.
+        instance: InstanceId,
+        /// The store.
+        store: StoreArn,
+        /// The group.
+        group: SecurityGroupId,
+    },
     /// An instance and a store in scope share a name and have no verdict.
     #[error("nothing is decided about {instance} and {store}")]
     Undecided {

@@ -102,7 +102,7 @@ impl<'known> Known<'known> {
     fn owned(&self, id: &SecurityGroupId) -> Option<&Owned> {
         match self.ownership.get(id)? {
             Ownership::Owned(owned) => Some(owned),
-            Ownership::Foreign | Ownership::Forged(_) => None,
+            Ownership::Foreign | Ownership::Forged(_) | Ownership::Unproven(_) => None,
         }
     }
 
@@ -165,7 +165,7 @@ impl<'known> Known<'known> {
             Ownership::Owned(owned) if owned.role() == Role::Cidr && owned.store == store.id => {
                 Some((owned, self.group(id)?))
             }
-            Ownership::Owned(_) | Ownership::Foreign | Ownership::Forged(_) => None,
+            Ownership::Owned(_) | Ownership::Foreign | Ownership::Forged(_) | Ownership::Unproven(_) => None,
         });
         all.filter(|(owned, _)| store.has_group(owned.group.id())).collect()
     }

@@ -326,7 +326,9 @@ impl Explainer<'_> {
         let mut facts =
             vec![format!("{} has {} of {limit}: {}", interface.id, interface.groups.len(), list(&interface.groups))];
         if let Some(change) = self.settled.plan.interfaces.get(&interface.id) {
-            facts.extend((!change.detach.is_empty()).then(|| format!("leaves it now: {}", few(change.detach.keys()))));
+            facts.extend(
+                (change.leaving().next().is_some()).then(|| format!("leaves it now: {}", few(change.leaving()))),
+            );
             let others = change.attach.values().filter(|attachment| attachment.store != pair_state.store.arn);
             let others: Vec<_> = others.map(|attachment| attachment.store.short()).collect();
             facts.extend((!others.is_empty()).then(|| format!("is attached now for {}", words(others))));

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     cidr::CidrTag,
     finding::{Finding, Reason, Subject},
-    group::{GroupKind, Owned, OwnedGroup, Ownership, Role, SecurityGroup, description},
+    group::{GroupKind, Owned, OwnedGroup, Ownership, Role, SecurityGroup},
     id::{InterfaceId, SecurityGroupId, StoreId},
     model::{DataStore, Instance, Membership},
     observation::{Gap, InterfaceOwner, Scope},
@@ -42,7 +42,9 @@ impl Explainer<'_> {
         let mut facts = group.map(|group| self.group_facts(group)).unwrap_or_default();
         match ownership {
             Some(Ownership::Owned(owned)) => self.ending(&mut steps, owned, &mut facts),
-            Some(Ownership::Foreign | Ownership::Forged(_)) | None => self.not_ours(&mut steps, id, group, ownership),
+            Some(Ownership::Foreign | Ownership::Forged(_) | Ownership::Unproven(_)) | None => {
+                self.not_ours(&mut steps, id, group, ownership);
+            }
         }
         let plan = &self.settled.plan;
         let deleted = |deletion: &&Deletion| deletion.delete.iter().any(|owned| owned.id() == id);
@@ -84,7 +86,10 @@ impl Explainer<'_> {
             (Some(Ownership::Forged(forgery)), _) => {
                 about.because(Reason::OwnershipForged { forgery: *forgery }, &subject)
             }
-            (_, Some(group)) if was_made_by_tagwire(group) => about.because(Reason::OwnershipLost, &subject),
+            (Some(Ownership::Unproven(_)), _) if let Err(gap) = &self.index.seen.identities => {
+                about.because(Reason::unread(gap), &subject)
+            }
+            (Some(Ownership::Unproven(unproven)), _) => about.because(obstacles::unproven_because(unproven), &subject),
             (_, Some(_)) => (
                 FailedCondition::new("not-owned", "it carries none of tagwire's tags, and tagwire leaves it alone"),
                 Vec::new(),
@@ -277,7 +282,11 @@ impl Explainer<'_> {
         let holds = ending.holds(candidate);
         match ending {
             DeleteCondition::Owned => {
-                (StepAnswer::Holds, vec!["its tags, name and description are tagwire's".to_owned()])
+                let unmarked = candidate.groups.iter().find(|owned| owned.is_unmarked());
+                let failure = unmarked
+                    .map(|owned| about.because(obstacles::conflict(owned), &Subject::Group(owned.group.id().clone())));
+                let proof = "its name and description are tagwire's, and the state table knows it".to_owned();
+                (StepAnswer::of(failure), vec![proof])
             }
             DeleteCondition::AllRead => (StepAnswer::of(index.seen.groups.gaps.iter().min().map(unread)), none),
             DeleteCondition::InScope => {
@@ -397,7 +406,7 @@ impl Explainer<'_> {
         for id in &asked.ids {
             let leaves = |instance: &Instance| {
                 let change = instance.interface.as_ref().and_then(|interface| plan.interfaces.get(&interface.id));
-                change.is_some_and(|change| change.detach.keys().any(|gone| gone.id() == *id))
+                change.is_some_and(|change| change.detaches(id))
             };
             let instances = index.with_group(id).filter(|instance| !leaves(instance));
             found.extend(instances.map(|instance| instance.id.to_string()));
@@ -407,7 +416,7 @@ impl Explainer<'_> {
             let others = index.seen.other_attached(id).into_iter().flatten();
             let stays = |of: &InterfaceId| {
                 let change = plan.interfaces.get(of);
-                !change.is_some_and(|change| change.detach.keys().any(|gone| gone.id() == *id))
+                !change.is_some_and(|change| change.detaches(id))
             };
             let others = others.filter(|attached| stays(&attached.interface));
             found.extend(others.map(|attached| attached.interface.to_string()));
@@ -482,11 +491,6 @@ impl Explainer<'_> {
         let facts = findings.iter().map(|finding| format!("a launch template names {}", finding.subject));
         (StepAnswer::of(Some(failure)), facts.collect())
     }
-}
-
-/// Whether a group has a name and the description that tagwire gives, whatever its tags are.
-pub(super) fn was_made_by_tagwire(group: &SecurityGroup) -> bool {
-    Role::of_name(&group.name).is_some_and(|role| group.description == description(role))
 }
 
 /// A failure and its remedy.

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use super::{
     Explainer,
     facts::{few, words},
-    group::was_made_by_tagwire,
 };
 use crate::{
     finding::{Reason, Subject},
+    group::SecurityGroup,
     id::{InterfaceId, SecurityGroupId},
     model::{DataStore, Instance},
     plan::{DetachReason, Premise, index::Index, obstacles},
@@ -256,7 +256,7 @@ impl<'explained> Advisor<'explained> {
         let index = self.explainer.index;
         let groups = instance.interface.iter().flat_map(|interface| &interface.groups);
         let is_ours = |group: &SecurityGroupId| {
-            index.owned(group).is_some() || index.group(group).is_some_and(was_made_by_tagwire)
+            index.owned(group).is_some() || index.group(group).is_some_and(SecurityGroup::is_marked)
         };
         let others = groups.filter(|group| !is_ours(group));
         let lost = |group: &SecurityGroupId| {

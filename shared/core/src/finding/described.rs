@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, fmt};
 use super::Reason;
 use crate::{
     cidr::{Block, CidrPeer, MOST_RULES, WIDEST_BLOCKS},
+    group::{MANAGED_BY, MANAGED_BY_KEY},
     id::{SecurityGroupId, StoreArn},
     observation::Gap,
     policy::HIGHEST_INTERFACE_GROUP_LIMIT,
@@ -226,6 +227,29 @@ impl Reason {
                 format!("it carries tagwire's tags but is not tagwire's: {forgery}; it is left alone"),
                 "take tagwire's tags off it, and find out who put them on",
             ),
+            Self::IdentityConflict { group, store, unmarked: false } => described(
+                "identity-conflict",
+                format!(
+                    "the tags of {group} say something else than its description and the state table, which bind it to {store}; these are believed, and tagwire puts the tags back"
+                ),
+                format!("find out in CloudTrail who changed the tags of {group}, and take the permission from them"),
+            ),
+            Self::IdentityConflict { group, store, unmarked: true } => described(
+                "identity-conflict",
+                format!(
+                    "{group} has lost the tag {MANAGED_BY_KEY}={MANAGED_BY}, without which tagwire's role may not change it; its description and the state table bind it to {store}, so nobody new gets it, it is neither repaired nor deleted, and whoever is not entitled to it any more still loses it"
+                ),
+                format!(
+                    "aws ec2 create-tags --resources {group} --tags Key={MANAGED_BY_KEY},Value={MANAGED_BY}; the next sweep puts the other tags back. Then find out in CloudTrail who took it off"
+                ),
+            ),
+            Self::IdentityUnproven { doubt } => described(
+                "identity-unproven",
+                format!(
+                    "it has a name, a description and tags of tagwire's, but {doubt}; it is not taken for tagwire's, so it is never attached, changed or deleted, and only a block takes it off"
+                ),
+                "delete it if nobody uses it: somebody made it by hand; if the state table was lost, see the section on that in docs/operating.md",
+            ),
             Self::PairModified { extra, incomplete } => described(
                 "pair-modified",
                 modified(extra, *incomplete),
@@ -328,8 +352,8 @@ impl Reason {
             ),
             Self::OwnershipLost => described(
                 "ownership-lost",
-                "it has a name and description of tagwire's and lost its tags; it is left alone",
-                "give it its tags back as the other group of its pair has them, or delete it",
+                "it has a name and description of tagwire's and neither its tags nor a record in the state table; only a block takes it off",
+                "delete it if nobody uses it; if the state table was lost, see the section on that in docs/operating.md",
             ),
             Self::StoreUnknown { store } => described(
                 "store-unknown",

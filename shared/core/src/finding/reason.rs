@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     cidr::{Block, CidrPeer, Family, InvalidCidr},
-    group::Forgery,
+    group::{Doubt, Forgery},
     id::{InstanceId, InterfaceId, PrefixListId, SecurityGroupId, StoreArn, StoreId, VpcId, ZoneName},
     observation::Gap,
     rule::Rule,
@@ -120,6 +120,20 @@ pub enum Reason {
     OwnershipForged {
         /// The difference from an owned group.
         forgery: Forgery,
+    },
+    /// An owned group's tags say something else than its description and the state table, which are believed.
+    IdentityConflict {
+        /// The group.
+        group: SecurityGroupId,
+        /// The store that it was made for.
+        store: StoreId,
+        /// Whether they cannot be put back, because the one is gone by which the role may change the group.
+        unmarked: bool,
+    },
+    /// A group has a name and a description of ours and our tags, and the state table does not bear it out.
+    IdentityUnproven {
+        /// What the proof lacks.
+        doubt: Doubt,
     },
     /// An owned group's rules are not the pair's; they are put back.
     PairModified {

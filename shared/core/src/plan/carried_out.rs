@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{GroupRef, Plan, StatusOf};
 use crate::{
-    group::{self, OwnTags, OwnedGroup, SecurityGroup},
+    group::{self, GroupRecord, OwnTags, OwnedGroup, SecurityGroup, Token},
     id::StoreId,
     model::Membership,
     observation::{Observation, StoreLookup},
@@ -17,6 +17,7 @@ pub(crate) fn carried_out(seen: &Observation, plan: &Plan) -> Observation {
     work_on_cidr_groups(&mut after, plan);
     change_lists(&mut after, plan);
     delete_groups(&mut after, plan);
+    write_identities(&mut after, plan);
     write_status_tags(&mut after, plan);
     if let Ok(state) = &mut after.state {
         write_notes(state, seen, plan);
@@ -25,13 +26,24 @@ pub(crate) fn carried_out(seen: &Observation, plan: &Plan) -> Observation {
 }
 
 fn created(seen: &Observation, store: &StoreId, name: String, tags: &OwnTags) -> SecurityGroup {
+    let id = GroupRef::Planned(store.clone(), tags.role).expected_id();
+    // The real one is random.
+    let token = Token::of_bits(0);
     SecurityGroup {
-        id: GroupRef::Planned(store.clone(), tags.role).expected_id(),
+        id: id.clone(),
         vpc: seen.vpc.clone(),
         name,
-        description: group::description(tags.role).to_owned(),
+        description: group::description(tags.role, store, &token),
         tags: tags.to_map(),
         rules: BTreeSet::new(),
+        record: Some(GroupRecord {
+            store: store.clone(),
+            arn: Some(tags.arn.clone()),
+            role: tags.role,
+            token: Some(token),
+            id: Some(id),
+            earlier: None,
+        }),
     }
 }
 
@@ -87,13 +99,13 @@ fn change_lists(after: &mut Observation, plan: &Plan) {
     }
     for attached in &mut after.attachments.by.found {
         if let Some(change) = plan.interfaces.get(&attached.interface) {
-            attached.groups.retain(|group| !change.detach.keys().any(|gone| gone.id() == group));
+            attached.groups.retain(|group| !change.detaches(group));
         }
     }
     for interface in after.instances.found.iter_mut().filter_map(|instance| instance.interface.as_mut()) {
         if let Some(change) = plan.interfaces.get(&interface.id) {
             interface.groups.extend(change.attach.keys().map(GroupRef::expected_id));
-            interface.groups.retain(|group| !change.detach.keys().any(|gone| gone.id() == group));
+            interface.groups.retain(|group| !change.detaches(group));
         }
     }
 }
@@ -108,6 +120,27 @@ fn delete_groups(after: &mut Observation, plan: &Plan) {
                 store.groups.retain(|group, _| !gone.contains(group));
             }
         }
+    }
+}
+
+/// Writes the records of the groups that are made, and those that the plan notes.
+fn write_identities(after: &mut Observation, plan: &Plan) {
+    let Ok(identities) = &mut after.identities else { return };
+    for note in &plan.notes {
+        if let Note::Identity(name, Some(record)) = note {
+            identities.insert(*name, record.clone());
+        }
+    }
+    let of_pairs = plan.pairs.values().flat_map(|work| work.create.values());
+    for spec in of_pairs.chain(plan.cidrs.values().filter_map(|work| work.create.as_ref())) {
+        let made = after.groups.found.iter().find(|group| group.name == spec.name.to_string());
+        identities.extend(made.and_then(|group| Some((spec.name, group.record.clone()?))));
+    }
+    let deleted = plan.deletions.values().flat_map(|deletion| &deletion.delete);
+    let deleted: BTreeSet<_> = deleted.map(OwnedGroup::id).collect();
+    identities.retain(|_, record| !record.id.as_ref().is_some_and(|id| deleted.contains(id)));
+    for group in &mut after.groups.found {
+        group.look_up(identities);
     }
 }
 

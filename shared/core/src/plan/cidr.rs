@@ -34,7 +34,7 @@ pub(crate) struct CidrGroups {
 pub(crate) fn decide(index: &Index<'_>, gets_pair: impl Fn(&StoreId) -> bool) -> CidrGroups {
     let mut made = CidrGroups::default();
     // What belongs to whom is known only when every group was read.
-    if !index.seen.groups.is_complete() {
+    if obstacles::groups_unread(index.seen).is_some() {
         return made;
     }
     let mut names = index.taken_names();
@@ -268,7 +268,7 @@ impl<'index> Clients<'index> {
             work.create = Some(GroupSpec { name: names.take_cidr(store.service)?, tags });
             return Some(work);
         };
-        let group = index.group(owned.group.id())?;
+        let group = index.group(owned.group.id()).filter(|_| !owned.is_unmarked())?;
         work.group = GroupRef::Existing(group.id.clone());
         let wanted = |rule: &Rule| {
             let right = rule.direction == Direction::Inbound && rule.traffic == Traffic::Tcp(ports);
@@ -287,7 +287,7 @@ impl<'index> Clients<'index> {
                 let new: usize = work.authorize.iter().map(|peer| weight(index, peer, family)).sum();
                 new > 0 && there + new > MOST_RULES
             });
-        if owned.arn.as_ref() != Some(&store.arn) {
+        if !owned.has_tags_of(&store.arn) {
             work.tag = Some((owned.group.clone(), tags));
         }
         Some(work)

@@ -322,8 +322,8 @@ impl Condition {
             Self::StoreNotHeld => store.settings.held.then_some(Reason::Held),
             Self::StoreState => obstacles::by_state(store),
             Self::StoreShown => obstacles::by_description(store),
-            // Without every group of the VPC a pair of this store may be there unseen, and its name taken.
-            Self::GroupsRead => index.seen.groups.gaps.iter().min().map(Reason::unread),
+            // Without every group of the VPC and its record a pair of this store may be there unseen, and its name taken.
+            Self::GroupsRead => obstacles::groups_unread(index.seen),
             Self::OnePair => pair_state.obstacle(),
             Self::StorePlace => {
                 let limit = store.service.row().store_group_limit;

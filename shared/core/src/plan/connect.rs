@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Decision, PairRow, Verdict,
+    Decision, DetachReason, PairRow, Verdict,
     budget::Disconnects,
     conditions::{Candidate, Condition, Places, Situation},
     copies,
     index::Index,
     obstacles,
     pair::PairStates,
+    unproven,
 };
 use crate::{
     finding::Finding,
@@ -53,6 +54,12 @@ pub(crate) fn decide<'index>(
         made.places.insert((&instance.id, &store.id), places);
         let leaves = |group: &SecurityGroupId| disconnects.takes_off(instance, group);
         let verdict = match PairRow::of(index.connection(pair_state, instance, leaves)) {
+            PairRow::Connected(via)
+                if unproven::takes_off_instance(index, disconnects, instance, &via.instance_side)
+                    || unproven::takes_off_store(index, disconnects, store, &via.store_side) =>
+            {
+                Verdict::Disconnecting(DetachReason::Blocked)
+            }
             PairRow::Connected(via) => match disconnects.store_sides(&store.id) {
                 Some((sides, reason)) if sides.contains(&via.store_side) => Verdict::Disconnecting(reason),
                 Some(_) | None => Verdict::Connected(via),

@@ -111,8 +111,10 @@ impl DeleteCondition {
     pub(crate) fn holds(self, candidate: &DeleteCandidate<'_>) -> bool {
         let DeleteCandidate { index, kind, store, groups, .. } = candidate;
         match self {
-            // Only owned groups are candidates; which other groups go is known when all candidates are.
-            Self::Owned | Self::NotInRule => true,
+            // Only owned groups are candidates, but for those that the role may not change.
+            Self::Owned => !groups.iter().any(|owned| owned.is_unmarked()),
+            // Which other groups go is known when all candidates are.
+            Self::NotInRule => true,
             Self::AllRead => index.seen.groups.is_complete(),
             Self::InScope => groups.iter().any(|owned| {
                 index.names_store(owned) || (*kind == GroupKind::Pair && is_attached_in_scope(index, owned))

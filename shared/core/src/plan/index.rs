@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    group::{GroupKind, GroupName, Owned, Ownership, Role, SecurityGroup},
+    group::{GroupKind, GroupName, Owned, Ownership, Role, SecurityGroup, Unproven},
     id::{InstanceId, SecurityGroupId, StoreArn, StoreId},
     model::{DataStore, Instance, Interface},
     observation::{Observation, Scope},
@@ -225,7 +225,15 @@ impl<'seen> Index<'seen> {
     pub(crate) fn owned(&self, id: &SecurityGroupId) -> Option<&Owned> {
         match self.ownership.get(id)? {
             Ownership::Owned(owned) => Some(owned),
-            Ownership::Foreign | Ownership::Forged(_) => None,
+            Ownership::Foreign | Ownership::Forged(_) | Ownership::Unproven(_) => None,
+        }
+    }
+
+    /// A group that has a name and description of ours and is not proven to be ours.
+    pub(crate) fn unproven(&self, id: &SecurityGroupId) -> Option<&Unproven> {
+        match self.ownership.get(id)? {
+            Ownership::Unproven(unproven) => Some(unproven),
+            Ownership::Foreign | Ownership::Forged(_) | Ownership::Owned(_) => None,
         }
     }
 
@@ -300,7 +308,7 @@ fn let_in_by<'seen>(
 ) -> BTreeMap<SecurityGroupId, Vec<&'seen SecurityGroupId>> {
     let owner = |id: &SecurityGroupId| match ownership.get(id)? {
         Ownership::Owned(owned) => Some(&owned.store).filter(|_| owned.role().kind() == GroupKind::Pair),
-        Ownership::Foreign | Ownership::Forged(_) => None,
+        Ownership::Foreign | Ownership::Forged(_) | Ownership::Unproven(_) => None,
     };
     let mut found = BTreeMap::<_, Vec<_>>::new();
     for (id, group) in groups {

@@ -23,6 +23,7 @@ mod rows;
 mod show;
 mod status;
 mod types;
+pub(crate) mod unproven;
 
 use std::collections::BTreeMap;
 
@@ -64,7 +65,7 @@ use crate::{
 pub fn plan(seen: &Observation, policy: &Policy) -> Plan {
     let index = Index::of(seen, policy);
     let mut plan = settle(&index).plan;
-    if policy.status_tags && seen.groups.is_complete() {
+    if policy.status_tags && obstacles::groups_unread(seen).is_none() {
         let after = carried_out(seen, &plan);
         let then = settle(&Index::of(&after, policy)).plan;
         plan.statuses = status::changes(&plan, &then, &index);
@@ -93,6 +94,9 @@ pub(crate) fn settle<'index>(index: &'index Index<'index>) -> Settled<'index> {
     let (mut pairs, held) = pair_works(index, &pair_states, &connections);
     let cidrs = cidr::decide(index, gets_pair);
     let stores = store_changes(index, &pair_states, &disconnects, &connections, &cidrs);
+    let (stores, of_stores) = unproven::off_stores(index, &disconnects, stores);
+    let interfaces = interface_changes(index, &pair_states, &disconnects, &connections);
+    let (interfaces, of_interfaces) = unproven::off_interfaces(index, &disconnects, interfaces);
     let works = Works { pairs: &pairs, cidrs: &cidrs.works };
     let deleted = delete::decide(index, &disconnects, &stores, works);
     // A pair that is deleted is not repaired before.
@@ -111,15 +115,17 @@ pub(crate) fn settle<'index>(index: &'index Index<'index>) -> Settled<'index> {
         deleted.findings,
         pairs.iter().filter_map(|(id, work)| Some(pair_states.get(id)?.drift(index, work))).flatten().collect(),
         disconnects.waiting().into_iter().collect(),
+        of_stores,
+        of_interfaces,
     ];
     let of_state = if index.seen.groups.is_complete() {
-        [notes::follow_tags(index), notes::forget_deleted(index)].concat()
+        [notes::follow_tags(index), notes::forget_deleted(index), notes::bind(index)].concat()
     } else {
         Vec::new()
     };
     let notes = [connections.notes.clone(), cidrs.notes, deleted.notes, of_state, disconnects.notes.clone()];
     let plan = Plan {
-        interfaces: interface_changes(index, &pair_states, &disconnects, &connections),
+        interfaces,
         pairs,
         cidrs: cidrs.works,
         stores,

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::index::Index;
 use crate::{
+    group::{GroupRecord, Ownership},
     id::{InterfaceId, SecurityGroupId},
-    model::Instance,
+    model::{DataStore, Instance},
     observation::Scope,
     state::{Attached, Note, Target, VpcState},
 };
@@ -35,6 +36,22 @@ pub(crate) fn follow_tags(index: &Index<'_>) -> Vec<Note> {
         Some(Note::Attached(target.clone(), group.clone(), has.then_some(renewed)))
     };
     state.attached.iter().filter_map(note).collect()
+}
+
+/// The notes that bind the groups that are proven to be ours by their ids, with the name that their store has now.
+pub(crate) fn bind(index: &Index<'_>) -> Vec<Note> {
+    let Ok(identities) = &index.seen.identities else { return Vec::new() };
+    let note = |(id, ownership): (&SecurityGroupId, &Ownership)| {
+        let Ownership::Owned(owned) = ownership else { return None };
+        let known = index.group(id)?.proven()?;
+        // A scope that names another store leaves this one under the name by which it is known.
+        let is_named = |store: &&DataStore| known.arn.is_none() || index.seen.scope.has_store(&store.arn);
+        let now = index.store(&owned.store).filter(is_named);
+        let arn = now.map(|store| store.arn.clone()).or_else(|| known.arn.clone());
+        let record = GroupRecord { id: Some(id.clone()), arn, earlier: None, ..known.clone() };
+        (identities.get(&owned.name) != Some(&record)).then_some(Note::Identity(owned.name, Some(record)))
+    };
+    index.ownership().filter_map(note).collect()
 }
 
 /// The notes that delete the entries about groups and lists that are no longer there.

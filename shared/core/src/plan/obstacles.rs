@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use super::{GroupRef, index::Index, pair::PairState};
 use crate::{
     finding::{Finding, Reason, Subject},
-    group::{Ownership, Role, SecurityGroup, description},
+    group::{Owned, Ownership, SecurityGroup, TagState, Unproven},
     id::{SecurityGroupId, VpcId},
     model::{DataStore, Form, Instance, Membership, Network},
-    observation::{Scope, StoreLookup},
+    observation::{Observation, Scope, StoreLookup},
     service::{Readiness, Side},
     state::{Attached, Note, Target},
     tag::{ConnectTag, ConnectionName, TagSettings},
@@ -197,7 +197,10 @@ pub(crate) fn findings(index: &Index<'_>) -> Vec<Finding> {
     for (id, ownership) in index.ownership() {
         let reason = match ownership {
             Ownership::Forged(forgery) => Reason::OwnershipForged { forgery: *forgery },
-            Ownership::Foreign if index.group(id).is_some_and(looks_like_ours) => Reason::OwnershipLost,
+            // The gap says for itself that nothing could be proven.
+            Ownership::Unproven(_) if seen.identities.is_err() => continue,
+            Ownership::Unproven(unproven) => unproven_because(unproven),
+            Ownership::Owned(owned) if owned.tags != TagState::Agree => conflict(owned),
             Ownership::Foreign | Ownership::Owned(_) => continue,
         };
         findings.push(Finding { subject: Subject::Group(id.clone()), reason });
@@ -251,9 +254,23 @@ fn misplaced(index: &Index<'_>, member: &DataStore) -> Option<Finding> {
     (in_scope && lacks_one).then(|| Finding { subject: Subject::Store(member.arn.clone()), reason })
 }
 
-/// Nobody else has a reason to write our sentence.
-fn looks_like_ours(group: &SecurityGroup) -> bool {
-    Role::of_name(&group.name).is_some_and(|role| group.description == description(role))
+/// Why a group that looks like ours is not taken for ours.
+pub(crate) fn unproven_because(unproven: &Unproven) -> Reason {
+    if unproven.tagged { Reason::IdentityUnproven { doubt: unproven.doubt } } else { Reason::OwnershipLost }
+}
+
+/// That the tags of an owned group say something else than what is proven of it.
+pub(crate) fn conflict(owned: &Owned) -> Reason {
+    Reason::IdentityConflict {
+        group: owned.group.id().clone(),
+        store: owned.store.clone(),
+        unmarked: owned.is_unmarked(),
+    }
+}
+
+/// Why it is not known what belongs to whom: a group or the record of one may have been missed.
+pub(crate) fn groups_unread(seen: &Observation) -> Option<Reason> {
+    seen.groups.gaps.iter().min().or(seen.identities.as_ref().err()).map(Reason::unread)
 }
 
 fn invalid(settings: &TagSettings) -> Vec<Reason> {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     GroupRef, GroupSpec, PairRule, PairWork, StoreRow, Via,
     index::{Index, TakenNames},
+    obstacles::{conflict, groups_unread},
 };
 use crate::{
     finding::{Finding, Reason, Subject},
@@ -108,9 +109,14 @@ impl<'index> PairState<'index> {
         serves(&via.store_side) == serves(&via.instance_side)
     }
 
+    /// A group of it that the role may not change, because somebody took the tag off.
+    fn unmarked(&self) -> Option<&'index Owned> {
+        self.serving.values().copied().find(|owned| owned.is_unmarked())
+    }
+
     /// Why no pair of this store can serve; none when one does or can be made.
     pub(crate) fn obstacle(&self) -> Option<Reason> {
-        self.stuck.then(|| self.ambiguity())
+        self.stuck.then(|| self.ambiguity()).or_else(|| self.unmarked().map(conflict))
     }
 
     pub(crate) fn store_has_group(&self) -> bool {
@@ -310,7 +316,7 @@ pub(crate) fn work(
     let store = pair_state.store;
     let ports = store.ports?;
     // A reading of the groups that is not complete may have missed the other side.
-    if !index.seen.groups.is_complete() {
+    if groups_unread(index.seen).is_some() || pair_state.unmarked().is_some() {
         return None;
     }
     let mut work = PairWork {
@@ -345,7 +351,7 @@ pub(crate) fn work(
         }
         let extra = actual.iter().filter(|rule| Some(*rule) != wanted.as_ref());
         work.revoke.extend(extra.map(|rule| (owned.group.clone(), rule.clone())));
-        if owned.arn.as_ref() != Some(&store.arn) {
+        if !owned.has_tags_of(&store.arn) {
             work.tag.push((owned.group.clone(), tags));
         }
     }

@@ -208,6 +208,9 @@ impl Plan {
         for ((_, group), reason) in &change.detach {
             about.say(ActionKind::Detach, group, format!("detach {group} from {store}: {reason}"));
         }
+        for group in &change.unproven {
+            about.say(ActionKind::Detach, group, format!("detach {group} from {store}: {BLOCKED_AND_UNPROVEN}"));
+        }
         about.actions
     }
 
@@ -233,7 +236,11 @@ impl Plan {
             let text = format!("detach {group} from {interface}{of}: {} ({store})", detachment.reason);
             action(ActionKind::Detach, Effect::Remove, group.to_string(), detachment.arn.as_ref(), text)
         });
-        attach.chain(detach).collect()
+        let unproven = change.unproven.iter().map(|group| {
+            let text = format!("detach {group} from {interface}{of}: {BLOCKED_AND_UNPROVEN}");
+            action(ActionKind::Detach, Effect::Remove, group.to_string(), None, text)
+        });
+        attach.chain(detach).chain(unproven).collect()
     }
 
     /// The verdicts and findings, one line each.
@@ -246,6 +253,10 @@ impl Plan {
         decisions.chain(self.findings.iter().map(ToString::to_string)).collect()
     }
 }
+
+/// Why a group leaves a list that is not proven to be tagwire's.
+const BLOCKED_AND_UNPROVEN: &str =
+    "blocked; it has a name and description of tagwire's, and is not proven to be tagwire's";
 
 fn deletion_actions(id: &StoreId, deletion: &Deletion) -> Vec<Action> {
     let mut about = About::new(deletion.store.as_ref());

@@ -11,7 +11,7 @@ use super::{DetachReason, StatusChange, StoreRow};
 use crate::{
     cidr::CidrPeer,
     finding::{Finding, Reason, Subject},
-    group::{GroupKind, GroupName, OwnTags, OwnedGroup, Role},
+    group::{GroupKind, GroupName, MarkedGroup, OwnTags, OwnedGroup, Role},
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId},
     rule::{Direction, Peer, PortRange, Rule, Traffic},
     service::Side,
@@ -158,6 +158,10 @@ pub struct StoreChange {
     /// The number of connections cut here that have to be counted: those whose instance sides cannot be
     /// taken away one by one, and one for the group whose clients nobody can count.
     pub cuts: usize,
+    /// Groups that a block takes away because they have a name and a description of ours, whether they are ours or
+    /// not.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub unproven: BTreeSet<MarkedGroup>,
 }
 
 impl StoreChange {
@@ -168,6 +172,7 @@ impl StoreChange {
             needed_by: BTreeSet::new(),
             detach: BTreeMap::new(),
             cuts: 0,
+            unproven: BTreeSet::new(),
         }
     }
 
@@ -199,7 +204,24 @@ impl StoreChange {
     /// Whether a group is taken away.
     #[must_use]
     pub fn detaches(&self, group: &SecurityGroupId) -> bool {
-        self.detached().any(|gone| gone.id() == group)
+        self.leaving().any(|gone| gone == group)
+    }
+
+    /// Every group that is taken away, whether it is proven to be ours or not.
+    pub fn leaving(&self) -> impl Iterator<Item = &SecurityGroupId> {
+        self.detached().map(OwnedGroup::id).chain(self.unproven.iter().map(MarkedGroup::id))
+    }
+
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.attach.is_empty() && self.leaving().next().is_none()
+    }
+
+    /// Whether a block asks for it, so that it goes before everything else.
+    #[must_use]
+    pub fn is_urgent(&self) -> bool {
+        !self.unproven.is_empty() || self.detach.values().any(|reason| *reason == DetachReason::Blocked)
     }
 }
 
@@ -212,6 +234,10 @@ pub struct InterfaceChange {
     pub attach: BTreeMap<GroupRef, Attachment>,
     /// The instance sides to be taken away.
     pub detach: BTreeMap<OwnedGroup, Detachment>,
+    /// Groups that a block takes away because they have a name and a description of ours, whether they are ours or
+    /// not.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub unproven: BTreeSet<MarkedGroup>,
 }
 
 /// Why an instance side is taken away.
@@ -374,7 +400,35 @@ impl Plan {
 
 impl InterfaceChange {
     pub(super) fn of(instance: Option<&InstanceId>) -> Self {
-        Self { instance: instance.cloned(), attach: BTreeMap::new(), detach: BTreeMap::new() }
+        Self {
+            instance: instance.cloned(),
+            attach: BTreeMap::new(),
+            detach: BTreeMap::new(),
+            unproven: BTreeSet::new(),
+        }
+    }
+
+    /// Every group that is taken away, whether it is proven to be ours or not.
+    pub fn leaving(&self) -> impl Iterator<Item = &SecurityGroupId> {
+        self.detach.keys().map(OwnedGroup::id).chain(self.unproven.iter().map(MarkedGroup::id))
+    }
+
+    /// Whether a group is taken away.
+    #[must_use]
+    pub fn detaches(&self, group: &SecurityGroupId) -> bool {
+        self.leaving().any(|gone| gone == group)
+    }
+
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.attach.is_empty() && self.leaving().next().is_none()
+    }
+
+    /// Whether a block asks for it, so that it goes before everything else.
+    #[must_use]
+    pub fn is_urgent(&self) -> bool {
+        !self.unproven.is_empty() || self.detach.values().any(|detached| detached.reason == DetachReason::Blocked)
     }
 
     /// The removal of what leads to a store, as it stands in the queue.

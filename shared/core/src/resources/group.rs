@@ -1,6 +1,8 @@
 //! Security groups: their names, whose they are, and the lists they stand in.
 
+mod identity;
 mod list;
+mod ownership;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,9 +10,12 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
-pub use self::list::{BadGroupList, GroupList};
+pub use self::{
+    identity::{DESCRIPTION_BEGINS, Described, GroupRecord, Identities, Token, description, former_description},
+    list::{BadGroupList, GroupList},
+    ownership::{Doubt, Forgery, MarkedGroup, Owned, OwnedGroup, Ownership, TagState, Unproven},
+};
 use crate::{
     id::{SecurityGroupId, StoreArn, StoreId, VpcId},
     rule::{Direction, Peer, Rule},
@@ -43,6 +48,9 @@ pub struct SecurityGroup {
     pub tags: BTreeMap<String, String>,
     /// Its rules of both directions.
     pub rules: BTreeSet<Rule>,
+    /// What the state table says of a group of this name in its VPC; `None` when it says nothing, or was not asked.
+    #[serde(skip)]
+    pub record: Option<GroupRecord>,
 }
 
 impl SecurityGroup {
@@ -57,6 +65,18 @@ impl SecurityGroup {
             Peer::Group(group) => Some(group),
             Peer::GroupOfAccount { .. } | Peer::Ipv4(_) | Peer::Ipv6(_) | Peer::PrefixList(_) => None,
         })
+    }
+
+    /// Whether it has a name and a description of ours. That proves nothing, but nobody else has a reason to write them.
+    #[must_use]
+    pub fn is_marked(&self) -> bool {
+        let described = Described::read(&self.description);
+        Role::of_name(&self.name).is_some_and(|role| described.is_some_and(|described| described.role == role))
+    }
+
+    /// Gives it the record that the state table has of a group of its name in its VPC.
+    pub fn look_up(&mut self, identities: &Identities) {
+        self.record = GroupName::read(&self.name).and_then(|name| identities.get(&name)).cloned();
     }
 
     /// Whether it is the group that every VPC has. AWS gives the name to no other.
@@ -184,23 +204,6 @@ impl From<Side> for Role {
     }
 }
 
-/// The fixed description of our groups, by role. AWS never lets a description be changed, so it
-/// is a part of the ownership check that no tag editor can forge onto an existing group.
-#[must_use]
-pub fn description(role: impl Into<Role>) -> &'static str {
-    match role.into() {
-        Role::Side(Side::Store) => {
-            "Made by tagwire for a data store: lets in the instances that have the other group of this pair. Its rules are put back when changed."
-        }
-        Role::Side(Side::Instance) => {
-            "Made by tagwire for instances: lets them out to the data store that has the other group of this pair. Its rules are put back when changed."
-        }
-        Role::Cidr => {
-            "Made by tagwire for a data store: lets in the CIDR blocks and prefix lists that its tag tagwire:allow-cidr names. Its rules are put back when changed."
-        }
-    }
-}
-
 /// The tags of an owned group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnTags {
@@ -227,188 +230,9 @@ impl OwnTags {
     }
 }
 
-/// A group that passed the ownership check. Every call that changes a group takes one of these,
-/// and nothing but the check makes one.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct OwnedGroup(SecurityGroupId);
-
-impl OwnedGroup {
-    /// The group's id.
-    #[must_use]
-    pub fn id(&self) -> &SecurityGroupId {
-        &self.0
-    }
-}
-
-impl fmt::Display for OwnedGroup {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(out)
-    }
-}
-
-/// Whose a group is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ownership {
-    /// It carries none of our tags.
-    Foreign,
-    /// It carries our tag, but something that cannot be changed later says otherwise.
-    Forged(Forgery),
-    /// Ours.
-    Owned(Owned),
-}
-
-impl Ownership {
-    /// The owned group, if it is one.
-    #[must_use]
-    pub fn ours(self) -> Option<Owned> {
-        match self {
-            Self::Owned(owned) => Some(owned),
-            Self::Foreign | Self::Forged(_) => None,
-        }
-    }
-}
-
-/// An owned group, taken apart.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Owned {
-    /// The proof.
-    pub group: OwnedGroup,
-    /// The name, which determines the role.
-    pub name: GroupName,
-    /// The identity of the store it was made for.
-    pub store: StoreId,
-    /// The ARN in its tags, `None` when that tag is lost or unreadable.
-    pub arn: Option<StoreArn>,
-}
-
-impl Owned {
-    /// The role.
-    #[must_use]
-    pub fn role(&self) -> Role {
-        self.name.role
-    }
-
-    /// The side of a pair that it is; `None` for a group that is no side.
-    #[must_use]
-    pub fn side(&self) -> Option<Side> {
-        match self.name.role {
-            Role::Side(side) => Some(side),
-            Role::Cidr => None,
-        }
-    }
-}
-
-/// The difference between a forged group and an owned one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Error, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Forgery {
-    /// The name fits no pattern of ours.
-    #[error("its name is none that tagwire gives")]
-    Name,
-    /// The side tag is missing or names another side than the name does.
-    #[error("its side tag does not agree with its name")]
-    Side,
-    /// The description is not our sentence for the side.
-    #[error("its description is not the one tagwire writes")]
-    Description,
-    /// The identity tag is missing or unreadable.
-    #[error("it does not say which data store it belongs to")]
-    StoreId,
-}
-
-impl SecurityGroup {
-    /// The ownership check: our tags **and** everything that nobody can change after creation.
-    /// The default group fails it by its name.
-    #[must_use]
-    pub fn ownership(&self) -> Ownership {
-        if self.tags.get(MANAGED_BY_KEY).map(String::as_str) != Some(MANAGED_BY) {
-            return Ownership::Foreign;
-        }
-        let Some(name) = GroupName::read(&self.name) else { return Ownership::Forged(Forgery::Name) };
-        let role = name.role;
-        if self.tags.get(SIDE_KEY).map(String::as_str) != Some(role.tag_value()) {
-            return Ownership::Forged(Forgery::Side);
-        }
-        if self.description != description(role) {
-            return Ownership::Forged(Forgery::Description);
-        }
-        let Some(Ok(store)) = self.tags.get(STORE_ID_KEY).map(StoreId::parse) else {
-            return Ownership::Forged(Forgery::StoreId);
-        };
-        let arn = self.tags.get(STORE_ARN_KEY).and_then(|arn| StoreArn::parse(arn).ok());
-        Ownership::Owned(Owned { group: OwnedGroup(self.id.clone()), name, store, arn })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn owned() -> SecurityGroup {
-        let tags = OwnTags {
-            store: StoreId::parse("cluster-A").unwrap(),
-            arn: StoreArn::parse("arn:aws:rds:us-east-1:123456789012:cluster:a").unwrap(),
-            role: Side::Store.into(),
-        };
-        SecurityGroup {
-            id: SecurityGroupId::parse("sg-1").unwrap(),
-            vpc: VpcId::parse("vpc-1").unwrap(),
-            name: "rds-ec2-1".into(),
-            description: description(Side::Store).into(),
-            tags: tags.to_map(),
-            rules: BTreeSet::new(),
-        }
-    }
-
-    fn verdict(change: impl FnOnce(&mut SecurityGroup)) -> Ownership {
-        let mut group = owned();
-        change(&mut group);
-        group.ownership()
-    }
-
-    #[test]
-    fn a_group_of_ours_is_ours_whatever_else_it_carries() {
-        let Ownership::Owned(owned) = verdict(|group| {
-            group.tags.insert("team".into(), "a".into());
-        }) else {
-            panic!("not owned")
-        };
-        assert_eq!((owned.store.as_str(), owned.name.number), ("cluster-A", 1));
-    }
-
-    #[test]
-    fn a_lost_arn_tag_does_not_make_it_a_forgery() {
-        let Ownership::Owned(owned) = verdict(|group| {
-            group.tags.remove(STORE_ARN_KEY);
-        }) else {
-            panic!("not owned")
-        };
-        assert_eq!(owned.arn, None);
-    }
-
-    #[test]
-    fn our_tags_on_anything_else_are_a_forgery() {
-        assert_eq!(verdict(|group| group.name = "default".into()), Ownership::Forged(Forgery::Name));
-        assert_eq!(verdict(|group| group.name = "rds-ec2-01".into()), Ownership::Forged(Forgery::Name));
-        assert_eq!(verdict(|group| group.name = "ec2-rds-1".into()), Ownership::Forged(Forgery::Side));
-        assert_eq!(verdict(|group| group.description.push('.')), Ownership::Forged(Forgery::Description));
-        assert_eq!(
-            verdict(|group| {
-                group.tags.remove(STORE_ID_KEY);
-            }),
-            Ownership::Forged(Forgery::StoreId)
-        );
-    }
-
-    #[test]
-    fn without_the_managed_by_tag_a_group_is_foreign() {
-        assert_eq!(
-            verdict(|group| {
-                group.tags.insert(MANAGED_BY_KEY.into(), "terraform".into());
-            }),
-            Ownership::Foreign
-        );
-    }
 
     #[test]
     fn names_are_read_back_as_they_are_written() {
@@ -429,45 +253,6 @@ mod tests {
             "rds-lambda-1",
         ] {
             assert_eq!(GroupName::read(name), None, "{name}");
-        }
-    }
-
-    #[test]
-    fn a_group_for_cidr_clients_is_none_of_a_pair() {
-        let cidr = |group: &mut SecurityGroup| {
-            group.name = "rds-cidr-2".into();
-            group.description = description(Role::Cidr).into();
-            group.tags.insert(SIDE_KEY.into(), "cidr".into());
-        };
-        let Ownership::Owned(owned) = verdict(cidr) else { panic!("not owned") };
-        assert_eq!(
-            (owned.store.as_str(), owned.name.to_string(), owned.role()),
-            ("cluster-A", "rds-cidr-2".to_owned(), Role::Cidr)
-        );
-        let forged = |change: fn(&mut SecurityGroup)| {
-            verdict(|group| {
-                cidr(group);
-                change(group);
-            })
-        };
-        let store_side: fn(&mut SecurityGroup) = |group| drop(group.tags.insert(SIDE_KEY.into(), "store".into()));
-        assert_eq!(forged(store_side), Ownership::Forged(Forgery::Side));
-        assert_eq!(forged(|group| group.name = "rds-ec2-2".into()), Ownership::Forged(Forgery::Side));
-        assert_eq!(forged(|group| group.name = "rds-cidr-02".into()), Ownership::Forged(Forgery::Name));
-        assert_eq!(
-            forged(|group| group.description = description(Side::Store).into()),
-            Ownership::Forged(Forgery::Description)
-        );
-    }
-
-    #[test]
-    fn descriptions_hold_only_what_a_group_description_may() {
-        for role in Side::BOTH.map(Role::Side).into_iter().chain([Role::Cidr]) {
-            let text = description(role);
-            assert!(text.len() <= 255);
-            assert!(
-                text.chars().all(|symbol| symbol.is_ascii_alphanumeric() || " ._-:/()#,@[]+=&;{}!$*".contains(symbol))
-            );
         }
     }
 

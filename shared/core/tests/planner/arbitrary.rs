@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tagwire_core::{
     check::check,
     expected::expected,
-    group::{Ownership, Role},
+    group::{Identities, Ownership, Role, TagState},
     id::{SecurityGroupId, StoreId},
     model::{DataStore, Form, Instance},
     observation::{Observation, Scope, StoreLookup},
@@ -93,6 +93,9 @@ pub(crate) fn fully_read(mut world: World) -> World {
     if seen.state.is_err() {
         seen.state = Ok(VpcState::default());
     }
+    if seen.identities.is_err() {
+        seen.identities = Ok(Identities::new());
+    }
     world
 }
 
@@ -114,13 +117,20 @@ pub(crate) fn eligible(seen: &Observation, instance: &Instance, store: &DataStor
         && store.readiness() == Readiness::Ready
         && !store.list_is_changing()
         && store.ports.is_some()
+        && !has_lost_its_mark(seen, store)
+}
+
+/// Whether somebody took the tag off a group of a store's by which it may be changed.
+fn has_lost_its_mark(seen: &Observation, store: &DataStore) -> bool {
+    let owned = seen.groups.found.iter().filter_map(|group| group.ownership().ours());
+    owned.into_iter().any(|owned| owned.store == store.id && owned.tags == TagState::Unmarked)
 }
 
 /// Whether a store has at most one pair, by the oracle's own reading of the tags.
 fn has_one_pair(seen: &Observation, store: &DataStore) -> bool {
     let sides = seen.groups.found.iter().filter_map(|group| match group.ownership() {
         Ownership::Owned(owned) => owned.side().filter(|_| owned.store == store.id),
-        Ownership::Foreign | Ownership::Forged(_) => None,
+        Ownership::Foreign | Ownership::Forged(_) | Ownership::Unproven(_) => None,
     });
     let sides: Vec<Side> = sides.collect();
     Side::BOTH.iter().all(|side| sides.iter().filter(|other| *other == side).count() < 2)
@@ -131,7 +141,7 @@ fn has_side_of(seen: &Observation, instance: &Instance, store: &DataStore) -> bo
         Ownership::Owned(owned) => {
             owned.role() != Role::Cidr && owned.store == store.id && instance.has_group(&group.id)
         }
-        Ownership::Foreign | Ownership::Forged(_) => false,
+        Ownership::Foreign | Ownership::Forged(_) | Ownership::Unproven(_) => false,
     })
 }
 

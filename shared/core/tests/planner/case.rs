@@ -7,7 +7,7 @@ use tagwire_core::{
     check::check,
     expected::expected,
     finding::Reason,
-    group::SecurityGroup,
+    group::{Ownership, SecurityGroup},
     id::{InstanceId, SecurityGroupId, StoreArn},
     observation::{AttachedInterface, InterfaceOwner, Observation},
     plan::{Decision, InterfaceChange, Plan, Verdict, plan},
@@ -117,7 +117,7 @@ fn holds_within(world: &World, rounds: usize) -> Result<Plan, String> {
     if not_owned(seen) != not_owned(&after) {
         return fail("a group that is not owned was changed".to_owned());
     }
-    if foreign_in_lists(seen) != foreign_in_lists(&after) {
+    if but_for_blocks(not_owned_in_lists(seen), &first) != not_owned_in_lists(&after) {
         return fail("a group that is not owned was attached or detached".to_owned());
     }
     let before = lists(seen);
@@ -176,12 +176,34 @@ fn lists(seen: &Observation) -> BTreeMap<String, BTreeSet<&SecurityGroupId>> {
     interfaces.chain(others).chain(stores).collect()
 }
 
-/// What is not owned of every list of groups.
+/// What is neither owned nor might be of every list of groups: nothing ever takes it off.
 pub(crate) fn foreign_in_lists(seen: &Observation) -> BTreeMap<String, BTreeSet<&SecurityGroupId>> {
+    let is_marked = |group: &SecurityGroup| matches!(group.ownership(), Ownership::Unproven(_));
+    let marked = seen.groups.found.iter().filter(|group| is_marked(group));
+    let marked: BTreeSet<_> = marked.map(|group| &group.id).collect();
+    let foreign = |list: BTreeSet<_>| list.difference(&marked).copied().collect();
+    not_owned_in_lists(seen).into_iter().map(|(target, list)| (target, foreign(list))).collect()
+}
+
+/// What is not owned of every list of groups.
+fn not_owned_in_lists(seen: &Observation) -> BTreeMap<String, BTreeSet<&SecurityGroupId>> {
     let is_owned = |group: &SecurityGroup| group.ownership().ours().is_some();
     let owned: BTreeSet<_> = seen.groups.found.iter().filter(|group| is_owned(group)).map(|group| &group.id).collect();
     let foreign = |list: BTreeSet<_>| list.difference(&owned).copied().collect();
     lists(seen).into_iter().map(|(target, list)| (target, foreign(list))).collect()
+}
+
+/// The lists without what a block takes off because of its name and description.
+fn but_for_blocks<'seen>(
+    mut lists: BTreeMap<String, BTreeSet<&'seen SecurityGroupId>>,
+    plan: &Plan,
+) -> BTreeMap<String, BTreeSet<&'seen SecurityGroupId>> {
+    let interfaces = plan.interfaces.iter().map(|(id, change)| (id.to_string(), &change.unproven));
+    let stores = plan.stores.values().map(|change| (change.store.to_string(), &change.unproven));
+    for (target, gone) in interfaces.chain(stores) {
+        lists.entry(target).or_default().retain(|group| !gone.iter().any(|gone| gone.id() == *group));
+    }
+    lists
 }
 
 /// Whether a plan repairs the pair of a store of which another one has a group.
@@ -210,7 +232,9 @@ fn contradiction(seen: &Observation, first: &Plan, second: &Plan) -> Option<Stri
             changes().any(|change| change.attach.values().any(|attachment| attachment.store == decision.store));
         let detaches = changes()
             .any(|change| change.detach.values().any(|detachment| detachment.arn.as_ref() == Some(&decision.store)));
-        let cuts = first.stores.values().any(|change| change.store == decision.store && !change.detach.is_empty());
+        let takes_off_unproven = changes().any(|change| !change.unproven.is_empty());
+        let cuts =
+            first.stores.values().any(|change| change.store == decision.store && change.leaving().next().is_some());
         let works = attaches
             || first.pairs.values().any(|work| work.store == decision.store)
             || first.stores.values().any(|change| change.store == decision.store);
@@ -222,7 +246,8 @@ fn contradiction(seen: &Observation, first: &Plan, second: &Plan) -> Option<Stri
             Verdict::Refused(_) => !attaches && matches!(then, Some(Verdict::Refused(_) | Verdict::Connected(_))),
             Verdict::Disconnecting(_) => {
                 let by_others = matches!(then, Some(Verdict::Connected(via)) if !via.owned);
-                (detaches || cuts) && (by_others || matches!(then, None | Some(Verdict::Refused(_))))
+                (detaches || cuts || takes_off_unproven)
+                    && (by_others || matches!(then, None | Some(Verdict::Refused(_))))
             }
             Verdict::HeldBack(_) => {
                 // When the repair of a pair lets it lead to a copy of its store, whoever may reach that keeps it.

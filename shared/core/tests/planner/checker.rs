@@ -56,6 +56,20 @@ const WORN: &str = "instance i-1 connect=billing\ndb orders connect=orders\npair
 const CLIENTS: &str = "db orders connect=orders allow-cidr=203.0.113.0/24\nallow-cidr";
 const GONE: &str = "gone orders\npair orders 1";
 
+const UNPROVEN: &str = "instance i-1 groups=default block\ndb orders\npair orders 1 record=none attached-to=i-1";
+const TO_NOBODY: &str = "instance i-1\ndb orders connect=orders\npair orders 1 attached-to=i-1";
+
+fn call_it_connected(plan: &mut Plan, world: &World) {
+    let [store_side, instance_side] = world.seen.groups.found.as_slice() else { panic!("two groups") };
+    for decision in &mut plan.decisions {
+        decision.verdict = Verdict::Connected(Via {
+            store_side: store_side.id.clone(),
+            instance_side: instance_side.id.clone(),
+            owned: true,
+        });
+    }
+}
+
 fn unspoilt(_: &mut Plan, _: &World) {}
 
 const COPY: &str = "instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 attached-to=i-1\ndb copy connect=orders groups=default,rds-ec2-1";
@@ -94,6 +108,12 @@ violations! {
         Violation::NotAllowed { .. }, CLIENTS, unspoilt, &CLIENTS.replace("\nallow-cidr", "");
     deleting_what_a_launch_template_names_is_refused:
         Violation::NotDeletable { .. }, GONE, unspoilt, &format!("{GONE}\ntemplate ec2-rds-1");
+    leaving_a_group_with_our_name_and_description_on_an_instance_that_is_blocked_is_refused:
+        Violation::LeavesIn { .. }, UNPROVEN, |plan, _| plan.interfaces.clear(), UNPROVEN;
+    taking_a_group_that_looks_like_ours_off_one_that_is_not_blocked_is_refused:
+        Violation::NotMarked { .. }, UNPROVEN, unspoilt, &UNPROVEN.replace(" block", "");
+    taking_off_what_is_called_connected_is_refused:
+        Violation::CutsConnected { .. }, TO_NOBODY, call_it_connected, TO_NOBODY;
     saying_nothing_about_a_pair_that_shares_a_name_is_refused:
         Violation::Undecided { .. }, NEW, |plan, _| plan.decisions.clear(), NEW;
 }
@@ -236,7 +256,7 @@ fn owned(world: &World) -> Vec<Owned> {
     let groups = world.seen.groups.found.iter();
     let owned = groups.filter_map(|group| match group.ownership() {
         Ownership::Owned(owned) => Some(owned),
-        Ownership::Foreign | Ownership::Forged(_) => None,
+        Ownership::Foreign | Ownership::Forged(_) | Ownership::Unproven(_) => None,
     });
     owned.collect()
 }

@@ -186,7 +186,7 @@ fn a_terminated_instance_needs_nothing() {
 
 #[test]
 fn a_pair_that_is_somebody_else_s_is_never_detached() {
-    for maker in ["console", "hand", "forger", "nobody"] {
+    for maker in ["console", "hand", "forger"] {
         case(&format!(
             "instance i-1 block
              db orders block

@@ -213,6 +213,9 @@ fn refusing(reason: &Reason) -> Option<&'static str> {
         Reason::LetInElsewhere { .. } => Some(failing(Condition::OpensNoOther).0),
         Reason::Uninstalling => Some(failing(Condition::NotUninstalling).0),
         Reason::Unread { .. } => Some("instance i-1 connect=orders\ndb orders connect=orders\ngap groups"),
+        Reason::IdentityConflict { .. } => {
+            Some("instance i-1 connect=orders\ndb orders connect=orders\npair orders 1 store-tags=none")
+        }
         Reason::InvalidTag { .. }
         | Reason::ClusterMember { .. }
         | Reason::CopiedGroup { .. }
@@ -222,6 +225,7 @@ fn refusing(reason: &Reason) -> Option<&'static str> {
         | Reason::StoreGone
         | Reason::MoreThanWindow { .. }
         | Reason::OwnershipForged { .. }
+        | Reason::IdentityUnproven { .. }
         | Reason::PairModified { .. }
         | Reason::CrossAz { .. }
         | Reason::DisconnectsHeldBack { .. }
@@ -260,7 +264,7 @@ fn refusal(verdict: &Verdict) -> Option<&Reason> {
 #[test]
 fn every_reason_that_refuses_is_walked_to() {
     let worlds: BTreeSet<&str> = crate::reasons::examples().iter().filter_map(refusing).collect();
-    assert_eq!(worlds.len(), 21);
+    assert_eq!(worlds.len(), 22);
     let mut reasons = BTreeSet::new();
     for text in worlds {
         let world = world(text);
@@ -273,7 +277,7 @@ fn every_reason_that_refuses_is_walked_to() {
         assert!(!explained.remedy.is_empty(), "nothing is said to do about {reason}");
         reasons.insert(reason.code());
     }
-    assert_eq!(reasons.len(), 21);
+    assert_eq!(reasons.len(), 22);
 }
 
 /// Every instance, store and group that a world says anything about, and one of each that it does not.

@@ -104,7 +104,7 @@ fn a_group_of_a_store_that_is_gone_goes_with_all_that_is_done_to_it() {
 sg-ec2-rds-1 (ec2-rds-1): it goes now: its data store is gone
 
 What it is:
-  ec2-rds-1 in vpc-1, described as \"Made by tagwire for instances: lets them out to the data store that has the other group of this pair. Its rules are put back when changed.\"
+  ec2-rds-1 in vpc-1, described as \"Made by tagwire for instances: lets them out to the data store that has the other group of this pair. [db-orders 00000000000000000000000000000001]\"
   the instance side of a pair of db-orders
   its data store is gone: arn:aws:rds:eu-central-1:123456789012:db:orders
   its service lists nothing with that identity
@@ -112,7 +112,7 @@ What it is:
   other groups of the same data store: sg-rds-ec2-1 (rds-ec2-1)
 
 ok    Is it tagwire's? (owned)
-        its tags, name and description are tagwire's
+        its name and description are tagwire's, and the state table knows it
 ok    Was every security group of the VPC read? (all-read)
 ok    Is it in the scope of the observation? (in-scope)
         observed: the whole VPC

@@ -7,7 +7,6 @@ fn our_tags_on_a_group_of_others_take_nothing_from_it() {
     for group in [
         "group default tagged=orders/instance attached-to=i-1 rule=\"all traffic to 0.0.0.0/0\"",
         "group ec2-rds-1 tagged=orders/instance attached-to=i-1",
-        "group ec2-rds-1 tagged=orders/store ours=instance attached-to=i-1",
         "group EC2-RDS-1 tagged=orders/instance ours=instance attached-to=i-1",
     ] {
         for store in ["db orders connect=orders block", "gone orders", "db orders"] {

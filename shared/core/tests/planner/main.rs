@@ -17,6 +17,7 @@ mod explain_group;
 mod explain_now;
 mod explain_overview;
 mod forgeries;
+mod identity;
 mod in_time;
 mod interfaces;
 mod limits;

@@ -115,7 +115,7 @@ fn a_pair_one_side_of_which_has_lost_its_tags_goes_on_serving_those_who_use_it()
     .explains(
         "i-1 and db/orders: connected by others through sg-ec2-rds-1 and sg-rds-ec2-1
          i-2 and db/orders: will be connected
-         sg-ec2-rds-1: it has a name and description of tagwire's and lost its tags; it is left alone (ownership-lost)",
+         sg-ec2-rds-1: it has a name and description of tagwire's and neither its tags nor a record in the state table; only a block takes it off (ownership-lost)",
     );
 }
 

@@ -93,6 +93,10 @@ worlds! {
         Reason::AmbiguousPair { .. }, "db orders connect=orders\npair orders 1\npair orders 2";
     our_tags_on_a_group_of_others_are_a_forgery:
         Reason::OwnershipForged { .. }, "group default tagged=orders/store";
+    tags_that_say_something_else_than_what_is_proven_are_a_conflict:
+        Reason::IdentityConflict { .. }, "db orders connect=orders\npair orders 1 store-tags=billing";
+    a_group_that_the_state_table_does_not_bear_out_is_unproven:
+        Reason::IdentityUnproven { .. }, "db orders connect=orders\npair orders 1 record=none";
     a_rule_added_to_an_owned_group_is_a_modification:
         Reason::PairModified { .. }, "db orders connect=orders\npair orders 1 store-rule=\"tcp 22 from 10.0.0.0/8\"";
     an_instance_in_another_zone_is_told_that_it_may_cost:

@@ -32,7 +32,9 @@ fn removals(plan: &Plan) -> BTreeSet<Removal> {
         change
             .detach
             .iter()
-            .map(|(group, detachment)| Removal::InstanceSide(interface.clone(), group.id().clone(), detachment.reason))
+            .map(|(group, detachment)| (group.id(), detachment.reason))
+            .chain(change.unproven.iter().map(|group| (group.id(), DetachReason::Blocked)))
+            .map(|(group, reason)| Removal::InstanceSide(interface.clone(), group.clone(), reason))
     });
     let of_kind = |kind| {
         plan.stores.values().flat_map(move |change| {
@@ -41,11 +43,21 @@ fn removals(plan: &Plan) -> BTreeSet<Removal> {
         })
     };
     let store_sides = of_kind(GroupKind::Pair).map(|(store, group, reason)| Removal::StoreSide(store, group, reason));
+    let unproven = plan.stores.values().flat_map(|change| {
+        change.unproven.iter().map(|group| {
+            let (store, group) = (change.store.to_string(), group.id().clone());
+            if group.as_str().contains("-cidr-") {
+                Removal::Clients(store, group, DetachReason::Blocked)
+            } else {
+                Removal::StoreSide(store, group, DetachReason::Blocked)
+            }
+        })
+    });
     let clients = of_kind(GroupKind::Cidr).map(|(store, group, reason)| Removal::Clients(store, group, reason));
     let deletions = plan.deletions.values().flat_map(|deletion| {
         deletion.delete.iter().map(|group| Removal::Deletion(group.id().clone(), deletion.reason))
     });
-    instance_sides.chain(store_sides).chain(clients).chain(deletions).collect()
+    instance_sides.chain(store_sides).chain(clients).chain(unproven).chain(deletions).collect()
 }
 
 /// What a removal rests on beside the instance's and the store's own lookups. What is counted rests
@@ -55,30 +67,34 @@ fn rests_on(removal: &Removal, world: &World) -> &'static [&'static str] {
     match removal {
         // That tagwire attached it, and that no instance has the interface.
         Removal::InstanceSide(interface, ..) if is_left_over(interface, world) => {
-            &["groups", "instances", "attached_interfaces", "state"]
+            &["groups", "identities", "instances", "attached_interfaces", "state"]
         }
-        Removal::InstanceSide(_, group, DetachReason::StoreGone) if !has_other_side(group, world) => &["groups"],
+        Removal::InstanceSide(_, group, DetachReason::StoreGone) if !has_other_side(group, world) => {
+            &["groups", "identities"]
+        }
         Removal::StoreSide(_, group, DetachReason::StoreOptedOut) if !has_other_side(group, world) => {
-            &["groups", "state"]
+            &["groups", "identities", "state"]
         }
         Removal::InstanceSide(.., DetachReason::Blocked)
         | Removal::StoreSide(.., DetachReason::Blocked)
         | Removal::Clients(.., DetachReason::Blocked) => &["groups"],
-        Removal::InstanceSide(.., DetachReason::StoreGone) => &["groups", "instances", "attached_interfaces"],
-        Removal::StoreSide(_, group, DetachReason::Uninstalling) if !has_other_side(group, world) => {
-            &["groups", "instances", "state"]
+        Removal::InstanceSide(.., DetachReason::StoreGone) => {
+            &["groups", "identities", "instances", "attached_interfaces"]
         }
-        Removal::InstanceSide(..) | Removal::Clients(..) => &["groups", "state"],
-        Removal::StoreSide(..) => &["groups", "instances", "attached_interfaces", "state"],
+        Removal::StoreSide(_, group, DetachReason::Uninstalling) if !has_other_side(group, world) => {
+            &["groups", "identities", "instances", "state"]
+        }
+        Removal::InstanceSide(..) | Removal::Clients(..) => &["groups", "identities", "state"],
+        Removal::StoreSide(..) => &["groups", "identities", "instances", "attached_interfaces", "state"],
         Removal::Deletion(
             _,
             DeleteReason::StoreGone
             | DeleteReason::StoreOptedOut
             | DeleteReason::CidrNotAskedFor
             | DeleteReason::Uninstalling,
-        ) => &["groups", "instances", "attached_interfaces", "templates"],
+        ) => &["groups", "identities", "instances", "attached_interfaces", "templates"],
         Removal::Deletion(_, DeleteReason::Unused) => {
-            &["groups", "instances", "attached_interfaces", "templates", "stores", "state"]
+            &["groups", "identities", "instances", "attached_interfaces", "templates", "stores", "state"]
         }
     }
 }
@@ -96,7 +112,7 @@ fn has_other_side(group: &SecurityGroupId, world: &World) -> bool {
         .iter()
         .filter_map(|group| match group.ownership() {
             Ownership::Owned(owned) => Some(owned).filter(|owned| owned.role() != Role::Cidr),
-            Ownership::Foreign | Ownership::Forged(_) => None,
+            Ownership::Foreign | Ownership::Forged(_) | Ownership::Unproven(_) => None,
         })
         .collect();
     let this = owned.iter().find(|owned| owned.group.id() == group);
@@ -147,6 +163,10 @@ fn with_gaps(world: &World, gaps: &BTreeSet<&str>, unseen: &[bool]) -> World {
             "prefix-lists" => {
                 lose(&mut seen.prefix_lists.found, unseen);
                 seen.prefix_lists.gaps.push(gap.clone());
+            }
+            "identities" => {
+                seen.identities = Err(gap.clone());
+                seen.groups.found.iter_mut().for_each(|group| group.record = None);
             }
             _ => seen.state = Err(gap.clone()),
         }

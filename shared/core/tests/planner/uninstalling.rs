@@ -223,6 +223,7 @@ fn keeps(reason: &Reason) -> bool {
             | Reason::CopiedGroupLeaving { .. }
             | Reason::StoreUnknown { .. }
             | Reason::StoreMoved { .. }
+            | Reason::IdentityConflict { .. }
             | Reason::StoreGone
             | Reason::Ec2Classic
             | Reason::NetworkNotShown { .. }

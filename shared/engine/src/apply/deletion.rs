@@ -1,7 +1,7 @@
 //! Undoing what nothing uses any more: cross references → groups.
 
 use futures_util::future::join_all;
-use tagwire_core::{id::StoreId, plan::Deletion, state::Note};
+use tagwire_core::{group::GroupName, id::StoreId, plan::Deletion, state::Note};
 
 use super::{Ensure, PAIRS_AT_ONCE, Stages, StepAction, StepFailure, StepOutcome, groups::revoke};
 use crate::cloud::{Change, Clock, ErrorKind};
@@ -23,6 +23,13 @@ impl<C: Change, K: Clock> Stages<'_, C, K> {
             for step in join_all(undone).await.into_iter().flatten() {
                 if let (StepAction::Delete { group }, Ok(_)) = (&step.action, &step.result) {
                     self.forget(Note::Unused(group.clone(), None));
+                    // That AWS does not know it may mean that it does not know it everywhere yet.
+                    let named = self.seen.groups.found.iter().find(|seen| seen.id == *group);
+                    if step.result == Ok(Ensure::Done)
+                        && let Some(name) = named.and_then(|seen| GroupName::read(&seen.name))
+                    {
+                        self.forget(Note::Identity(name, None));
+                    }
                 }
                 self.outcome.steps.push(step);
             }

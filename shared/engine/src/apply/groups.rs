@@ -8,11 +8,12 @@ use std::{
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use tagwire_core::{
-    group::{GroupKind, OwnTags, OwnedGroup, Role, SecurityGroup},
+    group::{GroupKind, GroupName, GroupRecord, OwnTags, OwnedGroup, Role, SecurityGroup},
     id::{SecurityGroupId, StoreArn, StoreId},
     observation::Observation,
     plan::{CidrWork, GroupRef, PairRule, PairWork, Plan},
     rule::{Direction, Peer, Rule},
+    state::Note,
 };
 
 use super::{Ensure, PAIRS_AT_ONCE, Stages, StepAction, StepFailure, StepOutcome, fresh};
@@ -39,6 +40,7 @@ impl<C: Change, K: Clock> Stages<'_, C, K> {
                 }
                 self.ready.groups.extend(finished.groups);
                 self.outcome.steps.extend(finished.steps);
+                self.outcome.notes.extend(finished.notes);
             }
         }
     }
@@ -74,7 +76,7 @@ pub(super) struct Work<'plan> {
     id: &'plan StoreId,
     store: &'plan StoreArn,
     kind: GroupKind,
-    create: Vec<(String, &'plan OwnTags)>,
+    create: Vec<(GroupName, &'plan OwnTags)>,
     authorize: Vec<(&'plan GroupRef, NewRule<'plan>)>,
     revoke: &'plan [(OwnedGroup, Rule)],
     revoke_first: bool,
@@ -87,7 +89,7 @@ impl<'plan> Work<'plan> {
             id,
             store: &work.store,
             kind: GroupKind::Pair,
-            create: work.create.values().map(|spec| (spec.name.to_string(), &spec.tags)).collect(),
+            create: work.create.values().map(|spec| (spec.name, &spec.tags)).collect(),
             authorize: work.authorize.iter().map(|(group, rule)| (group, NewRule::OfPair(rule))).collect(),
             revoke: &work.revoke,
             revoke_first: false,
@@ -100,7 +102,7 @@ impl<'plan> Work<'plan> {
             id,
             store: &work.store,
             kind: GroupKind::Cidr,
-            create: work.create.iter().map(|spec| (spec.name.to_string(), &spec.tags)).collect(),
+            create: work.create.iter().map(|spec| (spec.name, &spec.tags)).collect(),
             authorize: work.authorize.iter().map(|peer| (&work.group, NewRule::Whole(work.rule(peer)))).collect(),
             revoke: &work.revoke,
             revoke_first: work.revoke_first,
@@ -117,6 +119,16 @@ pub(super) fn works(plan: &Plan) -> Vec<Work<'_>> {
 struct Finished {
     groups: BTreeMap<(StoreId, Role), SecurityGroupId>,
     steps: Vec<StepOutcome>,
+    /// The records that could not be written.
+    notes: Vec<Note>,
+}
+
+/// A group that is there, with its record.
+struct Created {
+    id: SecurityGroupId,
+    record: GroupRecord,
+    /// The note that could not be written.
+    unwritten: Option<Note>,
 }
 
 /// The making and repairing of one store's groups.
@@ -144,18 +156,17 @@ impl<C: Change, K: Clock> Making<'_, C, K> {
         let mut steps = Vec::new();
         let mut made: BTreeMap<Role, SecurityGroup> = BTreeMap::new();
         let created = join_all(
-            self.work.create.iter().map(async |(name, tags)| (name, tags.role, self.create(name, tags).await)),
+            self.work.create.iter().map(async |&(name, tags)| (name, tags.role, self.create(name, tags).await)),
         );
-        let mut ids: BTreeMap<Role, SecurityGroupId> = BTreeMap::new();
+        let (mut ids, mut notes) = (BTreeMap::<Role, Created>::new(), Vec::new());
         for (name, role, result) in created.await {
-            let action = StepAction::Create { name: name.clone(), store: self.work.store.clone() };
-            steps.push(StepOutcome {
-                action,
-                result: result.map(|(id, ensure)| {
-                    ids.insert(role, id);
-                    ensure
-                }),
+            let action = StepAction::Create { name: name.to_string(), store: self.work.store.clone() };
+            let result = result.map(|(created, ensure)| {
+                notes.extend(created.unwritten.clone());
+                ids.insert(role, created);
+                ensure
             });
+            steps.push(StepOutcome { action, result });
         }
         // Also when the other side could not be created: a plan that is made anew has to see this one.
         let visible = self.visible(&ids).await;
@@ -173,49 +184,95 @@ impl<C: Change, K: Clock> Making<'_, C, K> {
         Finished {
             groups: made.into_iter().map(|(role, group)| ((self.work.id.clone(), role), group.id)).collect(),
             steps,
+            notes,
         }
     }
 
-    /// Creates a group, or finds the one that an earlier, interrupted run created.
-    async fn create(&self, name: &str, tags: &OwnTags) -> Result<(SecurityGroupId, Ensure), StepFailure> {
-        let error = match self.cloud.create_group(&self.seen.vpc, name, tags).await {
-            Ok(id) => return Ok((id, Ensure::Done)),
+    /// Writes the record of a group, then creates the group, or finds the one that an earlier, interrupted run created.
+    async fn create(&self, name: GroupName, tags: &OwnTags) -> Result<(Created, Ensure), StepFailure> {
+        let before = self.seen.identities.as_ref().ok().and_then(|identities| identities.get(&name));
+        let record = self.reserve(name, tags, before).await?;
+        let token = record.token.clone().ok_or(StepFailure::PairUnfinished)?;
+        let error = match self.cloud.create_group(&self.seen.vpc, name, tags, &token).await {
+            Ok(id) => {
+                let record = GroupRecord { id: Some(id.clone()), earlier: None, ..record };
+                return Ok((self.bind(name, record, id).await, Ensure::Done));
+            }
             Err(error) => error,
         };
         if !matches!(error.kind, ErrorKind::AlreadyThere | ErrorKind::EffectUnknown) {
             return Err(error.into());
         }
-        // A name that is taken and not found is somebody's who writes it otherwise, or that of a
-        // group of our own that an interrupted run has just created and that cannot be read yet. What was
-        // created without an answer shows as late; left unseen, its name would go to another store.
-        let mut there = Vec::new();
         let begun = self.clock.now();
-        for delay in VISIBILITY {
-            self.clock.sleep(delay).await;
-            let reading = self.cloud.groups(Groups::Named { vpc: &self.seen.vpc, name }).await;
-            if let Some(gap) = reading.gaps.into_iter().next() {
-                return Err(StepFailure::Unread { gap: Box::new(gap) });
+        let there = self.await_named(&name.to_string()).await?;
+        let known = there.iter().find_map(|group| {
+            let group = SecurityGroup { record: Some(record.clone()), ..group.clone() };
+            let known = group.proven().filter(|_| group.name == name.to_string())?;
+            Some(GroupRecord { id: Some(group.id.clone()), earlier: None, ..known.clone() })
+        });
+        match known.and_then(|known| Some((known.id.clone()?, known))) {
+            Some((id, known)) => {
+                let is_its = known.store == *self.work.id && known.role == tags.role;
+                let created = self.bind(name, known, id).await;
+                let not_its = || StepFailure::NameTaken { name: name.to_string() };
+                is_its.then_some((created, Ensure::NotNeeded)).ok_or_else(not_its)
             }
-            there = reading.found;
-            if !there.is_empty() {
-                break;
-            }
-        }
-        let is_ours = |group: &&SecurityGroup| {
-            let owned = group.ownership().ours();
-            group.name == name && owned.is_some_and(|owned| owned.store == *self.work.id && owned.role() == tags.role)
-        };
-        let ours = there.iter().find(is_ours);
-        match ours {
-            Some(group) => Ok((group.id.clone(), Ensure::NotNeeded)),
             None if error.kind != ErrorKind::AlreadyThere => Err(error.into()),
             // With less time than a group may take to show, it is not known whose it is; another number
             // would leave a second pair.
             None if there.is_empty() && self.waited_since(begun) < VISIBILITY.iter().sum() => {
                 Err(StepFailure::Changed { what: format!("{name} is there already and cannot be read"), passing: true })
             }
-            None => Err(StepFailure::NameTaken { name: name.to_owned() }),
+            None => Err(StepFailure::NameTaken { name: name.to_string() }),
         }
+    }
+
+    /// Writes the record of a group that is about to be created. One that an interrupted run wrote, whose group may
+    /// have been created, is kept: a new token would make that group nobody's.
+    async fn reserve(
+        &self,
+        name: GroupName,
+        tags: &OwnTags,
+        before: Option<&GroupRecord>,
+    ) -> Result<GroupRecord, StepFailure> {
+        let is_for_it = |before: &&GroupRecord| {
+            before.id.is_none() && before.token.is_some() && before.store == tags.store && before.role == tags.role
+        };
+        if let Some(before) = before.filter(is_for_it) {
+            return Ok(before.clone());
+        }
+        let token = Some(self.cloud.new_token()?);
+        let (store, arn, role) = (tags.store.clone(), Some(tags.arn.clone()), tags.role);
+        let earlier = before.and_then(|before| before.versions().find(|before| before.id.is_some()));
+        let earlier = earlier.map(|earlier| Box::new(GroupRecord { earlier: None, ..earlier.clone() }));
+        let record = GroupRecord { store, arn, role, token, id: None, earlier };
+        self.cloud.write_notes(&self.seen.vpc, &[Note::Identity(name, Some(record.clone()))]).await?;
+        Ok(record)
+    }
+
+    /// Writes the id of a group into its record. When that fails, the token proves it until the run's notes are
+    /// written, or the next run's.
+    async fn bind(&self, name: GroupName, record: GroupRecord, id: SecurityGroupId) -> Created {
+        let note = Note::Identity(name, Some(record.clone()));
+        let unwritten = self.cloud.write_notes(&self.seen.vpc, std::slice::from_ref(&note)).await.err().map(|_| note);
+        Created { id, record, unwritten }
+    }
+
+    /// Reads the group of a name until it shows. A name that is taken and not found is somebody's who writes it
+    /// otherwise, or that of a group of our own that an interrupted run has just created and that cannot be read yet.
+    /// What was created without an answer shows as late; left unseen, its name would go to another store.
+    async fn await_named(&self, name: &str) -> Result<Vec<SecurityGroup>, StepFailure> {
+        for delay in VISIBILITY {
+            self.clock.sleep(delay).await;
+            let reading = self.cloud.groups(Groups::Named { vpc: &self.seen.vpc, name }).await;
+            if let Some(gap) = reading.gaps.into_iter().next() {
+                return Err(StepFailure::Unread { gap: Box::new(gap) });
+            }
+            if !reading.found.is_empty() {
+                return Ok(reading.found);
+            }
+        }
+        Ok(Vec::new())
     }
 
     fn waited_since(&self, begun: Timestamp) -> Duration {
@@ -226,9 +283,9 @@ impl<C: Change, K: Clock> Making<'_, C, K> {
     /// was read, not by what is usual (an IPv6 VPC has one more).
     async fn visible(
         &self,
-        ids: &BTreeMap<Role, SecurityGroupId>,
+        ids: &BTreeMap<Role, Created>,
     ) -> Result<BTreeMap<Role, SecurityGroup>, (SecurityGroupId, StepFailure)> {
-        let which: BTreeSet<SecurityGroupId> = ids.values().cloned().collect();
+        let which: BTreeSet<SecurityGroupId> = ids.values().map(|created| created.id.clone()).collect();
         let mut visible = BTreeMap::new();
         let Some(first) = which.first() else { return Ok(visible) };
         for delay in VISIBILITY {
@@ -241,8 +298,9 @@ impl<C: Change, K: Clock> Making<'_, C, K> {
                 .found
                 .into_iter()
                 .filter_map(|group| {
-                    let role = ids.iter().find_map(|(role, id)| (*id == group.id).then_some(*role))?;
-                    group.ownership().ours().is_some().then_some((role, group))
+                    let (role, created) = ids.iter().find(|(_, created)| created.id == group.id)?;
+                    let group = SecurityGroup { record: Some(created.record.clone()), ..group };
+                    group.ownership().ours().is_some().then_some((*role, group))
                 })
                 .collect();
             if visible.len() == ids.len() {

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 use tagwire_core::{
-    group::{GroupKind, GroupList, OwnedGroup},
+    group::{GroupKind, GroupList},
     id::{InterfaceId, SecurityGroupId, StoreId},
     model::{DataStore, Interface},
     observation::{Gap, Reading, StoreLookup},
-    plan::{DetachReason, InterfaceChange, StoreChange},
+    plan::{InterfaceChange, StoreChange},
     policy::Policy,
     service::Readiness,
     state::{Note, Removal, Target, Wanted},
@@ -23,7 +23,7 @@ impl<C: Change, K: Clock> Stages<'_, C, K> {
             let action = |change: &StoreChange| StepAction::ChangeStore {
                 store: change.store.clone(),
                 attaches: change.attached().count(),
-                detaches: change.detached().count(),
+                detaches: change.leaving().count(),
             };
             if !self.has_time() {
                 for (id, change) in portion {
@@ -44,8 +44,8 @@ impl<C: Change, K: Clock> Stages<'_, C, K> {
                     for group in attached {
                         self.attached(target.clone(), group);
                     }
-                    for group in change.detached() {
-                        self.forget(Note::Attached(target.clone(), group.id().clone(), None));
+                    for group in change.leaving() {
+                        self.forget(Note::Attached(target.clone(), group.clone(), None));
                     }
                     for removal in change.removals(id) {
                         self.forget(Note::Wanted(removal, None));
@@ -83,7 +83,7 @@ impl<C: Change, K: Clock> Stages<'_, C, K> {
                 Err(failure) => results.push(Err(failure)),
             }
         }
-        if groups.is_empty() && change.detached().next().is_none() {
+        if groups.is_empty() && change.leaving().next().is_none() {
             return (Vec::new(), results);
         }
         let store = now.found.iter().find_map(|lookup| match lookup {
@@ -120,8 +120,10 @@ impl<C: Change, K: Clock> Stages<'_, C, K> {
                     for group in attached {
                         self.attached(target.clone(), group);
                     }
-                    for (group, detachment) in &change.detach {
-                        self.forget(Note::Attached(target.clone(), group.id().clone(), None));
+                    for group in change.leaving() {
+                        self.forget(Note::Attached(target.clone(), group.clone(), None));
+                    }
+                    for detachment in change.detach.values() {
                         self.forget(Note::Wanted(change.removal(id, &detachment.store), None));
                     }
                 } else {
@@ -170,7 +172,7 @@ impl<C: Change, K: Clock> Stages<'_, C, K> {
                 Err(failure) => results.push(Err(failure)),
             }
         }
-        if groups.is_empty() && change.detach.is_empty() {
+        if groups.is_empty() && change.leaving().next().is_none() {
             return (Vec::new(), results);
         }
         let Some(interface) = now.found.iter().find(|interface| interface.id == *id) else {
@@ -178,21 +180,17 @@ impl<C: Change, K: Clock> Stages<'_, C, K> {
             return (Vec::new(), results);
         };
         let new = groups.iter().filter(|group| !interface.groups.contains(group)).cloned().collect();
-        let gone = change.detach.keys().map(OwnedGroup::id).collect();
+        let gone = change.leaving().collect();
         results.push(change_interface(self.cloud, interface, &groups, &gone, self.policy).await);
         (new, results)
     }
-}
-
-pub(super) fn is_urgent(change: &StoreChange) -> bool {
-    change.detach.values().any(|reason| *reason == DetachReason::Blocked)
 }
 
 /// Incident response first.
 pub(super) fn by_urgency<'plan>(
     mut changes: Vec<(&'plan InterfaceId, &'plan InterfaceChange)>,
 ) -> Vec<(&'plan InterfaceId, &'plan InterfaceChange)> {
-    changes.sort_by_key(|(_, change)| !change.detach.values().any(|detached| detached.reason == DetachReason::Blocked));
+    changes.sort_by_key(|(_, change)| !change.is_urgent());
     changes
 }
 
@@ -201,7 +199,7 @@ fn interface_action(id: &InterfaceId, change: &InterfaceChange) -> StepAction {
         interface: id.clone(),
         instance: change.instance.clone(),
         attaches: change.attach.len(),
-        detaches: change.detach.len(),
+        detaches: change.leaving().count(),
     }
 }
 

@@ -67,7 +67,7 @@ pub async fn apply<C: Change, K: Clock>(
 ) -> Outcome {
     let plan = plan.plan();
     let mut run = Stages { cloud, clock, seen, policy, time, outcome: Outcome::default(), ready: Ready::default() };
-    let (urgent, later): (Vec<_>, Vec<_>) = plan.stores.iter().partition(|(_, change)| lists::is_urgent(change));
+    let (urgent, later): (Vec<_>, Vec<_>) = plan.stores.iter().partition(|(_, change)| change.is_urgent());
     let (leaving, joining): (Vec<_>, Vec<_>) = plan.interfaces.iter().partition(|(_, change)| change.attach.is_empty());
     let (gaining, losing): (Vec<_>, Vec<_>) =
         later.into_iter().partition(|(_, change)| change.attached().next().is_some());
@@ -152,6 +152,9 @@ impl<C: Change, K: Clock> Stages<'_, C, K> {
             Note::Uninstalling(_) => state.uninstalling.is_some(),
             Note::Requested(..) => state.last_request.is_some(),
             Note::Swept(_) => state.swept.is_some(),
+            Note::Identity(name, _) => {
+                self.seen.identities.as_ref().is_ok_and(|identities| identities.contains_key(name))
+            }
         });
         if is_known {
             self.outcome.notes.push(note);

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use tagwire_core::{
     event::{self, Hint, Incoming},
     finding::Reason,
-    group::SecurityGroup,
+    group::{STORE_ARN_KEY, SecurityGroup},
     id::{InstanceId, StoreArn, VpcId},
     model::{DataStore, Form, Instance, Network},
     observation::{Gap, Reading, Scope, StoreLookup, Subject},
@@ -373,7 +373,10 @@ fn gone(arn: &StoreArn, pending: &PendingHint, groups: &Reading<SecurityGroup>, 
 
 /// A group that a store leaves behind.
 fn left_behind<'groups>(arn: &StoreArn, groups: &'groups Reading<SecurityGroup>) -> Option<&'groups SecurityGroup> {
-    let is_its = |group: &&SecurityGroup| group.ownership().ours().is_some_and(|owned| owned.arn.as_ref() == Some(arn));
+    // Where to look is all that is taken from it, so a tag is enough.
+    let is_its = |group: &&SecurityGroup| {
+        group.is_marked() && group.tags.get(STORE_ARN_KEY).is_some_and(|of| of == arn.as_str())
+    };
     groups.found.iter().find(is_its)
 }
 

@@ -2,6 +2,7 @@
 //! finds everything that an instance or a store in scope could be or is joined to. What to ask for next is
 //! worked out in `scope` from what was read so far; here are only the calls, as many at once as can be.
 
+mod identity;
 mod region;
 mod scope;
 mod survey;
@@ -11,10 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::join;
 use jiff::Timestamp;
 use tagwire_core::{
-    group::SecurityGroup,
+    group::{Identities, SecurityGroup},
     id::{SecurityGroupId, StoreArn, StoreId, VpcId},
     model::{DataStore, Instance},
-    observation::{Attachments, Observation, Reading, Scope, StoreLookup},
+    observation::{Attachments, Gap, Observation, Reading, Scope, StoreLookup},
     tag::ConnectionName,
 };
 
@@ -54,12 +55,14 @@ impl Look<'_> {
     /// Observes everything but the launch templates. `region` is what was read already of all VPCs together.
     pub(crate) async fn observe<C: Observe>(self, cloud: &C, region: &Region) -> Observation {
         let Self { vpc, scope, at, taken_names, tagged_stores } = self;
-        let (mut instances, groups, index, mut stores) = join!(
+        let (mut instances, mut groups, index, mut stores, identities) = join!(
             scoped_instances(cloud, vpc, &scope),
             cloud.groups(Groups::InVpc(vpc)),
             tag_index(cloud, region, &scope),
             scoped_stores(cloud, &scope),
+            cloud.identities(vpc),
         );
+        let identities = identity::identify(cloud, vpc, identities, &mut groups.found).await;
         instances.found.retain(|instance| instance.interface.as_ref().is_none_or(|interface| interface.vpc == *vpc));
         let mut closure = Closure::new(vpc, scope, &groups.found);
         let mut absent = BTreeSet::new();
@@ -82,7 +85,7 @@ impl Look<'_> {
         let lost = closure.lost(&stores.found, &instances.found);
         find_stores_by_id(cloud, &lost, &mut stores, &mut absent).await;
 
-        let seen = Seen { instances, stores, listed, groups, absent };
+        let seen = Seen { instances, stores, listed, groups, absent, identities };
         seen.complete(cloud, region, closure, at, taken_names).await
     }
 }
@@ -94,6 +97,7 @@ struct Seen {
     listed: BTreeMap<StoreArn, BTreeSet<ConnectionName>>,
     groups: Reading<SecurityGroup>,
     absent: BTreeSet<StoreId>,
+    identities: Result<Identities, Gap>,
 }
 
 impl Seen {
@@ -106,7 +110,7 @@ impl Seen {
         at: Timestamp,
         taken_names: BTreeSet<String>,
     ) -> Observation {
-        let Self { mut instances, mut stores, listed, mut groups, absent } = self;
+        let Self { mut instances, mut stores, listed, mut groups, absent, identities } = self;
         let vpc = closure.vpc();
         let of = closure.groups_to_ask_about(&stores.found, &instances.found);
         let lists = closure.lists(&instances.found, &stores.found);
@@ -144,6 +148,7 @@ impl Seen {
             attachments,
             launch_templates,
             prefix_lists,
+            identities,
             state,
         }
     }

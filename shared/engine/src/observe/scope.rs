@@ -74,7 +74,7 @@ impl<'vpc> Closure<'vpc> {
         let mut arns: BTreeSet<StoreArn> =
             index.iter().filter(|store| is_wanted(store)).map(|store| store.arn.clone()).collect();
         let owned = self.owned.iter().filter(|owned| everything || has(instances, owned));
-        arns.extend(owned.filter_map(|owned| owned.arn.clone()));
+        arns.extend(owned.flat_map(|owned| owned.hints().cloned()));
         for lookup in read {
             arns.remove(lookup.arn());
         }
@@ -245,7 +245,7 @@ pub(super) fn present(stores: &[StoreLookup]) -> impl Iterator<Item = &DataStore
 mod tests {
     use tagwire_core::{
         cidr::CidrTag,
-        group::{OwnTags, description},
+        group::{GroupRecord, OwnTags, Token, description},
         id::InstanceId,
         model::Interface,
         tag::TagSettings,
@@ -269,13 +269,23 @@ mod tests {
         let store_id = StoreId::parse(format!("cluster-{}", store.to_uppercase())).unwrap();
         let tags = OwnTags { store: store_id, arn: arn(store), role: side.into() };
         let name = if side == Side::Store { "rds-ec2-1" } else { "ec2-rds-1" };
+        let id = SecurityGroupId::parse(format!("sg-{store}-{}", side.tag_value())).unwrap();
+        let token = Token::of_bits(1);
         SecurityGroup {
-            id: SecurityGroupId::parse(format!("sg-{store}-{}", side.tag_value())).unwrap(),
+            id: id.clone(),
             vpc: vpc(),
             name: name.to_owned(),
-            description: description(side).to_owned(),
+            description: description(side, &tags.store, &token),
             tags: tags.to_map(),
             rules: BTreeSet::new(),
+            record: Some(GroupRecord {
+                store: tags.store,
+                arn: Some(tags.arn),
+                role: tags.role,
+                token: Some(token),
+                id: Some(id),
+                earlier: None,
+            }),
         }
     }
 

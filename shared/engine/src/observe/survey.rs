@@ -12,12 +12,14 @@ use tagwire_core::{
     observation::Reading,
 };
 
+use super::identity::identify_all;
 use crate::cloud::{Groups, Instances, Observe};
 
 /// Surveys some VPCs, or all of the account and Region.
 pub async fn survey<C: Observe>(cloud: &C, vpcs: Option<&BTreeSet<VpcId>>) -> Survey {
     let (mut stores, groups, opted_in) =
         join!(cloud.all_stores(), cloud.groups(Groups::All(vpcs)), opted_in(cloud, vpcs));
+    let groups = identify_all(cloud, groups).await;
     let is_here = |vpc: &VpcId| vpcs.is_none_or(|vpcs| vpcs.contains(vpc));
     stores.found.retain(|store| store.vpc().is_none_or(is_here));
     let mut survey = Survey { stores, groups, instances: opted_in };

@@ -111,7 +111,7 @@ fn called_names() -> BTreeSet<&'static str> {
         ran.calls.iter().filter(|call| call.reads() || call.writes()).map(|call| call.name).collect();
     installation.change(World::lists_settle);
     installation.assert_converged();
-    assert_eq!(names.len(), 11, "{names:?}");
+    assert_eq!(names.len(), 12, "{names:?}");
     names
 }
 

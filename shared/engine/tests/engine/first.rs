@@ -1,7 +1,5 @@
 //! First connections, and what they cost.
 
-use tagwire_core::{group::description, service::Side};
-
 use crate::{
     installation::Installation,
     simulated::{World, vpc},
@@ -27,9 +25,10 @@ fn a_tagged_launch_reaches_its_store_at_the_known_cost() {
 
     let connect = installation.connect_sent();
     assert_eq!(connect.codes("outcome"), ["changed"], "{:#?}", connect.log);
-    // The instance, the groups and the tag index at once, then the store, then the state table.
+    // The instance, the groups with their records and the tag index at once, then the store, then the state table;
+    // the record of a group comes before it.
     let observed: Vec<_> = connect.calls.iter().take_while(|call| !call.writes()).map(|call| call.name).collect();
-    assert_eq!(observed, ["instances", "groups", "candidates", "stores", "vpc_state"]);
+    assert_eq!(observed, ["instances", "groups", "candidates", "identities", "stores", "vpc_state", "write_notes"]);
     // The two new groups are read once, each list once more right before it is replaced.
     assert_eq!((connect.count("groups"), connect.count("stores"), connect.count("interfaces")), (2, 2, 1));
     assert_eq!(
@@ -39,8 +38,9 @@ fn a_tagged_launch_reaches_its_store_at_the_known_cost() {
         connect.calls
     );
     assert_eq!((connect.count("set_store_groups"), connect.count("set_interface_groups")), (1, 1));
-    assert_eq!((connect.reads(), connect.writes()), (8, 8));
-    assert_eq!((connect.count("reserve_window"), connect.count("write_notes")), (0, 1));
+    assert_eq!((connect.reads(), connect.writes()), (9, 8));
+    // Before and after each of the two groups, and at the end.
+    assert_eq!((connect.count("reserve_window"), connect.count("write_notes")), (0, 5));
 
     installation.change(World::lists_settle);
     assert!(installation.look(|world| world.reaches(&instance, &store)));
@@ -48,7 +48,7 @@ fn a_tagged_launch_reaches_its_store_at_the_known_cost() {
     installation.look(|world| {
         for group in world.ours().into_values().flatten() {
             assert_eq!(group.rules.len(), 1, "the rules a group is born with are gone: {group:#?}");
-            assert!(Side::BOTH.iter().any(|side| group.description == description(*side)));
+            assert!(group.is_marked(), "{}", group.description);
         }
     });
     installation.assert_converged();
@@ -84,11 +84,11 @@ fn the_second_launch_costs_one_write() {
     installation.change(|world| instance = world.launch("2", &vpc("1"), Some("billing orders")));
     installation.take_in(&[installation.pending(&instance)]);
     let ran = installation.connect_sent();
-    assert_eq!((ran.reads(), ran.writes(), ran.count("set_interface_groups")), (6, 1, 1), "{:#?}", ran.calls);
+    assert_eq!((ran.reads(), ran.writes(), ran.count("set_interface_groups")), (7, 1, 1), "{:#?}", ran.calls);
     assert!(installation.look(|world| world.reaches(&instance, &crate::simulated::cluster("orders"))));
 
     let again = installation.connect(&[installation.about_instance(&vpc("1"), &instance)]);
-    assert_eq!((again.reads(), again.writes(), again.codes("outcome")), (5, 0, vec!["unchanged"]));
+    assert_eq!((again.reads(), again.writes(), again.codes("outcome")), (6, 0, vec!["unchanged"]));
     installation.assert_converged();
 }
 

@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod clock;
 #[cfg(test)]
+mod identity;
+#[cfg(test)]
 mod installation;
 #[cfg(test)]
 mod owners;

@@ -14,8 +14,8 @@ use jiff::Timestamp;
 use tagwire_core::{
     cidr::{CidrTag, PrefixList},
     group::{
-        self, GroupList, MANAGED_BY, MANAGED_BY_KEY, OwnTags, OwnedGroup, Role, SIDE_KEY, STORE_ARN_KEY, STORE_ID_KEY,
-        SecurityGroup,
+        self, DESCRIPTION_BEGINS, Described, GroupList, GroupName, GroupRecord, Identities, MANAGED_BY, MANAGED_BY_KEY,
+        OwnTags, OwnedGroup, Role, SIDE_KEY, STORE_ARN_KEY, STORE_ID_KEY, SecurityGroup, Token,
     },
     id::{InstanceId, InterfaceId, PrefixListId, RequestId, SecurityGroupId, StoreArn, StoreId, VpcId},
     model::{DataStore, Form, Instance, Interface, Membership, Network},
@@ -53,7 +53,7 @@ pub(crate) const WRITES: [&str; 8] = [
     "set_status",
 ];
 /// The calls that read AWS or the state table.
-pub(crate) const READS: [&str; 12] = [
+pub(crate) const READS: [&str; 13] = [
     "prefix_lists",
     "instances",
     "interfaces",
@@ -65,6 +65,7 @@ pub(crate) const READS: [&str; 12] = [
     "attached_interfaces",
     "launch_template_groups",
     "vpc_state",
+    "identities",
     "answer",
 ];
 /// The calls that write the state table.
@@ -149,6 +150,8 @@ pub(crate) struct World {
     pub(crate) deletions_refused: u32,
     /// The state table.
     pub(crate) table: BTreeMap<VpcId, VpcState>,
+    /// The records of groups in the state table.
+    pub(crate) identities: BTreeMap<VpcId, Identities>,
     /// What people were told became of their requests.
     pub(crate) answers: BTreeMap<(VpcId, RequestId), Vec<Answer>>,
     /// What others have attached, by target, for as long as they want it there.
@@ -177,6 +180,9 @@ pub(crate) struct World {
     /// What AWS or its owner would never forgive.
     pub(crate) wrongs: Vec<String>,
     born: u32,
+    /// The groups that were made for tagwire, whatever their tags say later.
+    made: BTreeSet<SecurityGroupId>,
+    tokens: u32,
 }
 
 pub(crate) fn sg(word: &str) -> SecurityGroupId {
@@ -272,6 +278,7 @@ impl World {
             description: "made by hand".to_owned(),
             tags: BTreeMap::new(),
             rules: BTreeSet::new(),
+            record: None,
         };
         self.their_groups.insert(group.id.clone(), group.clone());
         self.groups.insert(group.id.clone(), SimulatedGroup { group, hidden: 0 });
@@ -281,7 +288,18 @@ impl World {
     /// A group of ours as an interrupted run leaves it: created and nothing more.
     pub(crate) fn half_made(&mut self, side: Side, name: &str, of: &VpcId, store: &StoreArn) -> SecurityGroupId {
         let tags = OwnTags { store: self.stores[store].id.clone(), arn: store.clone(), role: side.into() };
-        self.bear(of, name.to_owned(), group::description(side).to_owned(), tags.to_map(), 0)
+        let token = self.next_token();
+        let id = self.bear(of, name.to_owned(), group::description(side, &tags.store, &token), tags.to_map(), 0);
+        let record = GroupRecord {
+            store: tags.store,
+            arn: Some(tags.arn),
+            role: tags.role,
+            token: Some(token),
+            id: None,
+            earlier: None,
+        };
+        self.identities.entry(of.clone()).or_default().insert(GroupName::read(name).unwrap(), record);
+        id
     }
 
     pub(crate) fn set_state(&mut self, store: &StoreArn, state: &str) {
@@ -330,6 +348,11 @@ impl World {
         self.instances.values_mut().filter_map(|instance| instance.interface.as_mut())
     }
 
+    fn next_token(&mut self) -> Token {
+        self.tokens += 1;
+        Token::of_bits(u128::from(self.tokens))
+    }
+
     fn bear(
         &mut self,
         of: &VpcId,
@@ -345,8 +368,9 @@ impl World {
         if self.with_ipv6.contains(of) {
             rules.insert(out(Peer::Ipv6(ANYWHERE_IPV6.to_owned())));
         }
-        let group = SecurityGroup { id: id.clone(), vpc: of.clone(), name, description, tags, rules };
+        let group = SecurityGroup { id: id.clone(), vpc: of.clone(), name, description, tags, rules, record: None };
         self.groups.insert(id.clone(), SimulatedGroup { group, hidden });
+        self.made.insert(id.clone());
         id
     }
 
@@ -430,10 +454,11 @@ impl World {
 
     pub(super) fn is_ours(group: &SecurityGroup) -> bool {
         let side = group.tags.get(SIDE_KEY).map(String::as_str);
+        let described = Described::read(&group.description);
         group.tags.get(MANAGED_BY_KEY).map(String::as_str) == Some(MANAGED_BY)
-            && [Role::Side(Side::Store), Role::Side(Side::Instance), Role::Cidr]
-                .into_iter()
-                .any(|role| Some(role.tag_value()) == side && group.description == group::description(role))
+            && [Role::Side(Side::Store), Role::Side(Side::Instance), Role::Cidr].into_iter().any(|role| {
+                Some(role.tag_value()) == side && described.as_ref().is_some_and(|described| described.role == role)
+            })
     }
 
     /// Our groups, by store and side.
@@ -672,7 +697,10 @@ impl Observe for Simulated {
                 Groups::Ids(ids) => ids.contains(&group.id),
                 // A filter by name minds the case; the rule that names are unique does not.
                 Groups::Named { vpc, name } => group.vpc == *vpc && group.name == name,
-                Groups::OwnedAnywhere => group.tags.get(MANAGED_BY_KEY).map(String::as_str) == Some(MANAGED_BY),
+                Groups::OwnedAnywhere => {
+                    group.tags.get(MANAGED_BY_KEY).map(String::as_str) == Some(MANAGED_BY)
+                        || group.description.starts_with(DESCRIPTION_BEGINS)
+                }
                 Groups::OwnedFor(stores) => {
                     let of = group.tags.get(STORE_ARN_KEY);
                     group.tags.get(MANAGED_BY_KEY).map(String::as_str) == Some(MANAGED_BY)
@@ -770,6 +798,11 @@ impl Observe for Simulated {
         .await
     }
 
+    async fn identities(&self, vpc: &VpcId) -> Result<Identities, CloudError> {
+        self.write("identities", vpc.to_string(), |world| Ok(world.identities.get(vpc).cloned().unwrap_or_default()))
+            .await
+    }
+
     async fn vpcs_uninstalling(&self) -> Reading<VpcId> {
         self.read("vpcs_uninstalling", String::new(), |world| {
             let marked = world.table.iter().filter(|(_, state)| state.uninstalling.is_some());
@@ -790,7 +823,7 @@ impl World {
     /// A group that one of our calls is about: it must be ours.
     fn target(&mut self, group: &SecurityGroupId) -> Result<&mut SecurityGroup, ErrorKind> {
         let there = self.groups.get_mut(group).filter(|there| there.hidden == 0).ok_or(ErrorKind::NotFound)?;
-        if !Self::is_ours(&there.group) {
+        if !self.made.contains(group) {
             self.wrongs.push(format!("{group} was touched and is not ours"));
         }
         Ok(&mut there.group)
@@ -804,7 +837,7 @@ impl World {
         if list.len() > most {
             return Err(ErrorKind::Limit);
         }
-        let ours = |group: &SecurityGroupId| self.groups.get(group).is_some_and(|there| Self::is_ours(&there.group));
+        let ours = |group: &SecurityGroupId| self.made.contains(group);
         let taken: Vec<_> = self.list_of(target).difference(&list).filter(|group| !ours(group)).cloned().collect();
         self.wrongs.extend(taken.iter().map(|group| format!("{group} was detached from {target}")));
         if list.is_empty() { Err(ErrorKind::Rejected) } else { Ok(list) }
@@ -994,18 +1027,34 @@ const RULES_IN_A_GROUP: usize = 60;
 const MODIFIABLE: [&str; 4] = ["available", "backing-up", "storage-optimization", "storage-full"];
 
 impl Change for Simulated {
-    async fn create_group(&self, of: &VpcId, name: &str, tags: &OwnTags) -> Result<SecurityGroupId, CloudError> {
-        self.write("create_group", name.to_owned(), |world| {
-            let taken = world
+    fn new_token(&self) -> Result<Token, CloudError> {
+        Ok(self.world.borrow_mut().next_token())
+    }
+
+    async fn create_group(
+        &self,
+        of: &VpcId,
+        name: GroupName,
+        tags: &OwnTags,
+        token: &Token,
+    ) -> Result<SecurityGroupId, CloudError> {
+        let name = name.to_string();
+        self.write("create_group", name.clone(), |world| {
+            let is_there = world
                 .groups
                 .values()
-                .any(|there| there.group.vpc == *of && there.group.name.eq_ignore_ascii_case(name));
-            if taken {
+                .any(|there| there.group.vpc == *of && there.group.name.eq_ignore_ascii_case(&name));
+            if is_there {
                 return Err(ErrorKind::AlreadyThere);
             }
             let hidden = world.groups_hidden_for;
-            let description = group::description(tags.role).to_owned();
-            Ok(world.bear(of, name.to_owned(), description, tags.to_map(), hidden))
+            let record =
+                world.identities.get(of).zip(GroupName::read(&name)).and_then(|(known, name)| known.get(&name));
+            if record.and_then(|record| record.token.as_ref()) != Some(token) {
+                world.wrongs.push(format!("{name} was created before its token was written down"));
+            }
+            let description = group::description(tags.role, &tags.store, token);
+            Ok(world.bear(of, name, description, tags.to_map(), hidden))
         })
         .await
     }
@@ -1182,6 +1231,14 @@ impl Change for Simulated {
         self.write("write_notes", format!("{vpc} {notes:?}"), |world| {
             let state = world.table.entry(vpc.clone()).or_default();
             notes.iter().cloned().for_each(|note| state.note(note));
+            let identities = world.identities.entry(vpc.clone()).or_default();
+            for note in notes {
+                if let Note::Identity(name, Some(record)) = note {
+                    identities.insert(*name, record.clone());
+                } else if let Note::Identity(name, None) = note {
+                    identities.remove(name);
+                }
+            }
             Ok(())
         })
         .await

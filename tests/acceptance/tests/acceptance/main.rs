@@ -2,6 +2,7 @@
 //! by events, judged by what EC2 and RDS say afterwards.
 #![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a helper of tests fails its test")]
 
+mod abuse;
 mod applying;
 mod bad_input;
 mod blocking;
