@@ -8,6 +8,7 @@ mod commands;
 mod error;
 mod follow;
 mod installation;
+mod instance_names;
 mod output;
 mod progress;
 mod scope_args;

@@ -10,7 +10,7 @@ use clap::Args;
 use jiff::Timestamp;
 use tagwire_aws::{
     Aws, AwsSettings, ConfigOverrides, Identity, ProfileError, QueueUrls, SdkConfig, Stack, Stacks, SystemClock,
-    load_config_with, vpcs_by_id,
+    instances_named, load_config_with, vpcs_by_id,
 };
 use tagwire_core::{
     check::{CheckedPlan, check},
@@ -313,6 +313,14 @@ impl Session {
             Some(gap) => Err(CommandError::unread(instance, Some(gap))),
             None => Err(user_error!("there is no instance {instance} in {}", self.region())),
         }
+    }
+
+    /// The instances with a `Name` tag of this value.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    pub(crate) async fn instances_named(&self, name: &str) -> CommandResult<Vec<InstanceId>> {
+        Ok(instances_named(&self.config, name).await?)
     }
 
     /// The VPCs of the data stores that a person calls so; none when there is no such data store, or not all kinds

@@ -23,6 +23,11 @@ impl Column {
         Self { leaves: Some(order), ..self }
     }
 
+    /// The heading.
+    pub(crate) fn heading(&self) -> &'static str {
+        self.heading
+    }
+
     fn width(&self) -> usize {
         let cells = self.cells.iter().map(String::as_str).chain([self.heading]);
         cells.map(|cell| cell.chars().count()).max().unwrap_or_default()

@@ -7,11 +7,17 @@ use std::{
 
 use clap::Args;
 use serde_json::{Value, json};
-use tagwire_core::{connections::Survey, id::VpcId, spelling::near, tag::ConnectionName};
+use tagwire_core::{
+    connections::Survey,
+    id::{InstanceId, VpcId},
+    spelling::near,
+    tag::ConnectionName,
+};
 
 use super::plan::OutputFormat;
 use crate::{
     error::{CommandResult, require_complete},
+    instance_names::InstanceNames,
     output::print,
     progress::waiting,
     scope_args::VpcArgs,
@@ -47,7 +53,7 @@ pub(crate) struct NamesArgs {
 /// Who carries a name in a VPC, or in none.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Carriers {
-    instances: BTreeSet<String>,
+    instances: BTreeSet<InstanceId>,
     stores: BTreeSet<String>,
 }
 
@@ -65,10 +71,11 @@ pub(crate) async fn run(global: &GlobalArgs, args: NamesArgs) -> CommandResult<E
     let looking = Box::pin(tagwire_engine::observe::survey(&cloud, (!vpcs.is_empty()).then_some(&vpcs)));
     let survey = waiting("Looking at data stores and instances", looking).await;
     let names = carriers(&survey);
+    let labels: InstanceNames = survey.instances.found.iter().collect();
     let gaps: Vec<_> = survey.gaps().cloned().collect();
     print(&match args.output {
-        OutputFormat::Text => text(&names, gaps.is_empty(), terminal_width()),
-        OutputFormat::Json => format!("{:#}\n", document(&names)),
+        OutputFormat::Text => text(&names, &labels, gaps.is_empty(), terminal_width()),
+        OutputFormat::Json => format!("{:#}\n", document(&names, &labels)),
     })?;
     require_complete(&gaps, "the list of names")?;
     Ok(ExitCode::SUCCESS)
@@ -79,7 +86,7 @@ fn carriers(survey: &Survey) -> Names<'_> {
     for instance in &survey.instances.found {
         let vpc = instance.interface.as_ref().map(|interface| &interface.vpc);
         for name in instance.settings.connect.names() {
-            names.entry((name, vpc)).or_default().instances.insert(instance.id.to_string());
+            names.entry((name, vpc)).or_default().instances.insert(instance.id.clone());
         }
     }
     for store in &survey.stores.found {
@@ -102,9 +109,10 @@ fn meant<'names>(names: &'names Names<'_>, (name, vpc): Key<'_>, carriers: &Carr
 }
 
 /// The first few, and how many there are besides.
-fn few(all: &BTreeSet<String>) -> String {
-    let shown: Vec<&str> = all.iter().take(SHOWN).map(String::as_str).collect();
-    match (shown.as_slice(), all.len().saturating_sub(SHOWN)) {
+fn few(all: impl ExactSizeIterator<Item = String>) -> String {
+    let more = all.len().saturating_sub(SHOWN);
+    let shown: Vec<String> = all.take(SHOWN).collect();
+    match (shown.as_slice(), more) {
         ([], _) => "-".to_owned(),
         (shown, 0) => shown.join(" "),
         (shown, more) => format!("{} and {more} more", shown.join(" ")),
@@ -124,7 +132,7 @@ fn note(names: &Names<'_>, key: Key<'_>, carriers: &Carriers) -> String {
     }
 }
 
-fn text(names: &Names<'_>, complete: bool, width: Option<usize>) -> String {
+fn text(names: &Names<'_>, labels: &InstanceNames, complete: bool, width: Option<usize>) -> String {
     if names.is_empty() {
         // Unless everything was read, nothing is called absent.
         return if complete { "No connection name was found.\n".to_owned() } else { String::new() };
@@ -135,14 +143,14 @@ fn text(names: &Names<'_>, complete: bool, width: Option<usize>) -> String {
     let columns = vec![
         column("NAME", &|(name, _), _| name.to_string()),
         column("VPC", &|(_, vpc), _| vpc.map_or_else(|| "-".to_owned(), ToString::to_string)).leaving(2),
-        column("INSTANCES", &|_, carriers| few(&carriers.instances)).leaving(0),
-        column("STORES", &|_, carriers| few(&carriers.stores)).leaving(1),
+        column("INSTANCES", &|_, carriers| few(carriers.instances.iter().map(|id| labels.label(id)))).leaving(0),
+        column("STORES", &|_, carriers| few(carriers.stores.iter().cloned())).leaving(1),
         column("NOTE", &|key, carriers| note(names, *key, carriers)),
     ];
     lay_out(columns, width, true).text + "\n"
 }
 
-fn document(names: &Names<'_>) -> Value {
+fn document(names: &Names<'_>, labels: &InstanceNames) -> Value {
     let names: Vec<Value> = names
         .iter()
         .map(|(key, carriers)| {
@@ -155,7 +163,7 @@ fn document(names: &Names<'_>) -> Value {
             })
         })
         .collect();
-    json!({ "version": JSON_VERSION, "names": names })
+    json!({ "version": JSON_VERSION, "names": names, "instance_names": labels.json() })
 }
 
 #[cfg(test)]
@@ -163,7 +171,7 @@ mod tests {
     use super::*;
     use crate::commands::status::tests::gathered;
 
-    const WORLD: &str = "instance i-1 connect=orders,billing
+    const WORLD: &str = "instance i-1 connect=orders,billing name=web
         instance i-2 connect=orders
         instance i-3 connect=orders
         instance i-4 connect=orders
@@ -175,27 +183,30 @@ mod tests {
     #[test]
     fn every_name_has_a_line_with_both_sides_and_one_that_stands_alone_says_what_may_be_meant() {
         let survey = gathered(WORLD).survey;
+        let labels: InstanceNames = survey.instances.found.iter().collect();
         let expected = "\
 NAME     VPC    INSTANCES              STORES     NOTE
 archive  vpc-1  -                      db/far     no instance carries it
 biling   vpc-1  -                      db/books   no instance carries it; did you mean billing?
-billing  vpc-1  i-1                    -          no data store carries it; did you mean biling?
-orders   vpc-1  i-1 i-2 i-3 and 1 more  db/orders
+billing  vpc-1  i-1 (web)              -          no data store carries it; did you mean biling?
+orders   vpc-1  i-1 (web) i-2 i-3 and 1 more  db/orders
 ordres   vpc-1  i-5                    -          no data store carries it; did you mean orders?
 ";
         let normal = |text: &str| {
             text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
         };
-        let shown = text(&carriers(&survey), true, None);
+        let shown = text(&carriers(&survey), &labels, true, None);
         assert_eq!(normal(&shown), normal(expected));
-        let narrow = text(&carriers(&survey), true, Some(60));
+        let narrow = text(&carriers(&survey), &labels, true, Some(60));
         assert_eq!(narrow.lines().next(), Some("NAME     NOTE"), "{narrow}");
     }
 
     #[test]
     fn programs_read_all_carriers() {
         let survey = gathered(WORLD).survey;
-        let document = document(&carriers(&survey));
+        let labels: InstanceNames = survey.instances.found.iter().collect();
+        let document = document(&carriers(&survey), &labels);
+        assert_eq!(document["instance_names"], json!({ "i-1": "web" }));
         let orders = &document["names"][3];
         assert_eq!((&orders["name"], &orders["instances"]), (&json!("orders"), &json!(["i-1", "i-2", "i-3", "i-4"])));
         assert_eq!((&document["names"][4]["stores"], &document["names"][4]["meant"]), (&json!([]), &json!(["orders"])));
@@ -203,7 +214,7 @@ ordres   vpc-1  i-5                    -          no data store carries it; did 
 
     #[test]
     fn nothing_is_called_absent_that_was_not_read() {
-        assert_eq!(text(&Names::new(), true, None), "No connection name was found.\n");
-        assert_eq!(text(&Names::new(), false, None), "");
+        assert_eq!(text(&Names::new(), &InstanceNames::default(), true, None), "No connection name was found.\n");
+        assert_eq!(text(&Names::new(), &InstanceNames::default(), false, None), "");
     }
 }

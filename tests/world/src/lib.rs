@@ -20,7 +20,7 @@
 //!
 //! | line | options |
 //! |---|---|
-//! | `instance i-1` | `connect=a,b` or the raw value `connect="a b"`, `zone=a`, `groups=G` (default `default`), `status="TEXT"`, `managed-by=SERVICE`, `block`, `hold`, `gone` |
+//! | `instance i-1` | `connect=a,b` or the raw value `connect="a b"`, `zone=a`, `groups=G` (default `default`), `name="TEXT"`, `status="TEXT"`, `managed-by=SERVICE`, `block`, `hold`, `gone` |
 //! | `db NAME`, `cluster NAME`, `docdb NAME`, `neptune NAME`, `replicationgroup NAME`, `cache NAME`, `serverlesscache NAME`, `redshift NAME` | `connect=` as above, `port=5432` (`5432-5440`, `none`), `state=available`, `groups=G:removing` (default `default`; `:adding`), `zone=a,b`, `vpc=2`, or instead `classic`, `public-endpoint`, `vpc-networking-off`, `not-shown`, `block`, `hold`, `id=IDENTITY`, `serverless-v1`, `global=G`, `member-of=C`, `allow-cidr="203.0.113.0/24 pl-1"` |
 //! | `pair NAME 1` (`1/2`: store side 1, instance side 2) | a whole owned pair, attached to the store; `attached-to=i-1`, `loose`, `adding`, `removing`, `only=store`, `rules=none` (`store`, `instance`), `port=5433`, `egress=store,instance`, `store-rule=RULE`, `instance-rule=RULE`, `arn=OLD`, `made-by=console` (`hand`, `forger`, `nobody`: tags lost) |
 //! | `group G` | `rule=RULE`, `tagged=NAME/store` (`instance`, `cidr`), `tag:KEY=VALUE`, `ours=store` (our description), `description=D`, `id=ID`, `attached-to=i-1`, `on=NAME` |

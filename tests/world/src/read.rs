@@ -411,7 +411,7 @@ impl Reader {
         };
         let instance = Instance {
             id,
-            name: None,
+            name: line.text("name")?.map(Into::into),
             interface: (!line.flag("gone")).then_some(interface),
             operator: line.text("managed-by")?,
             zone: line.text("zone")?.map(|name| zone(&name)).transpose()?,

@@ -8,6 +8,7 @@ use tagwire_core::{
 
 use crate::{
     commands::reason_of,
+    instance_names::InstanceNames,
     session::{Place, Planned},
 };
 
@@ -24,6 +25,7 @@ pub(crate) fn json(place: &Place, planned: &[Planned]) -> Value {
             json!({
                 "vpc": seen.vpc,
                 "vpc_name": place.names.get(&seen.vpc),
+                "instance_names": seen.instances.found.iter().collect::<InstanceNames>().json(),
                 "observed_at": seen.at,
                 "digest": plan.digest(),
                 "changes": plan.actions(),
@@ -69,6 +71,7 @@ mod tests {
         let hints: Vec<String> = planned.1.plan().findings.iter().map(|finding| finding.reason.hint()).collect();
         let expected = json!({ "version": 4, "account": "", "region": "", "vpcs": [{
             "vpc_name": null,
+            "instance_names": {},
             "vpc": "vpc-1",
             "observed_at": "1970-01-01T00:00:00Z",
             "digest": PlanDigest::of(&[change.to_owned()]),

@@ -13,6 +13,7 @@ use tagwire_core::{
 
 use crate::{
     commands::reason_of,
+    instance_names::InstanceNames,
     output::{BAD, DOUBTFUL, FAINT, GOOD, HEADING, count, hint_line, painted},
     session::{Place, Planned},
 };
@@ -50,8 +51,9 @@ pub(crate) fn text<'planned>(planned: impl IntoIterator<Item = &'planned Planned
         lines.extend(missing.map(|message| format!("  {message}")));
         let (others, stores): (Vec<_>, Vec<_>) =
             sections(seen, plan).into_iter().partition(|(store, _)| store.is_none());
+        let names: InstanceNames = seen.instances.found.iter().collect();
         for (store, section) in stores.into_iter().chain(others) {
-            lines.extend(section.lines(store.as_ref(), view.all));
+            lines.extend(section.lines(store.as_ref(), view.all).iter().map(|line| names.label_in(line)));
         }
     }
     lines.extend(totals.line(view));
@@ -297,6 +299,14 @@ pub(crate) mod tests {
 2 changes are pending: +1 attach, -1 detach, in 1 VPC (1 connected, 1 refused, 1 finding: see --all).
 ";
         assert_eq!(folded(world), expected);
+    }
+
+    #[test]
+    fn an_instance_is_told_with_its_name() {
+        let world = "instance i-1 connect=orders name=web\ndb orders connect=orders\npair orders 1";
+        assert!(
+            folded(world).contains("    + attach sg-ec2-rds-1 to eni-1 of i-1 (web): shares orders with db/orders\n")
+        );
     }
 
     #[test]

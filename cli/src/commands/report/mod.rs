@@ -171,7 +171,7 @@ mod tests {
              pair orders 1 attached-to=i-1
              group web",
         );
-        gathered.survey.instances.found[0].name = Some("web-1".to_owned());
+        gathered.survey.instances.found[0].name = Some("web-1".into());
         let data = data(&gathered);
         let names: Vec<&Value> =
             data["instances"].as_array().unwrap().iter().map(|instance| &instance["name"]).collect();

@@ -24,6 +24,7 @@ use tagwire_core::{
 use super::plan::plans;
 use crate::{
     error::{CommandResult, require_complete},
+    instance_names::{InstanceArgument, InstanceNames},
     output::print,
     progress::waiting,
     scope_args::ScopeArgs,
@@ -107,11 +108,22 @@ impl Filter {
             chosen.is_empty() || chosen.iter().any(is)
         }
         any(&self.scope.vpcs.vpc, |vpc| *vpc == row.vpc)
-            && any(&self.scope.instance, |instance| row.client.instance() == Some(instance))
+            && any(&self.scope.instance, |instance| row.client.instance().is_some_and(|id| instance.is(id)))
             && any(&self.scope.store, |called| is_called(&row.store, called))
             && any(&self.name, |name| row.names.contains(name))
             && any(&self.state, |state| *state == row.state)
             && any(&self.service, |service| *service == row.service)
+    }
+
+    /// The same filter with the ids of instances in place of their names.
+    ///
+    /// # Errors
+    /// When no instance, or more than one, has a name.
+    pub(crate) async fn with_ids(mut self, session: &Session) -> CommandResult<Self> {
+        for instance in &mut self.scope.instance {
+            *instance = InstanceArgument::Id(instance.id(session).await?);
+        }
+        Ok(self)
     }
 
     /// Whether every connection is shown.
@@ -146,6 +158,14 @@ pub(crate) struct Gathered {
     pub(crate) planned: Vec<Planned>,
     /// The gaps in all of that.
     pub(crate) gaps: Vec<Gap>,
+}
+
+impl Gathered {
+    /// The names of the instances that were found.
+    pub(crate) fn instance_names(&self) -> InstanceNames {
+        let observed = self.planned.iter().flat_map(|(seen, _)| &seen.instances.found);
+        self.survey.instances.found.iter().chain(observed).collect()
+    }
 }
 
 pub(crate) use self::record::json;
@@ -188,7 +208,7 @@ async fn vpcs_of(session: &Session, scope: &ScopeArgs) -> CommandResult<BTreeSet
     session.require_vpcs(&scope.vpcs.vpc).await?;
     let mut vpcs = BTreeSet::new();
     for instance in &scope.instance {
-        vpcs.insert(session.vpc_of(instance).await?);
+        vpcs.insert(session.vpc_of(&instance.id(session).await?).await?);
     }
     if !scope.vpcs.vpc.is_empty() {
         return Ok(scope.vpcs.vpc.iter().cloned().collect());
@@ -220,10 +240,11 @@ fn expect_stores(called: &[String], survey: &Survey, rows: &[ConnectionStatus], 
 
 pub(crate) async fn run(global: &GlobalArgs, args: StatusArgs) -> CommandResult<ExitCode> {
     let session = Session::open(global).await?;
-    let gathered = Box::pin(gather(&session, &args.filter)).await?;
+    let filter = args.filter.with_ids(&session).await?;
+    let gathered = Box::pin(gather(&session, &filter)).await?;
     print(&match args.output {
-        StatusFormat::Table => table::text(&gathered, &args.filter, table::Columns::Few, !args.no_headers),
-        StatusFormat::Wide => table::text(&gathered, &args.filter, table::Columns::All, !args.no_headers),
+        StatusFormat::Table => table::text(&gathered, &filter, table::Columns::Few, !args.no_headers),
+        StatusFormat::Wide => table::text(&gathered, &filter, table::Columns::All, !args.no_headers),
         StatusFormat::Json => format!("{:#}\n", record::json(&gathered)),
         StatusFormat::Csv => record::csv(&gathered)?,
         StatusFormat::Dot => graph::dot(&gathered.connections),

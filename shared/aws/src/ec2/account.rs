@@ -10,7 +10,10 @@ use aws_sdk_ec2::{
 };
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use futures_util::join;
-use tagwire_core::id::VpcId;
+use tagwire_core::{
+    id::{InstanceId, VpcId},
+    untrusted::Shown,
+};
 use tagwire_engine::cloud::{CloudError, ErrorKind};
 
 use super::{Ec2, PAGE_SIZE};
@@ -80,6 +83,24 @@ pub async fn vpcs_by_id(config: &SdkConfig, ids: &[VpcId]) -> Result<BTreeMap<Vp
         Some(gap) => Err(call.error(ErrorKind::Unavailable, "not-all-read", gap.message)),
         None => Ok(reading.found.iter().filter_map(named_vpc).collect()),
     }
+}
+
+/// The instances with a `Name` tag of this value, but for those that are terminated.
+///
+/// # Errors
+/// EC2's refusal or failure.
+pub async fn instances_named(config: &SdkConfig, name: &str) -> Result<Vec<InstanceId>, CloudError> {
+    let call = Call::reading("ec2:DescribeInstances", format!("instances named {}", Shown(name)));
+    let request = Client::new(config).describe_instances().include_managed_resources(true).max_results(PAGE_SIZE);
+    let request = request.filters(super::filter("tag:Name", [super::literal(name)]));
+    let request = request.filters(super::filter("instance-state-name", super::NOT_TERMINATED));
+    let pages = request.into_paginator().send().collect().await;
+    let reading = call.listed(pages, |page| (page.reservations, page.next_token));
+    if let Some(gap) = reading.gaps.into_iter().next() {
+        return Err(call.error(ErrorKind::Unavailable, "not-all-read", gap.message));
+    }
+    let instances = reading.found.iter().flat_map(ec2::Reservation::instances);
+    Ok(instances.filter_map(|instance| InstanceId::parse(instance.instance_id()?).ok()).collect())
 }
 
 fn named_vpc(vpc: &ec2::Vpc) -> Option<(VpcId, Option<String>)> {
@@ -191,6 +212,20 @@ mod tests {
         assert!(
             script.asked()[0].contains("Filter.1.Name=vpc-id") && script.asked()[0].contains("Filter.1.Value.3=vpc-3")
         );
+    }
+
+    #[tokio::test]
+    async fn an_instance_is_found_by_its_name_and_by_no_pattern() {
+        let answer = "<DescribeInstancesResponse><reservationSet><item><instancesSet>\
+            <item><instanceId>i-1</instanceId></item><item><instanceId>i-2</instanceId></item>\
+            </instancesSet></item></reservationSet></DescribeInstancesResponse>";
+        let script = Script::default().then(200, answer).then(403, error("UnauthorizedOperation"));
+        let read = async || instances_named(&script.config(), "web*").await;
+        let expected = ["i-1", "i-2"].map(|id| InstanceId::parse(id).unwrap());
+        assert_eq!(read().await, Ok(expected.to_vec()));
+        assert_eq!(read().await.unwrap_err().call, "ec2:DescribeInstances");
+        let asked = &script.asked()[0];
+        assert!(asked.contains("Filter.1.Name=tag%3AName") && asked.contains("Filter.1.Value.1=web%5C*"), "{asked}");
     }
 
     #[tokio::test]

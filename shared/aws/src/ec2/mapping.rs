@@ -45,7 +45,7 @@ pub(super) fn instance(raw: &ec2::Instance, connect_key: &str) -> Result<Instanc
     let name = tags.clone().find(|(key, value)| *key == NAME_KEY && !value.is_empty());
     Ok(Instance {
         id,
-        name: name.map(|(_, value)| value.to_owned()),
+        name: name.map(|(_, value)| value.into()),
         interface: interface.map(primary_interface).transpose()?,
         operator: raw.operator().and_then(operator),
         zone: zone.map(ZoneName::parse).transpose()?,

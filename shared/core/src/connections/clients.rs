@@ -59,6 +59,7 @@ fn blank(vpc: &VpcId, store: &DataStore, peer: &CidrPeer) -> ConnectionStatus {
     ConnectionStatus {
         vpc: vpc.clone(),
         client: Client::Cidr(peer.clone()),
+        instance_name: None,
         instance_zone: None,
         store: store.arn.clone(),
         service: store.service,

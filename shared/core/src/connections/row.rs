@@ -11,6 +11,7 @@ use crate::{
     rule::PortRange,
     service::Service,
     tag::ConnectionName,
+    untrusted::Untrusted,
 };
 
 /// The code of a connection that tagwire is about to make.
@@ -134,6 +135,8 @@ pub struct ConnectionStatus {
     pub vpc: VpcId,
     /// The client that is let in.
     pub client: Client,
+    /// The instance's `Name` tag.
+    pub instance_name: Option<Untrusted>,
     /// The instance's Availability Zone.
     pub instance_zone: Option<ZoneName>,
     /// The data store.

@@ -9,6 +9,7 @@ use crate::{
     rule::PortRange,
     service::{Readiness, Service},
     tag::TagSettings,
+    untrusted::Untrusted,
 };
 
 /// A network interface and its list of groups.
@@ -28,7 +29,7 @@ pub struct Instance {
     /// Its id.
     pub id: InstanceId,
     /// The `Name` tag. Nothing is decided by it.
-    pub name: Option<String>,
+    pub name: Option<Untrusted>,
     /// The interface at device index 0. None once the instance is shutting down: AWS then no
     /// longer reports one, and there is nothing to connect.
     pub interface: Option<Interface>,
