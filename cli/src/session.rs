@@ -18,6 +18,7 @@ use tagwire_core::{
     observation::{Observation, Reading, Scope, StoreLookup},
     plan::plan,
     service::StoreKind,
+    untrusted::Untrusted,
 };
 use tagwire_engine::{
     cloud::{Clock, CloudError, Groups, Instances, Observe},
@@ -113,7 +114,7 @@ pub(crate) type Planned = (Observation, CheckedPlan);
 pub(crate) struct Place {
     pub(crate) account: String,
     pub(crate) region: String,
-    pub(crate) names: BTreeMap<VpcId, Option<String>>,
+    pub(crate) names: BTreeMap<VpcId, Option<Untrusted>>,
 }
 
 impl Place {

@@ -1,6 +1,8 @@
 //! Tables for people. A cell is never broken: an id or a name that is split over two lines can be neither read nor
 //! copied. Where a line is too long for the terminal, whole columns are left out.
 
+use tagwire_core::untrusted::Shown;
+
 /// The space between two columns.
 const GAP: usize = 2;
 
@@ -15,7 +17,9 @@ pub(crate) struct Column {
 impl Column {
     /// A column that stays however narrow the terminal is.
     pub(crate) fn new(heading: &'static str, cells: impl IntoIterator<Item = String>) -> Self {
-        Self { heading, cells: cells.into_iter().collect(), leaves: None }
+        // A cell is one line, whoever wrote what stands in it.
+        let cells = cells.into_iter().map(|cell| Shown(&cell).to_string()).collect();
+        Self { heading, cells, leaves: None }
     }
 
     /// The same column, left out on a narrow terminal before those with a higher number.

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::{error::CommandResult, output::print};
+use crate::{error::CommandResult, output::print_own};
 
 /// One page with every command on it.
 pub(crate) fn run(command: &clap::Command) -> CommandResult<ExitCode> {
@@ -18,6 +18,6 @@ pub(crate) fn run(command: &clap::Command) -> CommandResult<ExitCode> {
         man.render_options_section(&mut page)?;
         man.render_extra_section(&mut page)?;
     }
-    print(&String::from_utf8_lossy(&page))?;
+    print_own(&String::from_utf8_lossy(&page))?;
     Ok(ExitCode::SUCCESS)
 }

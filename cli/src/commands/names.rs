@@ -52,16 +52,16 @@ pub(crate) struct NamesArgs {
 
 /// Who carries a name in a VPC, or in none.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Carriers {
+pub(super) struct Carriers {
     instances: BTreeSet<InstanceId>,
     stores: BTreeSet<String>,
 }
 
 /// A name in a VPC.
-type Key<'survey> = (&'survey ConnectionName, Option<&'survey VpcId>);
+pub(super) type Key<'survey> = (&'survey ConnectionName, Option<&'survey VpcId>);
 
 /// The carriers of each name, by VPC.
-type Names<'survey> = BTreeMap<Key<'survey>, Carriers>;
+pub(super) type Names<'survey> = BTreeMap<Key<'survey>, Carriers>;
 
 pub(crate) async fn run(global: &GlobalArgs, args: NamesArgs) -> CommandResult<ExitCode> {
     let session = Session::open(global).await?;
@@ -81,7 +81,7 @@ pub(crate) async fn run(global: &GlobalArgs, args: NamesArgs) -> CommandResult<E
     Ok(ExitCode::SUCCESS)
 }
 
-fn carriers(survey: &Survey) -> Names<'_> {
+pub(super) fn carriers(survey: &Survey) -> Names<'_> {
     let mut names = Names::new();
     for instance in &survey.instances.found {
         let vpc = instance.interface.as_ref().map(|interface| &interface.vpc);
@@ -132,7 +132,7 @@ fn note(names: &Names<'_>, key: Key<'_>, carriers: &Carriers) -> String {
     }
 }
 
-fn text(names: &Names<'_>, labels: &InstanceNames, complete: bool, width: Option<usize>) -> String {
+pub(super) fn text(names: &Names<'_>, labels: &InstanceNames, complete: bool, width: Option<usize>) -> String {
     if names.is_empty() {
         // Unless everything was read, nothing is called absent.
         return if complete { "No connection name was found.\n".to_owned() } else { String::new() };

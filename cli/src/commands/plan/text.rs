@@ -325,7 +325,7 @@ pub(crate) mod tests {
     #[test]
     fn above_a_vpc_stand_its_account_its_region_and_its_name() {
         let vpc = World::read("").unwrap().seen.vpc;
-        let names = [(vpc.clone(), Some("prod".to_owned()))].into();
+        let names = [(vpc.clone(), Some("prod".into()))].into();
         let place = Place { account: "123456789012".to_owned(), region: "eu-central-1".to_owned(), names };
         assert_eq!(place.of(&vpc), "123456789012 / eu-central-1 / vpc-1 (prod)");
     }

@@ -264,13 +264,16 @@ pub(crate) mod tests {
 
     /// The result of gathering in a world of text.
     pub(crate) fn gathered(world: &str) -> Gathered {
-        let World { seen, policy } = World::read(world).unwrap();
+        gathered_of(World::read(world).unwrap())
+    }
+
+    pub(crate) fn gathered_of(World { seen, policy }: World) -> Gathered {
         let survey = Survey {
             stores: Reading::complete(seen.present_stores().into_values().cloned().collect()),
             groups: Reading::complete(seen.groups.found.clone()),
             instances: Reading::complete(seen.instances.found.clone()),
         };
-        let checked = check(plan(&seen, &policy), &seen, &policy).unwrap();
+        let checked = check(plan(&seen, &policy), &seen, &policy).unwrap_or_else(|rejection| rejection.remaining);
         Gathered {
             observed_at: seen.at,
             account: "123456789012".to_owned(),
@@ -280,6 +283,19 @@ pub(crate) mod tests {
             gaps: seen.gaps().cloned().collect(),
             planned: vec![(seen, checked)],
         }
+    }
+
+    /// Everything that the command writes for people, and what it writes for a spreadsheet.
+    pub(crate) fn outputs(gathered: &Gathered) -> Vec<String> {
+        let of_store =
+            Filter { scope: ScopeArgs { store: vec!["orders".to_owned()], ..Default::default() }, ..Filter::default() };
+        vec![
+            table::text(gathered, &Filter::default(), table::Columns::Few, true),
+            table::text(gathered, &of_store, table::Columns::All, true),
+            record::csv(gathered).unwrap(),
+            graph::dot(&gathered.connections),
+            graph::mermaid(&gathered.connections),
+        ]
     }
 
     #[derive(Parser)]

@@ -12,11 +12,11 @@ use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkErro
 use futures_util::join;
 use tagwire_core::{
     id::{InstanceId, VpcId},
-    untrusted::Shown,
+    untrusted::{Shown, Untrusted},
 };
 use tagwire_engine::cloud::{CloudError, ErrorKind};
 
-use super::{Ec2, PAGE_SIZE};
+use super::{Ec2, PAGE_SIZE, mapping::NAME_KEY};
 use crate::{call::Call, probe::Probe};
 
 /// How EC2 answers a dry run of a call that it would have carried out.
@@ -72,7 +72,7 @@ pub async fn region_status(config: &SdkConfig) -> Result<Option<String>, CloudEr
 ///
 /// # Errors
 /// EC2's refusal or failure.
-pub async fn vpcs_by_id(config: &SdkConfig, ids: &[VpcId]) -> Result<BTreeMap<VpcId, Option<String>>, CloudError> {
+pub async fn vpcs_by_id(config: &SdkConfig, ids: &[VpcId]) -> Result<BTreeMap<VpcId, Option<Untrusted>>, CloudError> {
     let call = Call::reading("ec2:DescribeVpcs", ids.iter().map(VpcId::as_str).collect::<Vec<_>>().join(","));
     let request = Client::new(config).describe_vpcs();
     // As a filter, unlike as a parameter, a VPC that does not exist is no error.
@@ -92,7 +92,7 @@ pub async fn vpcs_by_id(config: &SdkConfig, ids: &[VpcId]) -> Result<BTreeMap<Vp
 pub async fn instances_named(config: &SdkConfig, name: &str) -> Result<Vec<InstanceId>, CloudError> {
     let call = Call::reading("ec2:DescribeInstances", format!("instances named {}", Shown(name)));
     let request = Client::new(config).describe_instances().include_managed_resources(true).max_results(PAGE_SIZE);
-    let request = request.filters(super::filter("tag:Name", [super::literal(name)]));
+    let request = request.filters(super::filter(&format!("tag:{NAME_KEY}"), [super::literal(name)]));
     let request = request.filters(super::filter("instance-state-name", super::NOT_TERMINATED));
     let pages = request.into_paginator().send().collect().await;
     let reading = call.listed(pages, |page| (page.reservations, page.next_token));
@@ -103,9 +103,9 @@ pub async fn instances_named(config: &SdkConfig, name: &str) -> Result<Vec<Insta
     Ok(instances.filter_map(|instance| InstanceId::parse(instance.instance_id()?).ok()).collect())
 }
 
-fn named_vpc(vpc: &ec2::Vpc) -> Option<(VpcId, Option<String>)> {
-    let name = vpc.tags().iter().find(|tag| tag.key() == Some("Name")).and_then(|tag| tag.value());
-    let name = name.filter(|name| !name.is_empty()).map(str::to_owned);
+fn named_vpc(vpc: &ec2::Vpc) -> Option<(VpcId, Option<Untrusted>)> {
+    let name = vpc.tags().iter().find(|tag| tag.key() == Some(NAME_KEY)).and_then(|tag| tag.value());
+    let name = name.filter(|name| !name.is_empty()).map(Untrusted::from);
     Some((VpcId::parse(vpc.vpc_id()?).ok()?, name))
 }
 
@@ -206,7 +206,7 @@ mod tests {
         let script = Script::default().then(200, answer).then(403, error("UnauthorizedOperation"));
         let [one, two, three] = ["vpc-1", "vpc-2", "vpc-3"].map(|id| VpcId::parse(id).unwrap());
         let read = async || vpcs_by_id(&script.config(), &[one.clone(), two.clone(), three.clone()]).await;
-        let expected = [(one.clone(), Some("prod".to_owned())), (two.clone(), None)].into();
+        let expected = [(one.clone(), Some("prod".into())), (two.clone(), None)].into();
         assert_eq!(read().await, Ok(expected), "one that is not there is left out");
         assert_eq!(read().await.unwrap_err().call, "ec2:DescribeVpcs");
         assert!(

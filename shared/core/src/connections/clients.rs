@@ -110,7 +110,7 @@ fn pair_state(
         }
     };
     ConnectionStatus {
-        store_side: Some(SideGroup { id: group.id.clone(), name: group.name.clone() }),
+        store_side: Some(SideGroup { id: group.id.clone(), name: group.name.as_str().into() }),
         made_by: Some(Maker::Tagwire),
         state,
         code,

@@ -125,7 +125,7 @@ pub struct SideGroup {
     /// Its id.
     pub id: SecurityGroupId,
     /// Its name; empty when the group could not be read.
-    pub name: String,
+    pub name: Untrusted,
 }
 
 /// One client and one data store.

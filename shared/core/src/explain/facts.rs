@@ -19,6 +19,7 @@ use crate::{
     service::{Readiness, Side},
     state::{Connection, Removal},
     tag::{ALLOW_CIDR_KEY, BLOCK_KEY, ConnectTag, HOLD_KEY, TagSettings},
+    untrusted::Shown,
 };
 
 pub(super) fn words<T: fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
@@ -173,7 +174,7 @@ impl Explainer<'_> {
 
     /// A group's id, with its name when it was read.
     pub(super) fn named(&self, id: &SecurityGroupId) -> String {
-        self.index.group(id).map_or_else(|| id.to_string(), |group| format!("{id} ({})", group.name))
+        self.index.group(id).map_or_else(|| id.to_string(), |group| format!("{id} ({})", Shown(&group.name)))
     }
 
     /// Whether an attached group is one side of a usable pair whose other side is attached as well.

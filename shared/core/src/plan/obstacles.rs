@@ -110,7 +110,7 @@ pub fn vpc_of(store: &DataStore) -> Result<&VpcId, Reason> {
     Err(match &store.network {
         Network::Vpc(vpc) => return Ok(vpc),
         Network::NotShown => not_shown(store, |state| Reason::NetworkNotShown { state }),
-        Network::VpcNetworkingOff => Reason::NoVpcNetworking { cluster: store.arn.name().to_owned() },
+        Network::VpcNetworkingOff => Reason::NoVpcNetworking { cluster: store.arn.name().into() },
         Network::PublicEndpoint => Reason::PublicEndpoint,
         Network::Classic => Reason::Ec2Classic,
     })

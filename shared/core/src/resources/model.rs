@@ -35,7 +35,7 @@ pub struct Instance {
     pub interface: Option<Interface>,
     /// The service that manages it, such as `eks.amazonaws.com`: then nobody else may change its interfaces.
     // Fact 10.1
-    pub operator: Option<String>,
+    pub operator: Option<Untrusted>,
     /// Its Availability Zone.
     pub zone: Option<ZoneName>,
     /// The settings in its tags.
@@ -74,13 +74,13 @@ pub enum Form {
     /// Member of an Aurora global database: likewise.
     GlobalMember {
         /// The global cluster's identifier.
-        global: String,
+        global: Untrusted,
     },
     /// A DB instance that belongs to a DB cluster, or a cache cluster that belongs to a replication
     /// group, which is the unit that has the group list.
     ClusterMember {
         /// The identifier of the cluster or replication group.
-        cluster: String,
+        cluster: Untrusted,
     },
 }
 
