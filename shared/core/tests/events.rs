@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use proptest::prelude::*;
 use tagwire_core::{
     event::{self, Event, Hint, Incoming},
-    id::{InstanceId, Partition, StoreArn},
+    id::{InstanceId, Location, StoreArn},
     work::Cause,
 };
 
@@ -22,13 +22,14 @@ fn files(folder: &str) -> Vec<(String, String)> {
     files
 }
 
-/// As a queue of the partition that most accounts are in delivers it.
+/// As a queue of the samples' account and Region delivers it.
 fn incoming(body: &str) -> Result<Incoming, event::BadEvent> {
-    event::read(body, &partition("aws"))
+    event::read(body, &location("aws", "us-east-1", "123456789012"))
 }
 
-fn partition(name: &str) -> Partition {
-    Partition::parse(name).unwrap_or_else(|_| unreachable!("a partition"))
+fn location(partition: &str, region: &str, account: &str) -> Location {
+    let queue = format!("arn:{partition}:sqs:{region}:{account}:stores");
+    Location::of_arn(&queue).unwrap_or_else(|_| unreachable!("a queue"))
 }
 
 fn read(body: &str) -> Option<Event> {
@@ -180,13 +181,67 @@ fn a_call_names_its_store_in_the_partition_of_its_queue_and_in_small_letters() {
         ("eusc-de-east-1", "aws-eusc"),
         ("us-iso-east-1", "aws-iso"),
     ] {
-        let event = event::read(&called(region, "aws.redshift", "CreateCluster", &parameters), &partition(name));
+        let event = event::read(
+            &called(region, "aws.redshift", "CreateCluster", &parameters),
+            &location(name, region, "123456789012"),
+        );
         let hints = match event {
             Ok(Incoming::Event(event)) => event.hints,
             other => unreachable!("{other:?}"),
         };
         let arn = StoreArn::parse(format!("arn:{name}:redshift:{region}:123456789012:cluster:orders"));
         assert_eq!(Ok(hints), arn.map(|arn| [Hint::Store(arn)].into()), "{region}");
+    }
+}
+
+#[test]
+fn every_sample_is_refused_where_another_account_region_or_partition_is() {
+    let elsewhere = [
+        location("aws", "us-east-1", "210987654321"),
+        location("aws", "us-west-2", "123456789012"),
+        location("aws-cn", "us-east-1", "123456789012"),
+    ];
+    let mut refused = 0;
+    for (file, body) in files("") {
+        assert!(incoming(&body).is_ok(), "{file}");
+        for there in &elsewhere {
+            // The partition is in ARNs alone, and the state of an instance has none.
+            let has_arn = body.contains("arn:aws:") && !body.contains("AWS API Call via CloudTrail");
+            if there.partition().as_str() == "aws" || (has_arn && !body.contains("arn:aws:ec2:")) {
+                let code = event::read(&body, there).map_err(|problem| problem.code());
+                assert_eq!(code, Err("event-elsewhere"), "{file}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 80, "{refused}");
+}
+
+#[test]
+fn what_names_a_resource_of_another_account_or_region_is_refused_whatever_its_envelope_says() {
+    let named = |arn: &str| {
+        serde_json::json!({
+            "source": "aws.tag", "detail-type": "Tag Change on Resource", "region": "us-east-1", "account": "123456789012",
+            "resources": [arn],
+        })
+        .to_string()
+    };
+    let again = |arn: &str| {
+        serde_json::json!({
+            "version": 1, "hints": [{"store": arn}], "cause": "tag-change",
+            "tries": {"attempt": 0, "since": "2026-11-22T08:00:00Z"},
+        })
+        .to_string()
+    };
+    let code = |body: String| incoming(&body).map(drop).map_err(|problem| problem.code());
+    for (place, expected) in [
+        ("us-east-1:123456789012", Ok(())),
+        ("us-east-1:210987654321", Err("event-elsewhere")),
+        ("us-west-2:123456789012", Err("event-elsewhere")),
+    ] {
+        assert_eq!(code(named(&format!("arn:aws:ec2:{place}:instance/i-0a1b2c3d"))), expected, "{place}");
+        assert_eq!(code(named(&format!("arn:aws:rds:{place}:cluster:orders"))), expected, "{place}");
+        assert_eq!(code(again(&format!("arn:aws:rds:{place}:cluster:orders"))), expected, "{place}");
     }
 }
 

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;
 use tagwire_aws::{Aws, QueueUrls, SystemClock};
-use tagwire_core::id::{InvalidId, Partition};
+use tagwire_core::id::{InvalidId, Location};
 use tagwire_engine::{
     handlers::{self, Context, Failed, Message},
     paced::Pacing,
@@ -118,16 +118,16 @@ fn deadline<T>(event: &LambdaEvent<T>) -> Timestamp {
     end.checked_sub(MARGIN).unwrap_or(end)
 }
 
-/// The messages of a batch. Lambda names the queue with each, and so the partition that all of it is in.
+/// The messages of a batch. Lambda names the queue with each, and so the partition, Region and account of all of it.
 // Fact 4.6
 fn messages(event: SqsEvent) -> Result<Vec<Message>, InvalidId> {
     event
         .records
         .into_iter()
         .map(|record| {
-            let partition = Partition::of_arn(record.event_source_arn.as_deref().unwrap_or_default());
+            let location = Location::of_arn(record.event_source_arn.as_deref().unwrap_or_default());
             let (id, body) = (record.message_id.unwrap_or_default(), record.body.unwrap_or_default());
-            Ok(Message { id, partition: partition?, body })
+            Ok(Message { id, location: location?, body })
         })
         .collect()
 }
@@ -150,10 +150,11 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_of_the_partition_of_its_queue() {
+    fn a_message_is_of_the_location_of_its_queue() {
         for partition in ["aws", "aws-cn", "aws-us-gov", "aws-eusc", "aws-iso"] {
             let messages = messages(event(&format!("arn:{partition}:sqs:somewhere-1:123456789012:stores"))).unwrap();
-            assert_eq!(messages[0].partition.as_str(), partition);
+            assert_eq!(messages[0].location.partition().as_str(), partition);
+            assert!(messages[0].location.is("somewhere-1", "123456789012"));
         }
         assert!(messages(event("stores")).is_err(), "it is delivered again instead of being dropped");
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::{
-    id::{InstanceId, Partition, StoreArn},
+    id::{InstanceId, Location, StoreArn},
     service::StoreApi,
     work::{Again, Cause, VERSION},
 };
@@ -86,6 +86,12 @@ pub enum BadEvent {
         /// The id or ARN.
         resource: String,
     },
+    /// An event or a message about another account or Region, which no rule of the installation's own brings.
+    #[error("it is about {resource:?}, which is not in the account and Region of this installation")]
+    Elsewhere {
+        /// The ARN, or the Region and account.
+        resource: String,
+    },
     /// A message of ours of another version or shape.
     #[error("a message of tagwire's own cannot be read: {problem}")]
     Own {
@@ -104,6 +110,7 @@ impl BadEvent {
             Self::Kind { .. } => "event-kind-unknown",
             Self::FailedCall { .. } => "event-call-failed",
             Self::Resource { .. } => "event-resource-unknown",
+            Self::Elsewhere { .. } => "event-elsewhere",
             Self::Own { .. } => "message-unreadable",
         }
     }
@@ -120,12 +127,12 @@ fn text<'value>(value: &'value Value, pointer: &str, field: &'static str) -> Res
     value.pointer(pointer).and_then(Value::as_str).ok_or(BadEvent::Field { field, expected: "string" })
 }
 
-/// Reads the body of a queue message, which its queue delivered in a partition.
+/// Reads the body of a queue message, which was delivered by a queue at a location.
 ///
 /// # Errors
 /// [`BadEvent`] when it says nothing about an instance or a data store.
 // Fact 1.0
-pub fn read(body: &str, partition: &Partition) -> Result<Incoming, BadEvent> {
+pub fn read(body: &str, here: &Location) -> Result<Incoming, BadEvent> {
     let message: Value =
         serde_json::from_str(body).map_err(|error| BadEvent::NotJson { problem: error.to_string() })?;
     if !message.is_object() {
@@ -134,11 +141,18 @@ pub fn read(body: &str, partition: &Partition) -> Result<Incoming, BadEvent> {
     if message.get("hints").is_some() {
         let again: Again =
             serde_json::from_value(message).map_err(|error| BadEvent::Own { problem: error.to_string() })?;
-        return if again.version == VERSION {
-            Ok(Incoming::Again(again))
-        } else {
-            Err(BadEvent::Own { problem: format!("version {} is not {VERSION}", again.version) })
-        };
+        if again.version != VERSION {
+            return Err(BadEvent::Own { problem: format!("version {} is not {VERSION}", again.version) });
+        }
+        all_here(&again.hints, here)?;
+        return Ok(Incoming::Again(again));
+    }
+
+    let envelope = |name: &str| message.get(name).and_then(Value::as_str);
+    if let (Some(region), Some(account)) = (envelope("region"), envelope("account"))
+        && !here.is(region, account)
+    {
+        return Err(BadEvent::Elsewhere { resource: quote(&format!("{region} {account}")) });
     }
 
     let source = text(&message, "/source", "source")?;
@@ -150,10 +164,11 @@ pub fn read(body: &str, partition: &Partition) -> Result<Incoming, BadEvent> {
         }
         // Fact 1.2
         ("aws.tag", "Tag Change on Resource") => {
-            (resource(text(&message, "/resources/0", "resources[0]")?)?.into(), Cause::TagChange)
+            (resource(text(&message, "/resources/0", "resources[0]")?, here)?.into(), Cause::TagChange)
         }
-        _ => store_event(&message, source, detail_type, partition)?,
+        _ => store_event(&message, source, detail_type, here)?,
     };
+    all_here(&hints, here)?;
     Ok(Incoming::Event(Event {
         id: message.get("id").and_then(Value::as_str).map(quote).unwrap_or_default(),
         hints,
@@ -166,12 +181,7 @@ pub fn read(body: &str, partition: &Partition) -> Result<Incoming, BadEvent> {
 type Hints = BTreeSet<Hint>;
 
 /// Reads an event of an API of data stores.
-fn store_event(
-    message: &Value,
-    source: &str,
-    detail_type: &str,
-    partition: &Partition,
-) -> Result<(Hints, Cause), BadEvent> {
+fn store_event(message: &Value, source: &str, detail_type: &str, here: &Location) -> Result<(Hints, Cause), BadEvent> {
     match StoreApi::of_source(source) {
         Some(api) if api.events.contains(&detail_type) => {
             // The identifier beside the ARN is not reliable: AWS's own samples prefix it. Fact 1.3
@@ -180,7 +190,7 @@ fn store_event(
             Ok((store(arn)?.into(), Cause::StoreEvent))
         }
         Some(api) if api.needs_cloudtrail() && detail_type == "AWS API Call via CloudTrail" => {
-            call(message, api, (source, detail_type), partition)
+            call(message, api, (source, detail_type), here)
         }
         Some(_) | None => Err(BadEvent::Kind { source_name: quote(source), detail_type: quote(detail_type) }),
     }
@@ -194,7 +204,7 @@ fn call(
     message: &Value,
     api: StoreApi,
     (source, detail_type): (&str, &str),
-    partition: &Partition,
+    here: &Location,
 ) -> Result<(Hints, Cause), BadEvent> {
     const REQUEST: &str = "/detail/requestParameters";
     let name = text(message, "/detail/eventName", "detail.eventName")?;
@@ -212,7 +222,7 @@ fn call(
     let region = text(message, "/region", "region")?;
     let account = text(message, "/account", "account")?;
     let named = |name: &str| {
-        StoreArn::of(partition, kind, region, account, &name.to_ascii_lowercase())
+        StoreArn::of(here.partition(), kind, region, account, &name.to_ascii_lowercase())
             .map(Hint::Store)
             .map_err(|_| BadEvent::Resource { resource: quote(name) })
     };
@@ -236,9 +246,21 @@ fn store(arn: &str) -> Result<[Hint; 1], BadEvent> {
     StoreArn::parse(arn).map(|arn| [Hint::Store(arn)]).map_err(|_| BadEvent::Resource { resource: quote(arn) })
 }
 
+/// Whether all the data stores of some hints are there; an instance is named without its account and Region.
+fn all_here(hints: &BTreeSet<Hint>, here: &Location) -> Result<(), BadEvent> {
+    let elsewhere = hints.iter().find_map(|hint| match hint {
+        Hint::Store(arn) if !here.has(arn) => Some(arn),
+        Hint::Store(_) | Hint::Instance(_) => None,
+    });
+    elsewhere.map_or(Ok(()), |arn| Err(BadEvent::Elsewhere { resource: quote(arn.as_str()) }))
+}
+
 /// `arn:aws:ec2:REGION:ACCOUNT:instance/ID`, or a data store's ARN.
-fn resource(arn: &str) -> Result<[Hint; 1], BadEvent> {
+fn resource(arn: &str, here: &Location) -> Result<[Hint; 1], BadEvent> {
     match arn.splitn(6, ':').collect::<Vec<_>>().as_slice() {
+        ["arn", _, "ec2", region, account, _] if !here.is(region, account) => {
+            Err(BadEvent::Elsewhere { resource: quote(arn) })
+        }
         ["arn", _, "ec2", _, _, resource] => {
             instance(resource.strip_prefix("instance/").ok_or_else(|| BadEvent::Resource { resource: quote(arn) })?)
         }

@@ -174,6 +174,17 @@ pub struct WorkItem {
     pub tagged_stores: Option<BTreeSet<StoreArn>>,
 }
 
+impl WorkItem {
+    /// The data stores that it names.
+    pub fn stores(&self) -> impl Iterator<Item = &StoreArn> {
+        let of_scope = match &self.scope {
+            Scope::Vpc => None,
+            Scope::Some { stores, .. } => Some(stores),
+        };
+        of_scope.into_iter().chain(&self.tagged_stores).flatten()
+    }
+}
+
 /// Hints to be followed again after a delay, through the instance or store queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Again {

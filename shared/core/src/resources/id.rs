@@ -149,6 +149,47 @@ impl Partition {
     }
 }
 
+/// The partition, Region and account of an installation. It sees and changes nothing elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    partition: Partition,
+    region: String,
+    account: AccountId,
+}
+
+impl Location {
+    /// The location of a resource of the installation's own, such as its queue.
+    ///
+    /// # Errors
+    /// [`InvalidId`] when it is no ARN, or one without Region and account.
+    pub fn of_arn(arn: &str) -> Result<Self, InvalidId> {
+        let mut parts = arn.splitn(6, ':').skip(3);
+        let (region, account) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        if !is_word(region) {
+            return Err(InvalidId::new("an ARN with a Region", arn));
+        }
+        Ok(Self { partition: Partition::of_arn(arn)?, region: region.to_owned(), account: AccountId::parse(account)? })
+    }
+
+    /// The partition.
+    #[must_use]
+    pub fn partition(&self) -> &Partition {
+        &self.partition
+    }
+
+    /// Whether an account and a Region are those of the location.
+    #[must_use]
+    pub fn is(&self, region: &str, account: &str) -> bool {
+        (self.region.as_str(), self.account.as_str()) == (region, account)
+    }
+
+    /// Whether a data store is there.
+    #[must_use]
+    pub fn has(&self, store: &StoreArn) -> bool {
+        self.is(store.region(), store.account()) && store.field(1) == self.partition.as_str()
+    }
+}
+
 /// The kind of data store that an ARN names; `None` when no supported kind has such ARNs.
 fn kind_of(arn: &str) -> Option<StoreKind> {
     let mut parts = arn.splitn(7, ':');
@@ -270,6 +311,22 @@ mod tests {
         assert!(StoreArn::of(&partition, StoreKind::RedshiftCluster, "eu-west-1", "123456789012", "a:b").is_err());
         for text in ["", "aws", "arn", "arn:", "arn:gcp:x", "aws:aws:x", "arn:aws cn:x"] {
             assert!(Partition::of_arn(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_location_has_the_stores_of_its_own_partition_region_and_account_alone() {
+        let here = Location::of_arn("arn:aws:sqs:eu-west-1:123456789012:stores").unwrap();
+        for (arn, is_here) in [
+            ("arn:aws:rds:eu-west-1:123456789012:cluster:orders", true),
+            ("arn:aws:rds:eu-west-2:123456789012:cluster:orders", false),
+            ("arn:aws:rds:eu-west-1:210987654321:cluster:orders", false),
+            ("arn:aws-cn:rds:eu-west-1:123456789012:cluster:orders", false),
+        ] {
+            assert_eq!(here.has(&StoreArn::parse(arn).unwrap()), is_here, "{arn}");
+        }
+        for text in ["", "arn:aws:sqs", "arn:aws:sqs::123456789012:stores", "arn:aws:s3:eu-west-1::bucket"] {
+            assert!(Location::of_arn(text).is_err(), "{text:?}");
         }
     }
 

@@ -150,7 +150,7 @@ fn read(function: &str, messages: &[Message], now: Timestamp) -> BTreeMap<Hint, 
         pending.messages.push(MessageRef { id: message.id.clone(), event: event.to_owned() });
     };
     for message in messages {
-        match event::read(&message.body, &message.partition) {
+        match event::read(&message.body, &message.location) {
             Ok(Incoming::Event(event)) => {
                 // A clock that is wrong must not make an event of today look a year old.
                 let since = event.time.filter(|time| *time <= now).unwrap_or(now);

@@ -12,7 +12,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 use tagwire_core::{
-    id::Partition,
+    id::Location,
     policy::{Mode, Policy},
     work::{Again, Tries, WorkItem},
 };
@@ -37,8 +37,8 @@ pub struct ConnectSettings {
 pub struct Message {
     /// The id that the queue gave it, by which it is reported as failed.
     pub id: String,
-    /// The partition of its queue, and so of everything that it is about.
-    pub partition: Partition,
+    /// The location of its queue, and so of everything that it may be about.
+    pub location: Location,
     /// Its body.
     pub body: String,
 }

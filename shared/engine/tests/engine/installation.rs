@@ -11,7 +11,7 @@ use std::{
 
 use jiff::Timestamp;
 use tagwire_core::{
-    id::{InstanceId, Partition, StoreArn, VpcId},
+    id::{InstanceId, Location, StoreArn, VpcId},
     observation::Scope,
     policy::{Mode, Policy},
     work::{Cause, GIVE_UP_AFTER, Tries, VERSION, WorkItem},
@@ -411,16 +411,16 @@ impl Installation {
     }
 }
 
-/// The partition that most accounts are in.
-pub(crate) fn aws() -> Partition {
-    Partition::parse("aws").unwrap()
+/// Where the worlds' resources are.
+pub(crate) fn here() -> Location {
+    Location::of_arn("arn:aws:sqs:us-east-1:123456789012:queue").unwrap()
 }
 
 fn messages<B: AsRef<str>>(bodies: &[B]) -> Vec<Message> {
     let numbered = bodies.iter().enumerate();
     let message = |(index, body): (usize, &B)| Message {
         id: format!("m{index}"),
-        partition: aws(),
+        location: here(),
         body: body.as_ref().to_owned(),
     };
     numbered.map(message).collect()

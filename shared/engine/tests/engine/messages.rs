@@ -5,7 +5,7 @@ use tagwire_core::event;
 use tagwire_engine::{cloud::ErrorKind, handlers::Failed};
 
 use crate::{
-    installation::{Installation, aws},
+    installation::{Installation, here},
     simulated::{Fault, When, World, cluster, instance, vpc},
 };
 
@@ -59,6 +59,32 @@ fn events_that_say_nothing_are_consumed_with_their_code() {
         let length: usize = line.values().map(String::len).sum();
         assert!(length < 2000, "a log line of {length} bytes");
     }
+    installation.drain();
+    installation.assert_converged();
+}
+
+#[test]
+fn what_is_about_another_account_or_region_is_consumed_without_a_call() {
+    let installation = installation();
+    let place = "us-east-1:123456789012";
+    let orders = format!("arn:aws:rds:{place}:cluster:orders");
+    let tries = "\"tries\":{\"attempt\":0,\"since\":\"2026-11-22T08:00:00Z\"}";
+    let item = |rest: &str| format!("{{\"version\":1,\"vpc\":\"vpc-1\",\"cause\":\"tag-change\",{tries},{rest}}}");
+    let named = item(&format!("\"scope\":{{\"some\":{{\"stores\":[\"{orders}\"]}}}}"));
+    let listed = item(&format!("\"scope\":\"vpc\",\"tagged_stores\":[\"{orders}\"]"));
+    for elsewhere in ["us-east-1:210987654321", "us-west-2:123456789012"] {
+        for body in [&named, &listed] {
+            let ran = installation.connect_raw(&[body.replace(place, elsewhere)]);
+            assert_eq!((ran.codes("outcome"), &ran.returned), (vec!["message-unreadable"], &Some(Failed::new())));
+        }
+        let ran = installation.take_in(&[installation.tagged(&orders).replace(place, elsewhere)]);
+        assert_eq!((ran.codes("outcome"), &ran.returned), (vec!["event-elsewhere"], &Some(Failed::new())));
+    }
+    assert!(installation.look(|world| world.calls.is_empty()), "nothing is looked up");
+    // The same messages about this account and Region are looked into.
+    let ran = installation.connect_raw(&[named, listed]);
+    assert!(!ran.codes("outcome").contains(&"message-unreadable"), "{:#?}", ran.log);
+    assert!(!installation.look(|world| world.calls.is_empty()));
     installation.drain();
     installation.assert_converged();
 }
@@ -219,7 +245,7 @@ proptest! {
     #[test]
     fn no_json_makes_a_reader_panic(body in any_json()) {
         let body = body.to_string();
-        drop(event::read(&body, &aws()));
+        drop(event::read(&body, &here()));
         let installation = installation();
         prop_assert!(installation.take_in(std::slice::from_ref(&body)).returned.is_some());
         prop_assert_eq!(installation.connect_raw(&[body]).returned, Some(Failed::new()));
@@ -228,7 +254,7 @@ proptest! {
 
     #[test]
     fn no_text_makes_a_reader_panic(body in ".*") {
-        drop(event::read(&body, &aws()));
+        drop(event::read(&body, &here()));
         let installation = installation();
         prop_assert_eq!(installation.take_in(&[&body]).returned, Some(Failed::new()));
         prop_assert_eq!(installation.connect_raw(&[&body]).returned, Some(Failed::new()));

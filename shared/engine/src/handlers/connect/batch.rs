@@ -95,18 +95,26 @@ impl Batch {
     }
 }
 
+/// The work item that a message holds, or why it cannot be used.
+fn decode(message: &Message) -> Result<WorkItem, String> {
+    let item: WorkItem = serde_json::from_str(&message.body).map_err(|error| error.to_string())?;
+    if item.version != VERSION {
+        return Err(format!("version {} is not {VERSION}", item.version));
+    }
+    if let Some(store) = item.stores().find(|store| !message.location.has(store)) {
+        return Err(format!("{store} is not in the account and Region of this installation"));
+    }
+    Ok(item)
+}
+
 /// The work of a batch of messages, in the order in which it is done. A message that cannot be read is
 /// logged and consumed.
 pub(super) fn read(function: &str, messages: &[Message]) -> Vec<Batch> {
     let mut batches: Vec<Batch> = Vec::new();
     for message in messages {
-        let item = match serde_json::from_str::<WorkItem>(&message.body) {
-            Ok(item) if item.version == VERSION => item,
-            other => {
-                let problem = other.map_or_else(
-                    |error| error.to_string(),
-                    |item| format!("version {} is not {VERSION}", item.version),
-                );
+        let item = match decode(message) {
+            Ok(item) => item,
+            Err(problem) => {
                 let body = message.beginning();
                 tracing::error!(
                     record = "outcome",
