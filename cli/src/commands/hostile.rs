@@ -61,7 +61,7 @@ fn variants<T: Serialize + DeserializeOwned>(values: &[T]) -> Vec<(String, Vec<T
             }
             Value::Object(fields) => {
                 fields.iter().for_each(|(key, field)| {
-                    paths(field, &format!("{path}/{}", key.replace('~', "~0").replace('/', "~1")), found)
+                    paths(field, &format!("{path}/{}", key.replace('~', "~0").replace('/', "~1")), found);
                 });
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}

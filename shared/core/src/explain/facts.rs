@@ -290,7 +290,7 @@ impl Explainer<'_> {
             Condition::StorePlace => {
                 let limit = store.service.row().store_group_limit;
                 let lasting: Vec<_> = store.lasting_groups().collect();
-                let mut facts = vec![format!("{} of {limit} places are taken: {}", lasting.len(), list(lasting))];
+                let mut facts = vec![format!("{} of {limit} in use: {}", lasting.len(), list(lasting))];
                 if places.leaving_store > 0 {
                     facts.push(format!("{} of these leave it now", places.leaving_store));
                 }

@@ -186,7 +186,7 @@ pub enum Reason {
         interface: InterfaceId,
     },
     /// A store has the default group of its VPC.
-    DefaultGroupWorn {
+    DefaultGroupAttached {
         /// The default group.
         group: SecurityGroupId,
     },

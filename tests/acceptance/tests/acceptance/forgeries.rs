@@ -53,7 +53,7 @@ async fn forged_lost_and_surplus_groups_are_reported_and_never_touched() {
         (&forged, BTreeSet::from(["ownership-forged"])),
         (&lost, BTreeSet::from(["ownership-lost"])),
         // The database of the test has its VPC's default group besides.
-        (&joined.store.arn, BTreeSet::from(["ambiguous-pair", "default-group-worn"])),
+        (&joined.store.arn, BTreeSet::from(["ambiguous-pair", "default-group-attached"])),
     ] {
         let codes: BTreeSet<String> = codes.into_iter().map(str::to_owned).collect();
         assert_eq!(findings(&aws, about).await, codes, "{about}");
