@@ -225,7 +225,7 @@ mod tests {
         assert_eq!(read().await, Ok(expected.to_vec()));
         assert_eq!(read().await.unwrap_err().call, "ec2:DescribeInstances");
         let asked = &script.asked()[0];
-        assert!(asked.contains("Filter.1.Name=tag%3AName") && asked.contains("Filter.1.Value.1=web%5C*"), "{asked}");
+        assert!(asked.contains("Filter.1.Name=tag:Name") && asked.contains("Filter.1.Value.1=web%5C*"), "{asked}");
     }
 
     #[tokio::test]
