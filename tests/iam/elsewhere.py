@@ -1,4 +1,4 @@
-"""Every call that is allowed, made for what lies elsewhere: in another account, in another Region, or somebody else's."""
+"""Every call that is allowed, for what lies elsewhere: in another account, in another Region, or somebody else's."""
 
 import re
 

@@ -5,9 +5,10 @@ import re
 
 from asked import CONNECT, DATA_STORE_EVENTS, GROUP_TAGS, INSTANCE_EVENTS, ROLES, SCHEDULE, SWEEP
 from expanded import TOP
-from place import ACCOUNT, REGIONS, Place
+from place import ACCOUNT, Place
+from scenarios import known
 from weaken import listed, noticed, policies_of, taken_away, widened
-from why import WHY
+from why import MADE_BY_AWS, WHY
 
 PAGE = TOP / "docs" / "security.md"
 NAMES = {
@@ -60,6 +61,13 @@ def of_changes(statement):
     return any(statement is one for policy in policies_of(PLACE, CONNECT)[1:] for one in policy["Statement"])
 
 
+def needed_in(who, sid, action):
+    """The end-to-end test in which a role used an action, or who else makes the call."""
+    if sid in MADE_BY_AWS:
+        return f"made by {MADE_BY_AWS[sid]}"
+    return f"`{known()[who][action]}`"
+
+
 def rows_of_actions(changes):
     """One for each action and each limit of it, with those who have it."""
     rows = {}
@@ -76,8 +84,11 @@ def rows_of_actions(changes):
             limit = "; ".join(shown_condition(statement)) or "–"
             why = WHY.get((action, statement["Sid"])) or WHY[statement["Sid"]]
             case = refused[str(mutant)][0].what.replace(who, "the function").replace("which knows no resources", "any")
-            rows.setdefault((f"`{action}`", where, limit, why, case), []).append(NAMES[who])
-    return sorted(rows.items())
+            row = rows.setdefault((f"`{action}`", where, limit, why, case), ([], set()))
+            row[0].append(NAMES[who])
+            row[1].add(needed_in(who, statement["Sid"], action))
+    # Of several tests one is enough to look at.
+    return [((*row, min(tests)), who) for row, (who, tests) in sorted(rows.items())]
 
 
 def rows_of_limits():
@@ -98,7 +109,7 @@ def table(head, rows):
 @functools.cache
 def tables():
     """Each table by the name that stands in its markers."""
-    columns = ["on", "only if", "why", "refused without it"]
+    columns = ["on", "only if", "why", "refused without it", "needed end to end, for instance, in"]
     reads = [(action, ", ".join(who), *rest) for (action, *rest), who in rows_of_actions(changes=False)]
     changes = [row for row, _ in rows_of_actions(changes=True)]
     return {

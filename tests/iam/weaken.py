@@ -112,8 +112,8 @@ def widened(place, who) -> Iterator[Mutant]:
 
 
 def asked_for(place, call, policies):
-    principal = place.role("whoever")
-    return [Question(principal, part.action or call.action, part.resource, part.context, policies) for part in call.parts]
+    role = place.role("whoever")
+    return [Question(role, part.action or call.action, part.resource, part.context, policies) for part in call.parts]
 
 
 def actions_in(call):

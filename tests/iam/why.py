@@ -1,7 +1,6 @@
-"""Why a role may do something: by the action and the name of its statement, or by the name alone where all of a
-statement are for one thing.
-"""
+"""Why a role may do something, and why no end-to-end test shows that it does."""
 
+# By the action and the name of its statement, or by the name alone where all of a statement are for one thing.
 WHY = {
     # Reads
     ("ec2:DescribeInstances", "ReadNetwork"): "tags, state and VPC of instances",
@@ -46,4 +45,15 @@ WHY = {
     "TagInstanceWithStatus": "`StatusTags=on` only",
     "TagDatabaseWithStatus": "`StatusTags=on` only",
     "TagRedshiftClusterWithStatus": "`StatusTags=on` only; caches get no status",
+}
+
+# By the name of the statement: what a role has and no function uses itself, so that the local AWS makes no such call.
+MADE_BY_AWS = {
+    "TakeOwnWork": "Lambda's poller",
+    "WriteOwnLogs": "Lambda",
+    "SendTraces": "Lambda",
+    "StartSweep": "the scheduler",
+    "KeepWhatFailed": "the scheduler",
+    "LetElastiCacheReadNetwork": "ElastiCache",
+    "LetElastiCacheSetUpInterfaces": "ElastiCache",
 }

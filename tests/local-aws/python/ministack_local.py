@@ -21,6 +21,8 @@ What differs from plain ministack:
   that is made again gets a new table: one that was retained keeps its name and its items.
 - ``POST /tagwire/kill`` with ``{"function": <name>}`` ends the processes of a function in the middle of
   whatever they do, without a word to them; the answer has their number.
+- With an evaluator, the functions' calls are judged under their roles' policies; the other server asks
+  ``POST /tagwire/authorize`` about those that it gets. See `enforcement`.
 - ``GET /tagwire/state`` tells, as of one moment, what lies in each queue and what is running.
 """
 
@@ -38,8 +40,10 @@ from pathlib import Path
 from typing import Any
 
 import account
+import enforcement
 import metric_filters
 from hosted import announce, end_with_standard_input
+from permissions import Place
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
@@ -292,6 +296,61 @@ def _state() -> dict[str, Any]:
     return {"queues": queues, "running": running, "batches": batches}
 
 
+def _policies(role: str) -> list[dict[str, Any]]:
+    from ministack.services import iam
+
+    held = iam._roles[role.rsplit("/", 1)[-1]]["InlinePolicies"].values()
+    return [json.loads(policy) if isinstance(policy, str) else policy for policy in held]
+
+
+async def _body(receive: Any) -> bytes:
+    whole = b""
+    while True:
+        message = await receive()
+        whole += message.get("body", b"")
+        if not message.get("more_body"):
+            return whole
+
+
+def _guard(app: Any) -> Any:
+    """An application that lets through to the given one what the roles allow."""
+    import asyncio
+
+    judge = enforcement.Judge(ACCOUNT, _policies)
+    place = Place(ACCOUNT, REGION)
+
+    def headers_of(scope: Any) -> dict[str, str]:
+        return {name.decode().lower(): value.decode() for name, value in scope["headers"]}
+
+    async def guarded(scope: Any, receive: Any, send: Any) -> None:
+        is_asked = scope["type"] == "http" and scope["path"] == "/tagwire/authorize"
+        if not is_asked and not (scope["type"] == "http" and enforcement.is_of_function(headers_of(scope))):
+            await app(scope, receive, send)
+            return
+        body = await _body(receive)
+        if is_asked:
+            order = json.loads(body)
+            refusal = await asyncio.to_thread(judge.refusal, order["role"], order["parts"])
+            answer = (200, "application/json", json.dumps({"refusal": refusal}).encode())
+        else:
+            answer = await asyncio.to_thread(enforcement.refused, headers_of(scope), body, place, judge.refusal)
+        if answer is None:
+            async def receive_again() -> Any:
+                return {"type": "http.request", "body": body, "more_body": False}
+
+            await app(scope, receive_again, send)
+        else:
+            await _answer(send, *answer)
+
+    return guarded
+
+
+async def _answer(send: Any, status: int, kind: str, body: bytes) -> None:
+    headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
 def _serve(listener: socket.socket, port: int) -> None:
     import asyncio
 
@@ -312,9 +371,7 @@ def _serve(listener: socket.socket, port: int) -> None:
                 body = json.dumps(_kill(json.loads((await receive())["body"]))).encode()
             else:
                 body = json.dumps(await asyncio.to_thread(_state)).encode()
-            headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
+            await _answer(send, 200, "application/json", body)
         else:
             await app(scope, receive, send)
 
@@ -322,7 +379,7 @@ def _serve(listener: socket.socket, port: int) -> None:
     config.bind = [f"fd://{listener.fileno()}"]
     config.keep_alive_timeout = 75
     config.accesslog = None
-    asyncio.run(serve(with_state, config))
+    asyncio.run(serve(_guard(with_state) if enforcement.is_on() else with_state, config))
 
 
 if __name__ == "__main__":

@@ -697,11 +697,13 @@ async fn start(run: &Run, options: &LeaseOptions, built: &[PathBuf]) -> Result<S
     let logs = (run.log("ministack"), run.log("moto"));
     let functions = options.functions.clone().unwrap_or_else(|| run.functions());
     let options = options.clone();
+    // The thread of a test has the test's name.
+    let test = std::thread::current().name().unwrap_or_default().to_owned();
 
     // Processes are waited for here, which would hold up a test's other tasks.
     let started = tokio::task::spawn_blocking(move || -> Result<_> {
         let python = venv::python()?;
-        let mut events = start_events_server(&python, &environment, &function_log, &temporary, logs.0)?;
+        let mut events = start_events_server(&python, &environment, &function_log, &temporary, &test, logs.0)?;
         let mut state = start_state_server(&python, logs.1)?;
         let events_address = loopback(events.port()?);
         state.answer_request(&format!("http://{events_address}"))?;
@@ -738,11 +740,13 @@ fn start_events_server(
     environment: &BTreeMap<String, String>,
     function_log: &Path,
     temporary: &Path,
+    test: &str,
     log: PathBuf,
 ) -> Result<Server> {
     let mut command = server_command(python);
     command
         .envs(environment)
+        .env("TAGWIRE_TEST", test)
         .env("TMPDIR", temporary)
         .arg(paths::python().join("ministack_local.py"))
         .arg("--function-log")

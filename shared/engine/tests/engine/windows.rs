@@ -316,3 +316,34 @@ fn as_many_removals_as_the_window_lets_are_refused_and_the_others_go_in_the_next
     assert_eq!(connected(&installation).len(), 1);
     installation.assert_converged();
 }
+
+#[test]
+fn a_table_that_is_restored_from_yesterday_removes_nobody_whose_tags_ask_for_the_connection() {
+    let installation = fleet(14);
+    installation.change(|world| untag(world, 0..12));
+    installation.swept();
+    assert_eq!(connected(&installation).len(), 4, "ten were removed, and two wait");
+    let yesterday = installation.look(|world| world.table.get(&vpc("1")).cloned().unwrap());
+    installation.change(|world| {
+        for number in 0..12 {
+            world.tag_instance(&format!("{number:03}"), Some("orders"));
+        }
+    });
+    installation.clock.advance(Duration::from_hours(24));
+    installation.swept();
+    assert_eq!(connected(&installation).len(), 14);
+
+    // Under the key of a stranger's VPC as well.
+    installation.change(|world| world.table = [(vpc("1"), yesterday.clone()), (vpc("9"), yesterday)].into());
+    for _ in 0..3 {
+        installation.next_sweep();
+        assert_eq!(connected(&installation).len(), 14);
+    }
+    installation.assert_converged();
+
+    // What was counted yesterday counts no more, and what leaves today does.
+    installation.change(|world| untag(world, 0..12));
+    installation.swept();
+    assert_eq!(connected(&installation).len(), 4);
+    installation.holds_the_window();
+}

@@ -1,6 +1,6 @@
 //! The answer to a connect tag stands beside it, when the stack asks for that.
 
-use tagwire_acceptance::{CONNECT, Launched, Store};
+use tagwire_acceptance::{CONNECT, Installation, Kind, Launched, Store};
 use tagwire_local_aws::LocalAws;
 
 use crate::support::{Joined, actions, lease_with, sweep, writes};
@@ -16,6 +16,13 @@ async fn of_instance(aws: &LocalAws, instance: &Launched) -> Option<String> {
 async fn of_store(aws: &LocalAws, store: &Store) -> Option<String> {
     let tags = aws.rds().list_tags_for_resource().resource_name(&store.arn).send().await.unwrap();
     tags.tag_list().iter().find(|tag| tag.key() == Some(STATUS)).and_then(|tag| tag.value().map(str::to_owned))
+}
+
+async fn of_redshift_cluster(aws: &LocalAws, store: &Store) -> Option<String> {
+    let name = store.arn.rsplit(':').next().unwrap();
+    let clusters = aws.redshift().describe_clusters().cluster_identifier(name).send().await.unwrap();
+    let tags = clusters.clusters().first()?.tags();
+    tags.iter().find(|tag| tag.key() == Some(STATUS)).and_then(|tag| tag.value().map(str::to_owned))
 }
 
 /// The tags that were written and taken off since the last look.
@@ -67,4 +74,26 @@ async fn the_status_says_what_became_of_the_tag_and_is_written_only_when_that_ch
     sweep(&aws).await;
     assert_eq!(of_store(&aws, &joined.store).await, Some(format!("connected: {}", instance.id)));
     joined.end().await;
+}
+
+#[tokio::test]
+async fn the_status_of_a_database_and_of_a_redshift_cluster_comes_and_goes_with_the_connect_tag() {
+    let aws = lease_with(&[("StatusTags", "on")]).await;
+    let installation = Installation::create(&aws, 1).await.unwrap();
+    let database = installation.aurora("orders", "orders").await.unwrap();
+    let warehouse = installation.store(Kind::RedshiftCluster, "warehouse", "warehouse").await.unwrap();
+    let instance = installation.launch(Some("orders warehouse")).await.unwrap();
+    aws.settle().await.unwrap();
+    sweep(&aws).await;
+    let connected = Some(format!("connected: {}", instance.id));
+    assert_eq!(of_store(&aws, &database).await, connected);
+    assert_eq!(of_redshift_cluster(&aws, &warehouse).await, connected);
+
+    for store in [&database, &warehouse] {
+        aws.untag(&store.arn, CONNECT).await.unwrap();
+    }
+    aws.settle().await.unwrap();
+    sweep(&aws).await;
+    assert_eq!(of_store(&aws, &database).await, None);
+    assert_eq!(of_redshift_cluster(&aws, &warehouse).await, None);
 }

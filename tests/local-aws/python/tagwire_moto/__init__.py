@@ -4,8 +4,8 @@ Each module patches one area and has an ``install`` function; none of moto's fil
 replaced is checked when the server starts (see `patching.patch`), so a moto release that moves
 something fails at once instead of quietly going back to the wrong behaviour.
 
-IAM conditions are still moto's own; their place is a module ``access`` beside these, and a line in
-`AREAS`. The module of a service whose stores hold security groups adds itself to `stores.services`.
+moto's own IAM is left off: `access` has the functions' calls judged, if that is asked for. The module of
+a service whose stores hold security groups adds itself to `stores.services`.
 """
 
 from . import (

@@ -13,6 +13,7 @@ os.environ.setdefault("AWS_ACCESS_KEY_ID", "local")
 os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "local")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import enforcement  # noqa: E402
 import tagwire_moto  # noqa: E402
 from hosted import announce, end_with_standard_input  # noqa: E402
 from moto.ec2.models import ec2_backends  # noqa: E402
@@ -21,7 +22,7 @@ from moto.moto_server.werkzeug_app import (  # noqa: E402
     MotoRequestHandler,
     create_backend_app,
 )
-from tagwire_moto import control, faults, native_events  # noqa: E402
+from tagwire_moto import access, control, faults, native_events  # noqa: E402
 from werkzeug.serving import make_server  # noqa: E402
 
 
@@ -44,9 +45,10 @@ def main() -> None:
         options.events_endpoint = sys.stdin.buffer.readline().decode().strip()
     native_events.send_to(options.events_endpoint)
     end_with_standard_input()
-    application = control.serve(
-        faults.guard(DomainDispatcherApplication(create_backend_app)), options.account_id, options.region
-    )
+    application = faults.guard(DomainDispatcherApplication(create_backend_app))
+    if enforcement.is_on():
+        application = access.guard(application, options.account_id, options.region, options.events_endpoint)
+    application = control.serve(application, options.account_id, options.region)
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=MotoRequestHandler)
     announce(server.server_port)
     server.serve_forever()

@@ -1,0 +1,36 @@
+"""Which end-to-end test made which call under which role, with IAM enforced: written by `tests/iam/acceptance`.
+
+A test is named for each action that a function used; runs of single modules add to what is known.
+"""
+
+import json
+import pathlib
+import re
+import sys
+
+FILE = pathlib.Path(__file__).with_name("scenarios.json")
+
+
+def known():
+    """For each role and action the test that needed it."""
+    return json.loads(FILE.read_text(encoding="utf-8")) if FILE.is_file() else {}
+
+
+def merged(before, records):
+    """What was known and what was seen; of several tests the first by name is kept."""
+    found = {role: dict(actions) for role, actions in before.items()}
+    for record in records:
+        role = re.search(r"-(\w+Role)-", record["role"])[1]
+        actions = found.setdefault(role, {})
+        actions[record["action"]] = min(record["test"], actions.get(record["action"], record["test"]))
+    return {role: dict(sorted(actions.items())) for role, actions in sorted(found.items())}
+
+
+def main(folder):
+    """Adds what was recorded in a folder."""
+    lines = [line for path in sorted(pathlib.Path(folder).glob("*.jsonl")) for line in path.read_text().splitlines()]
+    FILE.write_text(json.dumps(merged(known(), map(json.loads, lines)), indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
