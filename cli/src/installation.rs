@@ -18,11 +18,11 @@ use tagwire_core::{
 use crate::error::{CommandError, CommandResult, user_error};
 
 /// Options that override parameters of the stack.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Installation (by default the settings of its stack)")]
 pub(crate) struct Overrides {
     /// The stack; without it, the one that has the SSM parameter /tagwire/installation.
-    #[arg(long, env = "TAGWIRE_STACK_NAME", global = true)]
+    #[arg(long, env = "TAGWIRE_STACK_NAME", global = true, hide_short_help = true)]
     pub(crate) stack_name: Option<String>,
     /// The tag key.
     #[arg(long, env = "TAGWIRE_TAG_KEY", global = true, hide_short_help = true)]

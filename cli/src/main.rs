@@ -5,12 +5,16 @@
 //! installed here; `apply` and `uninstall` hand work to `connect` by [`follow`].
 
 mod commands;
+mod debug;
 mod error;
 mod follow;
+mod help;
 mod installation;
 mod instance_names;
 mod output;
+mod private_file;
 mod progress;
+mod regions;
 mod scope_args;
 mod session;
 mod table;
@@ -33,7 +37,8 @@ use crate::{
     long_about = "Connects EC2 instances to the data stores they use, by tag.\n\n\
         Credentials, Region and endpoints come from the standard AWS variables and files \
         (AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, ...) unless an option says otherwise.",
-    after_help = "Exit codes: 0 done or nothing to do, 1 error, 2 changes are pending (plan, uninstall --plan)."
+    after_help = commands::HELP.short(),
+    after_long_help = commands::HELP.long()
 )]
 struct Cli {
     #[command(flatten)]
@@ -62,24 +67,24 @@ enum Command {
     Uninstall(uninstall::UninstallArgs),
     /// Print a script that completes commands and options in a shell.
     Completions(completions::CompletionsArgs),
-    /// Print the manual page.
-    Man,
+    /// Print the manual page of a command, or write all pages.
+    Man(man::ManArgs),
     /// Print the version.
     Version,
 }
 
 async fn run(Cli { global, command }: Cli) -> CommandResult<ExitCode> {
     match command {
-        Command::Status(args) => status::run(&global, args).await,
-        Command::Plan(args) => plan::run(&global, args).await,
-        Command::Apply(args) => apply::run(&global, args).await,
-        Command::Explain(args) => explain::run(&global, args).await,
-        Command::Names(args) => names::run(&global, args).await,
-        Command::Doctor(args) => doctor::run(&global, args).await,
-        Command::Report(args) => report::run(&global, args).await,
-        Command::Uninstall(args) => uninstall::run(&global, args).await,
+        Command::Status(args) => Box::pin(status::run(&global, args)).await,
+        Command::Plan(args) => Box::pin(plan::run(&global, args)).await,
+        Command::Apply(args) => Box::pin(apply::run(&global, args)).await,
+        Command::Explain(args) => Box::pin(explain::run(&global, args)).await,
+        Command::Names(args) => Box::pin(names::run(&global, args)).await,
+        Command::Doctor(args) => Box::pin(doctor::run(&global, args)).await,
+        Command::Report(args) => Box::pin(report::run(&global, args)).await,
+        Command::Uninstall(args) => Box::pin(uninstall::run(&global, args)).await,
         Command::Completions(args) => completions::run(&args, Cli::command()),
-        Command::Man => man::run(&Cli::command()),
+        Command::Man(args) => man::run(&args, Cli::command()),
         Command::Version => {
             output::print(concat!("tagwire ", env!("CARGO_PKG_VERSION"), "\n"))?;
             Ok(ExitCode::SUCCESS)
@@ -99,7 +104,13 @@ async fn main() -> ExitCode {
         }
     };
     cli.global.color.choose();
+    output::choose_volume(cli.global.quiet, cli.global.debug);
+    if cli.global.debug {
+        debug::begin();
+    }
+    // The command comes first: at Ctrl-C, some have something to say.
     let result = tokio::select! {
+        biased;
         result = Box::pin(run(cli)) => result,
         _ = tokio::signal::ctrl_c() => Err(CommandError::interrupted()),
     };

@@ -1,7 +1,10 @@
 //! Output: results go to standard output, everything else to standard error. Colours are for terminals only, and
 //! `NO_COLOR` and `CLICOLOR_FORCE` are honoured.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
@@ -29,6 +32,22 @@ impl Colours {
         }
         .write_global();
     }
+}
+
+/// Whether notes are left out.
+static IS_QUIET: AtomicBool = AtomicBool::new(false);
+/// Whether progress is left out.
+static IS_STILL: AtomicBool = AtomicBool::new(false);
+
+/// Leaves out notes and progress from now on, or only progress, which lines of debugging would tear apart.
+pub(crate) fn choose_volume(quiet: bool, debug: bool) {
+    IS_QUIET.store(quiet, Ordering::Relaxed);
+    IS_STILL.store(quiet || debug, Ordering::Relaxed);
+}
+
+/// Whether progress is shown, if there is a terminal.
+pub(crate) fn shows_progress() -> bool {
+    !IS_STILL.load(Ordering::Relaxed)
 }
 
 /// The style of additions, and of what is well.
@@ -117,7 +136,9 @@ fn own_control(text: &str) -> Option<usize> {
 
 /// Writes a note to standard error, after which the command continues.
 pub(crate) fn warn(text: &str) {
-    tell(&format!("tagwire: {} {text}", painted(DOUBTFUL, "note:")));
+    if !IS_QUIET.load(Ordering::Relaxed) {
+        tell(&format!("tagwire: {} {text}", painted(DOUBTFUL, "note:")));
+    }
 }
 
 #[cfg(test)]

@@ -37,26 +37,41 @@ use crate::{
 const READING_TIME: Duration = Duration::from_mins(5);
 
 /// Options of every command.
-#[derive(Args, Debug)]
-#[command(next_help_heading = "AWS account and Region")]
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct GlobalArgs {
     /// The profile of the shared AWS configuration.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, hide_short_help = true)]
     pub(crate) profile: Option<String>,
     /// The AWS Region.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, hide_short_help = true)]
     region: Option<String>,
     /// One endpoint for all AWS services.
-    #[arg(long, global = true, value_parser = parse_endpoint)]
+    #[arg(long, global = true, hide_short_help = true, value_parser = parse_endpoint)]
     endpoint_url: Option<String>,
     /// When to use colours.
-    #[arg(long, global = true, value_enum, default_value_t = Colours::Auto, value_name = "WHEN")]
+    #[arg(long, global = true, hide_short_help = true, value_enum, default_value_t = Colours::Auto,
+        value_name = "WHEN")]
     pub(crate) color: Colours,
+    /// Show no notes and no progress, only results, questions and errors.
+    #[arg(long, short, global = true, hide_short_help = true)]
+    pub(crate) quiet: bool,
+    /// Tell of each call of AWS on standard error: the operation, how long it took, and the id of the request.
+    #[arg(long, global = true, hide_short_help = true)]
+    pub(crate) debug: bool,
     #[command(flatten)]
     pub(crate) installation: Overrides,
+    /// Whether this is one of many Regions: then it says nothing of where tagwire is not installed.
+    #[arg(skip)]
+    is_of_many: bool,
 }
 
 impl GlobalArgs {
+    /// The same options for a Region of many.
+    pub(crate) fn of_many(&self, region: &str) -> Self {
+        Self { region: Some(region.to_owned()), is_of_many: true, ..self.clone() }
+    }
+
     /// The configuration of the caller's AWS clients.
     ///
     /// # Errors
@@ -158,7 +173,9 @@ impl Session {
                     return Err(user_error!("there is no stack named {name} in this account and Region")
                         .hint("without --stack-name, tagwire finds the stack that has the SSM parameter /tagwire/installation"));
                 }
-                warn("tagwire is not installed in this account and Region; the template's defaults are assumed");
+                if !global.is_of_many {
+                    warn("tagwire is not installed in this account and Region; the template's defaults are assumed");
+                }
                 None
             }
             Err(error) if error.code == "no-credentials" => {
@@ -324,27 +341,18 @@ impl Session {
         Ok(instances_named(&self.config, name).await?)
     }
 
-    /// The VPCs of the data stores that a person calls so; none when there is no such data store, or not all kinds
-    /// could be read.
+    /// Looks for every data store that a person calls so: one for each kind may have the name.
     ///
     /// # Errors
     /// When no data store can be called so.
-    pub(crate) async fn vpcs_of_stores(&self, called: &str) -> CommandResult<BTreeSet<VpcId>> {
+    pub(crate) async fn stores_called(&self, called: &str) -> CommandResult<Reading<StoreLookup>> {
         let arns = if called.starts_with("arn:") {
             [StoreArn::parse(called)?].into()
         } else {
             self.arns_called(called, &self.identity().await?)?
         };
         let cloud = self.cloud()?;
-        let read = waiting("Looking for the data store", cloud.stores(&arns)).await;
-        if !read.gaps.is_empty() {
-            return Ok(BTreeSet::new());
-        }
-        let vpcs = read.found.iter().filter_map(|lookup| match lookup {
-            StoreLookup::Found(store) => store.vpc().cloned(),
-            StoreLookup::NotFound(_) => None,
-        });
-        Ok(vpcs.collect())
+        Ok(waiting("Looking for the data store", cloud.stores(&arns)).await)
     }
 
     /// The ARNs that data stores called so would have, one for each kind.

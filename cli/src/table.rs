@@ -12,14 +12,19 @@ pub(crate) struct Column {
     cells: Vec<String>,
     /// The columns with the lowest number are left out first; `None` for one that stays.
     leaves: Option<u8>,
+    /// Shorter cells for when all that leaves is left out and the line is still too long, and what they leave out.
+    shorter: Option<(&'static str, Vec<String>)>,
 }
 
 impl Column {
     /// A column that stays however narrow the terminal is.
     pub(crate) fn new(heading: &'static str, cells: impl IntoIterator<Item = String>) -> Self {
-        // A cell is one line, whoever wrote what stands in it.
-        let cells = cells.into_iter().map(|cell| Shown(&cell).to_string()).collect();
-        Self { heading, cells, leaves: None }
+        Self { heading, cells: one_line(cells), leaves: None, shorter: None }
+    }
+
+    /// The same column, with shorter cells for a terminal on which everything else is left out already.
+    pub(crate) fn or_shorter(self, left_out: &'static str, cells: impl IntoIterator<Item = String>) -> Self {
+        Self { shorter: Some((left_out, one_line(cells))), ..self }
     }
 
     /// The same column, left out on a narrow terminal before those with a higher number.
@@ -38,7 +43,12 @@ impl Column {
     }
 }
 
-/// A table as text, and the headings of the columns that are left out.
+/// Cells of one line each, whoever wrote what stands in them.
+fn one_line(cells: impl IntoIterator<Item = String>) -> Vec<String> {
+    cells.into_iter().map(|cell| Shown(&cell).to_string()).collect()
+}
+
+/// A table as text, and what is left out of it: the headings of columns, and parts of cells.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Laid {
     pub(crate) text: String,
@@ -55,6 +65,14 @@ pub(crate) fn lay_out(mut columns: Vec<Column>, width: Option<usize>, headings: 
         let Some((_, place)) = leaving.min() else { break };
         left_out.push(columns.remove(place).heading);
     }
+    if width.is_some_and(|width| needed(&columns) > width) {
+        for column in &mut columns {
+            if let Some((what, cells)) = column.shorter.take() {
+                column.cells = cells;
+                left_out.push(what);
+            }
+        }
+    }
     let widths: Vec<usize> = columns.iter().map(Column::width).collect();
     let rows = columns.iter().map(|column| column.cells.len()).max().unwrap_or_default();
     let line = |cell: &dyn Fn(&Column) -> String| {
@@ -64,6 +82,28 @@ pub(crate) fn lay_out(mut columns: Vec<Column>, width: Option<usize>, headings: 
     let heading = headings.then(|| line(&|column| column.heading.to_owned()));
     let rows = (0..rows).map(|row| line(&|column| column.cells.get(row).cloned().unwrap_or_default()));
     Laid { text: heading.into_iter().chain(rows).collect::<Vec<_>>().join("\n"), left_out }
+}
+
+/// A line of prose in lines that a terminal of this width takes, broken between words only.
+pub(crate) fn wrapped(line: &str, width: Option<usize>) -> String {
+    let Some(width) = width else { return line.to_owned() };
+    let text = line.trim_start_matches(' ');
+    let margin = line.chars().count() - text.chars().count();
+    let (mut lines, mut length) = (" ".repeat(margin), margin);
+    for (place, word) in text.split(' ').enumerate() {
+        let long = anstream::adapter::strip_str(word).to_string().chars().count();
+        if place > 0 && length + 1 + long > width {
+            lines.push('\n');
+            lines.push_str(&" ".repeat(margin + GAP));
+            length = margin + GAP;
+        } else if place > 0 {
+            lines.push(' ');
+            length += 1;
+        }
+        lines.push_str(word);
+        length += long;
+    }
+    lines
 }
 
 /// The width of the terminal that standard output is: that of `COLUMNS`, or else its own. `None` where it is no
@@ -106,6 +146,31 @@ INSTANCE             STATE
 i-0a1b2c3d4e5f60001  connected
 i-2                  waiting";
         assert_eq!(narrower.text, expected, "what stays is longer than the line rather than broken");
+    }
+
+    #[test]
+    fn where_that_is_not_enough_cells_are_shorter_and_that_is_said() {
+        let columns = || {
+            let mut columns = columns();
+            let state = columns.remove(2).or_shorter("codes", ["conn", "wait"].map(str::to_owned));
+            columns.insert(2, state);
+            columns
+        };
+        assert_eq!(lay_out(columns(), Some(30), true).left_out, ["AZ", "PORT"]);
+        let shorter = lay_out(columns(), Some(29), true);
+        assert_eq!(shorter.left_out, ["AZ", "PORT", "codes"]);
+        assert!(shorter.text.ends_with("i-2                  wait"), "{}", shorter.text);
+    }
+
+    #[test]
+    fn prose_is_broken_between_words_and_only_at_a_terminal() {
+        let line = "  i-1: nothing carries orders";
+        assert_eq!(wrapped(line, None), line);
+        assert_eq!(wrapped(line, Some(29)), line);
+        assert_eq!(wrapped(line, Some(16)), "  i-1: nothing\n    carries\n    orders");
+        assert_eq!(wrapped("i-0a1b2c3d4e5f60001 is full", Some(5)), "i-0a1b2c3d4e5f60001\n  is\n  full");
+        let painted = crate::output::painted(crate::output::HINT, "Hint");
+        assert_eq!(wrapped(&format!("{painted} (a): b"), Some(11)), format!("{painted} (a): b"));
     }
 
     #[test]

@@ -17,12 +17,11 @@ def known():
 
 
 def merged(before, records):
-    """What was known and what was seen; of several tests the first by name is kept."""
+    """What was known, and of what was seen besides the first test by name, so that a further run changes nothing."""
     found = {role: dict(actions) for role, actions in before.items()}
-    for record in records:
+    for record in sorted(records, key=lambda record: record["test"]):
         role = re.search(r"-(\w+Role)-", record["role"])[1]
-        actions = found.setdefault(role, {})
-        actions[record["action"]] = min(record["test"], actions.get(record["action"], record["test"]))
+        found.setdefault(role, {}).setdefault(record["action"], record["test"])
     return {role: dict(sorted(actions.items())) for role, actions in sorted(found.items())}
 
 

@@ -144,6 +144,7 @@ class Account:
         self.findings.setdefault(vpc, []).append({"subject": subject, "code": code, "message": message, "hint": hint})
 
     def data(self):
+        codes = {entry["code"] for entry in [*self.connections, *(one for all_ in self.findings.values() for one in all_)]} - {None}
         vpcs = sorted({*self.changes, *self.findings})
         return {
             "version": 2,
@@ -152,17 +153,21 @@ class Account:
             "region": REGION,
             "generated_at": "2026-11-24T22:00:00Z",
             "complete": self.complete,
-            "status": {"version": 2, "connections": self.connections},
+            "status": {"version": 3, "connections": self.connections},
             "instances": self.instances,
             "stores": self.stores,
             "groups": self.groups,
             "plan": {
-                "version": 3,
+                "version": 5,
                 "vpcs": [
                     {"vpc": vpc, "digest": f"{place:064x}", "changes": self.changes.get(vpc, []), "findings": self.findings.get(vpc, [])}
                     for place, vpc in enumerate(vpcs)
                 ],
             },
+            "codes": [
+                {"code": code, "means": f"the meaning of {code}", "remedy": None if code == "cross-az" else f"what is done about {code}"}
+                for code in sorted(codes)
+            ],
             "gaps": self.gaps,
         }
 
@@ -242,8 +247,9 @@ def moderate():
     account.find(staging, "no-match", "nothing on the other side shares a name: ordres", instance=account.instances[-1]["id"])
 
     warehouse = account.store("warehouse", analytics, "Redshift", names=["warehouse"], zones="a")
-    for instance in fleet("etl", 8, analytics, ["warehouse"]):
-        account.connect(instance, warehouse)
+    # As Auto Scaling makes them: all with the same name.
+    for _ in range(8):
+        account.connect(account.instance("etl", analytics, ["warehouse"], "abc"[len(account.instances) % 3]), warehouse)
     account.connect("203.0.113.0/24", warehouse)
     account.connect("pl-0a1b2c3d4e5f60718", warehouse)
     account.connect("198.51.0.0/12", warehouse, "refused", code="cidr-too-wide", reason="the block is wider than the installation lets in: /16 at most")
@@ -287,7 +293,7 @@ def big(instances=400, stores=60, connections=1500):
         if any(one["client"] == instance["id"] and one["store"] == store["arn"] for one in account.connections[-500:]):
             continue
         made += 1
-        account.connect(instance, store, made_by="hand", names=[])
+        account.connect(instance, store, made_by="other", names=[])
     return account.data()
 
 

@@ -189,7 +189,7 @@ def test_paper_is_white_holds_every_row_and_no_controls(show):
     assert page.pdf(format="A4").startswith(b"%PDF")
 
 
-WIDTH, HEIGHT = 1440, 1120
+WIDTH, HEIGHT = 1440, 1680
 PICTURE = TOP / "docs/report.png"
 
 

@@ -124,11 +124,68 @@ def test_another_version_is_said(show):
     assert "version" in show(samples.assemble(samples.small() | {"version": 3})).locator("#banners").inner_text()
 
 
-def test_the_findings_that_are_rare_come_first(show):
+def test_findings_are_above_the_graph_and_the_rare_come_first(show):
     page = show("moderate")
-    codes = page.locator("#findings-list .list").filter(has_text="no-match").locator(".code").all_inner_texts()
-    assert codes.index("cross-az") > codes.index("no-match")
-    assert page.locator("#findings-list .more").is_hidden() or page.locator(".finding .code").all_inner_texts().count("no-match") == 1
+    order = page.locator(".content > *").evaluate_all("(all) => all.map((one) => one.id)")
+    assert order == ["findings", "limits", "graph-section", "connections", "changes", "codes"]
+    codes = page.locator("#findings-list .code").all_inner_texts()
+    assert len(codes) == 4 and "cross-az" not in codes
+    assert codes.index("no-match") >= 0
+
+
+def test_notices_are_folded_and_counted(show):
+    page = show("moderate")
+    fold = page.locator("#notices details")
+    assert fold.locator("summary").inner_text() == "10 notices: cross-az ×10"
+    assert fold.locator(".finding").count() == 10 and not fold.locator(".finding").first.is_visible()
+    fold.locator("summary").click()
+    assert fold.locator(".finding").first.is_visible()
+    # What was opened stays open while somebody searches, and is found.
+    page.locator("#search").fill("cross-az")
+    assert fold.locator(".finding").first.is_visible()
+    assert "None matches" in page.locator("#findings-list").inner_text()
+    page.locator("#search").fill("no-match")
+    assert not fold.is_visible()
+
+
+def test_a_code_leads_to_what_it_means_on_the_page_itself(show):
+    page = show("moderate")
+    expected = {entry["code"] for entry in samples.moderate()["codes"]}
+    assert set(page.locator("#codes-list code").all_inner_texts()) == expected and len(expected) > 4
+    page.locator("#findings-list a.meaning", has_text="no-match").first.click()
+    meant = page.locator("#codes-list > div:target")
+    assert meant.inner_text().split("\n") == ["no-match", "the meaning of no-match", "What to do: what is done about no-match"]
+    assert meant.evaluate("(one) => { const at = one.getBoundingClientRect(); return at.top >= 0 && at.bottom <= innerHeight; }")
+    targets = page.locator("a.meaning").evaluate_all("(all) => all.map((one) => one.getAttribute('href'))")
+    assert len(targets) > 4
+    for target in set(targets):
+        assert page.locator(target).count() == 1
+
+
+def test_a_code_that_nobody_explains_is_shown_without_a_link(show):
+    page = show(samples.assemble(samples.small() | {"codes": []}))
+    assert page.locator("a.meaning").count() == 0
+    assert page.locator("#findings-list .code").count() > 1
+    assert not page.locator("#codes").is_visible()
+
+
+def test_the_page_says_what_it_does_not_show(show):
+    page = show("small")
+    limits = page.locator("#limits")
+    assert limits.locator("summary").is_visible()
+    assert "open to the world" in limits.locator("summary").inner_text()
+    limits.locator("summary").click()
+    assert limits.locator("li").count() >= 5 and limits.locator("li").last.is_visible()
+
+
+def test_zones_are_named_as_zones_and_names_are_counted(show):
+    page = show("moderate")
+    lines = page.locator(".node text").all_text_contents()
+    assert "etl ×8" in lines
+    assert "RDS · zones a, b, c" in lines
+    assert any(line.endswith(" · zone c") for line in lines)
+    page.locator("#table tbody tr").filter(has_text="payment-worker-2").first.click()
+    assert "eu-central-1c → eu-central-1a, eu-central-1b" in page.locator("#details").inner_text()
 
 
 def test_changes_say_what_they_do_in_words_and_signs(show):

@@ -313,7 +313,7 @@ RECORDS_OF = {
 
 
 # Codes that ring the alarm of another one: there is one thing to do about both.
-COUNTED_WITH = {"foreign-attachment": ["copied-group"]}
+COUNTED_WITH = {"foreign-attachment": ["copied-group", "cidr-widened"]}
 # Connect says them all. What is waited for is given up where its events arrive, too, and every function reads.
 LOGS_OF = {
     "gave-up": {"ConnectLogs", "DataStoreEventsLogs", "InstanceEventsLogs"},

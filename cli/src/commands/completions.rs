@@ -5,16 +5,23 @@ use std::process::ExitCode;
 use clap::Args;
 use clap_complete::Shell;
 
-use crate::{error::CommandResult, output::print_own};
+use crate::{error::CommandResult, help::CommandHelp, output::print_own};
 
 /// Shown below the options.
-const EXAMPLE: &str = "\
-Examples:\n  \
-tagwire completions bash > /etc/bash_completion.d/tagwire\n  \
-tagwire completions zsh > \"${fpath[1]}/_tagwire\"";
+pub(crate) const HELP: CommandHelp = CommandHelp {
+    examples: &[
+        (
+            "bash, with bash-completion",
+            "D=~/.local/share/bash-completion/completions\nmkdir -p $D && tagwire completions bash > $D/tagwire",
+        ),
+        ("zsh", "tagwire completions zsh > \"${fpath[1]}/_tagwire\""),
+    ],
+    notes: &[],
+    exit: &[],
+};
 
 #[derive(Args)]
-#[command(after_help = EXAMPLE)]
+#[command(after_help = HELP.short(), after_long_help = HELP.long())]
 pub(crate) struct CompletionsArgs {
     /// The shell.
     #[arg(value_enum)]

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tagwire_core::{
     connections::Survey,
     id::{InstanceId, VpcId},
+    observation::Gap,
     spelling::near,
     tag::ConnectionName,
 };
@@ -17,9 +18,11 @@ use tagwire_core::{
 use super::plan::OutputFormat;
 use crate::{
     error::{CommandResult, require_complete},
+    help::CommandHelp,
     instance_names::InstanceNames,
     output::print,
     progress::waiting,
+    regions,
     scope_args::VpcArgs,
     session::{GlobalArgs, Session},
     table::{Column, lay_out, terminal_width},
@@ -31,23 +34,31 @@ const JSON_VERSION: u32 = 1;
 const SHOWN: usize = 3;
 
 /// Shown below the options.
-const EXAMPLE: &str = "\
-Examples:\n  \
-tagwire names                       # every name of the account and Region\n  \
-tagwire names --vpc vpc-0a1b2c3d    # of one VPC\n  \
-tagwire names -o json | jq -r '.names[] | select(.stores == []) | .name'\n\n\
-Only what is in one VPC can be connected, so a name has a line for each VPC. A name that one side carries alone \
-connects nothing; if another one is much like it, that one is shown.\n\n\
-Exit codes: 0 done, 1 error, or something could not be read.";
+pub(crate) const HELP: CommandHelp = CommandHelp {
+    examples: &[
+        ("every name of the account and Region", "tagwire names"),
+        ("of one VPC", "tagwire names --vpc vpc-0a1b2c3d"),
+        (
+            "names that no data store carries, for a program",
+            "tagwire names -o json |\n  jq -r '.names[] | select(.stores == []) | .name'",
+        ),
+    ],
+    notes: &["Only what is in one VPC can be connected, so a name has a line for each VPC. A name that one side \
+        carries alone connects nothing; if another one is much like it, that one is shown."],
+    exit: &[(0, "done"), (1, "an error, or something could not be read")],
+};
 
 #[derive(Args)]
-#[command(after_help = EXAMPLE)]
+#[command(after_help = HELP.short(), after_long_help = HELP.long())]
 pub(crate) struct NamesArgs {
     #[command(flatten)]
     vpcs: VpcArgs,
     /// The format of the output.
     #[arg(long, short, value_enum, default_value_t = OutputFormat::Text)]
     output: OutputFormat,
+    /// Look in every Region that is enabled for the account.
+    #[arg(long, conflicts_with = "vpc")]
+    all_regions: bool,
 }
 
 /// Who carries a name in a VPC, or in none.
@@ -64,21 +75,48 @@ pub(super) type Key<'survey> = (&'survey ConnectionName, Option<&'survey VpcId>)
 pub(super) type Names<'survey> = BTreeMap<Key<'survey>, Carriers>;
 
 pub(crate) async fn run(global: &GlobalArgs, args: NamesArgs) -> CommandResult<ExitCode> {
-    let session = Session::open(global).await?;
-    session.require_vpcs(&args.vpcs.vpc).await?;
-    let vpcs: BTreeSet<VpcId> = args.vpcs.vpc.into_iter().collect();
+    let look = async |session: &Session| look(session, &args.vpcs.vpc).await;
+    let (read, error) = if args.all_regions {
+        regions::split(regions::in_each(global, look).await?)
+    } else {
+        let session = Session::open(global).await?;
+        let survey = look(&session).await?;
+        (vec![(session, survey)], None)
+    };
+    let width = terminal_width();
+    print(&match (args.output, read.as_slice()) {
+        (OutputFormat::Text, [(_, survey)]) if !args.all_regions => {
+            text(&carriers(survey), &labels_of(survey), survey.gaps().next().is_none(), width)
+        }
+        (OutputFormat::Text, all) => regions::text(all.iter().map(|(session, survey)| {
+            let names = carriers(survey);
+            (session, (!names.is_empty()).then(|| text(&names, &labels_of(survey), true, width)))
+        })),
+        (OutputFormat::Json, [(session, survey)]) if !args.all_regions => {
+            format!("{:#}\n", document(session.region(), &carriers(survey), &labels_of(survey)))
+        }
+        (OutputFormat::Json, all) => {
+            let documents =
+                all.iter().map(|(session, survey)| document(session.region(), &carriers(survey), &labels_of(survey)));
+            format!("{:#}\n", documents.collect::<Value>())
+        }
+    })?;
+    let gaps: Vec<Gap> = read.iter().flat_map(|(_, survey)| survey.gaps().cloned()).collect();
+    error.map_or_else(|| require_complete(&gaps, "the list of names"), Err)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn labels_of(survey: &Survey) -> InstanceNames {
+    survey.instances.found.iter().collect()
+}
+
+/// Reads some VPCs, or all of a Region.
+async fn look(session: &Session, chosen: &[VpcId]) -> CommandResult<Survey> {
+    session.require_vpcs(chosen).await?;
+    let vpcs: BTreeSet<VpcId> = chosen.iter().cloned().collect();
     let cloud = session.cloud()?;
     let looking = Box::pin(tagwire_engine::observe::survey(&cloud, (!vpcs.is_empty()).then_some(&vpcs)));
-    let survey = waiting("Looking at data stores and instances", looking).await;
-    let names = carriers(&survey);
-    let labels: InstanceNames = survey.instances.found.iter().collect();
-    let gaps: Vec<_> = survey.gaps().cloned().collect();
-    print(&match args.output {
-        OutputFormat::Text => text(&names, &labels, gaps.is_empty(), terminal_width()),
-        OutputFormat::Json => format!("{:#}\n", document(&names, &labels)),
-    })?;
-    require_complete(&gaps, "the list of names")?;
-    Ok(ExitCode::SUCCESS)
+    Ok(waiting("Looking at data stores and instances", looking).await)
 }
 
 pub(super) fn carriers(survey: &Survey) -> Names<'_> {
@@ -150,7 +188,7 @@ pub(super) fn text(names: &Names<'_>, labels: &InstanceNames, complete: bool, wi
     lay_out(columns, width, true).text + "\n"
 }
 
-fn document(names: &Names<'_>, labels: &InstanceNames) -> Value {
+fn document(region: &str, names: &Names<'_>, labels: &InstanceNames) -> Value {
     let names: Vec<Value> = names
         .iter()
         .map(|(key, carriers)| {
@@ -163,7 +201,7 @@ fn document(names: &Names<'_>, labels: &InstanceNames) -> Value {
             })
         })
         .collect();
-    json!({ "version": JSON_VERSION, "names": names, "instance_names": labels.json() })
+    json!({ "version": JSON_VERSION, "region": region, "names": names, "instance_names": labels.json() })
 }
 
 #[cfg(test)]
@@ -205,7 +243,7 @@ ordres   vpc-1  i-5                    -          no data store carries it; did 
     fn programs_read_all_carriers() {
         let survey = gathered(WORLD).survey;
         let labels: InstanceNames = survey.instances.found.iter().collect();
-        let document = document(&carriers(&survey), &labels);
+        let document = document("eu-central-1", &carriers(&survey), &labels);
         assert_eq!(document["instance_names"], json!({ "i-1": "web" }));
         let orders = &document["names"][3];
         assert_eq!((&orders["name"], &orders["instances"]), (&json!("orders"), &json!(["i-1", "i-2", "i-3", "i-4"])));

@@ -2,29 +2,29 @@
 //! Nothing is done that nobody agreed to: a request names its plan by the digest.
 
 mod agreement;
+mod confirm;
+mod record;
 mod request;
 mod schedule;
+mod watch;
 
-use std::{
-    collections::BTreeMap,
-    io::{IsTerminal, Write, stdin},
-    time::{Duration, Instant},
+use std::{collections::BTreeMap, time::Duration};
+
+use tagwire_core::{group::SecurityGroup, id::VpcId, observation::Scope, policy::Mode, work::RequestKind};
+
+pub(crate) use self::confirm::ConfirmPrompt;
+use self::{
+    confirm::confirm,
+    record::{VpcRecord, VpcResult, document},
+    request::{FollowOutcome, Job},
+    watch::{Ended, watch},
 };
-
-use anyhow::Context;
-use tagwire_core::{id::VpcId, observation::Scope, policy::Mode, work::RequestKind};
-
-use self::request::{Follow, FollowOutcome, Job};
 use crate::{
-    commands::plan::{PlanView, text},
+    commands::plan::{OutputFormat, PlanView, text},
     error::{CommandError, CommandErrorKind, CommandResult, user_error},
     output::{print, tell, warn},
-    progress,
-    session::{Planned, Session},
+    session::{Place, Planned, Session},
 };
-
-/// How often `connect`'s answer is asked for.
-const POLL_EVERY: Duration = Duration::from_secs(1);
 
 /// Whether a person is asked, and for how long the work is followed.
 #[derive(clap::Args, Clone, Copy)]
@@ -35,6 +35,20 @@ pub(crate) struct ConfirmArgs {
     /// How long to follow, in seconds.
     #[arg(long, default_value_t = 300, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     timeout: u64,
+    /// The format of the result.
+    #[arg(long, short, value_enum, default_value_t = OutputFormat::Text)]
+    pub(crate) output: OutputFormat,
+}
+
+impl ConfirmArgs {
+    /// Shows a plan: as a part of the result to people, and beside the result of programs.
+    fn show(self, text: &str) -> CommandResult<()> {
+        match self.output {
+            OutputFormat::Text => print(text)?,
+            OutputFormat::Json => tell(text.trim_end_matches('\n')),
+        }
+        Ok(())
+    }
 }
 
 /// The installation as it has to be for something to be carried out.
@@ -66,131 +80,147 @@ pub(crate) async fn plan(session: &Session, vpc: &VpcId, scope: Scope, kind: Req
     Ok(request::plan_for(session, seen, kind))
 }
 
-/// Asks a person; only the word itself is a yes.
-///
-/// # Errors
-/// When there is nobody to ask.
-fn confirm(question: &str, word: &str) -> CommandResult<bool> {
-    if !stdin().is_terminal() {
-        return Err(user_error!("standard input is no terminal, so nobody can be asked")
-            .hint("--yes goes ahead without asking"));
-    }
-    let mut err = anstream::stderr();
-    write!(err, "{question} ")?;
-    err.flush()?;
-    let mut answer = String::new();
-    stdin().read_line(&mut answer).context("reading the answer")?;
-    Ok(answer.trim() == word)
+/// Plans to be agreed to, and the way in which that is done.
+pub(crate) struct Proposal<'text> {
+    pub(crate) kind: RequestKind,
+    pub(crate) planned: Vec<(Scope, Planned)>,
+    pub(crate) confirmation: ConfirmArgs,
+    pub(crate) question: ConfirmPrompt<'text>,
+    /// Whether decisions and findings are shown as well.
+    pub(crate) all: bool,
+    /// Whether these plans were chosen beforehand, so that nobody is asked about any other.
+    pub(crate) is_fixed: bool,
 }
 
-/// The question that a person is asked, and the word that agrees.
-pub(crate) struct ConfirmPrompt<'text> {
-    pub(crate) text: &'text str,
-    pub(crate) word: &'text str,
-}
-
-/// Shows the plans, asks, has them carried out, and begins anew with plans that turned out to be others. False
-/// when the person did not agree.
-///
-/// # Errors
-/// When something could not be sent or read, failed, or is not done in time, and when a plan changed that
-/// nobody can be asked about.
-pub(crate) async fn agree_and_follow(
-    session: &Session,
+/// What became of plans.
+pub(crate) struct Followed {
     kind: RequestKind,
-    mut planned: Vec<(Scope, Planned)>,
-    confirmation: ConfirmArgs,
-    question: ConfirmPrompt<'_>,
-    all: bool,
-) -> CommandResult<bool> {
+    place: Place,
+    records: BTreeMap<VpcId, VpcRecord>,
+    error: Option<CommandError>,
+    has_agreed: bool,
+}
+
+impl Followed {
+    /// The result of a command that found nothing to do.
+    pub(crate) fn nothing(kind: RequestKind, place: Place) -> Self {
+        Self { kind, place, records: BTreeMap::new(), error: None, has_agreed: true }
+    }
+
+    /// Whether all that was agreed to is made.
+    pub(crate) fn is_done(&self) -> bool {
+        self.has_agreed && self.error.is_none()
+    }
+
+    /// Ends the command: with the document for programs, and with the error if there is one. False when the person
+    /// did not agree. `remaining` are the groups that an uninstallation left.
+    ///
+    /// # Errors
+    /// When something could not be sent or read, failed, or is not done in time, and when a plan changed that
+    /// nobody can be asked about.
+    pub(crate) fn finish(self, output: OutputFormat, remaining: &[SecurityGroup]) -> CommandResult<bool> {
+        if output == OutputFormat::Json {
+            let records: Vec<&VpcRecord> = self.records.values().collect();
+            print(&format!("{:#}\n", document(&self.place, self.kind, &records, remaining)))?;
+        }
+        match self.error {
+            Some(error) => Err(error),
+            None => Ok(self.has_agreed),
+        }
+    }
+
+    /// Writes down how the work in each VPC ended. The plans that hold something that nobody agreed to come back.
+    fn add(&mut self, ended: Vec<Ended>, timeout: Duration) -> Vec<Planned> {
+        let (mut failures, mut changed, mut late) = (Vec::new(), Vec::new(), Vec::new());
+        let total = ended.iter().map(|ended| ended.agreed).sum();
+        for Ended { vpc, agreed: _, left, outcome } in ended {
+            let (result, error) = match outcome {
+                FollowOutcome::Done => (VpcResult::Done, None),
+                FollowOutcome::Changed(planned) => {
+                    changed.push(*planned);
+                    (VpcResult::PlanChanged, None)
+                }
+                FollowOutcome::Failed(error) => {
+                    let message = error.to_string();
+                    failures.push(error);
+                    (VpcResult::Failed, Some(message))
+                }
+                FollowOutcome::TimedOut => {
+                    late.push((vpc.clone(), left));
+                    (VpcResult::TimedOut, None)
+                }
+                FollowOutcome::Interrupted => {
+                    self.error = Some(CommandError::interrupted());
+                    (VpcResult::Interrupted, None)
+                }
+            };
+            if let Some(record) = self.records.get_mut(&vpc) {
+                (record.result, record.error) = (result, error);
+                record.left = if result == VpcResult::Done { 0 } else { left };
+            }
+        }
+        if !late.is_empty() {
+            failures.push(timed_out(&late, total, timeout));
+        }
+        self.error = self.error.take().or(CommandError::all(failures));
+        changed
+    }
+}
+
+/// The note above a plan that took the place of one that was agreed to.
+const CHANGED: &str =
+    "connect would now make changes that nobody agreed to, so it made none of them (plan-changed); the new plan:";
+
+/// Shows the plans, asks, has them carried out, and begins anew with plans that turned out to be others.
+///
+/// # Errors
+/// When nobody can be asked, and without credentials.
+pub(crate) async fn agree_and_follow(session: &Session, proposal: Proposal<'_>) -> CommandResult<Followed> {
+    let Proposal { kind, mut planned, confirmation, question, all, is_fixed } = proposal;
     let place = session.place(planned.iter().map(|(_, (seen, _))| seen.vpc.clone())).await?;
+    let timeout = Duration::from_secs(confirmation.timeout);
+    let mut followed = Followed::nothing(kind, place.clone());
     let view = PlanView { place: &place, all, complete: true };
     loop {
-        print(&text(planned.iter().map(|(_, planned)| planned), view))?;
-        if !confirmation.yes && !confirm(question.text, question.word)? {
+        confirmation.show(&text(planned.iter().map(|(_, planned)| planned), view))?;
+        let records = planned.iter().map(|(_, of)| (of.0.vpc.clone(), VpcRecord::of(of, VpcResult::NotAgreed)));
+        followed.records.extend(records);
+        if !confirmation.yes && !confirm(question).await? {
             tell("Nothing was changed.");
-            return Ok(false);
+            followed.has_agreed = false;
+            return Ok(followed);
         }
         let scopes: BTreeMap<VpcId, Scope> =
             planned.iter().map(|(scope, (seen, _))| (seen.vpc.clone(), scope.clone())).collect();
-        let jobs =
-            planned.iter().map(|(scope, planned)| (planned.0.vpc.clone(), Job::new(kind, scope.clone(), planned)));
-        let changed = follow(session, jobs.collect(), Duration::from_secs(confirmation.timeout), view).await?;
+        let jobs = planned.iter().map(|(scope, planned)| Job::new(kind, scope.clone(), planned)).collect();
+        let changed = followed.add(watch(session, jobs, timeout).await, timeout);
         if changed.is_empty() {
-            return Ok(true);
+            return Ok(followed);
         }
-        warn(
-            "connect would now make changes that nobody agreed to, so it made none of them (plan-changed); the new plan:",
-        );
-        if confirmation.yes {
-            print(&text(&changed, view))?;
-            let message = "the plan changed, and nobody was asked about the new one (plan-changed)";
-            return Err(CommandError::new(CommandErrorKind::NotCarriedOut, message).hint("run the command again"));
+        warn(CHANGED);
+        if confirmation.yes || is_fixed || followed.error.is_some() {
+            confirmation.show(&text(&changed, view))?;
+            followed.error = followed.error.or_else(|| Some(nobody_asked(is_fixed)));
+            return Ok(followed);
         }
         let scope_of = |vpc: &VpcId| scopes.get(vpc).cloned().unwrap_or(Scope::Vpc);
         planned = changed.into_iter().map(|planned| (scope_of(&planned.0.vpc), planned)).collect();
     }
 }
 
-/// Sends the jobs and follows them to their ends. A VPC in which something fails keeps no other from being
-/// followed. The plans that hold something that nobody agreed to come back.
-///
-/// # Errors
-/// When something could not be sent or read, failed, or is not done in time.
-async fn follow(
-    session: &Session,
-    jobs: BTreeMap<VpcId, Job>,
-    timeout: Duration,
-    view: PlanView<'_>,
-) -> CommandResult<Vec<Planned>> {
-    let began = Instant::now();
-    let total = jobs.values().map(|job| job.changes).sum();
-    let bar = progress::bar(total);
-    let (mut follows, mut failures, mut changed) = (BTreeMap::new(), Vec::new(), Vec::new());
-    for (vpc, job) in jobs {
-        match Follow::begin(session, job).await {
-            Ok(follow) => drop(follows.insert(vpc, follow)),
-            Err(error) => failures.push(error),
-        }
-    }
-    while !follows.is_empty() {
-        if began.elapsed() > timeout {
-            failures.push(timed_out(&follows, total, timeout));
-            break;
-        }
-        tokio::time::sleep(POLL_EVERY).await;
-        let mut ended = Vec::new();
-        for (vpc, follow) in &mut follows {
-            ended.extend(follow.poll(session, &bar).await.map(|outcome| (vpc.clone(), outcome)));
-        }
-        for (vpc, outcome) in ended {
-            follows.remove(&vpc);
-            match outcome {
-                FollowOutcome::Done => {}
-                FollowOutcome::Changed(planned) => changed.push(*planned),
-                FollowOutcome::Failed(error) => failures.push(error),
-            }
-        }
-        let left: usize = follows.values().map(|follow| follow.left).sum();
-        bar.set_position(u64::try_from(total.saturating_sub(left)).unwrap_or(u64::MAX));
-    }
-    bar.finish_and_clear();
-    match CommandError::all(failures) {
-        None => Ok(changed),
-        Some(error) if changed.is_empty() => Err(error),
-        Some(error) => {
-            warn(
-                "connect would now make changes that nobody agreed to, so it made none of them (plan-changed); the new plan:",
-            );
-            print(&text(&changed, view))?;
-            Err(error)
-        }
-    }
+/// The error for a new plan that nobody is asked about.
+fn nobody_asked(is_fixed: bool) -> CommandError {
+    let (message, hint) = if is_fixed {
+        ("the plan changed, and only the one that was chosen may be carried out (plan-changed)", "make the plan anew")
+    } else {
+        ("the plan changed, and nobody was asked about the new one (plan-changed)", "run the command again")
+    };
+    CommandError::new(CommandErrorKind::NotCarriedOut, message).hint(hint)
 }
 
-fn timed_out(follows: &BTreeMap<VpcId, Follow>, total: usize, timeout: Duration) -> CommandError {
-    let left: usize = follows.values().map(|follow| follow.left).sum();
-    let vpcs: Vec<&str> = follows.keys().map(VpcId::as_str).collect();
+fn timed_out(late: &[(VpcId, usize)], total: usize, timeout: Duration) -> CommandError {
+    let left: usize = late.iter().map(|(_, left)| left).sum();
+    let vpcs: Vec<&str> = late.iter().map(|(vpc, _)| vpc.as_str()).collect();
     let (seconds, vpcs) = (timeout.as_secs(), vpcs.join(", "));
     let message = format!("not done after {seconds} s: {left} of {total} changes are not made yet in {vpcs}");
     CommandError::new(CommandErrorKind::NotCarriedOut, message)

@@ -26,7 +26,7 @@ const SEND_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// Work in one VPC that a person agreed to.
 pub(super) struct Job {
-    vpc: VpcId,
+    pub(super) vpc: VpcId,
     scope: Scope,
     kind: RequestKind,
     agreement: Agreement,
@@ -82,6 +82,10 @@ pub(super) enum FollowOutcome {
     /// The plan of now holds a change that nobody agreed to.
     Changed(Box<Planned>),
     Failed(CommandError),
+    /// The time ran out, and `connect` goes on.
+    TimedOut,
+    /// Ctrl-C ended the command, and `connect` goes on.
+    Interrupted,
 }
 
 /// The next step with a request.

@@ -10,6 +10,9 @@ use std::{
 const REFUSAL: &str =
     "<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>no</Message></Error></Errors></Response>";
 
+/// The id of every request.
+pub(crate) const REQUEST_ID: &str = "3f5a-request";
+
 /// The access key that whoever signed in by single sign-on gets.
 pub(crate) const SIGNED_IN: &str = "SIGNEDIN";
 
@@ -66,6 +69,8 @@ fn answer(mut stream: &TcpStream, keys: &Mutex<Vec<String>>) {
         None => ("403 Forbidden", REFUSAL),
     };
     let length = body.len();
-    let answer = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+    let answer = format!(
+        "HTTP/1.1 {status}\r\nconnection: close\r\nx-amzn-requestid: {REQUEST_ID}\r\ncontent-length: {length}\r\n\r\n{body}"
+    );
     stream.write_all(answer.as_bytes()).unwrap();
 }

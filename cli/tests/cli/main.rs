@@ -1,7 +1,9 @@
 //! The command as a person runs it, against an endpoint that refuses everything and keeps what it was asked.
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails its test")]
 
+mod common;
 mod endpoint;
+mod network;
 mod profile;
 
 use std::process::{Command, Output};

@@ -41,6 +41,17 @@ pub(crate) fn timeouts(second: Duration) -> TimeoutConfig {
         .build()
 }
 
+/// Seconds until a connection is made, where a person waits to learn that there is no network.
+#[cfg(feature = "account")]
+const CONNECT_SOON: u32 = 2;
+
+/// The same configuration for a first call that tells whether AWS can be reached at all.
+#[cfg(feature = "account")]
+pub(crate) fn impatient(config: &SdkConfig) -> SdkConfig {
+    let timeouts = timeouts(SECOND).into_builder().connect_timeout(SECOND * CONNECT_SOON).build();
+    config.to_builder().timeout_config(timeouts).build()
+}
+
 #[cfg(test)]
 mod tests {
     use aws_sdk_ec2::{Client, config::Credentials};

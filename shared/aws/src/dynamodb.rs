@@ -2,7 +2,7 @@
 //!
 //! | `vpc` | `entry` | attributes |
 //! |---|---|---|
-//! | `vpc-1` | `window` | `version`, `removals` |
+//! | `vpc-1` | `window` | `version`; `removals`, and `of` with each one's words as below, empty for one of an earlier version |
 //! | `vpc-1` | `wanted i-1 IDENTITY`, `wanted eni-1 IDENTITY`, `wanted store-side IDENTITY`, `wanted cidr-group IDENTITY` | `since`, `failed` |
 //! | `vpc-1` | `unused sg-1` | `since` |
 //! | `vpc-1` | `uninstalling`, `swept` | `since` |
@@ -28,7 +28,7 @@ use jiff::Timestamp;
 use tagwire_core::{
     id::{InstanceId, InterfaceId, RequestId, SecurityGroupId, StoreId, VpcId},
     observation::Reading,
-    state::{Attached, Connection, Note, Removal, Target, VpcState, Wanted, Window},
+    state::{Attached, Connection, CountedRemoval, Note, Removal, Target, VpcState, Wanted, Window},
     work::Answer,
 };
 use tagwire_engine::cloud::{CloudError, ErrorKind};
@@ -180,11 +180,16 @@ impl StateTable {
         let removals: Vec<AttributeValue> = window
             .removals
             .iter()
-            .map(|(at, count)| {
-                AttributeValue::L(vec![AttributeValue::S(at.to_string()), AttributeValue::N(count.to_string())])
+            .map(|counted| {
+                let (at, connections) = (counted.at.to_string(), counted.connections.to_string());
+                AttributeValue::L(vec![AttributeValue::S(at), AttributeValue::N(connections)])
             })
             .collect();
-        let last = window.removals.iter().map(|(at, _)| *at).max().unwrap_or(Timestamp::UNIX_EPOCH);
+        let of = window
+            .removals
+            .iter()
+            .map(|counted| AttributeValue::S(counted.of.as_ref().map(removal_words).unwrap_or_default()));
+        let last = window.removals.iter().map(|counted| counted.at).max().unwrap_or(Timestamp::UNIX_EPOCH);
         let request = self
             .client
             .put_item()
@@ -192,6 +197,7 @@ impl StateTable {
             .set_item(Some(keys(vpc.as_str(), WINDOW.to_owned())))
             .item("version", AttributeValue::N(window.version.to_string()))
             .item("removals", AttributeValue::L(removals))
+            .item("of", AttributeValue::L(of.collect()))
             .item(EXPIRES, expires(last, KEPT_FOR))
             .condition_expression("attribute_not_exists(#version) OR #version = :before")
             .expression_attribute_names("#version", "version")
@@ -378,12 +384,28 @@ fn request_key(id: &RequestId) -> String {
 }
 
 fn wanted_entry(removal: &Removal) -> String {
+    format!("{WANTED} {}", removal_words(removal))
+}
+
+fn removal_words(removal: &Removal) -> String {
     match removal {
-        Removal::Connection(connection) => format!("{WANTED} {} {}", connection.instance, connection.store),
-        Removal::LeftOver { interface, store } => format!("{WANTED} {interface} {store}"),
-        Removal::StoreSide(store) => format!("{WANTED} {STORE_SIDE} {store}"),
-        Removal::CidrGroup(store) => format!("{WANTED} {CIDR_GROUP} {store}"),
+        Removal::Connection(connection) => format!("{} {}", connection.instance, connection.store),
+        Removal::LeftOver { interface, store } => format!("{interface} {store}"),
+        Removal::StoreSide(store) => format!("{STORE_SIDE} {store}"),
+        Removal::CidrGroup(store) => format!("{CIDR_GROUP} {store}"),
     }
+}
+
+fn removal(of: &str, store: &str) -> Option<Removal> {
+    let store = StoreId::parse(store).ok()?;
+    Some(match of {
+        STORE_SIDE => Removal::StoreSide(store),
+        CIDR_GROUP => Removal::CidrGroup(store),
+        list => match InstanceId::parse(list) {
+            Ok(instance) => Removal::Connection(Connection { instance, store }),
+            Err(_) => Removal::LeftOver { interface: InterfaceId::parse(list).ok()?, store },
+        },
+    })
 }
 
 fn list_entry(target: &Target) -> String {
@@ -415,11 +437,17 @@ fn text<'item>(item: &'item Item, key: &str) -> Option<&'item str> {
 }
 
 fn window(item: &Item) -> Option<Window> {
-    let removal = |value: &AttributeValue| {
+    let counted = |value: &AttributeValue| {
         let [at, count] = value.as_l().ok()?.as_slice() else { return None };
-        Some((at.as_s().ok()?.parse().ok()?, count.as_n().ok()?.parse().ok()?))
+        let (at, connections) = (at.as_s().ok()?.parse().ok()?, count.as_n().ok()?.parse().ok()?);
+        Some(CountedRemoval { at, connections, of: None })
     };
-    let removals = item.get("removals")?.as_l().ok()?.iter().map(removal).collect::<Option<Vec<_>>>()?;
+    let mut removals = item.get("removals")?.as_l().ok()?.iter().map(counted).collect::<Option<Vec<_>>>()?;
+    // An earlier version wrote none, and what cannot be read is counted as if it were another one.
+    let of = item.get("of").and_then(|of| of.as_l().ok()).filter(|of| of.len() == removals.len());
+    for (counted, of) in removals.iter_mut().zip(of.into_iter().flatten()) {
+        counted.of = of.as_s().ok().and_then(|words| words.split_once(' ')).and_then(|(of, store)| removal(of, store));
+    }
     Some(Window { version: item.get("version")?.as_n().ok()?.parse().ok()?, removals })
 }
 
@@ -430,16 +458,7 @@ fn note(item: &Item) -> Option<Note> {
     let mut words = text(item, ENTRY)?.splitn(3, ' ');
     match (words.next()?, words.next(), words.next()) {
         (WANTED, Some(of), Some(store)) => {
-            let store = StoreId::parse(store).ok()?;
-            let removal = match of {
-                STORE_SIDE => Removal::StoreSide(store),
-                CIDR_GROUP => Removal::CidrGroup(store),
-                list => match InstanceId::parse(list) {
-                    Ok(instance) => Removal::Connection(Connection { instance, store }),
-                    Err(_) => Removal::LeftOver { interface: InterfaceId::parse(list).ok()?, store },
-                },
-            };
-            Some(Note::Wanted(removal, Some(Wanted { since: since?, failed: moment(FAILED) })))
+            Some(Note::Wanted(removal(of, store)?, Some(Wanted { since: since?, failed: moment(FAILED) })))
         }
         (UNUSED, Some(group), None) => Some(Note::Unused(SecurityGroupId::parse(group).ok()?, since)),
         (UNINSTALLING, None, None) => Some(Note::Uninstalling(since)),

@@ -5,7 +5,7 @@ use aws_sdk_sts::Client;
 use tagwire_core::id::{InvalidId, Partition};
 use tagwire_engine::cloud::{CloudError, ErrorKind};
 
-use crate::call::Call;
+use crate::{call::Call, config::impatient};
 
 /// The identity that the credentials stand for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,13 +26,15 @@ impl Identity {
     }
 }
 
-/// Asks who is calling; every caller may.
+/// Asks who is calling; every caller may. It is the first question of most commands, so it is soon known when there is
+/// no network.
 ///
 /// # Errors
 /// The refusal of STS, or the lack of credentials.
 pub async fn identity(config: &SdkConfig) -> Result<Identity, CloudError> {
     let call = Call::reading("sts:GetCallerIdentity", "the caller");
-    let answer = Client::new(config).get_caller_identity().send().await.map_err(|error| call.failed(&error))?;
+    let answer =
+        Client::new(&impatient(config)).get_caller_identity().send().await.map_err(|error| call.failed(&error))?;
     match (answer.account, answer.arn) {
         (Some(account), Some(arn)) => Ok(Identity { account, arn }),
         _ => Err(call.error(ErrorKind::Rejected, "answer-unusable", "the answer names no account")),

@@ -44,6 +44,28 @@ pub enum Removal {
     StoreSide(StoreId),
 }
 
+impl Removal {
+    /// The store that loses connections by it.
+    #[must_use]
+    pub fn store(&self) -> &StoreId {
+        match self {
+            Self::Connection(Connection { store, .. })
+            | Self::LeftOver { store, .. }
+            | Self::CidrGroup(store)
+            | Self::StoreSide(store) => store,
+        }
+    }
+
+    /// Whether it cuts the same connection each time that it is made. A store side cuts whoever has the other side then.
+    #[must_use]
+    pub fn is_of_one_connection(&self) -> bool {
+        match self {
+            Self::Connection(_) | Self::LeftOver { .. } | Self::CidrGroup(_) => true,
+            Self::StoreSide(_) => false,
+        }
+    }
+}
+
 /// A removal that waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
@@ -60,7 +82,7 @@ impl Wanted {
         Self { since, failed: None }
     }
 
-    /// Its place in the queue: whoever waits longest goes first, and a failed try goes to the end.
+    /// Its turn among those of its store: whoever waits longest goes first, and a failed try goes to the end.
     #[must_use]
     pub fn turn(&self) -> Timestamp {
         self.failed.unwrap_or(self.since)
@@ -77,14 +99,26 @@ pub enum Target {
     Store(StoreId),
 }
 
+/// A removal that was counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountedRemoval {
+    /// When its run decided; it was made within the run, a minute later at most.
+    pub at: Timestamp,
+    /// How many connections it cut.
+    pub connections: u32,
+    /// The removal; `None` when an earlier version counted it.
+    pub of: Option<Removal>,
+}
+
 /// The counted removals of a VPC in the last window.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
     /// Goes up by one with every write, which is made on the condition that it is still the one
     /// that was read: two runs at once cannot both use what is left.
     pub version: u64,
-    /// The times of removals, each with the number of connections.
-    pub removals: Vec<(Timestamp, u32)>,
+    /// The removals in the window. Of the one before it, only how many connections each run took from each store: by
+    /// that the stores take turns.
+    pub removals: Vec<CountedRemoval>,
 }
 
 impl Window {
@@ -92,27 +126,84 @@ impl Window {
     /// than the policy's limit been removed in the span before it.
     #[must_use]
     pub fn left(&self, now: Timestamp, policy: &Policy) -> usize {
-        let used: u64 = self.recent(now, policy).map(|(_, count)| u64::from(count)).sum();
+        let used: u64 = self.recent(now, policy).map(|(_, counted)| u64::from(counted.connections)).sum();
         policy.max_disconnects.saturating_sub(usize::try_from(used).unwrap_or(usize::MAX))
     }
 
-    /// The window after `count` more removals at `now`, the moment from which their run decided: they
-    /// are made within the run, a minute later at most. What lies further back is forgotten.
+    /// Whether the very same connection was removed in this window, so that to remove it once more uses nothing up.
     #[must_use]
-    pub fn with(&self, count: usize, now: Timestamp, policy: &Policy) -> Self {
-        let added = (now, u32::try_from(count).unwrap_or(u32::MAX));
-        Self { version: self.version.saturating_add(1), removals: self.recent(now, policy).chain([added]).collect() }
+    pub fn has(&self, removal: &Removal, now: Timestamp, policy: &Policy) -> bool {
+        removal.is_of_one_connection()
+            && self.recent(now, policy).any(|(_, counted)| counted.of.as_ref() == Some(removal))
+    }
+
+    /// How many connections each store lost in this window and in the one before it.
+    #[must_use]
+    pub fn by_store(&self, now: Timestamp, policy: &Policy) -> BTreeMap<StoreId, usize> {
+        let mut lost = BTreeMap::<StoreId, usize>::new();
+        for (_, counted) in self.younger(now, policy.disconnect_window.saturating_mul(2)) {
+            if let Some(removal) = &counted.of {
+                *lost.entry(removal.store().clone()).or_default() +=
+                    usize::try_from(counted.connections).unwrap_or(usize::MAX);
+            }
+        }
+        lost
+    }
+
+    /// The window after more removals at `now`, each with the number of connections that it cuts. A connection that
+    /// is removed again counts from now on, and once. What lies further back than two windows is forgotten.
+    #[must_use]
+    pub fn with(&self, removed: &[(Removal, usize)], now: Timestamp, policy: &Policy) -> Self {
+        let again = |counted: &CountedRemoval| {
+            let is_same = |removal: &Removal| removal.is_of_one_connection() && counted.of.as_ref() == Some(removal);
+            removed.iter().any(|(removal, _)| is_same(removal))
+        };
+        let recent = self.recent(now, policy).filter(|(_, counted)| !again(counted));
+        let recent = recent.map(|(at, counted)| CountedRemoval { at, ..counted.clone() });
+        let added = removed.iter().map(|(removal, connections)| CountedRemoval {
+            at: now,
+            connections: u32::try_from(*connections).unwrap_or(u32::MAX),
+            of: Some(removal.clone()),
+        });
+        let removals = self.of_window_before(now, policy).into_iter().chain(recent).chain(added).collect();
+        Self { version: self.version.saturating_add(1), removals }
+    }
+
+    /// The window when nothing more may be removed in it, nor again.
+    #[must_use]
+    pub fn used_up(&self, now: Timestamp, policy: &Policy) -> Self {
+        let connections = u32::try_from(policy.max_disconnects).unwrap_or(u32::MAX);
+        Self { version: self.version, removals: vec![CountedRemoval { at: now, connections, of: None }] }
+    }
+
+    fn of_window_before(&self, now: Timestamp, policy: &Policy) -> Vec<CountedRemoval> {
+        let mut lost = BTreeMap::<(Timestamp, &StoreId), u32>::new();
+        let is_before = |at: Timestamp| !is_younger(at, now, policy.disconnect_window);
+        let of_both = self.younger(now, policy.disconnect_window.saturating_mul(2));
+        for (at, counted) in of_both.filter(|(at, _)| is_before(*at)) {
+            if let Some(removal) = &counted.of {
+                let of_store = lost.entry((at, removal.store())).or_default();
+                *of_store = of_store.saturating_add(counted.connections);
+            }
+        }
+        let of = |store: &StoreId| Some(Removal::StoreSide(store.clone()));
+        lost.into_iter().map(|((at, store), connections)| CountedRemoval { at, connections, of: of(store) }).collect()
+    }
+
+    fn recent(&self, now: Timestamp, policy: &Policy) -> impl Iterator<Item = (Timestamp, &CountedRemoval)> {
+        self.younger(now, policy.disconnect_window)
     }
 
     /// A clock that ran ahead must not make the future count for ever, nor set anything free: what
     /// lies in the future counts like what was just done.
-    fn recent(&self, now: Timestamp, policy: &Policy) -> impl Iterator<Item = (Timestamp, u32)> {
-        let window = policy.disconnect_window;
-        let recent = move |at: Timestamp| {
-            std::time::Duration::try_from(now.duration_since(at)).is_ok_and(|age| age < window) || at > now
-        };
-        self.removals.iter().copied().filter(move |(at, _)| recent(*at)).map(move |(at, count)| (at.min(now), count))
+    fn younger(&self, now: Timestamp, span: std::time::Duration) -> impl Iterator<Item = (Timestamp, &CountedRemoval)> {
+        let younger = self.removals.iter().filter(move |counted| is_younger(counted.at, now, span));
+        younger.map(move |counted| (counted.at.min(now), counted))
     }
+}
+
+fn is_younger(at: Timestamp, now: Timestamp, span: std::time::Duration) -> bool {
+    std::time::Duration::try_from(now.duration_since(at)).is_ok_and(|age| age < span) || at > now
 }
 
 /// For how long attaching something again counts.

@@ -89,8 +89,8 @@ fn pairs_are_found_between_what_carries_no_tag_at_all() {
          cluster sales
          pair orders 1 attached-to=i-1 made-by=console
          pair sales 2 attached-to=i-1,i-2 made-by=hand",
-        "i-1 cluster/sales 5432 connected by hand in rds-ec2-2 out ec2-rds-2
-         i-2 cluster/sales 5432 connected by hand in rds-ec2-2 out ec2-rds-2
+        "i-1 cluster/sales 5432 connected by other in rds-ec2-2 out ec2-rds-2
+         i-2 cluster/sales 5432 connected by other in rds-ec2-2 out ec2-rds-2
          i-1 db/orders 5432 connected by console in rds-ec2-1 out ec2-rds-1",
     );
 }
@@ -119,7 +119,7 @@ fn a_pair_of_the_elasticache_console_is_the_console_s_and_serves() {
         ("ec2-rds:orders", "rds-ec2-orders"),
     ] {
         let (made_by, _, is_empty) = found(&world(on_store, on_instance));
-        assert_eq!((made_by, is_empty), (Some(Maker::Hand), false), "{on_store} {on_instance}");
+        assert_eq!((made_by, is_empty), (Some(Maker::Other), false), "{on_store} {on_instance}");
     }
 }
 
@@ -143,10 +143,10 @@ fn both_sentences_of_the_console_are_known() {
     for how in ["to securely connect to orders", "to allow them to securely connect to orders"] {
         let instance = format!("Security group attached to instances {how}. {end}");
         assert_eq!(made_by(&store, &instance), Some(Maker::Console), "{how}");
-        assert_eq!(made_by(&store.replace("orders", ""), &instance), Some(Maker::Hand));
-        assert_eq!(made_by(&store, &instance.replace("orders", "orders now")), Some(Maker::Hand));
-        assert_eq!(made_by(&store, &instance.replace(end, "")), Some(Maker::Hand));
-        assert_eq!(made_by(&instance, &store), Some(Maker::Hand), "each side has its own sentence");
+        assert_eq!(made_by(&store.replace("orders", ""), &instance), Some(Maker::Other));
+        assert_eq!(made_by(&store, &instance.replace("orders", "orders now")), Some(Maker::Other));
+        assert_eq!(made_by(&store, &instance.replace(end, "")), Some(Maker::Other));
+        assert_eq!(made_by(&instance, &store), Some(Maker::Other), "each side has its own sentence");
     }
 }
 
@@ -192,7 +192,7 @@ fn groups_with_names_of_their_own_are_connections_by_hand() {
          group app attached-to=i-1 rule=\"all traffic to 0.0.0.0/0\"
          group silent attached-to=i-2
          group database on=orders rule=\"tcp 5432-5433 from sg-app\" rule=\"all traffic from sg-silent\"",
-        "i-1 db/orders 5432 connected by hand in database out app",
+        "i-1 db/orders 5432 connected by other in database out app",
     );
     // Which group lets the traffic out does not matter.
     finds(
@@ -201,7 +201,7 @@ fn groups_with_names_of_their_own_are_connections_by_hand() {
          group app attached-to=i-1
          group out attached-to=i-1 rule=\"tcp 5432 to sg-database\"
          group database on=orders rule=\"tcp 5432 from sg-app\"",
-        "i-1 db/orders 5432 connected by hand in database out app",
+        "i-1 db/orders 5432 connected by other in database out app",
     );
 }
 
@@ -212,7 +212,7 @@ fn a_group_that_is_let_in_counts_also_when_it_could_not_be_read() {
          db orders
          group out attached-to=i-1 rule=\"all traffic to 0.0.0.0/0\"
          group database on=orders rule=\"tcp 5432 from sg-unread\"",
-        "i-1 db/orders 5432 connected by hand in database out sg-unread",
+        "i-1 db/orders 5432 connected by other in database out sg-unread",
     );
 }
 
@@ -269,7 +269,7 @@ fn a_refused_instance_that_is_let_in_by_others_is_connected_all_the_same() {
          db orders connect=orders
          group app attached-to=i-1 rule=\"all traffic to 0.0.0.0/0\"
          group database on=orders rule=\"tcp 5432 from sg-app\"",
-        "i-1 db/orders 5432 connected by hand in database out app (blocked: it carries tagwire:block or has an isolation group, so it gets no connection)",
+        "i-1 db/orders 5432 connected by other in database out app (blocked: it carries tagwire:block or has an isolation group, so it gets no connection)",
     );
 }
 
@@ -587,5 +587,5 @@ fn a_way_out_through_a_group_that_was_not_read_is_a_way_when_the_data_store_has_
     .unwrap();
     let rows = rows(&world);
     let [row] = &rows[..] else { panic!("{rows:?}") };
-    assert_eq!((row.state, row.made_by), (State::Connected, Some(Maker::Hand)), "{}", shown(row));
+    assert_eq!((row.state, row.made_by), (State::Connected, Some(Maker::Other)), "{}", shown(row));
 }

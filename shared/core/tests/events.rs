@@ -8,6 +8,7 @@ use tagwire_core::{
     id::{InstanceId, Location, StoreArn},
     work::Cause,
 };
+use tagwire_world::PARTITIONS;
 
 fn files(folder: &str) -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events").join(folder);
@@ -174,13 +175,7 @@ fn called(region: &str, source: &str, name: &str, parameters: &serde_json::Value
 #[test]
 fn a_call_names_its_store_in_the_partition_of_its_queue_and_in_small_letters() {
     let parameters = serde_json::json!({"clusterIdentifier": "Orders"});
-    for (region, name) in [
-        ("eu-west-1", "aws"),
-        ("cn-north-1", "aws-cn"),
-        ("us-gov-west-1", "aws-us-gov"),
-        ("eusc-de-east-1", "aws-eusc"),
-        ("us-iso-east-1", "aws-iso"),
-    ] {
+    for (region, name) in PARTITIONS {
         let event = event::read(
             &called(region, "aws.redshift", "CreateCluster", &parameters),
             &location(name, region, "123456789012"),

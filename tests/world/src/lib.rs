@@ -33,11 +33,20 @@
 //! | `taken G` | names that AWS refused |
 //! | `limit 3`, `max 10`, `window 15`, `isolation G`, `status-tags` | the policy: how many groups an interface takes, how many connections are removed in how many minutes, what isolates |
 //! | `allow-cidr` | clients that are not instances may be let in, `ipv4=16`, `ipv6=48` the widest |
-//! | `removed 8`, `wanted i-1 NAME` (`wanted store-side NAME`, `wanted cidr-group NAME`), `unused G` | what is remembered, each with `ago=MINUTES`; `failed=MINUTES` when a removal was tried |
+//! | `removed 8`, `removed 1 i-1 NAME`, `wanted i-1 NAME` (`wanted store-side NAME`, `wanted cidr-group NAME`), `unused G` | what is remembered, each with `ago=MINUTES`; `failed=MINUTES` when a removal was tried |
 //! | `uninstalling` | likewise: a person asked for tagwire to be gone |
 //! | `attached i-1 G`, `attached NAME G` | likewise, with `tag="a b"`, `again=MINUTES,MINUTES` (ago), `contested` |
 //!
 //! A `RULE` is written as it is shown: `"tcp 5432 from sg-ec2-rds-1"`, `"all traffic to 0.0.0.0/0"`.
+
+/// A Region of each partition that AWS has, and the partition's name.
+pub const PARTITIONS: [(&str, &str); 5] = [
+    ("eu-west-1", "aws"),
+    ("cn-north-1", "aws-cn"),
+    ("us-gov-west-1", "aws-us-gov"),
+    ("eusc-de-east-1", "aws-eusc"),
+    ("us-iso-east-1", "aws-iso"),
+];
 
 mod generate;
 mod reach;

@@ -18,7 +18,7 @@ use tagwire_core::{
     policy::Policy,
     rule::{Peer, PortRange, Rule, Traffic},
     service::{Service, Side, StoreKind},
-    state::{Attached, Connection, Note, Removal, Target, VpcState, Wanted},
+    state::{Attached, Connection, CountedRemoval, Note, Removal, Target, VpcState, Wanted},
     tag::{ConnectTag, ConnectionName, TagSettings},
 };
 use thiserror::Error;
@@ -194,6 +194,10 @@ impl Line {
 
     fn name(&mut self) -> Outcome<String> {
         if self.words.is_empty() { Err(format!("a {} line needs a name", self.head)) } else { Ok(self.words.remove(0)) }
+    }
+
+    fn has_names(&self) -> bool {
+        !self.words.is_empty()
     }
 
     fn all(&mut self, key: &str) -> Vec<Value> {
@@ -676,10 +680,11 @@ impl Reader {
     fn state(&mut self, line: &mut Line) -> Outcome<()> {
         let at = line.ago()?;
         if line.head == "removed" {
-            let count = said(line.name()?.parse())?;
+            let connections = said(line.name()?.parse())?;
+            let of = if line.has_names() { Some(self.removal(line)?) } else { None };
             let Ok(state) = &mut self.world.seen.state else { return Ok(()) };
             state.window.version += 1;
-            state.window.removals.push((at, count));
+            state.window.removals.push(CountedRemoval { at, connections, of });
             return Ok(());
         }
         let note = match line.head.as_str() {

@@ -54,7 +54,10 @@ fn settings(settings: &TagSettings) -> String {
             let _ = write!(text, " allow-cidr=\"{}\"", peers.join(" "));
         }
         CidrTag::Invalid(
-            InvalidCidr::Word { word } | InvalidCidr::NoLength { word, .. } | InvalidCidr::Length { word, .. },
+            InvalidCidr::Word { word }
+            | InvalidCidr::NoLength { word, .. }
+            | InvalidCidr::StandsForIpv4 { word }
+            | InvalidCidr::Length { word, .. },
         ) => {
             let _ = write!(text, " allow-cidr=\"{word}\"");
         }
@@ -78,14 +81,18 @@ fn state(seen: &Observation) -> Vec<String> {
     };
     let minutes = |at: Timestamp| (seen.at.as_second() - at.as_second()) / 60;
     let mut lines: Vec<String> = Vec::new();
-    lines.extend(state.window.removals.iter().map(|(at, count)| format!("removed {count} ago={}", minutes(*at))));
-    lines.extend(state.wanted.iter().map(|(removal, wanted)| {
-        let of = match removal {
-            Removal::Connection(of) => format!("{} {}", of.instance, name(&of.store)),
-            Removal::LeftOver { interface, store } => format!("{interface} {}", name(store)),
-            Removal::StoreSide(store) => format!("store-side {}", name(store)),
-            Removal::CidrGroup(store) => format!("cidr-group {}", name(store)),
-        };
+    let removal = |removal: &Removal| match removal {
+        Removal::Connection(of) => format!("{} {}", of.instance, name(&of.store)),
+        Removal::LeftOver { interface, store } => format!("{interface} {}", name(store)),
+        Removal::StoreSide(store) => format!("store-side {}", name(store)),
+        Removal::CidrGroup(store) => format!("cidr-group {}", name(store)),
+    };
+    lines.extend(state.window.removals.iter().map(|counted| {
+        let of = counted.of.as_ref().map_or_else(String::new, |of| format!(" {}", removal(of)));
+        format!("removed {}{of} ago={}", counted.connections, minutes(counted.at))
+    }));
+    lines.extend(state.wanted.iter().map(|(wanted_removal, wanted)| {
+        let of = removal(wanted_removal);
         let failed = wanted.failed.map_or_else(String::new, |at| format!(" failed={}", minutes(at)));
         format!("wanted {of} ago={}{failed}", minutes(wanted.since))
     }));

@@ -7,7 +7,7 @@ use tagwire_core::{
     id::{InstanceId, StoreId},
     model::Membership,
     observation::{InterfaceOwner, Scope, StoreLookup},
-    state::{Attached, Connection, Removal},
+    state::{Attached, Connection, CountedRemoval, Removal},
 };
 use tagwire_world::{BadWorld, Unread, World, reaches};
 
@@ -58,7 +58,7 @@ fn what_is_remembered_lies_so_many_minutes_back() {
         "instance i-1
          cluster orders
          removed 8 ago=5
-         removed 1 ago=20
+         removed 1 i-1 orders ago=20
          wanted i-1 orders ago=7
          unused ec2-rds-1 ago=9
          attached i-1 ec2-rds-1 tag=\"a b\" ago=60 again=30,10 contested
@@ -66,11 +66,16 @@ fn what_is_remembered_lies_so_many_minutes_back() {
     );
     let at = |minutes: i64| Timestamp::from_second(-60 * minutes).unwrap();
     let Ok(state) = &world.seen.state else { panic!("a state") };
-    assert_eq!((state.window.version, state.window.removals.as_slice()), (2, &[(at(5), 8), (at(20), 1)][..]));
     let wanted: Vec<_> = state.wanted.iter().map(|(removal, wanted)| (removal.clone(), wanted.since)).collect();
     let connection =
         Connection { instance: InstanceId::parse("i-1").unwrap(), store: StoreId::parse("cluster-orders").unwrap() };
-    assert_eq!(wanted, [(Removal::Connection(connection), at(7))]);
+    let removal = Removal::Connection(connection);
+    assert_eq!(wanted, [(removal.clone(), at(7))]);
+    let counted = |minutes, connections, of| CountedRemoval { at: at(minutes), connections, of };
+    assert_eq!(
+        (state.window.version, &state.window.removals),
+        (2, &vec![counted(5, 8, None), counted(20, 1, Some(removal))])
+    );
     assert_eq!(state.unused.values().copied().collect::<Vec<_>>(), [at(9)]);
     let attached: Vec<&Attached> = state.attached.values().collect();
     let first = Attached { tag: "a b".into(), since: at(60), again: vec![at(30), at(10)], contested: true };

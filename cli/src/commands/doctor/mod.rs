@@ -23,6 +23,7 @@ use self::{
 use super::plan::OutputFormat;
 use crate::{
     error::CommandResult,
+    help::CommandHelp,
     output::{BAD, DOUBTFUL, FAINT, GOOD, painted, print},
     session::GlobalArgs,
 };
@@ -33,15 +34,24 @@ const JSON_VERSION: u32 = 2;
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Shown below the options.
-const EXAMPLE: &str = "\
-Examples:\n  \
-tagwire doctor                           # this account and Region\n  \
-tagwire doctor --strict                  # also fails on warnings, for a pipeline\n  \
-tagwire doctor -o json | jq -r '.checks[] | select(.level != \"ok\") | .fix'\n\n\
-Exit codes: 0 ready (there may be warnings), 1 something has to be fixed; with --strict also when there is a warning.";
+pub(crate) const HELP: CommandHelp = CommandHelp {
+    examples: &[
+        ("this account and Region", "tagwire doctor"),
+        ("also fails on warnings, for a pipeline", "tagwire doctor --strict"),
+        (
+            "what to do, for a program",
+            "tagwire doctor -o json |\n  jq -r '.checks[] | select(.level != \"ok\") | .fix'",
+        ),
+    ],
+    notes: &[],
+    exit: &[
+        (0, "ready, though there may be warnings"),
+        (1, "something has to be fixed; with --strict also when there is a warning"),
+    ],
+};
 
 #[derive(Args)]
-#[command(after_help = EXAMPLE)]
+#[command(after_help = HELP.short(), after_long_help = HELP.long())]
 pub(crate) struct DoctorArgs {
     /// Take a warning as seriously as a failure.
     #[arg(long)]

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     error::{CommandError, CommandResult, require_complete, user_error},
+    help::CommandHelp,
     instance_names::{InstanceArgument, InstanceNames},
     output::{BAD, DOUBTFUL, FAINT, GOOD, HEADING, painted, print},
     progress::waiting,
@@ -34,19 +35,23 @@ use crate::{
 const JSON_VERSION: u32 = 2;
 
 /// Shown below the options.
-const EXAMPLE: &str = "\
-Examples:\n  \
-tagwire explain i-0a1b2c3d cluster/orders   # why the two are connected, or are not, and what to change\n  \
-tagwire explain i-0a1b2c3d                  # every data store that the instance could reach\n  \
-tagwire explain cluster/orders              # who reaches a data store, who does not, and why\n  \
-tagwire explain 203.0.113.7                 # which data stores let in an address, a block or a prefix list\n  \
-tagwire explain --name orders               # who carries a connection name, and what follows from it\n  \
-tagwire explain sg-0a1b2c3d                 # why a group is there, and whether it may go\n\n\
-A condition is marked ok, FAILS (the reason), fails (it would fail as well), no (so it is, and nothing is wrong \
-with that), - (it does not matter here) or ? (it could not be read).";
+pub(crate) const HELP: CommandHelp = CommandHelp {
+    examples: &[
+        ("why the two are connected, or are not", "tagwire explain i-0a1b2c3d cluster/orders"),
+        ("the same with every condition", "tagwire explain -v i-0a1b2c3d cluster/orders"),
+        ("every data store that the instance could reach", "tagwire explain i-0a1b2c3d"),
+        ("who reaches a data store, who does not, and why", "tagwire explain cluster/orders"),
+        ("who lets in an address, a block or a prefix list", "tagwire explain 203.0.113.7"),
+        ("who carries a name, and what follows from it", "tagwire explain --name orders"),
+        ("why a group is there, and whether it may go", "tagwire explain sg-0a1b2c3d"),
+    ],
+    notes: &["A condition is marked ok, FAILS (the reason), fails (it would fail as well), no (so it is, and nothing \
+        is wrong with that), - (it does not matter here) or ? (it could not be read)."],
+    exit: &[(0, "done"), (1, "an error, or something could not be read")],
+};
 
 #[derive(Args)]
-#[command(after_help = EXAMPLE)]
+#[command(after_help = HELP.short(), after_long_help = HELP.long())]
 pub(crate) struct ExplainArgs {
     /// An instance, a data store, a security group, an address, a block, a prefix list, or a connection name.
     #[arg(value_name = "SUBJECT", required_unless_present = "name")]

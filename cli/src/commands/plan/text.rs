@@ -180,7 +180,7 @@ impl Section {
         }
         let store = store.map_or_else(|| "other".to_owned(), StoreArn::short);
         let mut lines = vec![format!("  {}", painted(HEADING, &store))];
-        lines.extend(self.actions.iter().map(|action| format!("    {}", signed(action))));
+        lines.extend(self.actions.iter().map(|action| format!("    {}", signed_line(action.effect, &action.text))));
         if all {
             lines.extend(self.remarks.iter().map(|remark| format!("      {remark}")));
             lines.extend(self.hints.iter().map(|(code, hint)| format!("      {}", hint_line(code, hint))));
@@ -242,13 +242,13 @@ fn is_of_console(seen: &Observation, via: &Via) -> bool {
 }
 
 /// A change with its sign, so that removals stand out.
-fn signed(action: &Action) -> String {
-    let style = match action.effect {
+pub(crate) fn signed_line(effect: Effect, text: &str) -> String {
+    let style = match effect {
         Effect::Add => GOOD,
         Effect::Remove => BAD,
         Effect::Write => DOUBTFUL,
     };
-    painted(style, &format!("{} {}", sign(action.effect), action.text))
+    painted(style, &format!("{} {text}", sign(effect)))
 }
 
 fn sign(effect: Effect) -> char {

@@ -1,19 +1,21 @@
 //! `tagwire report`: one page that holds everything, works from a file and reaches no network.
 
+mod codes;
+
 use std::{
     collections::BTreeSet,
-    fs,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use anyhow::Context;
 use clap::Args;
 use serde_json::{Value, json};
 use tagwire_core::{
     group::SecurityGroup,
     id::SecurityGroupId,
     model::{DataStore, Instance},
+    observation::Scope,
+    work::RequestKind,
 };
 
 use super::{
@@ -21,8 +23,10 @@ use super::{
     status::{Filter, Gathered, gather, json as status_json},
 };
 use crate::{
-    error::{CommandResult, require_complete, user_error},
-    output::print,
+    error::{CommandResult, require_complete},
+    help::CommandHelp,
+    output::{count, print},
+    private_file::PrivateFile,
     scope_args::{ScopeArgs, VpcArgs},
     session::{GlobalArgs, Place, Session},
 };
@@ -35,16 +39,21 @@ const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
 /// Shown below the options.
-const EXAMPLE: &str = "\
-Examples:\n  \
-tagwire report                                  # writes tagwire-report.html\n  \
-tagwire report --vpc vpc-0a1b2c3d -f orders.html\n  \
-tagwire report -f - > report.html\n\n\
-The page needs no network and no server: open it from the file, or send it to somebody. It names instances, data \
-stores, groups and rules of the account.";
+pub(crate) const HELP: CommandHelp = CommandHelp {
+    examples: &[
+        ("writes tagwire-report.html", "tagwire report"),
+        ("of one VPC", "tagwire report --vpc vpc-0a1b2c3d -f orders.html"),
+        ("to standard output", "tagwire report -f - > report.html"),
+    ],
+    notes: &[
+        "The page needs no network and no server: open it from the file, or send it to somebody. It names instances, \
+         data stores, groups and rules of the account, so only its owner may read the file at first.",
+    ],
+    exit: &[(0, "done"), (1, "an error, or something could not be read")],
+};
 
 #[derive(Args)]
-#[command(after_help = EXAMPLE)]
+#[command(after_help = HELP.short(), after_long_help = HELP.long())]
 pub(crate) struct ReportArgs {
     /// Where to write the page; - for standard output.
     #[arg(long, short, default_value = "tagwire-report.html", value_name = "PATH")]
@@ -54,34 +63,21 @@ pub(crate) struct ReportArgs {
 }
 
 pub(crate) async fn run(global: &GlobalArgs, args: ReportArgs) -> CommandResult<ExitCode> {
-    require_writable(&args.file)?;
+    let file = (args.file != Path::new("-")).then(|| PrivateFile::begin(&args.file)).transpose();
+    let file = file.map_err(|error| error.hint("-f chooses another path, and -f - writes to standard output"))?;
     let session = Session::open(global).await?;
     let filter = Filter { scope: ScopeArgs { vpcs: args.vpcs, ..ScopeArgs::default() }, ..Filter::default() };
     let gathered = Box::pin(gather(&session, &filter)).await?;
     let page = page(&data(&gathered));
-    if args.file == Path::new("-") {
-        print(&page)?;
-    } else {
-        let path = &args.file;
-        fs::write(path, page).with_context(|| format!("writing the report to {}", path.display()))?;
-        print(&format!("Wrote {} connections to {}\n", gathered.connections.len(), path.display()))?;
+    match file {
+        None => print(&page)?,
+        Some(file) => {
+            file.finish(&page)?;
+            print(&format!("Wrote {} to {}\n", count(gathered.connections.len(), "connection"), args.file.display()))?;
+        }
     }
     require_complete(&gathered.gaps, "the report")?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Refuses a path that cannot be written to, before minutes are spent on what would be written there.
-fn require_writable(path: &Path) -> CommandResult<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
-        return Err(
-            user_error!("there is no folder {} for the report", folder.display()).hint("choose another path with -f")
-        );
-    }
-    if path.is_dir() {
-        return Err(user_error!("{} is a folder", path.display()).hint("name a file in it with -f"));
-    }
-    Ok(())
 }
 
 /// The page with its data in it. A name of somebody's choice must not end the element that it stands in,
@@ -102,6 +98,11 @@ fn data(gathered: &Gathered) -> Value {
         .map(|group| &group.id)
         .collect();
     let shown = |group: &&SecurityGroup| used.contains(&group.id) || group.ownership().ours().is_some();
+    let status = status_json(gathered);
+    let plan = plan_json(&place, RequestKind::Apply, gathered.planned.iter().map(|planned| (&Scope::Vpc, planned)));
+    let findings = plan.pointer("/vpcs").into_iter().flat_map(rows).filter_map(|vpc| vpc.get("findings"));
+    let coded = status.pointer("/connections").into_iter().chain(findings).flat_map(rows);
+    let used_codes: BTreeSet<&str> = coded.filter_map(|row| row.get("code")?.as_str()).collect();
     json!({
         "version": DATA_VERSION,
         "tagwire": env!("CARGO_PKG_VERSION"),
@@ -109,13 +110,18 @@ fn data(gathered: &Gathered) -> Value {
         "region": gathered.region,
         "generated_at": gathered.observed_at,
         "complete": gathered.gaps.is_empty(),
-        "status": status_json(gathered),
+        "status": status,
         "instances": survey.instances.found.iter().map(instance).collect::<Vec<_>>(),
         "stores": survey.present_stores().map(store).collect::<Vec<_>>(),
         "groups": survey.groups.found.iter().filter(shown).map(group).collect::<Vec<_>>(),
-        "plan": plan_json(&place, &gathered.planned),
+        "plan": plan,
+        "codes": codes::meanings(used_codes),
         "gaps": gathered.gaps.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
+}
+
+fn rows(list: &Value) -> &[Value] {
+    list.as_array().map_or(&[], Vec::as_slice)
 }
 
 fn instance(instance: &Instance) -> Value {
@@ -173,6 +179,8 @@ mod tests {
         );
         gathered.survey.instances.found[0].name = Some("web-1".into());
         let data = data(&gathered);
+        let meanings: Vec<&Value> = data["codes"].as_array().unwrap().iter().map(|of| &of["code"]).collect();
+        assert_eq!(meanings, ["connecting", "no-match"], "what the page names is explained on it");
         let names: Vec<&Value> =
             data["instances"].as_array().unwrap().iter().map(|instance| &instance["name"]).collect();
         assert_eq!(names, [&json!("web-1"), &Value::Null]);

@@ -92,7 +92,7 @@ const asObject = (value) => (value !== null && typeof value === "object" && !Arr
 const asObjects = (value) => asList(value).map(asObject);
 
 const KNOWN_VERSION = 2;
-const MADE_BY = { tagwire: "tagwire", console: "the console", hand: "other" };
+const MADE_BY = { tagwire: "tagwire", console: "the console" };
 const madeByText = (madeBy) => (madeBy === null ? "nobody yet" : Object.hasOwn(MADE_BY, madeBy) ? MADE_BY[madeBy] : madeBy);
 
 function readSide(value) {
@@ -207,6 +207,11 @@ function readModel(data) {
       null;
     finding.found = lowered(finding.vpc, finding.code, finding.subject, finding.name, finding.message);
   }
+  const meanings = new Map(
+    asObjects(data.codes)
+      .filter((entry) => /^[a-z][a-z0-9-]*$/.test(entry.code))
+      .map((entry) => [entry.code, { means: asText(entry.means) ?? "", remedy: asText(entry.remedy) }]),
+  );
   const linked = new Set(connections.flatMap((connection) => [connection.client, connection.store]));
   const alone = [
     ...instances
@@ -218,7 +223,7 @@ function readModel(data) {
   ];
 
   return {
-    instances, instanceById, stores, storeByArn, groups, connections, changes, findings, alone,
+    instances, instanceById, stores, storeByArn, groups, connections, changes, findings, alone, meanings,
     byClient: grouped(connections, (connection) => connection.client),
     byStore: grouped(connections, (connection) => connection.store),
     byPair: grouped(connections, (connection) => connection.pair),
@@ -252,6 +257,10 @@ function time(text, withMinutes = true) {
 
 const TABLE_STEP = 30;
 const LIST_STEP = 20;
+// They stand above everything else, so only the first ones do.
+const FINDINGS_STEP = 8;
+// What is worth knowing and asks nobody to do anything.
+const NOTICES = new Set(["cross-az"]);
 
 const view = {
   model: null,
@@ -271,7 +280,8 @@ const view = {
   chosen: null,
   tableLimit: TABLE_STEP,
   changesLimit: LIST_STEP,
-  findingsLimit: LIST_STEP,
+  findingsLimit: FINDINGS_STEP,
+  noticesOpen: false,
 };
 
 const matchesWords = (thing) => view.words.every((word) => thing.found.includes(word));
@@ -465,7 +475,7 @@ function readFilters() {
   view.madeBy = byId("filter-made-by").value;
   view.tableLimit = TABLE_STEP;
   view.changesLimit = LIST_STEP;
-  view.findingsLimit = LIST_STEP;
+  view.findingsLimit = FINDINGS_STEP;
   view.pointed = null;
   render();
 }
@@ -775,24 +785,25 @@ function wording(item) {
     case "client": {
       const { of } = item;
       const kind = of.isInstance ? "Instance" : "Client that is no instance";
-      const second = of.isInstance ? [of.name === null ? "no name" : of.id, of.zone && shortZone(of.zone)] : ["not an instance"];
+      const second = of.isInstance ? [of.name === null ? "no name" : of.id, zonesText([of.zone])] : ["not an instance"];
       const aloud = [kind, of.title, of.name === null ? null : of.id];
       return { lines: [of.title, second.filter(Boolean).join(" · ")], aloud: aloud.filter(Boolean).join(" ") };
     }
     case "clients": {
       const what = item.members[0].of.isInstance ? "instance" : "client";
       const titles = item.members.map((member) => member.of.title);
-      return { lines: [plural(titles.length, what), titles.slice(0, 12).join(", ")], aloud: `${plural(titles.length, what)} alike` };
+      return { lines: [plural(titles.length, what), counted(titles).slice(0, 12).join(", ")], aloud: `${plural(titles.length, what)} alike` };
     }
     case "store": {
       const { of } = item;
       const state = of.state !== null && of.state !== "available" ? of.state : null;
-      const second = [of.service, of.ports, state, of.zones.map(shortZone).join(" ")];
+      // The ports stand on the pair, where there is one.
+      const second = [of.service, item.pairs.length > 0 ? null : of.ports, state, zonesText(of.zones)];
       return { lines: [of.title, second.filter(Boolean).join(" · ")], aloud: `Data store ${of.title}${of.service ? `, ${of.service}` : ""}` };
     }
     case "stores": {
       const titles = item.members.map((member) => member.of.title);
-      return { lines: [plural(titles.length, "data store"), titles.slice(0, 12).join(", ")], aloud: `${plural(titles.length, "data store")} alike` };
+      return { lines: [plural(titles.length, "data store"), counted(titles).slice(0, 12).join(", ")], aloud: `${plural(titles.length, "data store")} alike` };
     }
     case "pairs":
       return { lines: [plural(item.pairs.length, "pair"), "one for each data store"], aloud: `${plural(item.pairs.length, "pair")} of security groups` };
@@ -812,6 +823,14 @@ function wording(item) {
 
 // The Region stands in the head of the page, so the letter of a zone is enough where there is little room.
 const shortZone = (zone) => (view.model.region !== null && zone.startsWith(view.model.region) ? zone.slice(view.model.region.length) : zone);
+
+function zonesText(zones) {
+  const known = zones.filter((zone) => zone !== null);
+  return known.length === 0 ? null : `${known.length === 1 ? "zone" : "zones"} ${known.map(shortZone).join(", ")}`;
+}
+
+/** Each name once, with how many have it. */
+const counted = (names) => [...grouped(names, (name) => name)].map(([name, all]) => (all.length === 1 ? name : `${name} ×${number(all.length)}`));
 
 function drawNode(item, columns) {
   const { lines, sides, aloud } = wording(item);
@@ -1419,7 +1438,7 @@ function detailsOf(info) {
       const of = describeStore(info.id, connections);
       head(of.service === null ? "Data store" : `Data store · ${of.service}`, of.title);
       if (connections.length > 0) parts.push(stateCounts(connections));
-      parts.push(factList([["ARN", mono(of.arn)], ["State", of.state], ["Ports", of.ports], ["VPC", of.vpc && mono(of.vpc)], ["Zones", of.zones.join(" ")], ["Names", said(of.names.join(" "))]]));
+      parts.push(factList([["ARN", mono(of.arn)], ["State", of.state], ["Ports", of.ports], ["VPC", of.vpc && mono(of.vpc)], ["Zones", of.zones.join(", ")], ["Names", said(of.names.join(" "))]]));
       parts.push(...findingsAbout(info.id));
       for (const pair of new Set(connections.filter((connection) => connection.storeSide || connection.instanceSide).map((connection) => connection.pair))) {
         parts.push(...sidesOf(view.model.byPair.get(pair)[0]));
@@ -1448,12 +1467,12 @@ function detailsOf(info) {
 }
 
 function zonesOf(connection) {
-  const from = connection.clientZone === null ? (connection.isInstance ? "?" : null) : shortZone(connection.clientZone);
-  return [from, connection.storeZones.map(shortZone).join(", ") || "?"].filter(Boolean).join(" → ");
+  const from = connection.clientZone ?? (connection.isInstance ? "unknown" : null);
+  return [from, connection.storeZones.join(", ") || "unknown"].filter(Boolean).join(" → ");
 }
 
 const whyOf = (connection) =>
-  html("p", { class: `why ${stateClass(connection.state)}` }, connection.code === null ? null : said(connection.code, "code"), connection.reason === null ? null : said(connection.reason), hintOf(connection));
+  html("p", { class: `why ${stateClass(connection.state)}` }, connection.code === null ? null : codeOf(connection.code, "code"), connection.reason === null ? null : said(connection.reason), hintOf(connection));
 
 function clearDetails() {
   view.chosen = null;
@@ -1498,7 +1517,7 @@ const COLUMNS = [
     value: (connection) => [connection.clientName ?? connection.client, connection.client],
     cell: (connection) => [
       said(connection.clientName ?? connection.client, "strong"),
-      html("small", {}, [connection.clientName === null ? null : connection.client, connection.isInstance ? connection.clientZone && shortZone(connection.clientZone) : "not an instance"].filter(Boolean).join(" · ")),
+      html("small", {}, [connection.clientName === null ? null : connection.client, connection.isInstance ? zonesText([connection.clientZone]) : "not an instance"].filter(Boolean).join(" · ")),
     ],
   },
   {
@@ -1507,7 +1526,7 @@ const COLUMNS = [
     value: (connection) => [connection.storeName],
     cell: (connection) => [
       said(connection.storeName, "strong"),
-      html("small", {}, [connection.service, connection.ports, connection.storeZones.map(shortZone).join(" ")].filter(Boolean).join(" · ")),
+      html("small", {}, [connection.service, connection.ports, zonesText(connection.storeZones)].filter(Boolean).join(" · ")),
       connection.crossZone ? html("span", { class: "badge warn" }, "crosses zones") : null,
     ],
   },
@@ -1523,7 +1542,7 @@ const COLUMNS = [
     id: "why",
     title: "Why",
     value: (connection) => [connection.code ?? "", connection.reason ?? ""],
-    cell: (connection) => [connection.code === null ? null : said(connection.code, "code"), connection.reason === null ? null : html("small", { class: "said reason" }, connection.reason)],
+    cell: (connection) => [connection.code === null ? null : codeOf(connection.code, "code"), connection.reason === null ? null : html("small", { class: "said reason" }, connection.reason)],
   },
 ];
 
@@ -1671,15 +1690,56 @@ function subjectOf(finding) {
   return html("span", { class: "said" }, inGraph ? jump(text, finding.kind === "instance" ? "client" : "store", finding.subject) : text);
 }
 
+/** A code, which leads to what it means if that is on the page. */
+function codeOf(code, tag = "span", classes = "said") {
+  const means = view.model.meanings.has(code) ? html("a", { class: "meaning", href: `#code-${code}`, title: "What this code means" }, code) : code;
+  return html(tag, { class: classes }, means);
+}
+
+const drawnFinding = (finding) =>
+  html("li", { class: "finding" }, html("span", {}, codeOf(finding.code, "span", "badge code warn")), subjectOf(finding), html("span", {}, said(finding.message), hintOf(finding)));
+
 function showFindings(findings) {
+  const isNotice = (finding) => NOTICES.has(finding.code);
+  const all = view.model.findings;
   showLists(
-    "findings-list", "findings-title", "Findings", findings, view.model.findings.length, view.findingsLimit,
-    (finding) => html("li", { class: "finding" }, html("span", {}, html("span", { class: "badge code warn" }, finding.code)), subjectOf(finding), html("span", {}, said(finding.message), hintOf(finding))),
-    view.model.complete && view.model.gaps.length === 0 ? "Nothing to report." : "Nothing to report on what could be read.",
+    "findings-list", "findings-title", "Findings", findings.filter((finding) => !isNotice(finding)), all.filter((finding) => !isNotice(finding)).length,
+    view.findingsLimit, drawnFinding,
+    view.model.complete && view.model.gaps.length === 0 ? (all.length > 0 ? "Nothing but notices." : "Nothing to report.") : "Nothing to report on what could be read.",
     () => {
       view.findingsLimit = Infinity;
       showFindings(findings);
     },
+  );
+  amountIn("findings-title", "Findings", findings.length, all.length);
+  showNotices(findings.filter(isNotice));
+}
+
+/** Folded: a hundred of them would hide everything else. */
+function showNotices(notices) {
+  const place = byId("notices");
+  place.hidden = notices.length === 0;
+  if (place.hidden) return place.replaceChildren();
+  const kinds = [...grouped(notices, (notice) => notice.code)].map(([code, all]) => `${code} ×${number(all.length)}`);
+  const lists = [...grouped(notices, (notice) => notice.vpc)].map(([vpc, ofVpc]) =>
+    html("div", { class: "list" }, html("h3", {}, vpc === null ? "In no VPC" : said(vpc)), html("ul", {}, ...ofVpc.map(drawnFinding))),
+  );
+  const fold = html("details", { class: "card fold", open: view.noticesOpen }, html("summary", {}, `${plural(notices.length, "notice")}: ${kinds.join(", ")}`), ...lists);
+  fold.addEventListener("toggle", () => {
+    view.noticesOpen = fold.open;
+  });
+  return place.replaceChildren(fold);
+}
+
+/** What the codes on this page mean. */
+function showMeanings(model) {
+  const here = new Set([...model.findings, ...model.connections].map((thing) => thing.code));
+  const known = [...model.meanings].filter(([code]) => here.has(code)).sort(([one], [other]) => natural.compare(one, other));
+  byId("codes").hidden = known.length === 0;
+  byId("codes-list").append(
+    ...known.map(([code, { means, remedy }]) =>
+      html("div", { id: `code-${code}` }, html("dt", {}, html("code", {}, code)), html("dd", {}, said(means), remedy === null ? null : html("span", { class: "hint" }, "What to do: ", said(remedy)))),
+    ),
   );
 }
 
@@ -1724,6 +1784,7 @@ function start() {
   byId("body").hidden = false;
   showLegend();
   fillFilters(model);
+  showMeanings(model);
   setUpTable();
   listenToGraph();
   listenToKeys();

@@ -43,7 +43,7 @@ fn edge(row: &ConnectionStatus) -> String {
         Some(code) => format!("{} ({code})", row.state.word()),
         None => row.state.word().to_owned(),
     };
-    let maker = row.made_by.map(|maker| maker.title().to_owned());
+    let maker = row.made_by.map(|maker| maker.word().to_owned());
     let parts = [Some(state), maker, row.cross_az.then(|| "cross-AZ".to_owned())];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

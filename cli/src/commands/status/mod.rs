@@ -1,51 +1,62 @@
 //! `tagwire status`: every connection of the account and Region, whoever made it.
 
+mod gather;
 mod graph;
 mod hints;
 mod record;
+mod sort;
 mod table;
 mod unmatched;
 
-use std::{collections::BTreeSet, process::ExitCode};
+use std::{io::IsTerminal, process::ExitCode, time::Duration};
 
 use clap::{
     Args, ValueEnum,
     builder::{PossibleValuesParser, TypedValueParser},
 };
-use jiff::Timestamp;
+use serde_json::Value;
 use tagwire_core::{
-    connections::{ConnectionStatus, State, Survey, connections},
-    id::{StoreArn, VpcId},
-    observation::{Gap, Reading, Scope},
+    connections::{ConnectionStatus, State},
+    id::StoreArn,
+    observation::Gap,
     service::Service,
     tag::ConnectionName,
 };
 
-use super::plan::plans;
+use self::sort::SortBy;
 use crate::{
-    error::{CommandResult, require_complete},
-    instance_names::{InstanceArgument, InstanceNames},
-    output::print,
-    progress::waiting,
+    error::{CommandErrorKind, CommandResult, require_complete, user_error},
+    help::CommandHelp,
+    instance_names::InstanceArgument,
+    output::{print, print_own},
+    regions,
     scope_args::ScopeArgs,
-    session::{GlobalArgs, Planned, Session, kinds_and_name, no_such_store},
+    session::{GlobalArgs, Session},
 };
 
 /// Shown below the options.
-const EXAMPLE: &str = "\
-Examples:\n  \
-tagwire status                                   # every connection of the account and Region\n  \
-tagwire status --vpc vpc-0a1b2c3d -o wide        # of one VPC, with groups, names and reasons\n  \
-tagwire status --store cluster/orders            # who reaches one data store\n  \
-tagwire status --state drifted --state refused   # what deserves a look\n  \
-tagwire status -o json | jq -r '.connections[] | select(.cross_az) | .client'\n  \
-tagwire status -o dot | dot -Tsvg > connections.svg\n\n\
-Connections made by the RDS console or by hand are found as well, also between instances and data stores \
-without any tag.\n\n\
-Exit codes: 0 done, 1 error, or something could not be read.";
+pub(crate) const HELP: CommandHelp = CommandHelp {
+    examples: &[
+        ("every connection of the account and Region", "tagwire status"),
+        ("of one VPC, with groups, names and reasons", "tagwire status --vpc vpc-0a1b2c3d -o wide"),
+        ("who reaches one data store", "tagwire status --store cluster/orders"),
+        ("what deserves a look", "tagwire status --state drifted --state refused"),
+        ("the youngest first, again every 30 seconds", "tagwire status --sort-by age --watch=30"),
+        ("for a program", "tagwire status -o json |\n  jq -r '.connections[] | select(.cross_az) | .client'"),
+        ("every Region of the account", "tagwire status --all-regions"),
+        ("a picture", "tagwire status -o dot | dot -Tsvg > connections.svg"),
+    ],
+    notes: &[
+        "Connections made by the RDS console or by hand are found as well, also between instances and data stores \
+         without any tag.",
+        "On a terminal that is too narrow, these are left out, in this order: the columns AZ, AGE, MADE BY and \
+         PORT, then the codes of the states.",
+    ],
+    exit: &[(0, "done"), (1, "an error, or something could not be read")],
+};
 
 #[derive(Args)]
-#[command(after_help = EXAMPLE)]
+#[command(after_help = HELP.short(), after_long_help = HELP.long())]
 pub(crate) struct StatusArgs {
     #[command(flatten)]
     filter: Filter,
@@ -55,6 +66,16 @@ pub(crate) struct StatusArgs {
     /// Leave out the line of headings above the table.
     #[arg(long)]
     no_headers: bool,
+    /// The order of the connections, instead of by VPC, data store and client.
+    #[arg(long, value_enum, value_name = "COLUMN")]
+    sort_by: Option<SortBy>,
+    /// Look again after this many seconds, until Ctrl-C.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "10",
+        value_parser = clap::value_parser!(u64).range(2..))]
+    watch: Option<u64>,
+    /// Look in every Region that is enabled for the account.
+    #[arg(long, conflicts_with_all = ["vpc", "instance", "watch"])]
+    all_regions: bool,
 }
 
 /// The connections to show. Options of different names must all match; of several with one name, one must.
@@ -91,7 +112,7 @@ enum StatusFormat {
     Table,
     /// The table with VPC, service, names, groups and reasons.
     Wide,
-    /// One JSON document, in the form of docs/schemas/status-v2.schema.json.
+    /// One JSON document, in the form of docs/schemas/status-v3.schema.json.
     Json,
     /// Comma-separated values with the keys of the JSON document.
     Csv,
@@ -142,122 +163,92 @@ pub(crate) fn is_called(store: &StoreArn, called: &str) -> bool {
     store.as_str() == called || store.short() == called || store.name() == called
 }
 
-/// Everything that was found in the account and Region.
-pub(crate) struct Gathered {
-    /// When the reading began.
-    pub(crate) observed_at: Timestamp,
-    /// The account.
-    pub(crate) account: String,
-    /// The Region.
-    pub(crate) region: String,
-    /// The connections that the filter takes, in the order of VPCs, data stores and clients.
-    pub(crate) connections: Vec<ConnectionStatus>,
-    /// All data stores and groups of the chosen VPCs, and the instances that could have a connection.
-    pub(crate) survey: Survey,
-    /// Each VPC that has something opted in or owned, with the plan for it.
-    pub(crate) planned: Vec<Planned>,
-    /// The gaps in all of that.
-    pub(crate) gaps: Vec<Gap>,
-}
-
-impl Gathered {
-    /// The names of the instances that were found.
-    pub(crate) fn instance_names(&self) -> InstanceNames {
-        let observed = self.planned.iter().flat_map(|(seen, _)| &seen.instances.found);
-        self.survey.instances.found.iter().chain(observed).collect()
-    }
-}
-
-pub(crate) use self::record::json;
-
-/// Reads the account and Region.
-///
-/// # Errors
-/// Without credentials, and when a data store of the filter is not there.
-pub(crate) async fn gather(session: &Session, filter: &Filter) -> CommandResult<Gathered> {
-    let observed_at = session.now();
-    let account = session.identity().await?.account;
-    let vpcs = vpcs_of(session, &filter.scope).await?;
-    let cloud = session.cloud()?;
-    let looking = Box::pin(tagwire_engine::observe::survey(&cloud, (!vpcs.is_empty()).then_some(&vpcs)));
-    let survey = waiting("Looking at data stores, groups and instances", looking).await;
-    let chosen: Vec<VpcId> = vpcs.into_iter().collect();
-    let scopes = if chosen.is_empty() { session.vpcs_of_interest().await? } else { Reading::complete(chosen) };
-    let planned = Box::pin(plans(session, scopes.found.into_iter().map(|vpc| (vpc, Scope::Vpc)))).await?;
-    let mut gaps = scopes.gaps;
-    gaps.extend(survey.gaps().cloned());
-    gaps.extend(planned.iter().flat_map(|(seen, _)| seen.gaps().cloned()));
-    gaps.sort();
-    gaps.dedup();
-    let of_plans: Vec<_> = planned.iter().map(|(seen, checked)| (seen, checked.plan())).collect();
-    let mut connections = connections(&survey, &of_plans);
-    if gaps.is_empty() {
-        expect_stores(&filter.scope.store, &survey, &connections, session.region())?;
-    }
-    connections.retain(|row| filter.takes(row));
-    let region = session.region().to_owned();
-    Ok(Gathered { observed_at, account, region, connections, survey, planned, gaps })
-}
-
-/// The VPCs that are to be read: those that are chosen, or else those of the chosen instances and data stores; none
-/// stand for all.
-///
-/// # Errors
-/// When a chosen VPC or instance is not there.
-async fn vpcs_of(session: &Session, scope: &ScopeArgs) -> CommandResult<BTreeSet<VpcId>> {
-    session.require_vpcs(&scope.vpcs.vpc).await?;
-    let mut vpcs = BTreeSet::new();
-    for instance in &scope.instance {
-        vpcs.insert(session.vpc_of(&instance.id(session).await?).await?);
-    }
-    if !scope.vpcs.vpc.is_empty() {
-        return Ok(scope.vpcs.vpc.iter().cloned().collect());
-    }
-    if scope.instance.is_empty() {
-        for called in &scope.store {
-            match session.vpcs_of_stores(called).await? {
-                found if found.is_empty() => return Ok(BTreeSet::new()),
-                found => vpcs.extend(found),
-            }
-        }
-    }
-    Ok(vpcs)
-}
-
-/// Refuses names that no data store has: a slip of the pen would pass for a data store without clients.
-fn expect_stores(called: &[String], survey: &Survey, rows: &[ConnectionStatus], region: &str) -> CommandResult<()> {
-    let stores = || survey.stores.found.iter().map(|store| &store.arn).chain(rows.iter().map(|row| &row.store));
-    let Some(unknown) = called.iter().find(|called| !stores().any(|store| is_called(store, called))) else {
-        return Ok(());
-    };
-    if unknown.starts_with("arn:") {
-        StoreArn::parse(unknown)?;
-    } else {
-        kinds_and_name(unknown)?;
-    }
-    Err(no_such_store(unknown, region))
-}
+pub(crate) use self::{
+    gather::{Gathered, gather},
+    record::json,
+};
 
 pub(crate) async fn run(global: &GlobalArgs, args: StatusArgs) -> CommandResult<ExitCode> {
+    if args.all_regions {
+        return Box::pin(everywhere(global, &args)).await;
+    }
     let session = Session::open(global).await?;
-    let filter = args.filter.with_ids(&session).await?;
-    let gathered = Box::pin(gather(&session, &filter)).await?;
-    print(&match args.output {
-        StatusFormat::Table => table::text(&gathered, &filter, table::Columns::Few, !args.no_headers),
-        StatusFormat::Wide => table::text(&gathered, &filter, table::Columns::All, !args.no_headers),
-        StatusFormat::Json => format!("{:#}\n", record::json(&gathered)),
-        StatusFormat::Csv => record::csv(&gathered)?,
+    let Some(seconds) = args.watch else {
+        look(&session, &args, "").await?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    // A terminal is cleared, with what was scrolled off it; for a program the results follow each other.
+    let before = if std::io::stdout().is_terminal() { "\x1b[H\x1b[2J\x1b[3J" } else { "" };
+    loop {
+        match look(&session, &args, before).await {
+            Ok(()) => {}
+            Err(error) if matches!(error.kind, CommandErrorKind::Aws | CommandErrorKind::Incomplete) => error.print(),
+            Err(error) => return Err(error),
+        }
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+    }
+}
+
+/// Reads everything once and shows it, after something.
+async fn look(session: &Session, args: &StatusArgs, before: &str) -> CommandResult<()> {
+    let gathered = sorted(session, args).await?;
+    print_own(before)?;
+    print(&shown(&gathered, args)?)?;
+    require_complete(&gathered.gaps, "the list of connections")
+}
+
+async fn sorted(session: &Session, args: &StatusArgs) -> CommandResult<Gathered> {
+    let filter = args.filter.clone().with_ids(session).await?;
+    let mut gathered = Box::pin(gather(session, &filter)).await?;
+    if let Some(column) = args.sort_by {
+        column.sort(&mut gathered.connections);
+    }
+    Ok(gathered)
+}
+
+fn shown(gathered: &Gathered, args: &StatusArgs) -> CommandResult<String> {
+    Ok(match args.output {
+        StatusFormat::Table => table::text(gathered, &args.filter, table::Columns::Few, !args.no_headers),
+        StatusFormat::Wide => table::text(gathered, &args.filter, table::Columns::All, !args.no_headers),
+        StatusFormat::Json => format!("{:#}\n", record::json(gathered)),
+        StatusFormat::Csv => record::csv([gathered])?,
         StatusFormat::Dot => graph::dot(&gathered.connections),
         StatusFormat::Mermaid => graph::mermaid(&gathered.connections),
+    })
+}
+
+/// Reads every Region and shows all of them. One that cannot be read hides no other.
+async fn everywhere(global: &GlobalArgs, args: &StatusArgs) -> CommandResult<ExitCode> {
+    if matches!(args.output, StatusFormat::Dot | StatusFormat::Mermaid) {
+        return Err(user_error!("a picture is of one Region").hint("choose it with --region"));
+    }
+    let (read, error) = regions::split(regions::in_each(global, async |session| sorted(session, args).await).await?);
+    let all = || read.iter().map(|(_, gathered)| gathered);
+    print(&match args.output {
+        StatusFormat::Json => format!("{:#}\n", all().map(record::json).collect::<Value>()),
+        StatusFormat::Csv => record::csv(all())?,
+        StatusFormat::Table | StatusFormat::Wide | StatusFormat::Dot | StatusFormat::Mermaid => {
+            let texts = read.iter().map(|(session, gathered)| {
+                let text = gathered.has_something().then(|| shown(gathered, args)).transpose();
+                text.map(|text| (session, text))
+            });
+            regions::text(texts.collect::<CommandResult<Vec<_>>>()?)
+        }
     })?;
-    require_complete(&gathered.gaps, "the list of connections")?;
+    let gaps: Vec<Gap> = all().flat_map(|gathered| gathered.gaps.clone()).collect();
+    error.map_or_else(|| require_complete(&gaps, "the list of connections"), Err)?;
     Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use clap::Parser;
-    use tagwire_core::{check::check, plan::plan};
+    use tagwire_core::{
+        check::check,
+        connections::{Survey, connections},
+        observation::Reading,
+        plan::plan,
+    };
     use tagwire_world::World;
 
     use super::*;
@@ -292,7 +283,7 @@ pub(crate) mod tests {
         vec![
             table::text(gathered, &Filter::default(), table::Columns::Few, true),
             table::text(gathered, &of_store, table::Columns::All, true),
-            record::csv(gathered).unwrap(),
+            record::csv([gathered]).unwrap(),
             graph::dot(&gathered.connections),
             graph::mermaid(&gathered.connections),
         ]
@@ -341,13 +332,5 @@ pub(crate) mod tests {
             let line = format!("status {line}");
             assert!(StatusCli::try_parse_from(line.split_whitespace()).is_err(), "{line}");
         }
-    }
-
-    #[test]
-    fn a_data_store_that_nobody_knows_is_an_error_and_one_without_clients_is_none() {
-        let all = gathered("instance i-1 connect=a\ndb one connect=a\ndb lonely");
-        let expect = |called: &str| expect_stores(&[called.to_owned()], &all.survey, &all.connections, "eu-central-1");
-        assert!(expect("lonely").is_ok() && expect("db/one").is_ok());
-        assert!(expect("cluster/one").unwrap_err().to_string().contains("cluster/one"));
     }
 }

@@ -1,4 +1,4 @@
-//! Connections for programs. The form is docs/schemas/status-v2.schema.json; a change that a program
+//! Connections for programs. The form is docs/schemas/status-v3.schema.json; a change that a program
 //! could stumble over needs another version.
 
 use jiff::Timestamp;
@@ -15,7 +15,7 @@ use super::{Gathered, hints::hint_of};
 use crate::{error::CommandResult, session::Planned};
 
 /// The version of the JSON document.
-pub(super) const JSON_VERSION: u32 = 2;
+pub(super) const JSON_VERSION: u32 = 3;
 
 /// One connection.
 #[derive(Serialize)]
@@ -111,11 +111,13 @@ pub(crate) fn json(gathered: &Gathered) -> Value {
 }
 
 /// A header and one record a connection, as RFC 4180 has them.
-pub(super) fn csv(gathered: &Gathered) -> CommandResult<String> {
+pub(super) fn csv<'gathered>(gathered: impl IntoIterator<Item = &'gathered Gathered>) -> CommandResult<String> {
     let mut out = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     out.write_record(KEYS)?;
-    for row in &gathered.connections {
-        out.write_record(Record::of(row, &gathered.planned).cells().map(|cell| inert(&cell)))?;
+    for gathered in gathered {
+        for row in &gathered.connections {
+            out.write_record(Record::of(row, &gathered.planned).cells().map(|cell| inert(&cell)))?;
+        }
     }
     Ok(String::from_utf8(out.into_inner()?)?)
 }
@@ -156,7 +158,7 @@ mod tests {
     use super::*;
     use crate::status::tests::gathered;
 
-    const SCHEMA: &str = include_str!("../../../../docs/schemas/status-v2.schema.json");
+    const SCHEMA: &str = include_str!("../../../../docs/schemas/status-v3.schema.json");
 
     fn keys(object: &Value) -> BTreeSet<&str> {
         object.as_object().unwrap().keys().map(String::as_str).collect()
@@ -189,7 +191,7 @@ mod tests {
         assert_eq!(words("state"), json!(State::ALL.map(State::word)));
         let titles: Vec<&str> = tagwire_core::service::Service::ALL.iter().map(|service| service.row().title).collect();
         assert_eq!(words("service"), json!(titles));
-        let makers = [Maker::Tagwire, Maker::Console, Maker::Hand].map(Maker::word);
+        let makers = [Maker::Tagwire, Maker::Console, Maker::Other].map(Maker::word);
         assert_eq!(words("made_by"), json!([makers[0], makers[1], makers[2], null]));
     }
 
@@ -205,7 +207,7 @@ mod tests {
     #[test]
     fn cells_with_commas_and_quotes_are_quoted() {
         let world = "instance i-1 connect=orders\ndb orders connect=orders state=\"a,b\"";
-        let written = csv(&gathered(world)).unwrap();
+        let written = csv([&gathered(world)]).unwrap();
         assert!(written.starts_with("vpc,instance,client,") && written.ends_with("\r\n"), "{written:?}");
         let mut reader = csv::Reader::from_reader(written.as_bytes());
         let record = reader.records().next().unwrap().unwrap();
@@ -213,6 +215,6 @@ mod tests {
         let reason = "its state is \"a,b\", in which its groups cannot be changed; it is looked at again";
         assert_eq!((record.get(1), record.get(17)), (Some("i-1"), Some(reason)));
         let none = Gathered { connections: Vec::new(), ..gathered("instance i-1") };
-        assert_eq!(csv(&none).unwrap().trim_end(), KEYS.join(","));
+        assert_eq!(csv([&none]).unwrap().trim_end(), KEYS.join(","));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use tagwire_core::{
-    connections::{ConnectionStatus, DISCONNECTING, SideGroup, State},
+    connections::{ConnectionStatus, DISCONNECTING, HELD_BACK, SideGroup, State},
     id::ZoneName,
     plan::DetachReason,
     tag::ConnectionName,
@@ -13,7 +13,7 @@ use tagwire_core::{
 use super::{Filter, Gathered, hints::hint_of, unmatched};
 use crate::{
     output::{BAD, DOUBTFUL, GOOD, hint_line, painted},
-    table::{Column, Laid, lay_out, terminal_width},
+    table::{Column, Laid, lay_out, terminal_width, wrapped},
 };
 
 /// The note below a table with connections that are being removed.
@@ -41,13 +41,14 @@ pub(super) fn text(gathered: &Gathered, filter: &Filter, columns: Columns, headi
 
 fn text_within(gathered: &Gathered, filter: &Filter, columns: Columns, headings: bool, width: Option<usize>) -> String {
     let rows = &gathered.connections;
-    let mut lines = Vec::new();
+    // The wide table is for those who scroll.
+    let width = width.filter(|_| columns == Columns::Few);
+    let (mut lines, mut table_lines) = (Vec::new(), 0);
     if !rows.is_empty() {
-        // The wide table is for those who scroll.
-        let width = width.filter(|_| columns == Columns::Few);
         let table = table(rows, gathered.observed_at, columns, width, headings);
         lines.push(paint_states(&table.text));
         lines.push(String::new());
+        table_lines = lines.len();
         if !table.left_out.is_empty() {
             let left_out = table.left_out.join(", ");
             lines.push(format!("The terminal is too narrow for {left_out}; -o wide shows every column."));
@@ -66,7 +67,8 @@ fn text_within(gathered: &Gathered, filter: &Filter, columns: Columns, headings:
     let names = gathered.instance_names();
     let below = hints(gathered).into_iter().chain(unmatched::lines(gathered, filter));
     lines.extend(below.map(|line| names.label_in(&line)));
-    lines.into_iter().map(|line| line + "\n").collect()
+    let lines = lines.into_iter().enumerate();
+    lines.map(|(place, line)| if place < table_lines { line } else { wrapped(&line, width) } + "\n").collect()
 }
 
 /// One hint for each code in the table.
@@ -99,8 +101,8 @@ fn table(rows: &[ConnectionStatus], now: Timestamp, columns: Columns, width: Opt
         column("NAME", &|row| or_dash(row.instance_name.as_ref().map(ToString::to_string))).leaving(4),
         column("STORE", &|row| row.store.short()),
         column("PORT", &|row| or_dash(row.ports.map(|ports| ports.to_string()))).leaving(3),
-        column(STATE, &state),
-        column("MADE BY", &|row| or_dash(row.made_by.map(|maker| maker.title().to_owned()))).leaving(2),
+        column(STATE, &state).or_shorter("codes", rows.iter().map(|row| brief(row).to_owned())),
+        column("MADE BY", &|row| or_dash(row.made_by.map(|maker| maker.word().to_owned()))).leaving(2),
         column("AGE", &|row| or_dash(row.since.map(|since| age(since, now)))).leaving(1),
         column("AZ", &zones).leaving(0),
     ];
@@ -127,14 +129,27 @@ fn or_dash(text: Option<String>) -> String {
     text.unwrap_or_else(|| "-".to_owned())
 }
 
-/// The state and its code. Of a data store that is gone, nothing drifted: it was deleted.
+/// The state and its code.
 fn state(row: &ConnectionStatus) -> String {
-    let is_gone = row.reason.as_deref() == Some(DetachReason::StoreGone.to_string().as_str());
-    let state = if is_gone { STORE_DELETED } else { row.state.word() };
     match row.code {
-        Some(code) => format!("{state} ({code})"),
-        None => state.to_owned(),
+        Some(code) => format!("{} ({code})", word(row)),
+        None => word(row).to_owned(),
     }
+}
+
+/// The state without its code, unless the code says that it ends.
+fn brief(row: &ConnectionStatus) -> &'static str {
+    match row.code {
+        Some(DISCONNECTING) => DISCONNECTING,
+        Some(HELD_BACK) => "held back",
+        Some(_) | None => word(row),
+    }
+}
+
+/// The state. Of a data store that is gone, nothing drifted: it was deleted.
+fn word(row: &ConnectionStatus) -> &'static str {
+    let is_gone = row.reason.as_deref() == Some(DetachReason::StoreGone.to_string().as_str());
+    if is_gone { STORE_DELETED } else { row.state.word() }
 }
 
 /// The largest unit that fits, as `kubectl` has it.
@@ -272,11 +287,20 @@ INSTANCE  STORE      PORT  STATE
 i-1       db/orders  5432  connected
 i-2       db/orders  5432  connected (disconnecting)
 
-The terminal is too narrow for AZ, AGE, MADE BY; -o wide shows every column.
+The terminal is too narrow for AZ, AGE, MADE BY; -o wide
+  shows every column.
 2 connections: 2 connected.
 ";
         assert!(table(Some(60)).starts_with(expected), "{}", table(Some(60)));
-        assert_eq!(table(Some(10)).lines().next(), Some("INSTANCE  STORE      STATE"));
+        assert_eq!(heading(46), "INSTANCE  STORE      STATE", "the codes leave after every column");
+        let narrowest = table(Some(34));
+        assert!(narrowest.contains("\ni-2       db/orders  disconnecting\n"), "{narrowest}");
+        let said: Vec<&str> = narrowest.split("\n\n").last().unwrap().split_whitespace().collect();
+        assert!(
+            said.join(" ").starts_with("The terminal is too narrow for AZ, AGE, MADE BY, PORT, codes;"),
+            "{narrowest}"
+        );
+        assert!(narrowest.lines().all(|line| line.chars().count() <= 34), "{narrowest}");
         let all = anstream::adapter::strip_str(&within(WORLD, Columns::All, Some(10))).to_string();
         assert_eq!(all, plain(WORLD, Columns::All), "the wide table is as wide as it is");
     }
@@ -309,6 +333,60 @@ The terminal is too narrow for AZ, AGE, MADE BY; -o wide shows every column.
             assert!(text.contains(&format!("\n{LEFT_OUT}\n")), "{text}");
         }
         assert!(!plain(WORLD, Columns::Few).contains(LEFT_OUT), "the list of everything says it in its documentation");
+    }
+
+    /// The world that the demo leaves.
+    const DEMO: &str = "instance i-0f2092a371912e050 connect=orders,orders-cache zone=a
+        instance i-8184c85d8433b818b zone=a
+        instance i-c313b353caf2c4fa2 connect=orders zone=a
+        cluster orders connect=orders
+        db orders-archive connect=orders
+        redshift orders-warehouse connect=orders allow-cidr=203.0.113.7/32
+        replicationgroup orders-valkey connect=orders-cache
+        cache orders-memcached connect=orders-cache
+        serverlesscache orders-serverless connect=orders-cache
+        pair orders 1 attached-to=i-c313b353caf2c4fa2
+        pair orders-archive 2 attached-to=i-c313b353caf2c4fa2
+        pair orders-warehouse 1 attached-to=i-c313b353caf2c4fa2,i-0f2092a371912e050
+        pair orders-valkey 2 attached-to=i-0f2092a371912e050
+        pair orders-memcached 1 attached-to=i-0f2092a371912e050
+        pair orders-serverless 3 attached-to=i-0f2092a371912e050
+        allow-cidr";
+
+    /// Three hundred instances with a name of twenty, each of a data store.
+    fn many() -> String {
+        let mut lines = Vec::new();
+        for store in 0..20 {
+            let name = format!("team-{store}-production");
+            lines.push(format!("cluster {name} connect=name-{store} zone=b"));
+            let instances: Vec<String> = (0..15).map(|place| format!("i-{:017x}", store * 15 + place)).collect();
+            lines.extend(instances.iter().map(|id| format!("instance {id} connect=name-{store} zone=a")));
+            lines.push(format!("pair {name} {} attached-to={}", store + 1, instances.join(",")));
+        }
+        lines.join("\n")
+    }
+
+    /// What stands around many rows that are alike.
+    fn ends(text: &str) -> String {
+        let lines: Vec<&str> = text.lines().collect();
+        let (first, last) = (4, lines.len().saturating_sub(4));
+        if last < 100 {
+            return text.to_owned();
+        }
+        format!("{}\n... {} lines ...\n{}", lines[..first].join("\n"), last - first, lines[last..].join("\n"))
+    }
+
+    #[test]
+    fn the_demo_and_three_hundred_instances_at_every_width() {
+        for (name, world) in [("demo", DEMO.to_owned()), ("many", many())] {
+            for width in [Some(60), Some(80), Some(120), None] {
+                let shown = anstream::adapter::strip_str(&within(&world, Columns::Few, width)).to_string();
+                let ids = shown.split_whitespace().filter(|word| word.starts_with("i-")).collect::<Vec<_>>();
+                assert!(ids.len() >= 7 && ids.iter().all(|id| id.len() == 19), "no id is broken: {shown}");
+                let width = width.map_or_else(|| "piped".to_owned(), |width| width.to_string());
+                insta::assert_snapshot!(format!("{name}_{width}"), ends(&shown));
+            }
+        }
     }
 
     #[test]

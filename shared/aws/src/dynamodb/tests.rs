@@ -209,11 +209,37 @@ async fn a_batch_that_gets_nowhere_is_throttled() {
     assert_eq!((failure.kind, failure.code.as_str()), (ErrorKind::Throttled, "UnprocessedKeys"));
 }
 
+fn counted(at: &str, connections: u32, of: Option<Removal>) -> CountedRemoval {
+    CountedRemoval { at: time(at), connections, of }
+}
+
+#[tokio::test]
+async fn what_a_window_cannot_say_of_a_removal_is_counted_all_the_same() {
+    let when = || json!({ "L": [{ "S": "2026-01-02T03:04:05Z" }, { "N": "2" }] });
+    for of in [
+        json!(null),
+        json!({ "S": "i-1 cluster-A" }),
+        json!({ "L": [] }),
+        json!({ "L": [{ "S": "" }] }),
+        json!({ "L": [{ "S": "i-1" }] }),
+        json!({ "L": [{ "S": "x-1 cluster-A" }] }),
+        json!({ "L": [{ "N": "1" }] }),
+        json!({ "L": [{ "S": "" }, { "S": "i-1 cluster-A" }] }),
+    ] {
+        let mut item = json!({ "vpc": { "S": "vpc-1" }, "entry": { "S": "window" }, "version": { "N": "7" }, "removals": { "L": [when()] } });
+        if !of.is_null() {
+            item["of"] = of.clone();
+        }
+        let whole = Window { version: 7, removals: vec![counted("2026-01-02T03:04:05Z", 2, None)] };
+        assert_eq!(read_state(&[item], &[]).await.unwrap().window, whole, "{of}");
+    }
+}
+
 #[tokio::test]
 async fn a_malformed_window_is_an_error_and_never_an_empty_one() {
     let one = json!({ "L": [{ "L": [{ "S": "2026-01-02T03:04:05Z" }, { "N": "2" }] }] });
     let window = |version: Value, removals: Value| json!({ "vpc": { "S": "vpc-1" }, "entry": { "S": "window" }, "version": version, "removals": removals });
-    let whole = Window { version: 7, removals: vec![(time("2026-01-02T03:04:05Z"), 2)] };
+    let whole = Window { version: 7, removals: vec![counted("2026-01-02T03:04:05Z", 2, None)] };
     assert_eq!(read_state(&[window(json!({ "N": "7" }), one.clone())], &[]).await.unwrap().window, whole);
     for malformed in [
         json!({ "vpc": { "S": "vpc-1" }, "entry": { "S": "window" }, "version": { "N": "7" } }),
@@ -271,8 +297,16 @@ async fn a_note_that_cannot_be_read_counts_as_lost_and_the_rest_stays() {
 
 #[tokio::test]
 async fn a_window_is_written_on_the_condition_that_it_follows_the_one_that_was_read() {
-    let window =
-        Window { version: 3, removals: vec![(time("2026-01-02T03:04:05.5Z"), 2), (time("2026-01-02T03:05:00Z"), 1)] };
+    let store = StoreId::parse("cluster-A").unwrap();
+    let connection = Connection { instance: InstanceId::parse("i-1").unwrap(), store: store.clone() };
+    let window = Window {
+        version: 3,
+        removals: vec![
+            counted("2026-01-02T03:04:05.5Z", 2, None),
+            counted("2026-01-02T03:05:00Z", 1, Some(Removal::Connection(connection))),
+            counted("2026-01-02T03:05:00Z", 3, Some(Removal::StoreSide(store))),
+        ],
+    };
     let script = Script::default().then(200, "{}");
     script.aws().reserve_window(&vpc(), &window).await.unwrap();
     let asked = script.asked();
@@ -285,7 +319,9 @@ async fn a_window_is_written_on_the_condition_that_it_follows_the_one_that_was_r
         "removals": { "L": [
             { "L": [{ "S": "2026-01-02T03:04:05.5Z" }, { "N": "2" }] },
             { "L": [{ "S": "2026-01-02T03:05:00Z" }, { "N": "1" }] },
+            { "L": [{ "S": "2026-01-02T03:05:00Z" }, { "N": "3" }] },
         ] },
+        "of": { "L": [{ "S": "" }, { "S": "i-1 cluster-A" }, { "S": "store-side cluster-A" }] },
         "expires": { "N": time("2026-02-01T03:05:00Z").as_second().to_string() },
     });
     let expected = json!({
@@ -301,7 +337,7 @@ async fn a_window_is_written_on_the_condition_that_it_follows_the_one_that_was_r
 
 #[tokio::test]
 async fn the_errors_of_a_window_say_whether_somebody_else_wrote_it() {
-    let window = Window { version: 1, removals: vec![(Timestamp::UNIX_EPOCH, 1)] };
+    let window = Window { version: 1, removals: vec![counted("1970-01-01T00:00:00Z", 1, None)] };
     for (status, code, kind) in [
         (400, "ConditionalCheckFailedException", ErrorKind::AlreadyThere),
         (400, "ProvisionedThroughputExceededException", ErrorKind::Throttled),

@@ -1,6 +1,6 @@
 //! Facts about the account, and the reads that its caller may make.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_config::SdkConfig;
 use aws_sdk_ec2::{
@@ -66,6 +66,16 @@ pub async fn region_status(config: &SdkConfig) -> Result<Option<String>, CloudEr
     let answer = request.send().await.map_err(|error| call.failed(&error))?;
     let found = answer.regions().iter().find(|found| found.region_name() == Some(region.as_str()));
     Ok(found.map(|found| found.opt_in_status().unwrap_or("opt-in-not-required").to_owned()))
+}
+
+/// The Regions that are enabled for the account.
+///
+/// # Errors
+/// EC2's refusal or failure.
+pub async fn enabled_regions(config: &SdkConfig) -> Result<BTreeSet<String>, CloudError> {
+    let call = Call::reading("ec2:DescribeRegions", "the enabled Regions");
+    let answer = Client::new(config).describe_regions().send().await.map_err(|error| call.failed(&error))?;
+    Ok(answer.regions().iter().filter_map(|region| region.region_name().map(str::to_owned)).collect())
 }
 
 /// Which of some VPCs there are, each with its `Name` tag.
@@ -245,6 +255,16 @@ mod tests {
         assert!(
             script.asked()[0].contains("AllRegions=true") && script.asked()[0].contains("Filter.1.Value.1=eu-west-1")
         );
+    }
+
+    #[tokio::test]
+    async fn the_enabled_regions_are_those_that_aws_lists_unless_it_is_asked_for_all() {
+        let answer = "<DescribeRegionsResponse><regionInfo><item><regionName>eu-west-1</regionName></item><item><regionName>eu-central-1</regionName></item></regionInfo></DescribeRegionsResponse>";
+        let script = Script::default().then(200, answer).then(401, error("AuthFailure"));
+        let regions = enabled_regions(&script.config()).await.unwrap();
+        assert_eq!(regions, ["eu-central-1", "eu-west-1"].map(str::to_owned).into());
+        assert!(!script.asked()[0].contains("AllRegions"), "{:?}", script.asked());
+        assert_eq!(enabled_regions(&script.config()).await.unwrap_err().code, "AuthFailure");
     }
 
     #[tokio::test]

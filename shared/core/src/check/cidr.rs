@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Checker, Objection, Objections, Part, Violation};
 use crate::{
-    cidr::{CidrPeer, CidrTag, Family, MOST_RULES},
+    cidr::{CidrPeer, CidrTag, Family, MOST_RULES, WIDEST_BLOCKS},
     group::{GroupKind, Role},
     id::StoreId,
     model::{DataStore, Form},
@@ -93,6 +93,9 @@ impl Checker<'_> {
             if asked_for.iter().map(|peer| self.evidence.rules_of(peer, family)).sum::<usize>() > MOST_RULES {
                 refuse(family.to_string(), "a group has no room for so many rules");
             }
+            if self.evidence.widest_blocks(asked_for, family) > WIDEST_BLOCKS {
+                refuse(family.to_string(), "these are too many addresses together");
+            }
         }
     }
 
@@ -137,7 +140,10 @@ impl Checker<'_> {
                 _ if !store.tags_are_certain() => false,
                 DetachReason::OfAnotherStore => self.lets_go(store, change, owned),
                 DetachReason::StoreOptedOut => is_own && settings.connect == ConnectTag::Absent && !settings.held,
-                DetachReason::CidrNotAskedFor => takes_part && unasked && !settings.held,
+                DetachReason::CidrNotAskedFor => {
+                    let unreadable = matches!(settings.connect, ConnectTag::Invalid(_));
+                    (takes_part || (is_own && unreadable)) && unasked && !settings.held
+                }
                 DetachReason::Uninstalling => self.evidence.seen.is_uninstalling() && !settings.held,
                 DetachReason::NoInstance
                 | DetachReason::NamesNotShared

@@ -9,7 +9,7 @@ use crate::{
     id::SecurityGroupId,
     model::{DataStore, Instance},
     observation::Scope,
-    plan::{StoreChange, Verdict},
+    plan::{DetachReason, StoreChange, Verdict},
     rule::{Direction, Peer, Rule, Traffic},
     service::{Readiness, Side},
     state::Target,
@@ -50,7 +50,7 @@ impl Checker<'_> {
         }
         for decision in &self.plan.decisions {
             let Verdict::Connected(via) = &decision.verdict else { continue };
-            let store = self.evidence.stores.values().find(|store| store.arn == decision.store);
+            let store = self.evidence.by_arn.get(&decision.store);
             let of_another = |group: &&SecurityGroupId| {
                 let owned = self.evidence.ours(group);
                 owned.is_some_and(|owned| store.is_none_or(|store| store.id != owned.store))
@@ -98,8 +98,19 @@ impl Checker<'_> {
         cut.len() + others <= change.cuts.saturating_sub(counted_cidr(change))
     }
 
-    /// Whether an instance that loses an instance side may reach a copy of that side's store, and has no other way.
-    pub(super) fn cuts_from_copy(&self, instance: &Instance, side: &Owned) -> bool {
+    /// Whether an instance that loses an instance side may reach a copy of that side's store, and has no other way. If
+    /// the side lets it reach a store for which its tags certainly do not ask, only a tag that can be read counts.
+    pub(super) fn cuts_from_copy(&self, instance: &Instance, side: &Owned, reason: DetachReason) -> bool {
+        let own = self.evidence.stores.get(&side.store).filter(|store| store.is_in(&self.evidence.seen.vpc));
+        let by_names = matches!(reason, DetachReason::NotAskedFor | DetachReason::NamesNotShared);
+        let is_certain = by_names
+            && own.is_some_and(|store| {
+                store.groups.keys().any(|id| store.has_group(id) && self.joins(store, id, side.group.id()))
+            });
+        let may_reach = |store: &DataStore| {
+            let shares = !instance.settings.connect.shared_with(&store.settings.connect).is_empty();
+            self.is_entitled(instance, store) && (shares || !is_certain)
+        };
         let store_sides = self
             .evidence
             .owned
@@ -111,7 +122,7 @@ impl Checker<'_> {
                     store.id != side.store && store.is_in(&self.evidence.seen.vpc) && store.has_group(id)
                 });
             copies.into_iter().any(|store| {
-                self.is_entitled(instance, store)
+                may_reach(store)
                     && self.joins(store, id, side.group.id())
                     && !self.reaches(instance, store, self.plan.stores.get(&store.id))
             })
@@ -120,11 +131,15 @@ impl Checker<'_> {
 
     /// Whether the tags let an instance keep what it has of a store.
     fn is_entitled(&self, instance: &Instance, store: &DataStore) -> bool {
-        let settings = [&instance.settings, &store.settings];
-        let held = settings.iter().any(|of| of.held);
-        let unreadable = settings.iter().any(|of| matches!(of.connect, ConnectTag::Invalid(_)));
-        let shares = !instance.settings.connect.shared_with(&store.settings.connect).is_empty();
-        let asked_for = (shares || unreadable) && !self.evidence.seen.is_uninstalling();
+        let (mine, theirs) = (&instance.settings.connect, &store.settings.connect);
+        let may_share = match (mine, theirs) {
+            (ConnectTag::Absent, _) | (_, ConnectTag::Absent) => false,
+            (ConnectTag::Names(mine), ConnectTag::Names(theirs)) => !mine.is_disjoint(theirs),
+            (ConnectTag::Invalid(_), _) | (_, ConnectTag::Invalid(_)) => true,
+        };
+        let takes_part = *theirs != ConnectTag::Absent || !store.tags_are_certain();
+        let held = store.settings.held || (instance.settings.held && takes_part);
+        let asked_for = may_share && !self.evidence.seen.is_uninstalling();
         !self.evidence.is_blocked(instance) && !store.settings.blocked && (held || asked_for)
     }
 

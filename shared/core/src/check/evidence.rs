@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     cidr::{CidrPeer, Family},
     group::{GroupKind, Owned, SecurityGroup},
-    id::{InstanceId, InterfaceId, SecurityGroupId, StoreId},
+    id::{InstanceId, InterfaceId, SecurityGroupId, StoreArn, StoreId},
     model::{DataStore, Instance},
     observation::{AttachedInterface, InterfaceOwner, Observation, StoreLookup},
     policy::Policy,
@@ -21,6 +21,7 @@ pub(super) struct Evidence<'seen> {
     pub(super) instances: BTreeMap<&'seen InstanceId, &'seen Instance>,
     pub(super) by_name: BTreeMap<&'seen ConnectionName, BTreeSet<&'seen InstanceId>>,
     pub(super) stores: BTreeMap<&'seen StoreId, &'seen DataStore>,
+    pub(super) by_arn: BTreeMap<&'seen StoreArn, &'seen DataStore>,
     pub(super) owned: BTreeMap<&'seen SecurityGroupId, (Owned, &'seen SecurityGroup)>,
     pub(super) cidr_groups: BTreeMap<&'seen SecurityGroupId, (Owned, &'seen SecurityGroup)>,
     /// The pairs' groups with an inbound rule that names a group.
@@ -46,13 +47,15 @@ impl<'seen> Evidence<'seen> {
                 }
             }
         }
+        let by_arn = seen.present_stores();
         Self {
             seen,
             policy,
             lets_in,
             instances: seen.instances.found.iter().map(|instance| (&instance.id, instance)).collect(),
             by_name,
-            stores: seen.present_stores().into_values().map(|store| (&store.id, store)).collect(),
+            stores: by_arn.values().map(|store| (&store.id, *store)).collect(),
+            by_arn,
             owned,
             cidr_groups,
         }
@@ -141,6 +144,19 @@ impl<'seen> Evidence<'seen> {
             return Some("the prefix list is not this account's");
         }
         list.entries.iter().any(|block| block.is_too_wide(limits)).then_some("an entry of the prefix list is too wide")
+    }
+
+    /// As how many blocks of the widest size all addresses of a family count that these peers let in.
+    pub(super) fn widest_blocks(&self, peers: &BTreeSet<CidrPeer>, family: Family) -> u128 {
+        let lists = &self.seen.prefix_lists.found;
+        let entries = lists.iter().filter(|list| peers.contains(&CidrPeer::PrefixList(list.id.clone())));
+        let own = peers.iter().filter_map(|peer| match peer {
+            CidrPeer::Block(block) => Some(block),
+            CidrPeer::PrefixList(_) => None,
+        });
+        let blocks = own.chain(entries.flat_map(|list| &list.entries)).filter(|block| block.family() == family);
+        let addresses = blocks.fold(0_u128, |sum, block| sum.saturating_add(block.addresses()));
+        self.policy.allow_cidr.map_or(0, |limits| limits.widest_blocks(family, addresses))
     }
 
     pub(super) fn rules_of(&self, peer: &CidrPeer, family: Family) -> usize {

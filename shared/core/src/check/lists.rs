@@ -94,7 +94,7 @@ impl Checker<'_> {
         }
         for (group, attachment) in &change.attach {
             let objections = &mut objections.at(Part::Attachment(target.clone(), group.clone()));
-            let Some(store) = self.evidence.stores.values().find(|store| store.arn == attachment.store) else {
+            let Some(store) = self.evidence.by_arn.get(&attachment.store).copied() else {
                 objections.insert(Violation::OutsideScope { target: attachment.store.to_string() });
                 continue;
             };

@@ -131,8 +131,8 @@ fn change_store(plan: &mut Plan, store: &StoreId, leave_out: impl FnOnce(&mut St
 fn recount(plan: &mut Plan, evidence: &Evidence<'_>) {
     let removed = counted_removals(plan);
     plan.window = match &evidence.seen.state {
-        Ok(state) if removed > 0 && plan.window.is_some() => {
-            Some(state.window.with(removed, evidence.seen.at, evidence.policy))
+        Ok(state) if !removed.is_empty() && plan.window.is_some() => {
+            Some(state.window.with(&removed, evidence.seen.at, evidence.policy))
         }
         _ => None,
     };

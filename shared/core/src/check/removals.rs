@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 use super::{Checker, Evidence, Objection, Objections, Part, Violation};
 use crate::{
     group::{GroupKind, Owned},
@@ -10,7 +12,7 @@ use crate::{
     observation::{AttachedInterface, InterfaceOwner, Scope},
     plan::{DetachReason, Detachment, GroupRef, Plan, StoreChange},
     service::Side,
-    state::Target,
+    state::{Connection, Removal, Target},
     tag::ConnectTag,
 };
 
@@ -39,7 +41,8 @@ impl Checker<'_> {
         if !scope.has_instance(&instance.id) && *scope != Scope::Vpc && !names.any(|arn| scope.has_store(arn)) {
             objections.insert(Violation::OutsideScope { target: target.clone() });
         }
-        let cuts = detachment.reason != DetachReason::Blocked && self.cuts_from_copy(instance, owned);
+        let cuts =
+            detachment.reason != DetachReason::Blocked && self.cuts_from_copy(instance, owned, detachment.reason);
         if cuts || !self.detach_reason_holds(detachment.reason, instance, owned, store) {
             let reason = detachment.reason;
             objections.insert(Violation::ReasonDoesNotHold { group: group.clone(), target, reason });
@@ -85,9 +88,7 @@ impl Checker<'_> {
                 seen.is_uninstalling() && (store.is_some() || seen.gap_in_store(owned.arn.as_ref()).is_none())
             }
             DetachReason::StoreOptedOut => here.is_some_and(|store| store.settings.connect == ConnectTag::Absent),
-            DetachReason::NoInstance => {
-                here.is_some_and(|store| matches!(store.settings.connect, ConnectTag::Names(_)))
-            }
+            DetachReason::NoInstance => here.is_some_and(|store| store.settings.connect != ConnectTag::Absent),
             DetachReason::NotAskedFor
             | DetachReason::NamesNotShared
             | DetachReason::CidrNotAskedFor
@@ -109,7 +110,8 @@ impl Checker<'_> {
         if instance.operator.is_some() {
             return false;
         }
-        let held = instance.settings.held || store.is_some_and(|store| store.settings.held);
+        let held_by_store = store.is_some_and(|store| store.settings.held);
+        let held = held_by_store || instance.settings.held;
         let here = store.filter(|store| store.is_in(&self.evidence.seen.vpc));
         let tags = here.map(|store| (&instance.settings.connect, &store.settings.connect));
         match reason {
@@ -117,6 +119,11 @@ impl Checker<'_> {
                 self.evidence.is_blocked(instance) || here.is_some_and(|store| store.settings.blocked)
             }
             DetachReason::StoreGone => !instance.settings.held && self.evidence.is_gone(owned),
+            // Whether a store takes part is its own tags' word alone.
+            DetachReason::StoreOptedOut => {
+                let certain = self.evidence.tags_are_certain(&owned.store) && !held_by_store;
+                certain && matches!(tags, Some((_, ConnectTag::Absent)))
+            }
             _ if held || !self.evidence.tags_are_certain(&owned.store) => false,
             // A store that was not read may be on hold.
             DetachReason::Uninstalling => {
@@ -125,10 +132,9 @@ impl Checker<'_> {
                 seen.is_uninstalling() && read
             }
             DetachReason::NoInstance | DetachReason::CidrNotAskedFor | DetachReason::OfAnotherStore => false,
-            DetachReason::StoreOptedOut => {
-                matches!(tags, Some((ConnectTag::Names(_) | ConnectTag::Absent, ConnectTag::Absent)))
+            DetachReason::NotAskedFor => {
+                matches!(tags, Some((ConnectTag::Absent, ConnectTag::Names(_) | ConnectTag::Invalid(_))))
             }
-            DetachReason::NotAskedFor => matches!(tags, Some((ConnectTag::Absent, ConnectTag::Names(_)))),
             DetachReason::NamesNotShared => match tags {
                 Some((ConnectTag::Names(mine), ConnectTag::Names(theirs))) => mine.is_disjoint(theirs),
                 _ => false,
@@ -170,7 +176,9 @@ impl Checker<'_> {
                     && !self.leaves_interface_of_nobody(&attached.interface, side)
             });
             still_attached += separate.count() + self.attached_after(side).count();
-            let held = |instance: &Instance| instance.settings.held && !self.evidence.is_blocked(instance);
+            // When a store takes no part any more, a hold of an instance has no say.
+            let has_say = reason != DetachReason::StoreOptedOut;
+            let held = |instance: &Instance| has_say && instance.settings.held && !self.evidence.is_blocked(instance);
             on_hold |= self.attached_after(side).any(held);
             on_hold |= others.iter().any(|attached| match &attached.owner {
                 // One that was not read may be on hold.
@@ -226,36 +234,65 @@ impl Checker<'_> {
         })
     }
 
-    /// Every counted removal is counted in the window that is written before it.
+    /// Every counted removal is counted in the window that is written before it, and none that was not removed in the
+    /// window already goes beyond what is left of it.
     pub(super) fn window(&self, found: &mut BTreeSet<Objection>) {
         let Evidence { seen, policy, .. } = self.evidence;
         let mut objections = Objections::to(Part::CountedRemovals, found);
-        let removed = counted_removals(self.plan);
+        let removals = counted_removals(self.plan);
         let Ok(state) = &seen.state else {
+            let removed = removals.iter().map(|(_, connections)| *connections).sum();
             let is_counted = |change: &StoreChange| change.detach.values().any(|reason| reason.is_counted());
             if removed > 0 || self.plan.stores.values().any(is_counted) {
                 objections.insert(Violation::BreaksWindow { removed, counted: 0, left: 0 });
             }
             return;
         };
+        let is_in =
+            |at: Timestamp| at > seen.at || seen.at.duration_since(at).unsigned_abs() < policy.disconnect_window;
+        let was_removed = |removal: &Removal| {
+            let mut recent = state.window.removals.iter().filter(|counted| is_in(counted.at));
+            removal.is_of_one_connection() && recent.any(|counted| counted.of.as_ref() == Some(removal))
+        };
+        let fresh = removals.iter().filter(|(removal, _)| !was_removed(removal));
+        let removed = fresh.map(|(_, connections)| *connections).sum();
         let left = state.window.left(seen.at, policy);
         let window = self.plan.window.as_ref();
         let counted = window.map_or(0, |window| left.saturating_sub(window.left(seen.at, policy)));
         let follows = window.is_none_or(|window| window.version == state.window.version.saturating_add(1));
-        if removed > left || removed > counted || !follows {
+        let is_written = |(removal, _): &(Removal, usize)| {
+            let mut now =
+                window.into_iter().flat_map(|window| &window.removals).filter(|counted| counted.at == seen.at);
+            now.any(|counted| counted.of.as_ref() == Some(removal))
+        };
+        let forbidden = policy.max_disconnects == 0 && !removals.is_empty();
+        let all_written = removals.iter().all(is_written);
+        if forbidden || removed > left || removed > counted || !follows || !all_written {
             objections.insert(Violation::BreaksWindow { removed, counted, left });
         }
     }
 }
 
-/// How many connections a plan removes that have to be counted.
-pub(super) fn counted_removals(plan: &Plan) -> usize {
-    let of_interfaces = plan.interfaces.iter().flat_map(|(interface, change)| {
-        let counted = change.detach.values().filter(|detachment| detachment.reason.is_counted());
-        counted.map(move |detachment| (interface, &detachment.store))
-    });
-    let of_stores = plan.stores.values().map(|change| change.cuts.max(counted_cidr(change)));
-    of_interfaces.collect::<BTreeSet<_>>().len() + of_stores.sum::<usize>()
+/// What a plan removes that has to be counted, each with the number of connections that it cuts.
+pub(super) fn counted_removals(plan: &Plan) -> Vec<(Removal, usize)> {
+    let mut connections = BTreeSet::new();
+    for (interface, change) in &plan.interfaces {
+        for detachment in change.detach.values().filter(|detachment| detachment.reason.is_counted()) {
+            let store = detachment.store.clone();
+            connections.insert(match &change.instance {
+                Some(instance) => Removal::Connection(Connection { instance: instance.clone(), store }),
+                None => Removal::LeftOver { interface: interface.clone(), store },
+            });
+        }
+    }
+    let mut removals: Vec<(Removal, usize)> = connections.into_iter().map(|removal| (removal, 1)).collect();
+    for (store, change) in &plan.stores {
+        let of_cidr = counted_cidr(change);
+        removals.push((Removal::CidrGroup(store.clone()), of_cidr));
+        removals.push((Removal::StoreSide(store.clone()), change.cuts.saturating_sub(of_cidr)));
+    }
+    removals.retain(|(_, connections)| *connections > 0);
+    removals
 }
 
 /// As how many connections the removal of a group for clients that are not instances counts.

@@ -150,6 +150,8 @@ fn keeps_out(reason: &Reason) -> bool {
         reason,
         Reason::CidrNotAllowed
             | Reason::CidrTooWide { .. }
+            | Reason::CidrWidened { .. }
+            | Reason::CidrSumLimit { .. }
             | Reason::PrefixListForeign { .. }
             | Reason::PrefixListNotFound { .. }
             | Reason::CidrRuleLimit { .. }

@@ -49,7 +49,7 @@ impl<'known> Link<'known> {
 
     /// The maker, judged by the ownership and the descriptions of both groups.
     pub(super) fn maker(&self) -> Maker {
-        self.outside.map_or(Maker::Hand, |outside| maker(self.store_side, outside))
+        self.outside.map_or(Maker::Other, |outside| maker(self.store_side, outside))
     }
 
     /// Whether it leads through a group of tagwire's that was made for another data store.
@@ -77,7 +77,7 @@ pub fn maker(store_side: &SecurityGroup, instance_side: &SecurityGroup) -> Maker
     } else if groups.iter().all(|group| is_of_console(group)) || are_named_after_one_store(store_side, instance_side) {
         Maker::Console
     } else {
-        Maker::Hand
+        Maker::Other
     }
 }
 

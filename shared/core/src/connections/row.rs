@@ -93,28 +93,18 @@ pub enum Maker {
     Tagwire,
     /// The RDS console: both groups have the names and the descriptions that it gives.
     Console,
-    /// Anybody else.
-    Hand,
+    /// Anybody else: a person or a tool.
+    Other,
 }
 
 impl Maker {
-    /// The maker in a word for programs, which does not change.
+    /// The maker in a word, which does not change.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Tagwire => "tagwire",
             Self::Console => "console",
-            Self::Hand => "hand",
-        }
-    }
-
-    /// The maker in a word for people: whoever is neither tagwire nor the console may be a tool as well as a person.
-    #[must_use]
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::Tagwire => "tagwire",
-            Self::Console => "console",
-            Self::Hand => "other",
+            Self::Other => "other",
         }
     }
 }

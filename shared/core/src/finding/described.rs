@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt};
 
 use super::Reason;
 use crate::{
-    cidr::{CidrPeer, MOST_RULES},
+    cidr::{Block, CidrPeer, MOST_RULES, WIDEST_BLOCKS},
     id::{SecurityGroupId, StoreArn},
     observation::Gap,
     policy::HIGHEST_INTERFACE_GROUP_LIMIT,
@@ -38,6 +38,15 @@ impl Wording {
 /// A reason that stays until somebody acts on it.
 fn described(code: &'static str, sentence: impl Into<String>, hint: impl Into<String>) -> Wording {
     Wording { code, sentence: sentence.into(), hint: hint.into(), passes: false }
+}
+
+fn too_wide(peer: &CidrPeer, block: Block, limit: u8) -> String {
+    let what =
+        if *peer == CidrPeer::Block(block) { format!("{block}") } else { format!("{peer} holds {block}, which") };
+    if block.stands_for_ipv4() {
+        return format!("{what} has addresses that stand for addresses of IPv4");
+    }
+    format!("{what} is wider than the /{limit} that this installation lets in")
 }
 
 const UNCHANGED_BY_TAG: &str = "nothing is added or removed because of the tag";
@@ -233,7 +242,7 @@ impl Reason {
             Self::DisconnectsHeldBack { waiting, limit, window } => described(
                 "disconnects-held-back",
                 format!(
-                    "{} to be removed, but at most {limit} of a VPC are in {window} seconds; the oldest go first in the next sweeps: if the tags were taken away by mistake, put them back and nothing more is lost",
+                    "{} to be removed, but at most {limit} of a VPC are in {window} seconds; the data stores take turns in the next sweeps, the oldest first: if the tags were taken away by mistake, put them back and nothing more is lost",
                     if *waiting == 1 {
                         "1 connection more is".to_owned()
                     } else {
@@ -364,15 +373,23 @@ impl Reason {
                 "it has clients that are not EC2 instances, which this installation does not let in (AllowCidr); nothing is added, and existing rules are left alone",
                 "deploy with AllowCidr=on, or take tagwire:allow-cidr off it",
             ),
-            Self::CidrTooWide { peer, block, limit } => {
-                let of_itself = *peer == CidrPeer::Block(*block);
-                let what = if of_itself { format!("{block} is") } else { format!("{peer} holds {block}, which is") };
-                described(
-                    "cidr-too-wide",
-                    format!("{what} wider than the /{limit} that this installation lets in; {UNCHANGED_BY_TAG}"),
-                    format!("name the networks that the clients are really in, none wider than /{limit}"),
-                )
-            }
+            Self::CidrTooWide { peer, block, limit } => described(
+                "cidr-too-wide",
+                format!("{}; {UNCHANGED_BY_TAG}", too_wide(peer, *block, *limit)),
+                format!("name the networks that the clients are really in, none wider than /{limit}"),
+            ),
+            Self::CidrWidened { peer, block, limit } => described(
+                "cidr-widened",
+                format!("{}, and is let in already: it stays so until somebody acts", too_wide(peer, *block, *limit)),
+                format!("take {block} out of {peer}, or {peer} out of tagwire:allow-cidr"),
+            ),
+            Self::CidrSumLimit { family, wanted, limit } => described(
+                "cidr-sum-limit",
+                format!(
+                    "its blocks and prefix lists let in as many {family} addresses as {wanted} blocks of /{limit}, and {WIDEST_BLOCKS} are the most; {UNCHANGED_BY_TAG}"
+                ),
+                "name the networks that the clients are really in",
+            ),
             Self::PrefixListForeign { list, owner } => described(
                 "prefix-list-foreign",
                 format!(

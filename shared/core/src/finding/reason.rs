@@ -248,6 +248,24 @@ pub enum Reason {
         /// The shortest prefix that is let in.
         limit: u8,
     },
+    /// A block is wider than the installation lets, and is let in already.
+    CidrWidened {
+        /// The block or list that the tag names.
+        peer: CidrPeer,
+        /// The block: itself, or an entry of the list.
+        block: Block,
+        /// The shortest prefix that is let in.
+        limit: u8,
+    },
+    /// The clients are too many addresses together.
+    CidrSumLimit {
+        /// The family.
+        family: Family,
+        /// As how many blocks of the widest size they count.
+        wanted: u128,
+        /// The length of the prefix of such a block.
+        limit: u8,
+    },
     /// A prefix list is another account's, or AWS's, who could change what it lets in.
     PrefixListForeign {
         /// The list.

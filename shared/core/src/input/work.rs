@@ -80,10 +80,26 @@ impl Tries {
         (Self { attempt: self.attempt.saturating_add(1), since: self.since }, delay)
     }
 
-    /// How long this has been going on.
+    /// How long this has been going on. A date in the future says nothing about that, and would keep a message going for
+    /// ever; then it is as long as its delays took together.
     #[must_use]
     pub fn age(self, now: Timestamp) -> Duration {
-        Duration::try_from(now.duration_since(self.since)).unwrap_or_default()
+        Duration::try_from(now.duration_since(self.since)).unwrap_or_else(|_| self.delays())
+    }
+
+    /// How long the delays before so many tries were together.
+    fn delays(self) -> Duration {
+        // The sum before a delay that is the longest, and from then on that one for each.
+        let (mut sum, mut tries) = (Duration::ZERO, Self { attempt: 0, ..self });
+        while tries.attempt < self.attempt {
+            let (next, delay) = tries.next();
+            sum += delay;
+            if delay == LONGEST_DELAY {
+                return sum.saturating_add(LONGEST_DELAY.saturating_mul(self.attempt - next.attempt));
+            }
+            tries = next;
+        }
+        sum
     }
 }
 
@@ -213,6 +229,25 @@ mod tests {
         }
         assert_eq!(delays, [5, 10, 20, 40, 80, 160, 320, 640, 900, 900]);
         assert_eq!(Tries { attempt: u32::MAX, since: Timestamp::UNIX_EPOCH }.next().1, LONGEST_DELAY);
+    }
+
+    #[test]
+    fn a_message_with_a_date_in_the_future_gives_up_after_as_many_tries_as_any_other() {
+        let now = Timestamp::from_second(1_700_000_000).unwrap();
+        let count = |since: Timestamp| {
+            let (mut tries, mut at, mut rounds) = (Tries { attempt: 0, since }, now, 0_u32);
+            while tries.age(at) < GIVE_UP_AFTER {
+                let (next, delay) = tries.next();
+                (tries, at, rounds) = (next, at + delay, rounds + 1);
+                assert!(rounds < 1000, "it never gives up");
+            }
+            rounds
+        };
+        assert_eq!(count(Timestamp::MAX), count(now));
+        assert_eq!(Tries { attempt: 0, since: Timestamp::MAX }.age(now), Duration::ZERO);
+        assert!(Tries { attempt: u32::MAX, since: Timestamp::MAX }.age(now) > GIVE_UP_AFTER);
+        // The clock of whoever sent it may be a little ahead.
+        assert_eq!(Tries::first(now + Duration::from_secs(1)).next().0.age(now), FIRST_DELAY);
     }
 
     #[test]

@@ -1,13 +1,15 @@
-//! The one queue of all that is counted: instance sides, store sides and groups for CIDR clients. Whoever
-//! waits longest goes first, a failed try goes to the end, and what goes is decided before places in lists
-//! are given out.
+//! The one queue of all that is counted: instance sides, store sides and groups for CIDR clients. The stores take
+//! turns, of each store whoever waits longest goes first, a failed try goes to the end, and what goes is decided before
+//! places in lists are given out.
 
 mod offer;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use self::turns::Budget;
 use super::{
     Decision, DetachReason, Verdict,
     conditions::{Places, gets_group},
@@ -23,7 +25,7 @@ use crate::{
     id::{InstanceId, InterfaceId, SecurityGroupId, StoreId},
     model::{DataStore, Instance},
     observation::Scope,
-    state::{Connection, Note, Removal, VpcState, Wanted, Window},
+    state::{Connection, Note, Removal, Wanted, Window},
 };
 
 /// Whether groups may leave their store now, the window aside.
@@ -54,7 +56,7 @@ pub(crate) struct Disconnects<'index> {
     left_over: Vec<LeftOver<'index>>,
     left_over_held_back: Vec<LeftOver<'index>>,
     /// The connections of both.
-    concerned: BTreeSet<Connection>,
+    concerned: BTreeSet<(&'index InstanceId, &'index StoreId)>,
     /// The groups that leave each interface.
     off: BTreeMap<&'index InterfaceId, BTreeSet<&'index SecurityGroupId>>,
     /// The groups that leave each store.
@@ -66,31 +68,11 @@ pub(crate) struct Disconnects<'index> {
     budget: Budget<'index>,
 }
 
-/// How many more counted connections this plan may remove.
-struct Budget<'index> {
-    /// The state, `None` when it could not be read: then nothing counted goes.
-    state: Option<&'index VpcState>,
-    most: usize,
-    left: usize,
-    used: usize,
-    /// Counted removals at stores that have to wait.
-    waiting_at_stores: usize,
-}
-
-impl Budget<'_> {
-    fn takes(&mut self, count: usize) -> bool {
-        let lets = self.state.is_some() && count <= self.left;
-        if lets {
-            self.left -= count;
-            self.used += count;
-        }
-        lets
-    }
-}
-
 /// Something in the queue.
 enum Queued<'index> {
     Sides(Vec<Leaving<'index>>),
+    /// All that its interface's list holds: it goes only if another group comes.
+    Last(Vec<Leaving<'index>>),
     LeftOver(Vec<LeftOver<'index>>),
     Store(LeavingStore<'index>),
     /// Another run's turn.
@@ -99,7 +81,6 @@ enum Queued<'index> {
 
 /// Decides what leaves the lists, in the order of the queue.
 pub(crate) fn decide<'index>(index: &'index Index<'index>, pair_states: &PairStates<'index>) -> Disconnects<'index> {
-    let state = index.seen.state.as_ref().ok();
     let mut disconnects = Disconnects {
         index,
         leaving: Vec::new(),
@@ -112,13 +93,7 @@ pub(crate) fn decide<'index>(index: &'index Index<'index>, pair_states: &PairSta
         last_of_stores: Vec::new(),
         findings: Vec::new(),
         notes: Vec::new(),
-        budget: Budget {
-            state,
-            most: index.policy.max_disconnects,
-            left: state.map_or(0, |state| state.window.left(index.seen.at, index.policy)),
-            used: 0,
-            waiting_at_stores: 0,
-        },
+        budget: Budget::of(index),
     };
     // What belongs to whom is known only when every group was read.
     if !index.seen.groups.is_complete() {
@@ -136,49 +111,47 @@ pub(crate) fn decide<'index>(index: &'index Index<'index>, pair_states: &PairSta
     for leaving in free {
         disconnects.leave(leaving);
     }
-    let undecided: BTreeSet<InstanceId> = last.iter().map(|leaving| leaving.instance.id.clone()).collect();
+    let mut undecided: BTreeSet<InstanceId> = last.iter().map(|leaving| leaving.instance.id.clone()).collect();
+    let (last, mut put_off): (Vec<_>, Vec<_>) = last.into_iter().partition(|leaving| leaving.reason.is_counted());
     let mut pending = Vec::new();
-    for (turn, removal, queued) in disconnects.queue(counted, left_over, &last, stores) {
+    for (turn, removal, queued) in disconnects.queue(counted, left_over, last, stores) {
         match queued {
             Queued::Sides(sides) => disconnects.offer_sides(turn, removal, sides),
+            Queued::Last(sides) => match sides.first().copied() {
+                Some(first) if disconnects.gains(pair_states, first.instance) => {
+                    undecided.remove(&first.instance.id);
+                    disconnects.offer_sides(turn, removal, sides);
+                }
+                // Room for another group may be made by what comes later.
+                Some(_) | None => put_off.extend(sides),
+            },
             Queued::LeftOver(sides) => disconnects.offer_left_over(turn, removal, sides),
             Queued::Store(leaving) => {
                 pending.extend(disconnects.offer_store(turn, leaving, pair_states, &undecided));
             }
-            Queued::OfAnotherScope => disconnects.reserve(&removal),
+            Queued::OfAnotherScope => disconnects.budget.reserve(&removal),
         }
     }
-    disconnects.decide_last(pair_states, last);
+    disconnects.decide_last(pair_states, put_off);
     for leaving in pending {
-        let turn = disconnects.turn(&leaving.removal());
+        let turn = disconnects.budget.turn(&leaving.removal());
         disconnects.offer_store(turn, leaving, pair_states, &BTreeSet::new());
     }
     disconnects
 }
 
 impl<'index> Disconnects<'index> {
-    fn wanted(&self, removal: &Removal) -> Option<&'index Wanted> {
-        self.budget.state.and_then(|state| state.wanted.get(removal))
-    }
-
-    fn turn(&self, removal: &Removal) -> Timestamp {
-        self.wanted(removal).map_or(self.index.seen.at, Wanted::turn)
-    }
-
-    /// Everything that waits, whether it is in this plan's scope or not, in the order of its turn.
+    /// Everything that waits, whether it is in this plan's scope or not, in order.
     fn queue(
         &mut self,
         counted: Vec<Leaving<'index>>,
         left_over: Vec<LeftOver<'index>>,
-        last: &[Leaving<'index>],
+        last: Vec<Leaving<'index>>,
         stores: Vec<LeavingStore<'index>>,
     ) -> Vec<(Timestamp, Removal, Queued<'index>)> {
-        let mut connections = BTreeMap::<Connection, Vec<Leaving<'index>>>::new();
-        for leaving in counted {
-            connections.entry(leaving.connection()).or_default().push(leaving);
-        }
         let mut queue: BTreeMap<Removal, Queued<'index>> =
-            connections.into_iter().map(|(of, sides)| (Removal::Connection(of), Queued::Sides(sides))).collect();
+            by_connection(counted).map(|(of, sides)| (of, Queued::Sides(sides))).collect();
+        queue.extend(by_connection(last).map(|(of, sides)| (of, Queued::Last(sides))));
         for left_over in left_over {
             let queued = queue.entry(left_over.removal()).or_insert_with(|| Queued::LeftOver(Vec::new()));
             if let Queued::LeftOver(sides) = queued {
@@ -186,9 +159,8 @@ impl<'index> Disconnects<'index> {
             }
         }
         queue.extend(stores.into_iter().map(|leaving| (leaving.removal(), Queued::Store(leaving))));
-        let last: BTreeSet<Removal> = last.iter().map(|leaving| Removal::Connection(leaving.connection())).collect();
         for removal in self.budget.state.iter().flat_map(|state| state.wanted.keys()) {
-            if queue.contains_key(removal) || last.contains(removal) {
+            if queue.contains_key(removal) {
                 continue;
             }
             if self.is_settled(removal) {
@@ -198,10 +170,7 @@ impl<'index> Disconnects<'index> {
                 queue.insert(removal.clone(), Queued::OfAnotherScope);
             }
         }
-        let mut order: Vec<_> =
-            queue.into_iter().map(|(removal, queued)| (self.turn(&removal), removal, queued)).collect();
-        order.sort_by(|(one, removal, _), (other, other_removal, _)| (one, removal).cmp(&(other, other_removal)));
-        order
+        self.budget.in_turns(queue)
     }
 
     /// Whether a removal that was wanted once is not wanted any more, as far as can be seen.
@@ -231,25 +200,25 @@ impl<'index> Disconnects<'index> {
     }
 
     fn leave(&mut self, leaving: Leaving<'index>) {
-        self.concerned.insert(leaving.connection());
+        self.concerned.insert(leaving.ends());
         self.off.entry(leaving.interface).or_default().insert(leaving.owned.group.id());
         self.leaving.push(leaving);
     }
 
     fn hold_back(&mut self, leaving: Leaving<'index>) {
-        self.concerned.insert(leaving.connection());
+        self.concerned.insert(leaving.ends());
         self.held_back.push(leaving);
     }
 
     fn wait(&mut self, turn: Timestamp, removal: Removal) {
-        if self.budget.state.is_some() && self.wanted(&removal).is_none() {
+        if self.budget.state.is_some() && self.budget.wanted(&removal).is_none() {
             self.notes.push(Note::Wanted(removal, Some(Wanted::since(turn))));
         }
     }
 
     /// One connection, whose sides go together or wait together.
     fn offer_sides(&mut self, turn: Timestamp, removal: Removal, sides: Vec<Leaving<'index>>) {
-        if self.budget.takes(1) {
+        if self.budget.takes(&removal, 1) {
             for leaving in sides {
                 self.leave(leaving);
             }
@@ -263,23 +232,12 @@ impl<'index> Disconnects<'index> {
 
     /// What leads to one store from an interface without an instance.
     fn offer_left_over(&mut self, turn: Timestamp, removal: Removal, sides: Vec<LeftOver<'index>>) {
-        if self.budget.takes(1) {
+        if self.budget.takes(&removal, 1) {
             self.left_over.extend(sides);
         } else {
             self.left_over_held_back.extend(sides);
             self.wait(turn, removal);
         }
-    }
-
-    /// Keeps what another run is to remove when its turn comes. How much a store side carries, only its own
-    /// run can tell.
-    fn reserve(&mut self, removal: &Removal) {
-        self.budget.left = match removal {
-            Removal::Connection(_) | Removal::LeftOver { .. } | Removal::CidrGroup(_) => {
-                self.budget.left.saturating_sub(1)
-            }
-            Removal::StoreSide(_) => 0,
-        };
     }
 
     /// Takes groups off their store if the window lets it; back come those that may go later in this plan.
@@ -309,33 +267,29 @@ impl<'index> Disconnects<'index> {
     fn take_off_store(&mut self, turn: Timestamp, leaving: &LeavingStore<'index>, cuts: usize) {
         let removal = leaving.removal();
         let counted = leaving.reason.is_counted();
-        if !counted || self.budget.takes(cuts) {
+        if !counted || self.budget.takes(&removal, cuts) {
             let off = self.off_stores.entry(leaving.store.id.clone()).or_default();
             off.groups.extend(leaving.groups.iter().map(|owned| ((leaving.kind, owned.group.clone()), leaving.reason)));
             off.cuts += cuts;
             return;
         }
-        let most = self.budget.most;
+        let most = self.index.policy.max_disconnects;
         if self.budget.state.is_some() && most > 0 && cuts > most {
             let reason = Reason::MoreThanWindow { carried: cuts, limit: most };
             self.findings.push(Finding { subject: Subject::Store(leaving.store.arn.clone()), reason });
-            self.notes.extend(self.wanted(&removal).map(|_| Note::Wanted(removal, None)));
+            self.notes.extend(self.budget.wanted(&removal).map(|_| Note::Wanted(removal, None)));
             return;
         }
         // A part of the window is of no use to it, so it goes when all that comes after has waited.
-        self.budget.left = 0;
+        self.budget.keep_all();
         self.budget.waiting_at_stores += cuts.max(1);
         self.wait(turn, removal);
     }
 
     /// Decides about what is all that its interface's list holds: it goes if another group comes for certain.
     fn decide_last(&mut self, pair_states: &PairStates<'index>, last: Vec<Leaving<'index>>) {
-        let mut connections = BTreeMap::<Connection, Vec<Leaving<'index>>>::new();
-        for leaving in last {
-            connections.entry(leaving.connection()).or_default().push(leaving);
-        }
-        let mut order: Vec<_> = connections.into_iter().map(|(of, sides)| (Removal::Connection(of), sides)).collect();
-        order.sort_by_key(|(removal, _)| self.turn(removal));
+        let mut order: Vec<_> = by_connection(last).collect();
+        order.sort_by_key(|(removal, _)| self.budget.turn(removal));
         for (removal, sides) in order {
             let Some(first) = sides.first().copied() else { continue };
             if !self.gains(pair_states, first.instance) {
@@ -345,7 +299,7 @@ impl<'index> Disconnects<'index> {
                     self.leave(leaving);
                 }
             } else {
-                self.offer_sides(self.turn(&removal), removal, sides);
+                self.offer_sides(self.budget.turn(&removal), removal, sides);
             }
         }
     }
@@ -363,7 +317,7 @@ impl<'index> Disconnects<'index> {
         for leaving in std::mem::take(&mut self.last_of_stores) {
             if gains(&leaving.store.id) {
                 let cuts = usize::from(leaving.reason.is_counted());
-                self.take_off_store(self.turn(&leaving.removal()), &leaving, cuts);
+                self.take_off_store(self.budget.turn(&leaving.removal()), &leaving, cuts);
             } else {
                 self.findings.extend(leaving.last_group());
             }
@@ -413,7 +367,7 @@ impl<'index> Disconnects<'index> {
 
     /// Whether a connection is about to be removed, or held back from it.
     pub(crate) fn contains(&self, instance: &InstanceId, store: &StoreId) -> bool {
-        self.concerned.contains(&Connection { instance: instance.clone(), store: store.clone() })
+        self.concerned.contains(&(instance, store))
     }
 
     /// How many groups leave an interface.
@@ -490,7 +444,16 @@ impl<'index> Disconnects<'index> {
 
     /// The window with this plan's removals, `None` when it makes none that are counted.
     pub(crate) fn window(&self) -> Option<Window> {
-        let state = self.budget.state.filter(|_| self.budget.used > 0)?;
-        Some(state.window.with(self.budget.used, self.index.seen.at, self.index.policy))
+        let state = self.budget.state.filter(|_| !self.budget.taken.is_empty())?;
+        Some(state.window.with(&self.budget.taken, self.index.seen.at, self.index.policy))
     }
+}
+
+/// The sides of each connection, which go together or wait together.
+fn by_connection<'index>(all: Vec<Leaving<'index>>) -> impl Iterator<Item = (Removal, Vec<Leaving<'index>>)> {
+    let mut connections = BTreeMap::<Connection, Vec<Leaving<'index>>>::new();
+    for leaving in all {
+        connections.entry(leaving.connection()).or_default().push(leaving);
+    }
+    connections.into_iter().map(|(of, sides)| (Removal::Connection(of), sides))
 }

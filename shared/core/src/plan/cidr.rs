@@ -10,7 +10,7 @@ use super::{
     pair::is_default_egress,
 };
 use crate::{
-    cidr::{CidrLimits, CidrPeer, CidrTag, Family, MOST_RULES, PrefixList},
+    cidr::{Block, CidrLimits, CidrPeer, CidrTag, Family, MOST_RULES, PrefixList, WIDEST_BLOCKS},
     finding::{Finding, Reason, Subject},
     group::{OwnTags, Owned, Role},
     id::{PrefixListId, StoreId},
@@ -53,7 +53,7 @@ pub(crate) fn decide(index: &Index<'_>, gets_pair: impl Fn(&StoreId) -> bool) ->
             CidrRequest::Unreadable(reason) => made.findings.push(clients.finding(reason)),
             CidrRequest::Peers(peers) => match allowed(index, store, peers) {
                 Ok(()) => clients.keep_in_step(peers, &mut names, &mut made),
-                Err(reason) => made.findings.push(clients.finding(reason)),
+                Err(reason) => made.findings.push(clients.finding(clients.if_let_in_already(reason))),
             },
         }
     }
@@ -92,6 +92,11 @@ fn allowed(index: &Index<'_>, store: &DataStore, peers: &BTreeSet<CidrPeer>) -> 
         let wanted = peers.iter().map(|peer| weight(index, peer, family)).sum();
         if wanted > MOST_RULES {
             return Err(Reason::CidrRuleLimit { family, wanted });
+        }
+        let addresses = peers.iter().fold(0_u128, |sum, peer| sum.saturating_add(addresses(index, peer, family)));
+        let wanted = limits.widest_blocks(family, addresses);
+        if wanted > WIDEST_BLOCKS {
+            return Err(Reason::CidrSumLimit { family, wanted, limit: limits.widest(family).max(1) });
         }
     }
     Ok(())
@@ -136,6 +141,17 @@ fn weight(index: &Index<'_>, peer: &CidrPeer, family: Family) -> usize {
     }
 }
 
+/// How many addresses of a family a peer lets in. What two of its blocks share counts twice.
+fn addresses(index: &Index<'_>, peer: &CidrPeer, family: Family) -> u128 {
+    let of = |blocks: &mut dyn Iterator<Item = &Block>| {
+        blocks.filter(|block| block.family() == family).fold(0_u128, |sum, block| sum.saturating_add(block.addresses()))
+    };
+    match peer {
+        CidrPeer::Block(block) => of(&mut std::iter::once(block)),
+        CidrPeer::PrefixList(id) => prefix_list(index, id).map_or(0, |list| of(&mut list.entries.iter())),
+    }
+}
+
 fn weight_of_rule(index: &Index<'_>, rule: &Rule, family: Family) -> usize {
     // A rule with a group counts once, for whichever family.
     CidrPeer::of(&rule.peer).map_or(1, |peer| weight(index, &peer, family))
@@ -161,6 +177,24 @@ impl<'index> Clients<'index> {
 
     fn finding(&self, reason: Reason) -> Finding {
         Finding { subject: Subject::Store(self.store.arn.clone()), reason }
+    }
+
+    /// What is too wide and let in already is more than a refusal: a prefix list was widened after it was let in, or the
+    /// installation's limit was lowered. Taking the rule away would cut off those that are rightly in the list, and who
+    /// widened it can take that back; so it stays, and is told to somebody.
+    fn if_let_in_already(&self, reason: Reason) -> Reason {
+        let lets_in = |peer: &CidrPeer| {
+            let attached = self.groups.iter().filter(|owned| self.store.has_group(owned.group.id()));
+            let mut rules =
+                attached.filter_map(|owned| self.index.group(owned.group.id())).flat_map(|group| &group.rules);
+            rules.any(|rule| rule.direction == Direction::Inbound && CidrPeer::of(&rule.peer).as_ref() == Some(peer))
+        };
+        if let Reason::CidrTooWide { peer, block, limit } = &reason
+            && lets_in(peer)
+        {
+            return Reason::CidrWidened { peer: peer.clone(), block: *block, limit: *limit };
+        }
+        reason
     }
 
     fn ambiguity(&self) -> Option<Finding> {

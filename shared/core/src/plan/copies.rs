@@ -58,6 +58,12 @@ impl<'seen> Index<'seen> {
         has_rule(Side::Store, store_side, instance_side) && has_rule(Side::Instance, instance_side, store_side)
     }
 
+    /// Whether an instance side leads to a store now.
+    pub(crate) fn leads_to(&self, instance_side: &Owned, store: &DataStore) -> bool {
+        let mut listed = store.groups.keys().filter(|group| store.has_group(group));
+        listed.any(|group| self.are_joined(store, group, instance_side.group.id()))
+    }
+
     /// Whether an instance reaches a copy by no connection of the copy's own, and may reach it.
     fn relies_on_copy(&self, pair_state: &PairState<'_>, instance: &Instance) -> bool {
         keeps_connection(self, instance, pair_state.store) && self.connection(pair_state, instance, |_| false).is_none()

@@ -61,12 +61,12 @@ impl<'index> AttachedGroup<'index> {
         Self { index, owned, instance: None, store: index.store(&owned.store), left_over: true }
     }
 
-    /// Walks the reasons; the first that holds decides. A hold keeps everything but a block, and so do tags
-    /// that are not certain, among which a hold may be missing.
+    /// Walks the reasons; the first that holds decides, unless a hold keeps the group from it, or tags that are not
+    /// certain, among which a hold may be missing.
     pub(crate) fn decide(self) -> Retention {
         match self.on_its_own() {
             Retention::Leaves(reason) if reason != DetachReason::Blocked => {
-                self.relied_on().unwrap_or(Retention::Leaves(reason))
+                self.relied_on(reason).unwrap_or(Retention::Leaves(reason))
             }
             decided @ (Retention::Leaves(_) | Retention::Stays(_)) => decided,
         }
@@ -74,19 +74,20 @@ impl<'index> AttachedGroup<'index> {
 
     /// Likewise, if nobody reached another store by it.
     fn on_its_own(self) -> Retention {
+        let mut kept = None;
         for reason in DetachReason::ALL {
             match reason.holds(&self) {
                 Holding::No => {}
-                Holding::Unknown(finding) => return Retention::Stays(finding),
+                Holding::Unknown(finding) => return Retention::Stays(kept.or(finding)),
                 Holding::Yes if self.managed().is_some() => return Retention::Stays(self.managed()),
-                Holding::Yes if reason == DetachReason::Blocked => return Retention::Leaves(reason),
-                Holding::Yes => {
-                    let kept = self.hold().or_else(|| self.uncertain_tags());
-                    return kept.map_or(Retention::Leaves(reason), |finding| Retention::Stays(Some(finding)));
-                }
+                // A later reason may hold against which nothing keeps it.
+                Holding::Yes => match self.kept_from(reason) {
+                    Some(finding) => kept = kept.or(Some(finding)),
+                    None => return Retention::Leaves(reason),
+                },
             }
         }
-        Retention::Stays(None)
+        Retention::Stays(kept)
     }
 
     /// Whether it stays on an instance for the sake of another store alone, until somebody changes something.
@@ -102,10 +103,15 @@ impl<'index> AttachedGroup<'index> {
         Some(Finding { subject: Subject::Instance(instance.id.clone()), reason })
     }
 
-    /// The hold on one of the two.
-    fn hold(&self) -> Option<Finding> {
-        let instance = self.instance.filter(|instance| instance.settings.held);
-        let of_instance = instance.map(|instance| Subject::Instance(instance.id.clone()));
+    /// What keeps the group although a reason holds. Nothing keeps it from a block.
+    fn kept_from(&self, reason: DetachReason) -> Option<Finding> {
+        if reason == DetachReason::Blocked { None } else { self.hold(reason).or_else(|| self.uncertain_tags()) }
+    }
+
+    /// The hold on one of the two. That of an instance has no say when the store takes no part any more.
+    fn hold(&self, reason: DetachReason) -> Option<Finding> {
+        let has_say = |instance: &&Instance| instance.settings.held && reason != DetachReason::StoreOptedOut;
+        let of_instance = self.instance.filter(has_say).map(|instance| Subject::Instance(instance.id.clone()));
         let of_store = || self.store.filter(|store| store.settings.held).map(about);
         of_instance.or_else(of_store).map(|subject| Finding { subject, reason: Reason::Held })
     }
@@ -118,13 +124,19 @@ impl<'index> AttachedGroup<'index> {
     }
 
     /// That the instance reaches a copy of the group's store, or another store, by it and in no other way yet, and may
-    /// reach that.
-    fn relied_on(&self) -> Option<Retention> {
+    /// reach that. While it leads to the group's own store, from which it certainly has to go, it takes a connect tag
+    /// that can be read to keep it.
+    fn relied_on(&self, reason: DetachReason) -> Option<Retention> {
         let instance = self.instance?;
-        if let Some((copy, store_side)) = self.index.copies_reached_by(instance, self.owned).next() {
+        let of_instance = matches!(reason, DetachReason::NotAskedFor | DetachReason::NamesNotShared);
+        let is_certain = of_instance && self.store_here().is_some_and(|store| self.index.leads_to(self.owned, store));
+        let counts = |store: &DataStore| !is_certain || self.index.is_asked_for(instance, store);
+        let mut copies = self.index.copies_reached_by(instance, self.owned);
+        if let Some((copy, store_side)) = copies.find(|(copy, _)| counts(copy)) {
             return Some(Retention::Stays(Some(copies::finding(self.index, copy, store_side))));
         }
-        self.index.keeps_by(instance, self.owned).next().map(|(_, kept)| kept)
+        let mut others = self.index.keeps_by(instance, self.owned);
+        others.find(|(store, _)| counts(store)).map(|(_, kept)| kept)
     }
 
     /// Whether the group was made for another store than the one that has it.
@@ -237,14 +249,14 @@ fn opted_out(attached: &AttachedGroup<'_>) -> Holding {
         return Holding::Unknown(moved.map(|reason| Finding { subject: about(store), reason }));
     }
     // What cannot be read is not an empty value.
-    match attached.unreadable() {
-        Some(finding) => Holding::Unknown(Some(finding)),
-        None => yes(store.settings.connect == ConnectTag::Absent),
-    }
+    yes(store.settings.connect == ConnectTag::Absent)
 }
 
 fn names_not_shared(attached: &AttachedGroup<'_>) -> Holding {
     let Some((instance, store)) = attached.instance.zip(attached.store) else { return Holding::No };
+    if let Some(finding) = attached.unreadable() {
+        return Holding::Unknown(Some(finding));
+    }
     let (ConnectTag::Names(mine), ConnectTag::Names(theirs)) = (&instance.settings.connect, &store.settings.connect)
     else {
         return Holding::No;

@@ -154,6 +154,14 @@ impl<'seen> Index<'seen> {
         instance.settings.blocked || isolated()
     }
 
+    /// Whether the tags ask for a connection of the two.
+    pub(crate) fn is_asked_for(&self, instance: &Instance, store: &DataStore) -> bool {
+        !self.seen.is_uninstalling()
+            && !self.is_blocked(instance)
+            && !store.settings.blocked
+            && !instance.settings.connect.shared_with(&store.settings.connect).is_empty()
+    }
+
     /// The instances that share a name with a store, in the order of their ids.
     pub(crate) fn sharing(&self, store: &DataStore) -> &[&'seen Instance] {
         self.sharing.get(&store.id).map_or(&[], Vec::as_slice)

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     finding::{Finding, Reason, Subject},
     group::{GroupKind, Owned},
-    id::InterfaceId,
+    id::{InstanceId, InterfaceId, StoreId},
     model::{DataStore, Instance},
     service::Side,
     state::{Connection, Removal},
@@ -27,7 +27,12 @@ pub(crate) struct Leaving<'index> {
     pub(crate) reason: DetachReason,
 }
 
-impl Leaving<'_> {
+impl<'index> Leaving<'index> {
+    /// The two that it connects.
+    pub(crate) fn ends(&self) -> (&'index InstanceId, &'index StoreId) {
+        (&self.instance.id, &self.owned.store)
+    }
+
     pub(crate) fn connection(&self) -> Connection {
         Connection { instance: self.instance.id.clone(), store: self.owned.store.clone() }
     }

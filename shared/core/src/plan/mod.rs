@@ -10,6 +10,7 @@ pub(crate) mod conditions;
 pub(crate) mod connect;
 pub(crate) mod copies;
 pub(crate) mod delete;
+mod detach_reason;
 pub(crate) mod disconnect;
 pub(crate) mod foreign;
 pub(crate) mod index;
@@ -39,13 +40,14 @@ use self::{
 pub use self::{
     conditions::{Condition, Premise},
     delete::DeleteCondition,
+    detach_reason::DetachReason,
     obstacles::vpc_of,
     rows::{PairRow, StoreRow},
     show::{Action, ActionKind, Effect},
     status::{StatusChange, StatusOf},
     types::{
-        Attachment, CidrWork, Decision, DeleteReason, Deletion, DetachReason, Detachment, GroupRef, GroupSpec,
-        InterfaceChange, PairRule, PairWork, Plan, StoreChange, Verdict, Via,
+        Attachment, CidrWork, Decision, DeleteReason, Deletion, Detachment, GroupRef, GroupSpec, InterfaceChange,
+        PairRule, PairWork, Plan, StoreChange, Verdict, Via,
     },
 };
 use crate::{

@@ -232,13 +232,19 @@ impl<'seen> Tied<'seen> {
     }
 }
 
-/// Whether a connection of the two is left standing as far as their tags go.
+/// Whether a connection of the two is left standing as far as their tags go. A side without a connect tag shares no
+/// name, whatever the other side's tag says.
 pub(crate) fn keeps_connection(index: &Index<'_>, instance: &Instance, store: &DataStore) -> bool {
     let (mine, theirs) = (&instance.settings, &store.settings);
-    let unreadable = || [mine, theirs].iter().any(|of| matches!(of.connect, ConnectTag::Invalid(_)));
-    let asked_for = || !mine.connect.shared_with(&theirs.connect).is_empty() || unreadable();
-    let held = mine.held || theirs.held;
-    !index.is_blocked(instance) && !theirs.blocked && (held || (!index.seen.is_uninstalling() && asked_for()))
+    let tags = [&mine.connect, &theirs.connect];
+    let may_share = || {
+        tags.iter().all(|tag| **tag != ConnectTag::Absent)
+            && tags.iter().any(|tag| matches!(tag, ConnectTag::Invalid(_)))
+    };
+    let opted_out = theirs.connect == ConnectTag::Absent && store.tags_are_certain();
+    let held = theirs.held || (mine.held && !opted_out);
+    let may_stand = || held || (!index.seen.is_uninstalling() && may_share());
+    index.is_asked_for(instance, store) || (!index.is_blocked(instance) && !theirs.blocked && may_stand())
 }
 
 /// Of several pairs, the one with the lowest number. Its other side is the one that it shares rules

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     CidrWork, Deletion, GroupRef, InterfaceChange, PairWork, Plan, StatusChange, StatusOf, StoreChange, Verdict,
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The effect of a change on an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Effect {
     /// Something is made, let in or attached.

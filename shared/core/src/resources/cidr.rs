@@ -28,6 +28,21 @@ pub const WIDEST_IPV4: RangeInclusive<u8> = 8..=32;
 /// The upper bound of the setting for IPv6: nothing wider than the larger blocks of a provider.
 pub const WIDEST_IPV6: RangeInclusive<u8> = 16..=128;
 
+/// How many blocks of the widest size the clients of one tag may be together, in each family. One tag holds up to
+/// sixty blocks, and prefix lists of many more: without this, a limit for each one would be none for all of them.
+pub const WIDEST_BLOCKS: u128 = 16;
+
+/// The ranges of IPv6 whose addresses stand for addresses of IPv4: mapped and compatible ones, those that a NAT64 gateway
+/// translates, and those of 6to4 and Teredo. A short one of them may stand for all of IPv4.
+const STAND_FOR_IPV4: [(Ipv6Addr, u8); 6] = [
+    (Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96),
+    (Ipv6Addr::UNSPECIFIED, 96),
+    (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96),
+    (Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0), 48),
+    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
+    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 32),
+];
+
 /// IPv4 or IPv6, whose rules AWS counts separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Family {
@@ -71,7 +86,8 @@ impl Block {
             });
         };
         let address: IpAddr = address.parse().map_err(|_| InvalidCidr::Word { word: shown() })?;
-        let digits = length.bytes().all(|byte| byte.is_ascii_digit());
+        // Some programs read a number that begins with 0 as an octal one, and so another block.
+        let digits = length.bytes().all(|byte| byte.is_ascii_digit()) && (length == "0" || !length.starts_with('0'));
         let length = length.parse().ok().filter(|length| digits && *length <= longest(address));
         let length = length.ok_or_else(|| InvalidCidr::Length { word: shown(), longest: longest(address) })?;
         Ok(Self { network: network(address, length), length })
@@ -90,10 +106,27 @@ impl Block {
         same_family && self.length <= other.length && network(other.network, self.length) == self.network
     }
 
-    /// Whether it takes in more than the limits let. Everything at once is too much whatever they say.
+    /// Whether it takes in more than the limits let. Everything at once is too much whatever they say, and so is what
+    /// stands for addresses of the other family.
     #[must_use]
     pub fn is_too_wide(self, limits: CidrLimits) -> bool {
-        self.length == 0 || self.length < limits.widest(self.family())
+        self.length == 0 || self.length < limits.widest(self.family()) || self.stands_for_ipv4()
+    }
+
+    /// Whether it is an IPv6 block some of whose addresses stand for addresses of IPv4.
+    #[must_use]
+    pub fn stands_for_ipv4(self) -> bool {
+        self.network.is_ipv6()
+            && STAND_FOR_IPV4.iter().any(|(range, length)| {
+                let common = self.length.min(*length);
+                network(self.network, common) == network(IpAddr::V6(*range), common)
+            })
+    }
+
+    /// How many addresses it has, as far as they can be counted.
+    #[must_use]
+    pub fn addresses(self) -> u128 {
+        1_u128.checked_shl(u32::from(longest(self.network) - self.length)).unwrap_or(u128::MAX)
     }
 }
 
@@ -157,6 +190,17 @@ impl CidrLimits {
             Family::Ipv6 => self.widest_ipv6,
         }
     }
+
+    /// As how many blocks of the widest size so many addresses of a family count.
+    #[must_use]
+    pub fn widest_blocks(self, family: Family, addresses: u128) -> u128 {
+        let longest: u8 = match family {
+            Family::Ipv4 => 32,
+            Family::Ipv6 => 128,
+        };
+        let one = 1_u128.checked_shl(u32::from(longest.saturating_sub(self.widest(family)))).unwrap_or(u128::MAX);
+        addresses.div_ceil(one)
+    }
 }
 
 /// One word of the tag.
@@ -179,7 +223,12 @@ impl CidrPeer {
             let invalid = |_| InvalidCidr::Word { word: word.chars().take(80).collect() };
             PrefixListId::parse(word).map(Self::PrefixList).map_err(invalid)
         } else {
-            Block::parse(word).map(Self::Block)
+            let block = Block::parse(word)?;
+            // All of IPv6 is too wide before it is anything else.
+            if block.length > 0 && block.stands_for_ipv4() {
+                return Err(InvalidCidr::StandsForIpv4 { word: word.chars().take(80).collect() });
+            }
+            Ok(Self::Block(block))
         }
     }
 
@@ -233,6 +282,12 @@ pub enum InvalidCidr {
         word: String,
         /// The length that makes it a block of one.
         longest: u8,
+    },
+    /// It is an IPv6 block with addresses that stand for addresses of IPv4.
+    #[error("{word:?} has addresses that stand for addresses of IPv4: name the IPv4 block")]
+    StandsForIpv4 {
+        /// The beginning of the word.
+        word: String,
     },
     /// The length of the prefix is no number from 0 to 32, or 128.
     #[error("the prefix of {word:?} has no length from 0 to {longest}")]
@@ -350,6 +405,20 @@ mod tests {
             ("2001:db8::/129", "length from 0 to 128"),
             ("203.0.113.0/", "length from 0 to 32"),
             ("203.0.113.0/+8", "length from 0 to 32"),
+            ("10.0.0.0/016", "length from 0 to 32"),
+            ("10.0.0.0/00", "length from 0 to 32"),
+            ("2001:db8::/048", "length from 0 to 128"),
+            ("010.0.0.0/24", "neither a CIDR block"),
+            ("::ffff:0.0.0.0/96", "name the IPv4 block"),
+            ("::ffff:203.0.113.0/120", "name the IPv4 block"),
+            ("::ffff:0:0/95", "name the IPv4 block"),
+            ("::/64", "name the IPv4 block"),
+            ("64:ff9b::/96", "name the IPv4 block"),
+            ("64:ff9b::203.0.113.7/128", "name the IPv4 block"),
+            ("64:ff9b::/64", "name the IPv4 block"),
+            ("64:ff9b:1::/48", "name the IPv4 block"),
+            ("2002:cb00:7107::/48", "name the IPv4 block"),
+            ("2001:0:1::/48", "name the IPv4 block"),
             ("203.0.113/24", "neither a CIDR block"),
             ("203.0.113.0/24,10.0.0.0/8", "length from 0 to 32"),
             ("laptop", "neither a CIDR block"),
@@ -361,6 +430,37 @@ mod tests {
             };
             assert!(problem.to_string().contains(why), "{problem}");
         }
+    }
+
+    #[test]
+    fn a_block_of_the_other_family_in_disguise_is_too_wide_whatever_its_length() {
+        let all = CidrLimits { widest_ipv4: 32, widest_ipv6: 128 };
+        for (text, expected) in [
+            ("::ffff:0.0.0.0/96", true),
+            ("64:ff9b::/96", true),
+            ("::ffff:203.0.113.7/128", true),
+            ("2001:db8::1/128", false),
+            ("2600:1f18::1/128", false),
+            ("fd00::1/128", false),
+            ("64:ff9c::1/128", false),
+            ("::1:0:0:0/128", false),
+            ("203.0.113.7/32", false),
+        ] {
+            assert_eq!(Block::parse(text).unwrap().is_too_wide(all), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_counted_in_blocks_of_the_widest_size() {
+        let count = |text: &str| {
+            let block = Block::parse(text).unwrap();
+            CidrLimits::default().widest_blocks(block.family(), block.addresses())
+        };
+        for (text, expected) in [("10.0.0.0/16", 1), ("10.0.0.7/32", 1), ("10.0.0.0/12", 16), ("2001:db8::/44", 16)] {
+            assert_eq!(count(text), expected, "{text}");
+        }
+        assert_eq!(Block::parse("::/0").unwrap().addresses(), u128::MAX);
+        assert_eq!(Block::parse("0.0.0.0/0").unwrap().addresses(), 1 << 32);
     }
 
     #[test]

@@ -267,6 +267,8 @@ impl StoreArn {
 
 #[cfg(test)]
 mod tests {
+    use tagwire_world::PARTITIONS;
+
     use super::*;
 
     #[test]
@@ -288,14 +290,7 @@ mod tests {
 
     #[test]
     fn an_arn_is_put_together_in_the_partition_of_an_arn_at_hand() {
-        for (region, name) in [
-            ("eu-west-1", "aws"),
-            ("cn-north-1", "aws-cn"),
-            ("us-gov-west-1", "aws-us-gov"),
-            ("eusc-de-east-1", "aws-eusc"),
-            ("us-iso-east-1", "aws-iso"),
-            ("of-next-year-1", "aws-of-next-year"),
-        ] {
+        for (region, name) in PARTITIONS.into_iter().chain([("of-next-year-1", "aws-of-next-year")]) {
             let partition = Partition::of_arn(&format!("arn:{name}:sqs:{region}:123456789012:stores")).unwrap();
             for &kind in StoreKind::ALL {
                 let arn = StoreArn::of(&partition, kind, region, "123456789012", "orders").unwrap();

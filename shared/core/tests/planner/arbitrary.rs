@@ -48,12 +48,37 @@ pub(crate) fn entitled(world: &World, instance: &Instance, store: &DataStore) ->
     shares && !is_blocked(world, instance, store) && !world.seen.is_uninstalling()
 }
 
-/// Whether what stands between them is left alone whatever names they share.
+/// Whether what stands between them is left alone although their tags may share no name: the store is on hold, or the
+/// instance is and the store takes part, or one tag cannot be read and the other one is there.
 fn holds_still(world: &World, instance: &Instance, store: &DataStore) -> bool {
-    let unreadable =
-        |settings: &TagSettings| matches!(settings.connect, ConnectTag::Invalid(_)) && !world.seen.is_uninstalling();
-    let still = [&instance.settings, &store.settings].into_iter().any(|settings| settings.held || unreadable(settings));
+    let (mine, theirs) = (&instance.settings, &store.settings);
+    let unreadable = |settings: &TagSettings| matches!(settings.connect, ConnectTag::Invalid(_));
+    let there = |settings: &TagSettings| settings.connect != ConnectTag::Absent;
+    let uncertain = unreadable(mine) && there(theirs) || unreadable(theirs) && there(mine);
+    let takes_part = there(theirs) || !store.tags_are_certain();
+    let still = theirs.held || mine.held && takes_part || uncertain && !world.seen.is_uninstalling();
     still && !is_blocked(world, instance, store)
+}
+
+/// Whether an instance reaches a store by nothing but the instance sides of another one, which it reaches by them as
+/// well although their tags certainly share no name. What is certain goes before what only may be.
+fn goes_with_another(world: &World, instance: &Instance, store: &DataStore) -> bool {
+    let seen = &world.seen;
+    let side_of = |id: &SecurityGroupId, of: &StoreId| {
+        let owned = seen.groups.found.iter().find(|group| group.id == *id).and_then(|group| group.ownership().ours());
+        owned.is_some_and(|owned| owned.store == *of && owned.role() == Side::Instance)
+    };
+    seen.present_stores().into_values().filter(|other| other.id != store.id).any(|other| {
+        let mut without = pairs_alone(seen);
+        for interface in without.instances.found.iter_mut().filter_map(|found| found.interface.as_mut()) {
+            interface.groups.retain(|group| !side_of(group, &other.id));
+        }
+        let by_it = |store: &DataStore| {
+            reaches(&pairs_alone(seen), &instance.id, &store.arn, Unread::LetsNothing)
+                && !reaches(&without, &instance.id, &store.arn, Unread::LetsNothing)
+        };
+        by_it(other) && by_it(store) && !entitled(world, instance, other) && !holds_still(world, instance, other)
+    })
 }
 
 /// The same world, with everything read.
@@ -251,7 +276,8 @@ proptest! {
     fn no_connection_through_a_pair_is_cut_that_tags_ask_for_whoever_made_it(world in worlds()) {
         let (before, after) = (pairs_alone(&world.seen), after(&world));
         for (instance, store) in everyone(&world.seen) {
-            let stays = entitled(&world, instance, store) || holds_still(&world, instance, store);
+            let stays = entitled(&world, instance, store)
+                || (holds_still(&world, instance, store) && !goes_with_another(&world, instance, store));
             if stays && reaches(&before, &instance.id, &store.arn, Unread::LetsNothing) {
                 prop_assert!(
                     reaches(&after, &instance.id, &store.arn, Unread::LetsNothing),

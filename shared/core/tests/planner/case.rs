@@ -184,6 +184,13 @@ pub(crate) fn foreign_in_lists(seen: &Observation) -> BTreeMap<String, BTreeSet<
     lists(seen).into_iter().map(|(target, list)| (target, foreign(list))).collect()
 }
 
+/// Whether a plan repairs the pair of a store of which another one has a group.
+fn is_repaired(first: &Plan, second: &Plan, store: &StoreArn) -> bool {
+    let is_of_store = |reason: &Reason| matches!(reason, Reason::CopiedGroup { of, .. } | Reason::CopiedGroupLeaving { of, .. } if of.as_ref() == Some(store));
+    first.pairs.values().any(|work| work.store == *store)
+        && second.findings.iter().any(|finding| is_of_store(&finding.reason))
+}
+
 /// A verdict that the changes, or the verdict after them, do not bear out.
 fn contradiction(seen: &Observation, first: &Plan, second: &Plan) -> Option<String> {
     let stores = seen.present_stores();
@@ -217,7 +224,11 @@ fn contradiction(seen: &Observation, first: &Plan, second: &Plan) -> Option<Stri
                 let by_others = matches!(then, Some(Verdict::Connected(via)) if !via.owned);
                 (detaches || cuts) && (by_others || matches!(then, None | Some(Verdict::Refused(_))))
             }
-            Verdict::HeldBack(_) => !attaches && !detaches && then == Some(&decision.verdict),
+            Verdict::HeldBack(_) => {
+                // When the repair of a pair lets it lead to a copy of its store, whoever may reach that keeps it.
+                let leads_on = then.is_none() && is_repaired(first, second, &decision.store);
+                !attaches && !detaches && (then == Some(&decision.verdict) || leads_on)
+            }
         };
         (!borne_out).then(|| format!("the verdict {decision:?} turned into {then:?}"))
     })

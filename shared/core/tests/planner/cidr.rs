@@ -179,16 +179,61 @@ fn one_word_that_may_not_be_let_in_refuses_the_whole_tag() {
         ("pl-2", "prefix-list-foreign"),
         ("pl-3", "cidr-too-wide"),
         ("pl-4", "cidr-rule-limit"),
+        ("10.0.0.0/016", "invalid-cidr"),
+        ("::ffff:0.0.0.0/96", "invalid-cidr"),
+        ("64:ff9b::/96", "invalid-cidr"),
+        ("pl-5", "cidr-too-wide"),
+        ("pl-6", "cidr-too-wide"),
+        ("pl-7", "cidr-sum-limit"),
     ] {
         let lists = "prefix-list pl-1 owner=AWS entries=10.0.0.0/24
                      prefix-list pl-2 owner=999999999999
                      prefix-list pl-3 entries=10.0.0.0/24,0.0.0.0/0
-                     prefix-list pl-4 most=60";
+                     prefix-list pl-4 most=60
+                     prefix-list pl-5 ipv6 entries=::ffff:0.0.0.0/96
+                     prefix-list pl-6 ipv6 entries=64:ff9b::/96
+                     prefix-list pl-7 most=17 entries=10.0.0.0/16,10.1.0.0/16,10.2.0.0/16,10.3.0.0/16,10.4.0.0/16,10.5.0.0/16,10.6.0.0/16,10.7.0.0/16,10.8.0.0/16,10.9.0.0/16,10.10.0.0/16,10.11.0.0/16,10.12.0.0/16,10.13.0.0/16,10.14.0.0/16,10.15.0.0/16,10.16.0.0/16";
         let tag = format!("connect=orders allow-cidr=\"203.0.113.0/24 {word}\"");
         case(&standing(&tag, &["tcp 5432 from 192.0.2.0/24"], lists)).changes_nothing().codes(&["no-match", code]);
         let new = format!("db orders {tag}\nallow-cidr\n{lists}");
         case(&new).changes_nothing().codes(&["no-match", code]);
     }
+}
+
+#[test]
+fn a_list_that_is_widened_after_it_was_let_in_stays_and_is_named() {
+    let list = |entries: &str| {
+        standing(
+            "connect=orders allow-cidr=pl-1",
+            &["tcp 5432 from pl-1"],
+            &format!("prefix-list pl-1 entries={entries}"),
+        )
+    };
+    case(&list("10.0.0.0/24")).changes_nothing().codes(&["no-match"]);
+    for entries in ["0.0.0.0/0", "10.0.0.0/24,0.0.0.0/0", "10.0.0.0/8"] {
+        case(&list(entries)).changes_nothing().codes(&["no-match", "cidr-widened"]);
+    }
+    // Who is not let in yet is refused, and nobody has to be told at night.
+    let another = list("0.0.0.0/0").replace("from pl-1", "from 192.0.2.0/24");
+    case(&another).changes_nothing().codes(&["no-match", "cidr-too-wide"]);
+}
+
+#[test]
+fn what_stands_is_named_when_the_limit_is_lowered_below_it() {
+    let world = standing("connect=orders allow-cidr=10.0.0.0/16", &["tcp 5432 from 10.0.0.0/16"], "");
+    case(&world).changes_nothing().codes(&["no-match"]);
+    let lowered = world.replace("\n         allow-cidr", "\n         allow-cidr ipv4=24");
+    case(&lowered).changes_nothing().codes(&["no-match", "cidr-widened"]);
+}
+
+#[test]
+fn clients_are_let_in_up_to_sixteen_blocks_of_the_widest_size_together() {
+    let blocks = |count: u8| (0..count).map(|number| format!("10.{number}.0.0/16")).collect::<Vec<_>>().join(" ");
+    let world = |tag: &str| format!("db orders connect=orders allow-cidr=\"{tag}\"\nallow-cidr");
+    assert_eq!(case(&world(&blocks(16))).plan.cidrs.len(), 1);
+    case(&world(&format!("{} 192.0.2.7/32", blocks(16)))).changes_nothing().codes(&["no-match", "cidr-sum-limit"]);
+    // Each family has its own sum.
+    assert_eq!(case(&world(&format!("{} 2001:db8::/48", blocks(16)))).plan.cidrs.len(), 1);
 }
 
 #[test]
@@ -325,9 +370,16 @@ fn a_store_on_hold_keeps_its_clients_as_they_are() {
 
 #[test]
 fn a_tag_that_cannot_be_read_takes_nothing_away() {
-    for store in ["connect=orders allow-cidr=laptop", "connect=\"a,b\"", "connect=\"a,b\" allow-cidr=192.0.2.0/24"] {
+    for store in ["connect=orders allow-cidr=laptop", "connect=\"a,b\" allow-cidr=192.0.2.0/24"] {
         case(&standing(store, &[OFFICE], "")).changes_nothing();
     }
+}
+
+#[test]
+fn nor_does_it_keep_what_a_tag_that_can_be_read_does_not_ask_for() {
+    case(&standing("connect=\"a,b\"", &[OFFICE], ""))
+        .changes("detach sg-rds-cidr-1 from db/orders: the data store asks for no clients but instances");
+    case(&standing("connect=\"a,b\" hold", &[OFFICE], "")).changes_nothing();
 }
 
 #[test]
@@ -492,6 +544,14 @@ fn the_checker_lets_in_nobody_whom_the_tag_or_the_policy_does_not() {
     refused(NEW, |_| {}, &format!("{NEW} ipv4=25"), is_it);
     refused(NEW, |_| {}, &NEW.replace("prefix-list pl-1", "prefix-list pl-1 owner=AWS"), is_it);
     refused(NEW, |_| {}, &NEW.replace("prefix-list pl-1", "prefix-list pl-1 entries=10.0.0.0/8"), is_it);
+    refused(NEW, |_| {}, &NEW.replace("prefix-list pl-1", "prefix-list pl-1 ipv6 entries=::ffff:0.0.0.0/96"), is_it);
+    let sixteen = (0..16).map(|number| format!("10.{number}.0.0/16")).collect::<Vec<_>>().join(",");
+    refused(
+        NEW,
+        |_| {},
+        &NEW.replace("prefix-list pl-1", &format!("prefix-list pl-1 most=16 entries={sixteen}")),
+        is_it,
+    );
     refused(NEW, |_| {}, &NEW.replace("prefix-list pl-1", "prefix-list pl-1 most=60"), is_it);
     refused(NEW, |_| {}, &NEW.replace("prefix-list pl-1", "gap prefix-lists"), is_it);
     refused(NEW, |_| {}, &NEW.replace("connect=orders", ""), is_it);

@@ -5,10 +5,11 @@ use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path};
 
 use jiff::SignedDuration;
 use tagwire_core::{
+    check::{Violation, check},
     id::StoreArn,
     model::DataStore,
     observation::StoreLookup,
-    plan::{Plan, plan},
+    plan::{DetachReason, Plan, plan},
     tag::ConnectTag,
 };
 use tagwire_world::{Unread, World, reaches};
@@ -624,9 +625,65 @@ fn those_who_keep_an_instance_side_for_a_copy_are_counted_when_its_source_is_clo
     let end = course(alone.world);
     assert!(!reaches_source(end.world(), 0) && reaching(end.world()).contains("i-1"), "{:?}", end.world());
     assert!(!end.codes.contains("more-than-window"), "{:?}", end.codes);
-    // A hold on one of them keeps the source's side.
-    case(&text.replace("instance i-2 connect=orders", "instance i-2 connect=orders hold")).changes_nothing();
-    case(&text.replace("instance i-2 connect=orders", "instance i-2 connect=\"orders,x\"")).changes_nothing();
+    // Neither a hold on one of them nor a tag that cannot be read has a say about the source, whose own hold does.
+    case(&text.replace("instance i-2 connect=orders", "instance i-2 connect=orders hold")).changes(closes);
+    case(&text.replace("instance i-2 connect=orders", "instance i-2 connect=\"orders,x\"")).changes(closes);
+    case(&text.replace("db orders\n", "db orders hold\n")).changes_nothing();
+}
+
+/// Two instances with the pair of `s0`, of which `i-0` shares no name with that for certain, and a copy.
+fn beside_a_copy(instance: &str, copy: &str) -> String {
+    format!(
+        "instance i-0 {instance}\ninstance i-1 connect=a\ndb s0 connect=a\npair s0 1 attached-to=i-0,i-1\ndb s1 {copy} groups=default,rds-ec2-1"
+    )
+}
+
+#[test]
+fn what_is_certain_about_a_source_outweighs_what_is_uncertain_about_its_copy() {
+    for (instance, copy, leaves) in [
+        ("connect=b,c", "connect=\"a,b\"", Some("they share no name any more")),
+        ("connect=b,c", "connect=x hold", Some("they share no name any more")),
+        ("connect=b,c", "hold", Some("they share no name any more")),
+        ("", "connect=\"a,b\"", Some("the instance has no connect tag")),
+        ("", "connect=b hold", Some("the instance has no connect tag")),
+        // The copy's own tag asks for it.
+        ("connect=b,c", "connect=b hold", None),
+        ("connect=b,c", "connect=b state=modifying", None),
+        // About the source it is not certain either.
+        ("connect=\"b,c\"", "connect=\"a,b\"", None),
+        ("connect=\"b,c\"", "connect=b hold", None),
+    ] {
+        let text = beside_a_copy(instance, copy);
+        let detach = leaves.map(|why| format!("detach sg-ec2-rds-1 from eni-0 of i-0: {why} (db/s0)"));
+        let found = case(&text);
+        let lines = found.plan.changes();
+        assert_eq!(
+            lines.iter().find(|line| line.starts_with("detach sg-ec2-rds-1 from eni-0")),
+            detach.as_ref(),
+            "{instance}, {copy}: {}",
+            found.plan
+        );
+        // It is counted like any other.
+        let waits = case(&format!("{text}\nmax 0")).plan;
+        assert!(waits.interfaces.values().all(|change| change.detach.is_empty()), "{waits}");
+        // A pair that does not lead to the source lets it reach nothing that is certain.
+        let closed = text.replace("db s0 connect=a", "db s0 connect=a groups=default,web");
+        let closed = closed.replace("pair s0 1 ", "pair s0 1 loose ");
+        let _case = case(&closed);
+    }
+}
+
+#[test]
+fn the_checker_refuses_to_cut_somebody_from_a_copy_whose_own_tag_asks_for_them() {
+    let uncertain = World::read(&beside_a_copy("connect=b,c", "connect=x hold")).unwrap();
+    let made = plan(&uncertain.seen, &uncertain.policy);
+    assert!(check(made.clone(), &uncertain.seen, &uncertain.policy).is_ok());
+    let asked_for = World::read(&beside_a_copy("connect=b,c", "connect=b hold")).unwrap();
+    let violations = check(made, &asked_for.seen, &asked_for.policy).unwrap_err().violations();
+    let refused = |violation: &Violation| {
+        matches!(violation, Violation::ReasonDoesNotHold { reason: DetachReason::NamesNotShared, .. })
+    };
+    assert!(violations.iter().any(refused), "{violations:?}");
 }
 
 #[test]

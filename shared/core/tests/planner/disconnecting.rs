@@ -88,7 +88,7 @@ fn a_reason_that_is_counted_uses_up_the_window_and_another_does_not() {
     for reason in DetachReason::ALL {
         for world in worlds_of(reason) {
             let window = case(world).plan.window;
-            let counted = window.map_or(0, |window| window.removals.iter().map(|(_, count)| *count).sum());
+            let counted = window.map_or(0, |window| window.removals.iter().map(|counted| counted.connections).sum());
             assert_eq!(counted, u32::from(reason.is_counted()), "{world}");
         }
     }
@@ -244,18 +244,42 @@ fn a_store_that_opts_out_keeps_its_side_while_instances_are_held_back() {
 }
 
 #[test]
-fn a_store_that_opts_out_keeps_its_side_while_an_instance_holds_still() {
-    let world = |tags: &str| {
+fn an_instance_keeps_no_access_against_a_store_that_opts_out_by_a_hold_or_a_tag_that_cannot_be_read() {
+    let world = |tags: &str, store: &str| {
         format!(
             "instance i-1
              instance i-2 {tags}
-             db orders
+             db orders {store}
              pair orders 1 attached-to=i-1,i-2"
         )
     };
-    let change = "detach sg-ec2-rds-1 from eni-1 of i-1: the data store has no connect tag (db/orders)";
-    case(&world("hold")).changes(change).codes(&["held"]);
-    case(&world("connect=\"a,b\"")).changes(change).codes(&["invalid-tag"]);
+    for tags in ["hold", "connect=\"a,b\"", "connect=\",\"", "connect=orders hold", "connect=\"a,b\" hold"] {
+        let plan = case(&world(tags, "")).plan;
+        let reasons: Vec<_> = plan.interfaces.values().flat_map(|change| change.detach.values()).collect();
+        let all = reasons.iter().all(|detachment| detachment.reason == DetachReason::StoreOptedOut);
+        assert!(reasons.len() == 2 && all && plan.deletions.len() == 1, "{tags}: {plan}");
+        assert_eq!(plan.window.map(|window| window.removals.len()), Some(2), "{tags}");
+        let waits = case(&format!("{}\nmax 0", world(tags, ""))).changes_nothing();
+        assert!(
+            waits.plan.explanations().iter().any(|line| line.contains("(disconnects-held-back)")),
+            "{}",
+            waits.plan
+        );
+        case(&world(tags, "hold")).changes_nothing();
+        case(&format!("{}\ngap stores of=orders", world(tags, "").replace("db orders \n", ""))).changes_nothing();
+    }
+}
+
+#[test]
+fn a_hold_of_an_instance_does_not_keep_it_when_its_store_opts_out_while_tagwire_is_uninstalled() {
+    let plan =
+        case("instance i-1 connect=orders hold\ndb orders\npair orders 1 attached-to=i-1\nuninstalling ago=5").plan;
+    let reasons = plan.interfaces.values().flat_map(|change| change.detach.values()).map(|detached| detached.reason);
+    assert_eq!(reasons.collect::<Vec<_>>(), [DetachReason::StoreOptedOut], "{plan}");
+    case(
+        "instance i-1 connect=orders hold\ndb orders connect=orders\npair orders 1 attached-to=i-1\nuninstalling ago=5",
+    )
+    .changes_nothing();
 }
 
 #[test]
@@ -292,7 +316,7 @@ fn a_store_that_opts_out_cuts_those_off_whose_last_group_is_ours_and_counts_them
              i-1: sg-ec2-rds-1 is the only security group left there, and AWS takes no empty list: add another group (last-group)",
         );
     let removals = case_.plan.window.unwrap().removals;
-    assert_eq!(removals.iter().map(|(_, count)| *count).collect::<Vec<_>>(), [2]);
+    assert_eq!(removals.iter().map(|counted| counted.connections).collect::<Vec<_>>(), [1, 1]);
     case(&format!("{world}\nmax 1"))
         .changes("detach sg-ec2-rds-1 from eni-2 of i-2: the data store has no connect tag (db/orders)")
         .codes(&["disconnects-held-back", "last-group"]);
@@ -312,7 +336,7 @@ fn a_store_that_opts_out_cuts_others_off_that_have_the_instance_side_and_counts_
     )
     .codes(&["foreign-attachment"]);
     let removals = case_.plan.window.unwrap().removals;
-    assert_eq!(removals.iter().map(|(_, count)| *count).collect::<Vec<_>>(), [2]);
+    assert_eq!(removals.iter().map(|counted| counted.connections).collect::<Vec<_>>(), [1, 1]);
 }
 
 #[test]
@@ -700,7 +724,7 @@ fn a_hold_freezes_what_stands_on_either_side() {
         "instance i-1 connect=billing hold\ndb orders connect=orders",
         "instance i-1\ndb orders connect=orders hold",
         "instance i-1 connect=orders\ndb orders hold",
-        "instance i-1 connect=orders hold\ndb orders",
+        "instance i-1 connect=orders hold\ndb orders hold",
         "instance i-1 hold\ngone orders",
     ] {
         let case = case(&format!("{world}\npair orders 1 attached-to=i-1")).changes_nothing();

@@ -241,6 +241,8 @@ fn refusing(reason: &Reason) -> Option<&'static str> {
         | Reason::CidrModified { .. }
         | Reason::CidrNotAllowed
         | Reason::CidrTooWide { .. }
+        | Reason::CidrWidened { .. }
+        | Reason::CidrSumLimit { .. }
         | Reason::PrefixListForeign { .. }
         | Reason::PrefixListNotFound { .. }
         | Reason::CidrRuleLimit { .. }

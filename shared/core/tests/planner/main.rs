@@ -4,6 +4,7 @@
 
 mod arbitrary;
 mod case;
+mod certain;
 mod checker;
 mod cidr;
 mod clean_up;
@@ -34,5 +35,6 @@ mod status;
 mod store_table;
 mod tables;
 mod tag_settings;
+mod turns;
 mod uninstalling;
 mod window;

@@ -152,6 +152,12 @@ worlds! {
         Reason::CidrNotAllowed, "db orders connect=orders allow-cidr=203.0.113.0/24";
     a_block_that_is_too_wide_is_refused:
         Reason::CidrTooWide { .. }, "db orders connect=orders allow-cidr=10.0.0.0/8\nallow-cidr";
+    a_list_that_was_widened_after_it_was_let_in_is_named:
+        Reason::CidrWidened { .. },
+        "db orders connect=orders allow-cidr=pl-1\nallow-cidr\nprefix-list pl-1 entries=0.0.0.0/0\ngroup rds-cidr-1 tagged=orders/cidr ours=cidr on=orders rule=\"tcp 5432 from pl-1\"";
+    clients_that_are_too_many_together_are_refused:
+        Reason::CidrSumLimit { .. },
+        "db orders connect=orders allow-cidr=pl-1\nallow-cidr ipv4=32\nprefix-list pl-1 entries=10.0.0.0/32,10.0.0.1/32,10.0.0.2/32,10.0.0.3/32,10.0.0.4/32,10.0.0.5/32,10.0.0.6/32,10.0.0.7/32,10.0.0.8/32,10.0.0.9/32,10.0.0.10/32,10.0.0.11/32,10.0.0.12/32,10.0.0.13/32,10.0.0.14/32,10.0.0.15/32,10.0.0.16/32";
     a_prefix_list_of_others_is_refused:
         Reason::PrefixListForeign { .. }, "db orders connect=orders allow-cidr=pl-1\nallow-cidr\nprefix-list pl-1 owner=AWS";
     a_prefix_list_that_is_not_there_is_refused:

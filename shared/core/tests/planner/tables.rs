@@ -52,8 +52,9 @@ fn tables() -> String {
     }
     text.push_str(
         "\n## Reasons for taking a connection away\n\n\
-         There are no others. A tag that cannot be read is no reason, `tagwire:hold` on either side keeps everything but a block, and\n\
-         nothing is taken away that rests on something that could not be read. What is counted uses up the disconnect window.\n\n\
+         There are no others. A tag that cannot be read is no reason, and nothing is taken away that rests on something that\n\
+         could not be read. `tagwire:hold` on the data store keeps everything but a block, on the instance everything but that\n\
+         and `store-opted-out`. What is counted uses up the disconnect window.\n\n\
          | reason | when | what goes | counted |\n|---|---|---|---|\n",
     );
     for reason in DetachReason::ALL {

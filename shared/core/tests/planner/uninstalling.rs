@@ -148,23 +148,28 @@ const HELD_BESIDE: &str = "instance i-1
 
 #[test]
 fn a_hold_keeps_a_store_side_that_is_used_by_a_second_interface() {
-    for ground in ["db orders connect=orders\nuninstalling ago=5", "db orders"] {
-        let case = case(&format!("{HELD_BESIDE}\n{ground}"));
-        assert!(case.plan.stores.is_empty() && case.plan.deletions.is_empty(), "{}", case.plan);
-        let held = case.plan.findings.iter().filter(|finding| finding.reason == Reason::Held);
-        assert_eq!(held.map(|finding| finding.subject.to_string()).collect::<Vec<_>>(), ["i-2"], "{}", case.plan);
-    }
+    let uninstalled = case(&format!("{HELD_BESIDE}\ndb orders connect=orders\nuninstalling ago=5")).plan;
+    assert!(uninstalled.stores.is_empty() && uninstalled.deletions.is_empty(), "{uninstalled}");
+    let held = uninstalled.findings.iter().filter(|finding| finding.reason == Reason::Held);
+    assert_eq!(held.map(|finding| finding.subject.to_string()).collect::<Vec<_>>(), ["i-2"], "{uninstalled}");
+    // It has no say when the store itself opts out.
+    let opted_out = case(&format!("{HELD_BESIDE}\ndb orders")).plan;
+    assert_eq!(opted_out.stores.values().map(|change| change.cuts).collect::<Vec<_>>(), [1], "{opted_out}");
 }
 
 #[test]
 fn the_checker_sees_a_hold_on_the_instance_of_a_second_interface() {
-    for (ground, reason) in [
-        ("db orders connect=orders\nuninstalling ago=5", DetachReason::Uninstalling),
-        ("db orders", DetachReason::StoreOptedOut),
+    let beside = HELD_BESIDE.replace("attached-to=i-1", "");
+    for (free, held, reason) in [
+        (
+            "db orders connect=orders\nuninstalling ago=5",
+            "db orders connect=orders\nuninstalling ago=5",
+            DetachReason::Uninstalling,
+        ),
+        ("db orders", "db orders hold", DetachReason::StoreOptedOut),
     ] {
-        let text = format!("{}\n{ground}", HELD_BESIDE.replace("attached-to=i-1", ""));
-        let held = World::read(&text).unwrap();
-        let free = World::read(&text.replace(" hold", "")).unwrap();
+        let held = World::read(&format!("{beside}\n{held}")).unwrap();
+        let free = World::read(&format!("{}\n{free}", beside.replace(" hold", ""))).unwrap();
         let made = plan(&free.seen, &free.policy);
         let violations = check(made, &held.seen, &held.policy).unwrap_err().violations();
         let refused = |violation: &Violation| matches!(violation, Violation::ReasonDoesNotHold { reason: of, .. } if *of == reason);

@@ -20,7 +20,7 @@ use tagwire_core::{
 
 pub(crate) use self::region::Region;
 use self::scope::Closure;
-pub use self::survey::survey;
+pub use self::survey::{survey, survey_of};
 use crate::cloud::{Groups, Instances, Observe, TaggedStore};
 
 /// Observes one scope of one VPC at `at`, for whoever plans or explains once. `taken_names` are group names

@@ -173,7 +173,7 @@ pub(crate) struct World {
     pub(crate) work: Vec<WorkItem>,
     pub(crate) again: Vec<(EventQueue, Again, Duration)>,
     /// Where and when connections were cut that have to be counted.
-    pub(crate) cuts: Vec<(VpcId, Timestamp)>,
+    pub(crate) cuts: Vec<(VpcId, Timestamp, (InterfaceId, String))>,
     /// What AWS or its owner would never forgive.
     pub(crate) wrongs: Vec<String>,
     born: u32,
@@ -823,6 +823,13 @@ impl World {
         store.is_some_and(|store| !store.settings.blocked) && !blocked && !uninstalling
     }
 
+    /// Notes that an interface loses its connection with the store of a group.
+    fn note_cut(&mut self, interface: &InterfaceId, group: &SecurityGroupId, at: Timestamp) {
+        let there = &self.groups[group].group;
+        let connection = (interface.clone(), there.tags.get(STORE_ID_KEY).cloned().unwrap_or_default());
+        self.cuts.push((there.vpc.clone(), at, connection));
+    }
+
     /// Whether a group was made for another store than the one that has it.
     fn is_copied(&self, group: &SecurityGroupId, of: &StoreArn) -> bool {
         let made_for = self.groups.get(group).and_then(|there| there.group.tags.get(STORE_ID_KEY));
@@ -866,7 +873,7 @@ impl World {
             let own = |instance: &&Instance| instance.interface.as_ref().is_some_and(|own| own.id == interface);
             let stays = instances.find(own).is_some_and(|instance| after.contains(&instance.id));
             if !stays && self.has_to_be_counted(&interface, &group) {
-                self.cuts.push((self.groups[&group].group.vpc.clone(), at));
+                self.note_cut(&interface, &group, at);
             }
         }
     }
@@ -899,13 +906,18 @@ impl World {
             return isolated || !instance.settings.held && (!carried || self.is_uninstalling(&there.group.vpc));
         };
         let here = store.is_in(&there.group.vpc);
-        let (mine, theirs) = (&instance.settings.connect, &store.settings.connect);
-        let readable = [mine, theirs].iter().all(|connect| !matches!(connect, ConnectTag::Invalid(_)));
-        let free = !instance.settings.held && !store.settings.held;
+        let apart = match (&instance.settings.connect, &store.settings.connect) {
+            (ConnectTag::Absent, _) | (_, ConnectTag::Absent) => true,
+            (ConnectTag::Names(mine), ConnectTag::Names(theirs)) => mine.is_disjoint(theirs),
+            (ConnectTag::Invalid(_), _) | (_, ConnectTag::Invalid(_)) => false,
+        };
+        // Against its store's leaving no hold of an instance helps.
+        let opted_out = here && store.settings.connect == ConnectTag::Absent;
+        let free = !store.settings.held && (opted_out || !instance.settings.held);
         if self.is_uninstalling(&there.group.vpc) {
             return isolated || free;
         }
-        isolated || (here && (store.settings.blocked || (free && readable && mine.shared_with(theirs).is_empty())))
+        isolated || (here && (store.settings.blocked || (free && apart)))
     }
 
     /// The interfaces that have the other group of a store side's pair, and that group.
@@ -1049,7 +1061,7 @@ impl Change for Simulated {
             let unjust: Vec<_> = gone.iter().filter(|group| !world.may_leave(of, group)).cloned().collect();
             world.wrongs.extend(unjust.iter().map(|group| format!("{group} left {of} without a reason")));
             for group in gone.iter().filter(|group| world.has_to_be_counted(of, group)).collect::<Vec<_>>() {
-                world.cuts.push((world.groups[group].group.vpc.clone(), self.clock.now()));
+                world.note_cut(of, group, self.clock.now());
             }
             if let Some((_, _, groups)) = world.others.get_mut(of) {
                 *groups = list;
@@ -1097,7 +1109,7 @@ impl Change for Simulated {
             }
             for (interface, group) in &carried {
                 if world.has_to_be_counted(interface, group) {
-                    world.cuts.push((world.groups[group].group.vpc.clone(), self.clock.now()));
+                    world.note_cut(interface, group, self.clock.now());
                 }
             }
             let store = world.stores.get_mut(of).ok_or(ErrorKind::NotFound)?;

@@ -483,14 +483,15 @@ fn is_forbidden(instance: &Instance, store: &DataStore) -> bool {
     instance.settings.blocked || store.settings.blocked || instance.has_group(&sg("quarantine"))
 }
 
-/// Whether what stands there stays, and nothing is added.
+/// Whether what stands there stays, and nothing is added. Against its store's leaving no hold of an instance helps.
 fn is_frozen(instance: &Instance, store: &DataStore) -> bool {
-    instance.settings.held || store.settings.held
+    store.settings.held || (instance.settings.held && store.settings.connect != ConnectTag::Absent)
 }
 
+/// Whether it is not certain that they share no name.
 fn cannot_be_read(instance: &Instance, store: &DataStore) -> bool {
-    let invalid = |connect: &ConnectTag| matches!(connect, ConnectTag::Invalid(_));
-    invalid(&instance.settings.connect) || invalid(&store.settings.connect)
+    let tags = [&instance.settings.connect, &store.settings.connect];
+    tags.iter().all(|tag| **tag != ConnectTag::Absent) && tags.iter().any(|tag| matches!(tag, ConnectTag::Invalid(_)))
 }
 
 /// Every instance and every store of its VPC.

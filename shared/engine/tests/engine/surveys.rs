@@ -3,12 +3,16 @@
 use std::collections::BTreeSet;
 
 use tagwire_core::{
-    connections::Survey,
+    connections::{ConnectionStatus, Survey, connections},
     id::VpcId,
     observation::Gap,
     rule::{Direction, Peer, PortRange, Rule, Traffic},
 };
-use tagwire_engine::{cloud::ErrorKind, observe::survey, paced::Paced};
+use tagwire_engine::{
+    cloud::ErrorKind,
+    observe::{survey, survey_of},
+    paced::Paced,
+};
 
 use crate::{
     clock::run,
@@ -87,6 +91,50 @@ fn where_no_group_leads_to_a_store_no_instance_is_asked_for() {
     let (seen, calls) = look(&installation, None);
     assert_eq!(names(&calls), ["all_stores", "groups", "instances"]);
     assert_eq!((seen.stores.found.len(), seen.instances.found.len()), (1, 0));
+}
+
+/// The survey of one store, after it was looked up.
+fn look_at(installation: &Installation, store: &str) -> (Survey, Vec<Call>) {
+    let all = look(installation, None).0;
+    let store = all.stores.found.into_iter().filter(|found| found.arn.name() == store).collect();
+    let before = installation.look(|world| world.calls.len());
+    let deadline = start() + std::time::Duration::from_hours(1);
+    let paced = Paced::new(&installation.cloud, installation.clock.as_ref(), &installation.pacing, deadline);
+    let seen = run(&installation.clock, survey_of(&paced, store)).unwrap();
+    (seen, installation.look(|world| world.calls[before..].to_vec()))
+}
+
+#[test]
+fn of_one_store_only_what_can_reach_it_is_read_and_the_connections_are_those_of_the_whole() {
+    let installation = Installation::new(|world| {
+        untagged(world);
+        let way_out = Rule {
+            direction: Direction::Outbound,
+            traffic: Traffic::Tcp(PortRange::single(5432).unwrap()),
+            peer: Peer::Group(sg("database1")),
+        };
+        world.groups.get_mut(&sg("app1")).unwrap().group.rules.insert(way_out);
+    });
+    let (seen, calls) = look_at(&installation, "orders1");
+    assert_eq!(names(&calls), ["groups", "groups", "groups", "instances"], "of the store, let in, of the instance");
+    assert_eq!((seen.stores.found.len(), instances(&seen)), (1, vec!["i-app1"]));
+    let (all, _) = look(&installation, None);
+    let rows = |survey: &Survey| connections(survey, &[]);
+    let of_store: Vec<ConnectionStatus> =
+        rows(&all).into_iter().filter(|row| row.store == seen.stores.found[0].arn).collect();
+    assert!(!of_store.is_empty());
+    assert_eq!(rows(&seen), of_store);
+}
+
+#[test]
+fn a_default_group_that_a_store_lets_in_leads_to_no_instance() {
+    let installation = Installation::new(|world| {
+        world.store("orders", &vpc("1"), None);
+        world.launch("idle", &vpc("1"), None);
+    });
+    let (seen, calls) = look_at(&installation, "orders");
+    assert_eq!(names(&calls), ["groups"]);
+    assert_eq!(instances(&seen), Vec::<&str>::new());
 }
 
 #[test]

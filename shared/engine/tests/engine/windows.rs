@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use tagwire_core::state::CountedRemoval;
 use tagwire_engine::cloud::ErrorKind;
 
 use crate::{
@@ -208,7 +209,11 @@ fn a_window_that_somebody_else_wrote_in_between_lets_nothing_through() {
         world.before("reserve_window", 0, |world| {
             let window = &mut world.table.entry(vpc("1")).or_default().window;
             window.version += 1;
-            window.removals.push(("2026-11-22T08:00:00Z".parse().unwrap(), 9));
+            window.removals.push(CountedRemoval {
+                at: "2026-11-22T08:00:00Z".parse().unwrap(),
+                connections: 9,
+                of: None,
+            });
         });
     });
     let ran = installation.connect(&[installation.whole(&vpc("1"))]);

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tagwire_acceptance::{Installation, Kind, connection, interface_groups, is_write, owned_groups};
 use tagwire_local_aws::{Effect, Fault, LocalAws};
 
 use crate::{
-    command_line::{run, tagwire, text},
-    support::{assert_connected, assert_settled, assert_untouched, lease, lease_with, sweep},
+    command_line::{assert_valid, run, tagwire, text},
+    support::{assert_connected, assert_settled, assert_untouched, lease, lease_with, sweep, writes},
 };
 
 /// The writes that no function made, which must be none but the sending of work.
@@ -96,6 +96,81 @@ async fn a_plan_that_connect_does_not_see_is_refused_and_the_new_one_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_saved_plan_is_carried_out_while_it_is_the_plan_of_now_and_never_after() {
+    let aws = lease().await;
+    let installation = Installation::create(&aws, 1).await.unwrap();
+    let instance = installation.launch(Some("orders")).await.unwrap();
+    let other = installation.launch(None).await.unwrap();
+    aws.settle().await.unwrap();
+    let store = installation.silent_aurora("orders", "orders").await.unwrap();
+    let path = std::env::temp_dir().join(format!("tagwire-plan-{}.json", std::process::id()));
+    let path = path.to_str().unwrap();
+
+    let saved = tagwire(&aws, &["plan", "--out", path]);
+    assert_eq!(saved.status.code(), Some(2), "{}", text(&saved.stderr));
+    assert!(text(&saved.stderr).contains(&format!("`tagwire apply --plan {path}`")), "{}", text(&saved.stderr));
+    let document = std::fs::read_to_string(path).unwrap();
+    assert_valid("plan-v5", &document);
+
+    let elsewhere = tagwire(&aws, &["apply", "--yes", "--plan", path, "--region", "eu-west-1"]);
+    assert_eq!((elsewhere.status.code(), text(&elsewhere.stdout)), (Some(1), String::new()));
+
+    // Another instance is tagged, of which no event tells.
+    installation.tag_silently(&other, "orders").await.unwrap();
+    aws.forget_calls();
+    let changed = tagwire(&aws, &["apply", "--yes", "--plan", path]);
+    let message = text(&changed.stderr);
+    assert_eq!((changed.status.code(), text(&changed.stdout)), (Some(1), String::new()), "{message}");
+    assert!(message.contains("something has changed since the plan was made"), "{message}");
+    assert!(message.contains("pending now, and not in the saved plan:") && message.contains(&other.id), "{message}");
+    assert_eq!(writes(&aws).len(), 0, "nothing was handed over");
+
+    installation.untag_silently(&other.arn()).await.unwrap();
+    let applied = tagwire(&aws, &["apply", "--yes", "--plan", path, "--output", "json", "--timeout", "120"]);
+    assert_eq!(applied.status.code(), Some(0), "{}", text(&applied.stderr));
+    assert_valid("apply-v1", &text(&applied.stdout));
+    let result: Value = serde_json::from_slice(&applied.stdout).unwrap();
+    let digest = |document: &Value| document["vpcs"][0]["digest"].clone();
+    assert_eq!((&result["result"], &result["vpcs"][0]["left"]), (&json!("done"), &json!(0)));
+    assert_eq!(digest(&result), digest(&serde_json::from_str(&document).unwrap()));
+    assert_connected(&aws, &instance, &store, 1).await;
+
+    let again = tagwire(&aws, &["apply", "--yes", "--plan", path]);
+    assert_eq!((again.status.code(), text(&again.stdout)), (Some(0), "Nothing to change.\n".to_owned()));
+    std::fs::remove_file(path).unwrap();
+    assert_settled(&aws, &installation.vpc).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_digest_chooses_the_plan_that_has_it_and_no_other() {
+    let aws = lease().await;
+    let installations = [Installation::create(&aws, 1).await.unwrap(), Installation::create(&aws, 2).await.unwrap()];
+    let mut made = Vec::new();
+    for (installation, name) in installations.iter().zip(["orders", "sales"]) {
+        let instance = installation.launch(Some(name)).await.unwrap();
+        aws.settle().await.unwrap();
+        made.push((instance, installation.silent_aurora(name, name).await.unwrap()));
+    }
+    let planned = tagwire(&aws, &["plan", "--output", "json"]);
+    let planned: Value = serde_json::from_slice(&planned.stdout).unwrap();
+    let of = |vpc: &str| planned["vpcs"].as_array().unwrap().iter().find(|of| of["vpc"] == vpc).unwrap();
+    let digest = of(&installations[0].vpc)["digest"].as_str().unwrap();
+
+    let unknown = tagwire(&aws, &["apply", "--yes", "--digest", &"0".repeat(64)]);
+    assert_eq!((unknown.status.code(), text(&unknown.stdout)), (Some(1), String::new()));
+    assert!(text(&unknown.stderr).contains(digest), "{}", text(&unknown.stderr));
+    assert!(owned_groups(&aws).await.unwrap().is_empty());
+
+    let applied = tagwire(&aws, &["apply", "--yes", "--digest", digest, "--timeout", "120"]);
+    assert_eq!((applied.status.code(), text(&applied.stderr)), (Some(0), String::new()), "{}", text(&applied.stdout));
+    assert_connected(&aws, &made[0].0, &made[0].1, 1).await;
+    assert_eq!(connection(&aws, &made[1].0, &made[1].1).await.unwrap(), None, "its plan was not chosen");
+    sweep(&aws).await;
+    assert_connected(&aws, &made[1].0, &made[1].1, 1).await;
+    assert_settled(&aws, &installations[0].vpc).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_installation_that_changes_nothing_is_not_asked_to() {
     let aws = lease_with(&[("Mode", "dry-run")]).await;
     for command in ["apply", "uninstall"] {
@@ -130,6 +205,9 @@ async fn uninstalling_leaves_nothing_owned_and_nothing_of_others_touched_until_i
 
     // As on AWS, a store lets go of a group only after a while, and until then the group cannot be deleted.
     aws.slow_stores(Duration::ZERO, Duration::from_secs(6)).await.unwrap();
+    let planned = tagwire(&aws, &["uninstall", "--plan", "--output", "json"]);
+    assert_eq!(planned.status.code(), Some(2), "{}", text(&planned.stderr));
+    assert_valid("plan-v5", &text(&planned.stdout));
     let gone = tagwire(&aws, &["uninstall", "--yes", "--timeout", "120"]);
     aws.slow_stores(Duration::ZERO, Duration::ZERO).await.unwrap();
     assert_eq!((gone.status.code(), text(&gone.stderr)), (Some(0), String::new()), "{}", text(&gone.stdout));
@@ -152,8 +230,11 @@ async fn uninstalling_leaves_nothing_owned_and_nothing_of_others_touched_until_i
     assert_settled(&aws, &installation.vpc).await;
     assert_untouched(&aws, &before).await;
 
-    let back = tagwire(&aws, &["uninstall", "--cancel", "--yes", "--timeout", "120"]);
-    assert_eq!((back.status.code(), text(&back.stderr)), (Some(0), String::new()), "{}", text(&back.stdout));
+    let back = tagwire(&aws, &["uninstall", "--cancel", "--yes", "--timeout", "120", "--output", "json"]);
+    assert_eq!(back.status.code(), Some(0), "{}", text(&back.stderr));
+    assert_valid("apply-v1", &text(&back.stdout));
+    let result: Value = serde_json::from_slice(&back.stdout).unwrap();
+    assert_eq!((&result["request"], &result["result"]), (&json!("cancel-uninstall"), &json!("done")));
     assert_connected(&aws, &instances[0], &store, 1).await;
     assert_connected(&aws, &instances[1], &store, 1).await;
     assert!(connection(&aws, &instances[0], &cache).await.unwrap().is_some());

@@ -1,6 +1,11 @@
 //! `tagwire plan` sees what the functions see, and changes nothing.
 
-use std::{collections::BTreeMap, process::Output};
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
 
 use serde_json::{Value, json};
 use tagwire_acceptance::{Installation, owned_groups};
@@ -17,11 +22,31 @@ pub(crate) fn tagwire(aws: &LocalAws, arguments: &[&str]) -> Output {
 pub(crate) fn run(environment: &BTreeMap<String, String>, arguments: &[&str]) -> Output {
     let test = std::env::current_exe().unwrap();
     let program = test.ancestors().nth(2).unwrap().join("tagwire");
-    std::process::Command::new(program).args(arguments).env_clear().envs(environment).output().unwrap()
+    Command::new(program).args(arguments).env_clear().envs(environment).output().unwrap()
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Whether a document has the form that a schema says, by the word of a validator of its own.
+pub(crate) fn assert_valid(schema: &str, document: &str) {
+    let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../docs/schemas/{schema}.schema.json"));
+    let program = "import json, sys, jsonschema\n\
+        schema = json.load(open(sys.argv[1], encoding='utf-8'))\n\
+        jsonschema.Draft202012Validator.check_schema(schema)\n\
+        checker = jsonschema.Draft202012Validator.FORMAT_CHECKER\n\
+        jsonschema.Draft202012Validator(schema, format_checker=checker).validate(json.load(sys.stdin))\n";
+    let mut python = Command::new(tagwire_local_aws::python().unwrap())
+        .args(["-c", program])
+        .arg(schema)
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    python.stdin.take().unwrap().write_all(document.as_bytes()).unwrap();
+    let done = python.wait_with_output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,7 +82,7 @@ async fn a_plan_says_what_is_pending_and_then_that_nothing_is() {
     let done = tagwire(&aws, &["plan", "--vpc", &installation.vpc, "--instance", &instance.id, "--output", "json"]);
     assert_eq!((done.status.code(), text(&done.stderr)), (Some(0), String::new()));
     let document: Value = serde_json::from_slice(&done.stdout).unwrap();
-    assert_eq!(document["version"], 4);
+    assert_valid("plan-v5", &text(&done.stdout));
     assert_eq!(document["vpcs"][0]["changes"], json!([]));
     assert_eq!(document["vpcs"][0]["decisions"][0]["instance"], instance.id.as_str());
     assert_eq!(document["vpcs"][0]["decisions"][0]["verdict"]["connected"]["owned"], true);

@@ -27,4 +27,5 @@ mod status_tags;
 mod stories;
 mod support;
 mod sweeps;
+mod terminal;
 mod window;

@@ -1,13 +1,17 @@
 //! `tagwire status` finds every connection, whoever made it, and changes nothing.
 
-use std::{collections::BTreeMap, io::Write, path::Path, process::Output};
+use std::{collections::BTreeMap, process::Output};
 
 use aws_sdk_ec2::types as ec2;
 use serde_json::{Value, json};
 use tagwire_acceptance::{CONNECT, Installation, Launched, Store, pair};
 use tagwire_local_aws::{Effect, Fault, LocalAws};
 
-use crate::support::{actions, assert_connected, lease, lease_with, writes};
+use crate::{
+    command_line::assert_valid,
+    support::{actions, assert_connected, lease, lease_with, writes},
+    terminal::at_terminal,
+};
 
 const PORT: i32 = 5432;
 /// What every instance and store of this test that is to have no tag is made with and loses.
@@ -76,7 +80,8 @@ fn plain(text: &str) -> String {
 
 /// The same table whenever it was written: under the heading of the ages, each is the same.
 fn ageless(table: &str) -> String {
-    let place = table.find("AGE  ").unwrap();
+    let heading = table.lines().next().unwrap();
+    let Some(place) = heading.find("AGE") else { return table.to_owned() };
     let same = |line: &str| {
         let (before, rest) = line.split_at_checked(place)?;
         let (age, after) = rest.split_at_checked("AGE".len())?;
@@ -84,26 +89,6 @@ fn ageless(table: &str) -> String {
         digits.parse::<u32>().ok().map(|_| format!("{before}AGE{after}"))
     };
     table.lines().map(|line| same(line).unwrap_or_else(|| line.to_owned()) + "\n").collect()
-}
-
-/// Whether the document has the form that the schema says, by the word of a validator of its own.
-fn assert_valid(document: &str) {
-    let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schemas/status-v2.schema.json");
-    let program = "import json, sys, jsonschema\n\
-        schema = json.load(open(sys.argv[1], encoding='utf-8'))\n\
-        jsonschema.Draft202012Validator.check_schema(schema)\n\
-        checker = jsonschema.Draft202012Validator.FORMAT_CHECKER\n\
-        jsonschema.Draft202012Validator(schema, format_checker=checker).validate(json.load(sys.stdin))\n";
-    let mut python = std::process::Command::new(tagwire_local_aws::python().unwrap())
-        .args(["-c", program])
-        .arg(schema)
-        .stdin(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    python.stdin.take().unwrap().write_all(document.as_bytes()).unwrap();
-    let done = python.wait_with_output().unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
 /// A store that carries no tag.
@@ -174,9 +159,13 @@ async fn every_connection_is_found_in_every_state_and_by_every_maker() {
     aws.forget_calls();
 
     let document = messages(&aws, &["status", "--output", "json"]);
-    assert_valid(&document);
+    assert_valid("status-v3", &document);
     insta::assert_snapshot!("json", plain(&document));
     insta::assert_snapshot!("table", plain(&ageless(&messages(&aws, &["status"]))));
+    for columns in [60, 80, 120] {
+        let shown = at_terminal(&aws, columns, &["status", "--stack-name", "tagwire"]);
+        insta::assert_snapshot!(format!("terminal_{columns}"), plain(&ageless(&shown)));
+    }
     insta::assert_snapshot!("wide", plain(&ageless(&messages(&aws, &["status", "--output", "wide"]))));
     insta::assert_snapshot!("csv", plain(&messages(&aws, &["status", "--output", "csv"]).replace("\r\n", "\n")));
     insta::assert_snapshot!("dot", plain(&messages(&aws, &["status", "--output", "dot"])));
@@ -184,7 +173,7 @@ async fn every_connection_is_found_in_every_state_and_by_every_maker() {
 
     let stores = |arguments: &[&str]| -> Vec<String> {
         let document = messages(&aws, &[&["status", "--output", "json"], arguments].concat());
-        assert_valid(&document);
+        assert_valid("status-v3", &document);
         let document: Value = serde_json::from_str(&document).unwrap();
         let rows = document["connections"].as_array().unwrap().iter();
         rows.map(|row| row["store_name"].as_str().unwrap().to_owned()).collect()
@@ -199,6 +188,7 @@ async fn every_connection_is_found_in_every_state_and_by_every_maker() {
     assert_eq!(stores(&["--vpc", &elsewhere.vpc]), [""; 0]);
     assert_eq!(messages(&aws, &["status", "--vpc", &elsewhere.vpc]), "No connection matches these filters.\n");
 
+    assert_each_store_has_the_rows_that_it_has_in_the_whole(&aws, &document);
     let unknown = tagwire(&aws, &["status", "--store", "ordres"]);
     assert_eq!(unknown.status.code(), Some(1));
     let complaint = String::from_utf8(unknown.stderr).unwrap();
@@ -208,13 +198,44 @@ async fn every_connection_is_found_in_every_state_and_by_every_maker() {
     let partly = tagwire(&aws, &["status", "--output", "json", "--store", "orders"]);
     assert_eq!(partly.status.code(), Some(1));
     let document = String::from_utf8(partly.stdout).unwrap();
-    assert_valid(&document);
+    assert_valid("status-v3", &document);
     let document: Value = serde_json::from_str(&document).unwrap();
     assert_eq!((&document["complete"], &document["gaps"].as_array().unwrap().len()), (&json!(false), &1));
     assert_eq!(document["connections"].as_array().unwrap().len(), 2, "what was found is shown");
     let complaint = String::from_utf8(partly.stderr).unwrap();
     assert!(complaint.contains("elasticache:DescribeServerlessCaches"), "{complaint}");
     assert_changes_nothing(&aws);
+}
+
+/// What one data store needs is less than everything, and enough.
+fn assert_each_store_has_the_rows_that_it_has_in_the_whole(aws: &LocalAws, whole: &str) {
+    let whole: Value = serde_json::from_str(whole).unwrap();
+    let rows = |document: &Value, store: &str| -> Vec<Value> {
+        let rows = document["connections"].as_array().unwrap().iter();
+        rows.filter(|row| row["store_name"] == store).cloned().collect()
+    };
+    let names = whole["connections"].as_array().unwrap().iter().map(|row| row["store_name"].as_str().unwrap());
+    for store in names.collect::<std::collections::BTreeSet<_>>() {
+        aws.forget_calls();
+        let alone: Value =
+            serde_json::from_str(&messages(aws, &["status", "--output", "json", "--store", store])).unwrap();
+        assert_eq!(rows(&alone, store), rows(&whole, store), "{store}");
+        let calls = aws.calls();
+        // Before a group leaves an instance, every data store is looked at, since one may be a copy of this one.
+        let stays = rows(&alone, store).iter().all(|row| row["state"] == "connected" && row["code"].is_null());
+        for everything in ["DescribeReplicationGroups", "DescribeServerlessCaches", "GetResources"] {
+            assert!(
+                !stays || !actions(&calls).contains(&everything),
+                "{store} needs no {everything}: {:?}",
+                actions(&calls)
+            );
+        }
+        aws.forget_calls();
+        let planned = tagwire(aws, &["plan", "--store", store]);
+        assert!(matches!(planned.status.code(), Some(0 | 2)), "{store}");
+        let (of_status, of_plan) = (calls.len(), aws.calls().len());
+        assert!(of_status <= 2 * of_plan, "{store}: {of_status} calls for the list and {of_plan} for the plan");
+    }
 }
 
 fn assert_changes_nothing(aws: &LocalAws) {
@@ -243,7 +264,7 @@ async fn where_nothing_is_connected_the_list_says_so() {
     let aws = lease().await;
     assert_eq!(messages(&aws, &["status"]), "No connection was found.\n");
     let document = messages(&aws, &["status", "--output", "json"]);
-    assert_valid(&document);
+    assert_valid("status-v3", &document);
     let document: Value = serde_json::from_str(&document).unwrap();
     assert_eq!((&document["connections"], &document["complete"]), (&json!([]), &json!(true)));
     let csv = messages(&aws, &["status", "--output", "csv"]);

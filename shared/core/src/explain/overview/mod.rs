@@ -87,7 +87,7 @@ pub struct OverviewLine {
 
 impl OverviewLine {
     fn of(row: &ConnectionStatus) -> Self {
-        let made = row.made_by.map(|maker| format!("made by {}", maker.title()));
+        let made = row.made_by.map(|maker| format!("made by {}", maker.word()));
         Self {
             vpc: row.vpc.clone(),
             client: row.client.to_string(),

@@ -40,7 +40,7 @@ impl<'index> Disconnects<'index> {
                 }
             }
             (GroupKind::Pair, reason) => {
-                if let Some(waits) = self.held_by_a_user(leaving) {
+                if let Some(waits) = self.waits_for_a_user(leaving) {
                     return waits;
                 }
                 let uncounted = (reason == DetachReason::Uninstalling).then_some(0);
@@ -66,19 +66,21 @@ impl<'index> Disconnects<'index> {
         }
     }
 
-    /// The answer when an instance on hold reaches a store through its pair, or may do so unread: a store side
-    /// carries the connections of all.
-    fn held_by_a_user(&self, leaving: &LeavingStore<'index>) -> Option<Offer> {
+    /// The answer when an instance whose hold counts reaches a store through its pair, or any may do so unread: a store
+    /// side carries the connections of all.
+    fn waits_for_a_user(&self, leaving: &LeavingStore<'index>) -> Option<Offer> {
         let seen = self.index.seen;
         if !seen.instances.is_complete() {
             return Some(Offer::NotYet);
         }
-        let holds = |instance: &Instance| instance.settings.held && !self.index.is_blocked(instance);
+        let counts = leaving.reason != DetachReason::StoreOptedOut;
+        let holds = |instance: &Instance| counts && instance.settings.held && !self.index.is_blocked(instance);
         let owners: BTreeSet<&StoreId> = leaving.groups.iter().map(|owned| &owned.store).collect();
         let sides = owners.into_iter().flat_map(|owner| self.index.owned_groups(owner));
         for owned in sides.filter(|owned| owned.role() == Side::Instance) {
             // It is said of a primary interface where the instance side stays.
-            if self.index.with_group(owned.group.id()).any(holds) {
+            let mut staying = self.index.with_group(owned.group.id()).filter(|instance| !self.leaves(instance, owned));
+            if staying.any(holds) {
                 return Some(Offer::NotYet);
             }
             let Some(others) = seen.other_attached(owned.group.id()) else { return Some(Offer::NotYet) };

@@ -233,7 +233,7 @@ impl<'run, C: Change, Q: Queues, K: Clock> VpcRun<'run, C, Q, K> {
         self.report_not_reserved(&error);
         let (at, policy) = (seen.at, &self.settings.policy);
         if let Ok(state) = &mut seen.state {
-            state.window = state.window.with(policy.max_disconnects, at, policy);
+            state.window = state.window.used_up(at, policy);
         }
         (self.decide(seen), error.kind.passes())
     }
