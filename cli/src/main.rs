@@ -10,7 +10,6 @@ mod error;
 mod follow;
 mod help;
 mod installation;
-mod instance_names;
 mod output;
 mod private_file;
 mod progress;

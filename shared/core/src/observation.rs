@@ -16,7 +16,6 @@ use crate::{
     model::{DataStore, Instance},
     state::{Attached, Note, Target, VpcState},
     tag::ConnectionName,
-    untrusted::{Shown, Untrusted},
 };
 
 /// The resource that a finding or a gap is about.
@@ -122,13 +121,13 @@ impl Gap {
             [only] => format!(" for {only}"),
             [first, rest @ ..] => format!(" for {first} and {} more", rest.len()),
         };
-        Shown(&format!("{call}{on}{others}")).to_string()
+        format!("{call}{on}{others}")
     }
 }
 
 impl fmt::Display for Gap {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}: {}", self.reading(), Shown(&self.message))
+        write!(out, "{}: {}", self.reading(), self.message)
     }
 }
 
@@ -219,12 +218,12 @@ pub enum InterfaceOwner {
     // Fact 10.6
     Nobody {
         /// The interface's own description.
-        description: Untrusted,
+        description: String,
     },
     /// Something else: a data store, a function, a container, a load balancer.
     Other {
         /// The interface's own description.
-        description: Untrusted,
+        description: String,
     },
 }
 

@@ -59,7 +59,6 @@ fn blank(vpc: &VpcId, store: &DataStore, peer: &CidrPeer) -> ConnectionStatus {
     ConnectionStatus {
         vpc: vpc.clone(),
         client: Client::Cidr(peer.clone()),
-        instance_name: None,
         instance_zone: None,
         store: store.arn.clone(),
         service: store.service,
@@ -110,7 +109,7 @@ fn pair_state(
         }
     };
     ConnectionStatus {
-        store_side: Some(SideGroup { id: group.id.clone(), name: group.name.as_str().into() }),
+        store_side: Some(SideGroup { id: group.id.clone(), name: group.name.clone() }),
         made_by: Some(Maker::Tagwire),
         state,
         code,

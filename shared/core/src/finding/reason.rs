@@ -11,7 +11,6 @@ use crate::{
     observation::Gap,
     rule::Rule,
     tag::{ConnectionName, InvalidTag},
-    untrusted::Untrusted,
 };
 
 /// A reason.
@@ -46,7 +45,7 @@ pub enum Reason {
     /// A service manages the instance, so nobody else may change its interfaces.
     ManagedInstance {
         /// The service.
-        operator: Untrusted,
+        operator: String,
     },
     /// The data store's service knows no such store.
     StoreGone,
@@ -68,17 +67,17 @@ pub enum Reason {
     /// Member of an Aurora global database.
     GlobalDatabase {
         /// The global cluster.
-        global: Untrusted,
+        global: String,
     },
     /// A DB instance that belongs to a DB cluster, or a cache to a replication group.
     ClusterMember {
         /// The cluster or replication group.
-        cluster: Untrusted,
+        cluster: String,
     },
     /// An Aurora cluster whose VPC networking is turned off.
     NoVpcNetworking {
         /// Its identifier.
-        cluster: Untrusted,
+        cluster: String,
     },
     /// A serverless cache that is reached over the internet and has no security groups.
     PublicEndpoint,
@@ -200,7 +199,7 @@ pub enum Reason {
         interface: InterfaceId,
     },
     /// A store has the default group of its VPC.
-    DefaultGroupAttached {
+    DefaultGroupWorn {
         /// The default group.
         group: SecurityGroupId,
     },
@@ -285,7 +284,7 @@ pub enum Reason {
         /// The list.
         list: PrefixListId,
         /// The account that owns it, or AWS.
-        owner: Untrusted,
+        owner: String,
     },
     /// There is no such prefix list.
     PrefixListNotFound {

@@ -9,4 +9,3 @@ pub mod rule;
 pub mod service;
 pub mod spelling;
 pub mod tag;
-pub mod untrusted;
