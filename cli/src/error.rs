@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fmt, io};
 
-use tagwire_core::observation::Gap;
+use tagwire_core::{observation::Gap, untrusted::Shown};
 use tagwire_engine::cloud::{CloudError, ErrorKind};
 
 use crate::output::{BAD, HINT, painted, tell};
@@ -122,18 +122,20 @@ impl CommandError {
         }
     }
 
-    fn text(&self, label: &str) -> String {
-        let mut lines = vec![format!("tagwire: {} {}", painted(BAD, &format!("{label}:")), self.error)];
+    pub(crate) fn text(&self, label: &str) -> String {
+        // A line that others wrote into a message must not pass for one of ours.
+        let message = self.error.to_string().replace('\n', "\n  ").replace("\n    ", "\n  ");
+        let mut lines = vec![format!("tagwire: {} {message}", painted(BAD, &format!("{label}:")))];
         let mut before = self.error.to_string();
         for cause in self.error.chain().skip(1) {
             let cause = cause.to_string();
             // Some errors hold the text of their cause in their own.
             if !before.contains(&cause) {
-                lines.push(format!("Caused by: {cause}"));
+                lines.push(format!("Caused by: {}", Shown(&cause)));
             }
             before = cause;
         }
-        lines.extend(self.hints.iter().map(|hint| format!("{} {hint}", painted(HINT, "Hint:"))));
+        lines.extend(self.hints.iter().map(|hint| format!("{} {}", painted(HINT, "Hint:"), Shown(hint))));
         lines.join("\n")
     }
 }

@@ -10,6 +10,7 @@ mod error;
 mod follow;
 mod help;
 mod installation;
+mod instance_names;
 mod output;
 mod private_file;
 mod progress;

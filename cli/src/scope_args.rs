@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
 use tagwire_core::{
-    id::{InstanceId, StoreArn, VpcId},
+    id::{StoreArn, VpcId},
     observation::{Reading, Scope, StoreLookup},
     plan::vpc_of,
 };
@@ -12,6 +12,7 @@ use tagwire_engine::cloud::Observe;
 
 use crate::{
     error::{CommandError, CommandResult, user_error},
+    instance_names::InstanceArgument,
     progress::waiting,
     session::{Session, no_such_store},
 };
@@ -29,9 +30,9 @@ pub(crate) struct VpcArgs {
 pub(crate) struct ScopeArgs {
     #[command(flatten)]
     pub(crate) vpcs: VpcArgs,
-    /// Only this instance (may be given more than once).
-    #[arg(long, value_parser = |text: &str| InstanceId::parse(text))]
-    pub(crate) instance: Vec<InstanceId>,
+    /// Only this instance: its id, or its Name if no other has it (may be given more than once).
+    #[arg(long)]
+    pub(crate) instance: Vec<InstanceArgument>,
     /// Only this data store: its ARN, cluster/orders, or its name (may be given more than once).
     #[arg(long)]
     pub(crate) store: Vec<String>,
@@ -66,7 +67,8 @@ impl ScopeArgs {
             scopes.insert(vpc, both);
         };
         for instance in &self.instance {
-            add(session.vpc_of(instance).await?, Scope::of_instances([instance.clone()].into()));
+            let instance = instance.id(session).await?;
+            add(session.vpc_of(&instance).await?, Scope::of_instances([instance].into()));
         }
         for store in stores {
             add(vpc_of_store(session, &store).await?, Scope::of_stores([store].into()));

@@ -10,7 +10,7 @@ use clap::Args;
 use jiff::Timestamp;
 use tagwire_aws::{
     Aws, AwsSettings, ConfigOverrides, Identity, ProfileError, QueueUrls, SdkConfig, Stack, Stacks, SystemClock,
-    load_config_with, vpcs_by_id,
+    instances_named, load_config_with, vpcs_by_id,
 };
 use tagwire_core::{
     check::{CheckedPlan, check},
@@ -18,6 +18,7 @@ use tagwire_core::{
     observation::{Observation, Reading, Scope, StoreLookup},
     plan::plan,
     service::StoreKind,
+    untrusted::Untrusted,
 };
 use tagwire_engine::{
     cloud::{Clock, CloudError, Groups, Instances, Observe},
@@ -128,7 +129,7 @@ pub(crate) type Planned = (Observation, CheckedPlan);
 pub(crate) struct Place {
     pub(crate) account: String,
     pub(crate) region: String,
-    pub(crate) names: BTreeMap<VpcId, Option<String>>,
+    pub(crate) names: BTreeMap<VpcId, Option<Untrusted>>,
 }
 
 impl Place {
@@ -330,6 +331,14 @@ impl Session {
             Some(gap) => Err(CommandError::unread(instance, Some(gap))),
             None => Err(user_error!("there is no instance {instance} in {}", self.region())),
         }
+    }
+
+    /// The instances with a `Name` tag of this value.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    pub(crate) async fn instances_named(&self, name: &str) -> CommandResult<Vec<InstanceId>> {
+        Ok(instances_named(&self.config, name).await?)
     }
 
     /// Looks for every data store that a person calls so: one for each kind may have the name.

@@ -1,6 +1,8 @@
 //! Tables for people. A cell is never broken: an id or a name that is split over two lines can be neither read nor
 //! copied. Where a line is too long for the terminal, whole columns are left out.
 
+use tagwire_core::untrusted::Shown;
+
 /// The space between two columns.
 const GAP: usize = 2;
 
@@ -17,12 +19,12 @@ pub(crate) struct Column {
 impl Column {
     /// A column that stays however narrow the terminal is.
     pub(crate) fn new(heading: &'static str, cells: impl IntoIterator<Item = String>) -> Self {
-        Self { heading, cells: cells.into_iter().collect(), leaves: None, shorter: None }
+        Self { heading, cells: one_line(cells), leaves: None, shorter: None }
     }
 
     /// The same column, with shorter cells for a terminal on which everything else is left out already.
     pub(crate) fn or_shorter(self, left_out: &'static str, cells: impl IntoIterator<Item = String>) -> Self {
-        Self { shorter: Some((left_out, cells.into_iter().collect())), ..self }
+        Self { shorter: Some((left_out, one_line(cells))), ..self }
     }
 
     /// The same column, left out on a narrow terminal before those with a higher number.
@@ -30,10 +32,20 @@ impl Column {
         Self { leaves: Some(order), ..self }
     }
 
+    /// The heading.
+    pub(crate) fn heading(&self) -> &'static str {
+        self.heading
+    }
+
     fn width(&self) -> usize {
         let cells = self.cells.iter().map(String::as_str).chain([self.heading]);
         cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
     }
+}
+
+/// Cells of one line each, whoever wrote what stands in them.
+fn one_line(cells: impl IntoIterator<Item = String>) -> Vec<String> {
+    cells.into_iter().map(|cell| Shown(&cell).to_string()).collect()
 }
 
 /// A table as text, and what is left out of it: the headings of columns, and parts of cells.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use clap_complete::Shell;
 
-use crate::{error::CommandResult, help::CommandHelp, output::print};
+use crate::{error::CommandResult, help::CommandHelp, output::print_own};
 
 /// Shown below the options.
 pub(crate) const HELP: CommandHelp = CommandHelp {
@@ -31,6 +31,6 @@ pub(crate) struct CompletionsArgs {
 pub(crate) fn run(args: &CompletionsArgs, mut command: clap::Command) -> CommandResult<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, "tagwire", &mut script);
-    print(&String::from_utf8_lossy(&script))?;
+    print_own(&String::from_utf8_lossy(&script))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -9,7 +9,7 @@ use super::help_of;
 use crate::{
     error::{CommandResult, user_error},
     help::CommandHelp,
-    output::print,
+    output::{print, print_own},
 };
 
 /// The variables of the environment that every command reads, beside those of its options.
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &ManArgs, mut root: clap::Command) -> CommandResult<Exit
     // Only then have the commands the options of all.
     root.build();
     let Some(folder) = &args.dir else {
-        print(&match args.command.as_deref() {
+        print_own(&match args.command.as_deref() {
             None => overview(&root)?,
             Some(name) => {
                 let command = commands(&root).find(|command| command.get_name() == name);

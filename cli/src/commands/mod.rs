@@ -8,6 +8,8 @@ pub(crate) mod apply;
 pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod explain;
+#[cfg(test)]
+mod hostile;
 pub(crate) mod man;
 pub(crate) mod names;
 pub(crate) mod plan;

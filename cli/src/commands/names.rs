@@ -7,12 +7,19 @@ use std::{
 
 use clap::Args;
 use serde_json::{Value, json};
-use tagwire_core::{connections::Survey, id::VpcId, observation::Gap, spelling::near, tag::ConnectionName};
+use tagwire_core::{
+    connections::Survey,
+    id::{InstanceId, VpcId},
+    observation::Gap,
+    spelling::near,
+    tag::ConnectionName,
+};
 
 use super::plan::OutputFormat;
 use crate::{
     error::{CommandResult, require_complete},
     help::CommandHelp,
+    instance_names::InstanceNames,
     output::print,
     progress::waiting,
     regions,
@@ -56,16 +63,16 @@ pub(crate) struct NamesArgs {
 
 /// Who carries a name in a VPC, or in none.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Carriers {
-    instances: BTreeSet<String>,
+pub(super) struct Carriers {
+    instances: BTreeSet<InstanceId>,
     stores: BTreeSet<String>,
 }
 
 /// A name in a VPC.
-type Key<'survey> = (&'survey ConnectionName, Option<&'survey VpcId>);
+pub(super) type Key<'survey> = (&'survey ConnectionName, Option<&'survey VpcId>);
 
 /// The carriers of each name, by VPC.
-type Names<'survey> = BTreeMap<Key<'survey>, Carriers>;
+pub(super) type Names<'survey> = BTreeMap<Key<'survey>, Carriers>;
 
 pub(crate) async fn run(global: &GlobalArgs, args: NamesArgs) -> CommandResult<ExitCode> {
     let look = async |session: &Session| look(session, &args.vpcs.vpc).await;
@@ -79,23 +86,28 @@ pub(crate) async fn run(global: &GlobalArgs, args: NamesArgs) -> CommandResult<E
     let width = terminal_width();
     print(&match (args.output, read.as_slice()) {
         (OutputFormat::Text, [(_, survey)]) if !args.all_regions => {
-            text(&carriers(survey), survey.gaps().next().is_none(), width)
+            text(&carriers(survey), &labels_of(survey), survey.gaps().next().is_none(), width)
         }
         (OutputFormat::Text, all) => regions::text(all.iter().map(|(session, survey)| {
             let names = carriers(survey);
-            (session, (!names.is_empty()).then(|| text(&names, true, width)))
+            (session, (!names.is_empty()).then(|| text(&names, &labels_of(survey), true, width)))
         })),
         (OutputFormat::Json, [(session, survey)]) if !args.all_regions => {
-            format!("{:#}\n", document(session.region(), &carriers(survey)))
+            format!("{:#}\n", document(session.region(), &carriers(survey), &labels_of(survey)))
         }
         (OutputFormat::Json, all) => {
-            let documents = all.iter().map(|(session, survey)| document(session.region(), &carriers(survey)));
+            let documents =
+                all.iter().map(|(session, survey)| document(session.region(), &carriers(survey), &labels_of(survey)));
             format!("{:#}\n", documents.collect::<Value>())
         }
     })?;
     let gaps: Vec<Gap> = read.iter().flat_map(|(_, survey)| survey.gaps().cloned()).collect();
     error.map_or_else(|| require_complete(&gaps, "the list of names"), Err)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn labels_of(survey: &Survey) -> InstanceNames {
+    survey.instances.found.iter().collect()
 }
 
 /// Reads some VPCs, or all of a Region.
@@ -107,12 +119,12 @@ async fn look(session: &Session, chosen: &[VpcId]) -> CommandResult<Survey> {
     Ok(waiting("Looking at data stores and instances", looking).await)
 }
 
-fn carriers(survey: &Survey) -> Names<'_> {
+pub(super) fn carriers(survey: &Survey) -> Names<'_> {
     let mut names = Names::new();
     for instance in &survey.instances.found {
         let vpc = instance.interface.as_ref().map(|interface| &interface.vpc);
         for name in instance.settings.connect.names() {
-            names.entry((name, vpc)).or_default().instances.insert(instance.id.to_string());
+            names.entry((name, vpc)).or_default().instances.insert(instance.id.clone());
         }
     }
     for store in &survey.stores.found {
@@ -135,9 +147,10 @@ fn meant<'names>(names: &'names Names<'_>, (name, vpc): Key<'_>, carriers: &Carr
 }
 
 /// The first few, and how many there are besides.
-fn few(all: &BTreeSet<String>) -> String {
-    let shown: Vec<&str> = all.iter().take(SHOWN).map(String::as_str).collect();
-    match (shown.as_slice(), all.len().saturating_sub(SHOWN)) {
+fn few(all: impl ExactSizeIterator<Item = String>) -> String {
+    let more = all.len().saturating_sub(SHOWN);
+    let shown: Vec<String> = all.take(SHOWN).collect();
+    match (shown.as_slice(), more) {
         ([], _) => "-".to_owned(),
         (shown, 0) => shown.join(" "),
         (shown, more) => format!("{} and {more} more", shown.join(" ")),
@@ -157,7 +170,7 @@ fn note(names: &Names<'_>, key: Key<'_>, carriers: &Carriers) -> String {
     }
 }
 
-fn text(names: &Names<'_>, complete: bool, width: Option<usize>) -> String {
+pub(super) fn text(names: &Names<'_>, labels: &InstanceNames, complete: bool, width: Option<usize>) -> String {
     if names.is_empty() {
         // Unless everything was read, nothing is called absent.
         return if complete { "No connection name was found.\n".to_owned() } else { String::new() };
@@ -168,14 +181,14 @@ fn text(names: &Names<'_>, complete: bool, width: Option<usize>) -> String {
     let columns = vec![
         column("NAME", &|(name, _), _| name.to_string()),
         column("VPC", &|(_, vpc), _| vpc.map_or_else(|| "-".to_owned(), ToString::to_string)).leaving(2),
-        column("INSTANCES", &|_, carriers| few(&carriers.instances)).leaving(0),
-        column("STORES", &|_, carriers| few(&carriers.stores)).leaving(1),
+        column("INSTANCES", &|_, carriers| few(carriers.instances.iter().map(|id| labels.label(id)))).leaving(0),
+        column("STORES", &|_, carriers| few(carriers.stores.iter().cloned())).leaving(1),
         column("NOTE", &|key, carriers| note(names, *key, carriers)),
     ];
     lay_out(columns, width, true).text + "\n"
 }
 
-fn document(region: &str, names: &Names<'_>) -> Value {
+fn document(region: &str, names: &Names<'_>, labels: &InstanceNames) -> Value {
     let names: Vec<Value> = names
         .iter()
         .map(|(key, carriers)| {
@@ -188,7 +201,7 @@ fn document(region: &str, names: &Names<'_>) -> Value {
             })
         })
         .collect();
-    json!({ "version": JSON_VERSION, "region": region, "names": names })
+    json!({ "version": JSON_VERSION, "region": region, "names": names, "instance_names": labels.json() })
 }
 
 #[cfg(test)]
@@ -196,7 +209,7 @@ mod tests {
     use super::*;
     use crate::commands::status::tests::gathered;
 
-    const WORLD: &str = "instance i-1 connect=orders,billing
+    const WORLD: &str = "instance i-1 connect=orders,billing name=web
         instance i-2 connect=orders
         instance i-3 connect=orders
         instance i-4 connect=orders
@@ -208,27 +221,30 @@ mod tests {
     #[test]
     fn every_name_has_a_line_with_both_sides_and_one_that_stands_alone_says_what_may_be_meant() {
         let survey = gathered(WORLD).survey;
+        let labels: InstanceNames = survey.instances.found.iter().collect();
         let expected = "\
 NAME     VPC    INSTANCES              STORES     NOTE
 archive  vpc-1  -                      db/far     no instance carries it
 biling   vpc-1  -                      db/books   no instance carries it; did you mean billing?
-billing  vpc-1  i-1                    -          no data store carries it; did you mean biling?
-orders   vpc-1  i-1 i-2 i-3 and 1 more  db/orders
+billing  vpc-1  i-1 (web)              -          no data store carries it; did you mean biling?
+orders   vpc-1  i-1 (web) i-2 i-3 and 1 more  db/orders
 ordres   vpc-1  i-5                    -          no data store carries it; did you mean orders?
 ";
         let normal = |text: &str| {
             text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
         };
-        let shown = text(&carriers(&survey), true, None);
+        let shown = text(&carriers(&survey), &labels, true, None);
         assert_eq!(normal(&shown), normal(expected));
-        let narrow = text(&carriers(&survey), true, Some(60));
+        let narrow = text(&carriers(&survey), &labels, true, Some(60));
         assert_eq!(narrow.lines().next(), Some("NAME     NOTE"), "{narrow}");
     }
 
     #[test]
     fn programs_read_all_carriers() {
         let survey = gathered(WORLD).survey;
-        let document = document("eu-central-1", &carriers(&survey));
+        let labels: InstanceNames = survey.instances.found.iter().collect();
+        let document = document("eu-central-1", &carriers(&survey), &labels);
+        assert_eq!(document["instance_names"], json!({ "i-1": "web" }));
         let orders = &document["names"][3];
         assert_eq!((&orders["name"], &orders["instances"]), (&json!("orders"), &json!(["i-1", "i-2", "i-3", "i-4"])));
         assert_eq!((&document["names"][4]["stores"], &document["names"][4]["meant"]), (&json!([]), &json!(["orders"])));
@@ -236,7 +252,7 @@ ordres   vpc-1  i-5                    -          no data store carries it; did 
 
     #[test]
     fn nothing_is_called_absent_that_was_not_read() {
-        assert_eq!(text(&Names::new(), true, None), "No connection name was found.\n");
-        assert_eq!(text(&Names::new(), false, None), "");
+        assert_eq!(text(&Names::new(), &InstanceNames::default(), true, None), "No connection name was found.\n");
+        assert_eq!(text(&Names::new(), &InstanceNames::default(), false, None), "");
     }
 }

@@ -83,7 +83,7 @@ pub use crate::{
 pub use crate::{
     cloudformation::{Stack, Stacks},
     cloudtrail::{AdvancedSelector, BasicSelector, FieldSelector, Selectors, Trail, trails},
-    ec2::account::{Platform, count_groups, enabled_regions, platform, region_status, vpcs_by_id},
+    ec2::account::{Platform, count_groups, enabled_regions, instances_named, platform, region_status, vpcs_by_id},
     iam::{ContextValue, Question, Refusal, has_role, refusals},
     organizations::{TagPolicy, tag_policy},
     probe::Probe,

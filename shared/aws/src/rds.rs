@@ -351,7 +351,7 @@ fn instance(raw: &DbInstance, arn: StoreArn, connect_key: &str) -> Result<DataSt
         zones: zones([raw.availability_zone(), raw.secondary_availability_zone()].into_iter().flatten())?,
         ports: ports(port)?,
         state: state(raw.db_instance_status()),
-        form: member_of.map_or(Form::Plain, |cluster| Form::ClusterMember { cluster: cluster.to_owned() }),
+        form: member_of.map_or(Form::Plain, |cluster| Form::ClusterMember { cluster: cluster.into() }),
         groups: memberships(groups(raw.vpc_security_groups()))?,
         settings: settings(raw.tag_list(), connect_key),
     })
@@ -374,9 +374,9 @@ fn cluster_form(raw: &DbCluster) -> Form {
     let forwards = raw.global_write_forwarding_requested() == Some(true);
     match (raw.engine_mode(), global) {
         (Some("serverless"), _) => Form::ServerlessV1,
-        (_, Some(global)) => Form::GlobalMember { global: global.to_owned() },
-        (Some("global"), None) => Form::GlobalMember { global: "unnamed".to_owned() },
-        (_, None) if forwards => Form::GlobalMember { global: "unnamed".to_owned() },
+        (_, Some(global)) => Form::GlobalMember { global: global.into() },
+        (Some("global"), None) => Form::GlobalMember { global: "unnamed".into() },
+        (_, None) if forwards => Form::GlobalMember { global: "unnamed".into() },
         (_, None) => Form::Plain,
     }
 }

@@ -158,7 +158,7 @@ async fn names_and_groups_are_filtered_by_the_service() {
     let aws = script.aws();
     let names = ["a", "b.c"].map(|name| ConnectionName::parse(name).unwrap()).into();
     let _named = aws.instances(Instances::OptedIn { vpc: &vpc(), names: Some(&names) }).await;
-    let _wearing = aws.instances(Instances::WithGroups { vpc: &vpc(), groups: &[sg("sg-1")].into() }).await;
+    let _with_group = aws.instances(Instances::WithGroups { vpc: &vpc(), groups: &[sg("sg-1")].into() }).await;
     let asked = script.asked();
     assert!(asked[0].contains("Name=tag:k&Filter.4.Value.1=*a*&Filter.4.Value.2=*b.c*"), "{asked:?}");
     assert!(asked[1].contains("Name=network-interface.group-id&Filter.2.Value.1=sg-1"), "{asked:?}");

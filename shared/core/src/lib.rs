@@ -30,5 +30,5 @@ pub mod state;
 
 pub use self::{
     input::{event, work},
-    resources::{cidr, group, group_tags, id, model, rule, service, spelling, tag},
+    resources::{cidr, group, group_tags, id, model, rule, service, spelling, tag, untrusted},
 };

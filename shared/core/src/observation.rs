@@ -16,6 +16,7 @@ use crate::{
     model::{DataStore, Instance},
     state::{Attached, Note, Target, VpcState},
     tag::ConnectionName,
+    untrusted::{Shown, Untrusted},
 };
 
 /// The resource that a finding or a gap is about.
@@ -121,13 +122,13 @@ impl Gap {
             [only] => format!(" for {only}"),
             [first, rest @ ..] => format!(" for {first} and {} more", rest.len()),
         };
-        format!("{call}{on}{others}")
+        Shown(&format!("{call}{on}{others}")).to_string()
     }
 }
 
 impl fmt::Display for Gap {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}: {}", self.reading(), self.message)
+        write!(out, "{}: {}", self.reading(), Shown(&self.message))
     }
 }
 
@@ -218,12 +219,12 @@ pub enum InterfaceOwner {
     // Fact 10.6
     Nobody {
         /// The interface's own description.
-        description: String,
+        description: Untrusted,
     },
     /// Something else: a data store, a function, a container, a load balancer.
     Other {
         /// The interface's own description.
-        description: String,
+        description: Untrusted,
     },
 }
 

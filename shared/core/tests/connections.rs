@@ -13,6 +13,7 @@ use tagwire_core::{
     observation::{Observation, Reading},
     plan::{DetachReason, Plan, Verdict, plan},
     rule::{Direction, Peer},
+    untrusted::Untrusted,
 };
 use tagwire_world::{Unread, World, reaches, worlds};
 
@@ -36,7 +37,7 @@ fn rows(world: &World) -> Vec<ConnectionStatus> {
 
 fn shown(row: &ConnectionStatus) -> String {
     let ports = row.ports.map_or_else(|| "-".to_owned(), |ports| ports.to_string());
-    let called = |group: &SideGroup| if group.name.is_empty() { group.id.to_string() } else { group.name.clone() };
+    let called = |group: &SideGroup| if group.name.is_empty() { group.id.to_string() } else { group.name.to_string() };
     let side = |word: &str, group: &Option<SideGroup>| group.as_ref().map(|group| format!("{word} {}", called(group)));
     let sentence = row.code.zip(row.reason.as_ref()).map(|(code, reason)| format!("({code}: {reason})"));
     let message = [
@@ -572,7 +573,7 @@ fn a_pair_is_not_explained_by_a_data_store_that_is_gone_and_had_the_name_before(
     .unwrap();
     let codes: Vec<_> = rows(&world).into_iter().map(|row| (row.instance_side.unwrap().name, row.code)).collect();
     let expected = [("ec2-rds-2", "pair-modified"), ("ec2-rds-1", "still-attached")];
-    assert_eq!(codes, expected.map(|(group, code)| (group.to_owned(), Some(code))));
+    assert_eq!(codes, expected.map(|(group, code)| (Untrusted::from(group), Some(code))));
 }
 
 #[test]

@@ -21,6 +21,7 @@ use tagwire_core::{
     rule::Rule,
     state::{Note, Target, VpcState, Window},
     tag::{ConnectTag, ConnectionName},
+    untrusted::Shown,
     work::{Again, Answer, WorkItem},
 };
 use thiserror::Error;
@@ -96,7 +97,10 @@ impl ErrorKind {
 
 /// A call that failed, with everything an operator needs to ask AWS about it.
 #[derive(Debug, Clone, PartialEq, Eq, Error, Serialize)]
-#[error("{call} on {resource} failed: {code}: {message} (request id {})", request_id.as_deref().unwrap_or("none"))]
+#[error(
+    "{call} on {} failed: {}: {} (request id {})",
+    Shown(resource), Shown(code), Shown(message), Shown(request_id.as_deref().unwrap_or("none"))
+)]
 pub struct CloudError {
     /// The kind.
     pub kind: ErrorKind,

@@ -419,9 +419,9 @@ impl Reader {
         };
         let instance = Instance {
             id,
-            name: None,
+            name: line.text("name")?.map(Into::into),
             interface: (!line.flag("gone")).then_some(interface),
-            operator: line.text("managed-by")?,
+            operator: line.text("managed-by")?.map(Into::into),
             zone: line.text("zone")?.map(|name| zone(&name)).transpose()?,
             settings: line.settings()?,
         };
@@ -435,9 +435,9 @@ impl Reader {
         let form = if line.flag("serverless-v1") {
             Form::ServerlessV1
         } else if let Some(global) = line.text("global")? {
-            Form::GlobalMember { global }
+            Form::GlobalMember { global: global.into() }
         } else if let Some(cluster) = line.text("member-of")? {
-            Form::ClusterMember { cluster }
+            Form::ClusterMember { cluster: cluster.into() }
         } else {
             Form::Plain
         };
@@ -717,7 +717,7 @@ impl Reader {
     fn prefix_list(&mut self, line: &mut Line) -> Outcome<()> {
         let list = PrefixList {
             id: said(PrefixListId::parse(line.name()?))?,
-            owner: line.text("owner")?.unwrap_or_else(|| ACCOUNT.to_owned()),
+            owner: line.text("owner")?.unwrap_or_else(|| ACCOUNT.to_owned()).into(),
             family: if line.flag("ipv6") { Family::Ipv6 } else { Family::Ipv4 },
             most_entries: line.text("most")?.map_or(Ok(10), |text| said(text.parse()))?,
             entries: line
@@ -740,8 +740,8 @@ impl Reader {
         let of = line.text("of")?.unwrap_or_default();
         let owner = match InstanceId::parse(of.clone()) {
             Ok(id) => InterfaceOwner::Instance { id, primary: line.flag("primary"), copies: line.flag("copies") },
-            Err(_) if line.flag("detached") => InterfaceOwner::Nobody { description: of },
-            Err(_) => InterfaceOwner::Other { description: of },
+            Err(_) if line.flag("detached") => InterfaceOwner::Nobody { description: of.into() },
+            Err(_) => InterfaceOwner::Other { description: of.into() },
         };
         let groups = line.list("groups")?.unwrap_or_default();
         let groups = groups.iter().map(|name| group_id(name)).collect::<Outcome<_>>()?;

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::{Value, json};
+use tagwire_core::untrusted::Shown;
 
 use self::{
     check::{Check, CheckLevel},
@@ -112,8 +113,8 @@ fn text(checks: &[Check]) -> String {
             CheckLevel::Failure => BAD,
         };
         let level = painted(style, &format!("{:7}", check.level.word()));
-        let line = format!("{level}  {:width$}  {}", check.name, check.message);
-        let fix = check.fix.as_ref().map(|fix| format!("{indent}{}", painted(FAINT, fix)));
+        let line = format!("{level}  {:width$}  {}", check.name, Shown(&check.message));
+        let fix = check.fix.as_ref().map(|fix| format!("{indent}{}", painted(FAINT, &Shown(fix).to_string())));
         std::iter::once(line).chain(fix)
     });
     let counted = |level| checks.iter().filter(|check| check.level == level).count();

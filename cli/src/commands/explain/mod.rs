@@ -24,6 +24,7 @@ use super::{
 use crate::{
     error::{CommandError, CommandResult, require_complete, user_error},
     help::CommandHelp,
+    instance_names::{InstanceArgument, InstanceNames},
     output::{BAD, DOUBTFUL, FAINT, GOOD, HEADING, painted, print},
     progress::waiting,
     scope_args::ScopeArgs,
@@ -91,6 +92,10 @@ pub(crate) async fn run(global: &GlobalArgs, args: ExplainArgs) -> CommandResult
         });
     };
     match (subject, args.store) {
+        (Argument::Word(word), Some(store)) => {
+            let instance = InstanceArgument::Name(word).id(&session).await?;
+            view.connection(&session, &instance, &store).await
+        }
         (Argument::Instance(instance), Some(store)) => view.connection(&session, &instance, &store).await,
         (Argument::Instance(instance), None) => view.instance(&session, &instance).await,
         (Argument::Group(group), None) => view.group(&session, &group).await,
@@ -107,14 +112,15 @@ pub(crate) async fn run(global: &GlobalArgs, args: ExplainArgs) -> CommandResult
         }
         (Argument::Word(word), None) => {
             let all = Box::pin(gather(&session, &Filter::default())).await?;
-            match named(&all, &word)? {
+            match named(&all, &session.instances_named(&word).await?, &word)? {
+                Named::Instance(instance) => view.instance(&session, &instance).await,
                 Named::Store(store) => view.store(&session, &all, &store),
                 Named::Name(name) => {
                     view.overview(&all, &explain::name(&account(&session, &all, &planned(&all)), &name))
                 }
             }
         }
-        (Argument::Group(_) | Argument::Store(_) | Argument::Word(_), Some(_)) => {
+        (Argument::Group(_) | Argument::Store(_), Some(_)) => {
             Err(user_error!("a data store is explained together with an instance or a block only")
                 .hint("leave the last argument out"))
         }
@@ -180,7 +186,7 @@ impl View {
             "version": JSON_VERSION, "account": all.account, "region": all.region, "observed_at": all.observed_at,
             "explanation": overview, "gaps": all.gaps,
         });
-        self.write(&text, &document, &all.gaps)
+        self.write(&all.instance_names(), &text, document, &all.gaps)
     }
 
     fn show(self, seen: &Observation, explanation: &impl Serialize, text: &str) -> CommandResult<ExitCode> {
@@ -188,12 +194,21 @@ impl View {
         let document = serde_json::json!({
             "version": JSON_VERSION, "vpc": seen.vpc, "observed_at": seen.at, "explanation": explanation, "gaps": gaps,
         });
-        self.write(text, &document, &gaps)
+        self.write(&seen.instances.found.iter().collect(), text, document, &gaps)
     }
 
-    fn write(self, text: &str, document: &serde_json::Value, gaps: &[Gap]) -> CommandResult<ExitCode> {
+    fn write(
+        self,
+        names: &InstanceNames,
+        text: &str,
+        mut document: serde_json::Value,
+        gaps: &[Gap],
+    ) -> CommandResult<ExitCode> {
+        if let Some(keys) = document.as_object_mut() {
+            keys.insert("instance_names".to_owned(), names.json());
+        }
         print(&match self.format {
-            OutputFormat::Text => text.lines().map(|line| styled(line) + "\n").collect(),
+            OutputFormat::Text => names.label_in(text).lines().map(|line| styled(line) + "\n").collect(),
             OutputFormat::Json => format!("{document:#}\n"),
         })?;
         require_complete(gaps, "the explanation")?;

@@ -52,6 +52,7 @@ impl std::str::FromStr for Argument {
 /// What a word names.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Named {
+    Instance(InstanceId),
     Store(StoreArn),
     Name(ConnectionName),
 }
@@ -73,19 +74,23 @@ pub(super) fn store_called(gathered: &Gathered, called: &str) -> CommandResult<S
 ///
 /// # Errors
 /// When it is the name of nothing, or of several things.
-pub(super) fn named(gathered: &Gathered, word: &str) -> CommandResult<Named> {
+pub(super) fn named(gathered: &Gathered, instances: &[InstanceId], word: &str) -> CommandResult<Named> {
     let stores = stores_called(gathered, word);
     let survey = &gathered.survey;
     let names = survey.instances.found.iter().flat_map(|instance| instance.settings.connect.names());
     let mut names = names.chain(survey.present_stores().flat_map(|store| store.settings.connect.names()));
     let name = names.find(|name| name.as_str() == word);
-    match (stores.iter().collect::<Vec<_>>().as_slice(), name) {
-        ([only], None) => Ok(Named::Store((*only).clone())),
-        ([], Some(name)) => Ok(Named::Name(name.clone())),
-        ([], None) => Err(user_error!("{word} is neither a data store nor a connection name in {}", gathered.region)
-            .hint("`tagwire names` lists every connection name, and `tagwire status` the data stores")),
-        (_, name) => {
-            let name = name.map(|name| format!("--name {name}"));
+    match (stores.iter().collect::<Vec<_>>().as_slice(), instances, name) {
+        ([only], [], None) => Ok(Named::Store((*only).clone())),
+        ([], [only], None) => Ok(Named::Instance(only.clone())),
+        ([], [], Some(name)) => Ok(Named::Name(name.clone())),
+        ([], [], None) => Err(user_error!(
+            "{word} is neither a data store, nor the Name of an instance, nor a connection name in {}",
+            gathered.region
+        )
+        .hint("`tagwire names` lists every connection name, and `tagwire status` the data stores")),
+        (_, _, name) => {
+            let name = instances.iter().map(ToString::to_string).chain(name.map(|name| format!("--name {name}")));
             Err(ambiguous(word, &stores.iter().map(StoreArn::short).chain(name).collect::<Vec<_>>()))
         }
     }
@@ -128,13 +133,13 @@ mod tests {
     fn a_word_is_what_alone_is_called_so_and_an_ambiguous_one_lists_what_it_may_mean() {
         let mut all = gathered("instance i-1 connect=orders,archive\ndb orders connect=orders\ndb books");
         all.survey.stores.found.extend(gathered("cluster books").survey.stores.found);
-        assert_eq!(named(&all, "archive").unwrap(), Named::Name(ConnectionName::parse("archive").unwrap()));
-        let both = named(&all, "orders").unwrap_err();
-        assert_eq!(both.hints, ["say which: db/orders, --name orders"]);
+        assert_eq!(named(&all, &[], "archive").unwrap(), Named::Name(ConnectionName::parse("archive").unwrap()));
+        let both = named(&all, &[InstanceId::parse("i-9").unwrap()], "orders").unwrap_err();
+        assert_eq!(both.hints, ["say which: db/orders, i-9, --name orders"]);
         let several = store_called(&all, "books").unwrap_err();
         assert_eq!(several.hints, ["say which: cluster/books, db/books"]);
         assert_eq!(store_called(&all, "cluster/books").unwrap().short(), "cluster/books");
-        assert!(named(&all, "nothing").unwrap_err().to_string().contains("neither a data store nor a connection name"));
+        assert!(named(&all, &[], "nothing").unwrap_err().to_string().contains("neither a data store, nor"));
     }
 
     #[test]

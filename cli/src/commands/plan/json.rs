@@ -10,6 +10,7 @@ use tagwire_core::{
 
 use crate::{
     commands::reason_of,
+    instance_names::InstanceNames,
     session::{Place, Planned},
 };
 
@@ -32,6 +33,7 @@ pub(crate) fn json<'planned>(
             json!({
                 "vpc": seen.vpc,
                 "vpc_name": place.names.get(&seen.vpc),
+                "instance_names": seen.instances.found.iter().collect::<InstanceNames>().json(),
                 "scope": scope,
                 "observed_at": seen.at,
                 "digest": plan.digest(),
@@ -89,6 +91,7 @@ mod tests {
         let hints: Vec<String> = planned.1.plan().findings.iter().map(|finding| finding.reason.hint()).collect();
         let expected = json!({ "version": 5, "tagwire": "0.1.0", "account": "", "region": "", "request": "apply", "vpcs": [{
             "vpc_name": null,
+            "instance_names": {},
             "scope": "vpc",
             "vpc": "vpc-1",
             "observed_at": "1970-01-01T00:00:00Z",

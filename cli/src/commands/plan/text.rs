@@ -13,6 +13,7 @@ use tagwire_core::{
 
 use crate::{
     commands::reason_of,
+    instance_names::InstanceNames,
     output::{BAD, DOUBTFUL, FAINT, GOOD, HEADING, count, hint_line, painted},
     session::{Place, Planned},
 };
@@ -50,8 +51,9 @@ pub(crate) fn text<'planned>(planned: impl IntoIterator<Item = &'planned Planned
         lines.extend(missing.map(|message| format!("  {message}")));
         let (others, stores): (Vec<_>, Vec<_>) =
             sections(seen, plan).into_iter().partition(|(store, _)| store.is_none());
+        let names: InstanceNames = seen.instances.found.iter().collect();
         for (store, section) in stores.into_iter().chain(others) {
-            lines.extend(section.lines(store.as_ref(), view.all));
+            lines.extend(section.lines(store.as_ref(), view.all).iter().map(|line| names.label_in(line)));
         }
     }
     lines.extend(totals.line(view));
@@ -300,6 +302,14 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn an_instance_is_told_with_its_name() {
+        let world = "instance i-1 connect=orders name=web\ndb orders connect=orders\npair orders 1";
+        assert!(
+            folded(world).contains("    + attach sg-ec2-rds-1 to eni-1 of i-1 (web): shares orders with db/orders\n")
+        );
+    }
+
+    #[test]
     fn many_connected_instances_and_nothing_to_do_are_one_line() {
         let many = 1..=300;
         let instances: Vec<String> = many.clone().map(|number| format!("instance i-{number} connect=orders")).collect();
@@ -315,7 +325,7 @@ pub(crate) mod tests {
     #[test]
     fn above_a_vpc_stand_its_account_its_region_and_its_name() {
         let vpc = World::read("").unwrap().seen.vpc;
-        let names = [(vpc.clone(), Some("prod".to_owned()))].into();
+        let names = [(vpc.clone(), Some("prod".into()))].into();
         let place = Place { account: "123456789012".to_owned(), region: "eu-central-1".to_owned(), names };
         assert_eq!(place.of(&vpc), "123456789012 / eu-central-1 / vpc-1 (prod)");
     }

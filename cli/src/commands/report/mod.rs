@@ -177,7 +177,7 @@ mod tests {
              pair orders 1 attached-to=i-1
              group web",
         );
-        gathered.survey.instances.found[0].name = Some("web-1".to_owned());
+        gathered.survey.instances.found[0].name = Some("web-1".into());
         let data = data(&gathered);
         let meanings: Vec<&Value> = data["codes"].as_array().unwrap().iter().map(|of| &of["code"]).collect();
         assert_eq!(meanings, ["connecting", "no-match"], "what the page names is explained on it");

@@ -20,6 +20,7 @@ use super::{Filter, is_called};
 use crate::{
     commands::plan::plans,
     error::CommandResult,
+    instance_names::InstanceNames,
     progress::waiting,
     scope_args::ScopeArgs,
     session::{Planned, Session, kinds_and_name, no_such_store},
@@ -44,6 +45,12 @@ pub(crate) struct Gathered {
 }
 
 impl Gathered {
+    /// The names of the instances that were found.
+    pub(crate) fn instance_names(&self) -> InstanceNames {
+        let observed = self.planned.iter().flat_map(|(seen, _)| &seen.instances.found);
+        self.survey.instances.found.iter().chain(observed).collect()
+    }
+
     /// Whether there is a connection, something pending, or something that could not be read.
     pub(super) fn has_something(&self) -> bool {
         !self.connections.is_empty() || !self.planned.is_empty() || !self.gaps.is_empty()
@@ -136,7 +143,7 @@ async fn extent(session: &Session, scope: &ScopeArgs) -> CommandResult<Extent> {
     session.require_vpcs(&scope.vpcs.vpc).await?;
     let mut vpcs = BTreeSet::new();
     for instance in &scope.instance {
-        vpcs.insert(session.vpc_of(instance).await?);
+        vpcs.insert(session.vpc_of(&instance.id(session).await?).await?);
     }
     if !scope.store.is_empty()
         && let Some(stores) = stores_called(session, &scope.store).await?

@@ -10,7 +10,8 @@ use tagwire_core::{
 /// The nodes and edges of one VPC, in the order of the rows.
 #[derive(Default)]
 struct VpcGraph<'row> {
-    clients: Vec<&'row Client>,
+    /// Each with its label.
+    clients: Vec<(&'row Client, String)>,
     stores: Vec<(&'row StoreArn, String)>,
     /// The rows, each with the places of its client and its store in these lists.
     rows: Vec<(&'row ConnectionStatus, usize, usize)>,
@@ -23,7 +24,8 @@ fn places(rows: &[ConnectionStatus]) -> BTreeMap<&VpcId, VpcGraph<'_>> {
         let place = places.entry(&row.vpc).or_default();
         let client = *place.client_places.entry(&row.client).or_insert(place.clients.len());
         if client == place.clients.len() {
-            place.clients.push(&row.client);
+            let name = row.instance_name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+            place.clients.push((&row.client, format!("{}{name}", row.client)));
         }
         // Rows of one data store follow each other.
         if place.stores.last().is_none_or(|(last, _)| **last != row.store) {
@@ -64,9 +66,8 @@ pub(super) fn dot(rows: &[ConnectionStatus]) -> String {
         lines.push(format!("    label={};", quoted(vpc.as_str())));
         // A block of addresses, and the name of a former data store, may stand in several VPCs.
         let id = |what: &str| quoted(&format!("{vpc}/{what}"));
-        for client in &place.clients {
-            let client = client.to_string();
-            lines.push(format!("    {} [label={}];", id(&client), quoted(&client)));
+        for (client, label) in &place.clients {
+            lines.push(format!("    {} [label={}];", id(&client.to_string()), quoted(label)));
         }
         for (store, message) in &place.stores {
             let label = quoted(&format!("{}\n{message}", store.short())).replace('\n', "\\n");
@@ -109,8 +110,8 @@ pub(super) fn mermaid(rows: &[ConnectionStatus]) -> String {
     let mut lines = vec!["flowchart LR".to_owned()];
     for (number, (vpc, place)) in places(rows).into_iter().enumerate() {
         lines.push(format!("  subgraph vpc{number}[\"{}\"]", entities(vpc.as_str())));
-        for (index, client) in place.clients.iter().enumerate() {
-            lines.push(format!("    vpc{number}_c{index}[\"{}\"]", entities(&client.to_string())));
+        for (index, (_, label)) in place.clients.iter().enumerate() {
+            lines.push(format!("    vpc{number}_c{index}[\"{}\"]", entities(label)));
         }
         for (index, (store, message)) in place.stores.iter().enumerate() {
             lines.push(format!(

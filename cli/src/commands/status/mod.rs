@@ -27,7 +27,8 @@ use self::sort::SortBy;
 use crate::{
     error::{CommandErrorKind, CommandResult, require_complete, user_error},
     help::CommandHelp,
-    output::print,
+    instance_names::InstanceArgument,
+    output::{print, print_own},
     regions,
     scope_args::ScopeArgs,
     session::{GlobalArgs, Session},
@@ -73,7 +74,7 @@ pub(crate) struct StatusArgs {
         value_parser = clap::value_parser!(u64).range(2..))]
     watch: Option<u64>,
     /// Look in every Region that is enabled for the account.
-    #[arg(long, conflicts_with_all = ["vpc", "instance", "watch"])]
+    #[arg(long, conflicts_with_all = ["vpc", "instance", "store", "watch"])]
     all_regions: bool,
 }
 
@@ -128,11 +129,22 @@ impl Filter {
             chosen.is_empty() || chosen.iter().any(is)
         }
         any(&self.scope.vpcs.vpc, |vpc| *vpc == row.vpc)
-            && any(&self.scope.instance, |instance| row.client.instance() == Some(instance))
+            && any(&self.scope.instance, |instance| row.client.instance().is_some_and(|id| instance.is(id)))
             && any(&self.scope.store, |called| is_called(&row.store, called))
             && any(&self.name, |name| row.names.contains(name))
             && any(&self.state, |state| *state == row.state)
             && any(&self.service, |service| *service == row.service)
+    }
+
+    /// The same filter with the ids of instances in place of their names.
+    ///
+    /// # Errors
+    /// When no instance, or more than one, has a name.
+    pub(crate) async fn with_ids(mut self, session: &Session) -> CommandResult<Self> {
+        for instance in &mut self.scope.instance {
+            *instance = InstanceArgument::Id(instance.id(session).await?);
+        }
+        Ok(self)
     }
 
     /// Whether every connection is shown.
@@ -180,12 +192,14 @@ pub(crate) async fn run(global: &GlobalArgs, args: StatusArgs) -> CommandResult<
 /// Reads everything once and shows it, after something.
 async fn look(session: &Session, args: &StatusArgs, before: &str) -> CommandResult<()> {
     let gathered = sorted(session, args).await?;
-    print(&format!("{before}{}", shown(&gathered, args)?))?;
+    print_own(before)?;
+    print(&shown(&gathered, args)?)?;
     require_complete(&gathered.gaps, "the list of connections")
 }
 
 async fn sorted(session: &Session, args: &StatusArgs) -> CommandResult<Gathered> {
-    let mut gathered = Box::pin(gather(session, &args.filter)).await?;
+    let filter = args.filter.clone().with_ids(session).await?;
+    let mut gathered = Box::pin(gather(session, &filter)).await?;
     if let Some(column) = args.sort_by {
         column.sort(&mut gathered.connections);
     }
@@ -241,13 +255,16 @@ pub(crate) mod tests {
 
     /// The result of gathering in a world of text.
     pub(crate) fn gathered(world: &str) -> Gathered {
-        let World { seen, policy } = World::read(world).unwrap();
+        gathered_of(World::read(world).unwrap())
+    }
+
+    pub(crate) fn gathered_of(World { seen, policy }: World) -> Gathered {
         let survey = Survey {
             stores: Reading::complete(seen.present_stores().into_values().cloned().collect()),
             groups: Reading::complete(seen.groups.found.clone()),
             instances: Reading::complete(seen.instances.found.clone()),
         };
-        let checked = check(plan(&seen, &policy), &seen, &policy).unwrap();
+        let checked = check(plan(&seen, &policy), &seen, &policy).unwrap_or_else(|rejection| rejection.remaining);
         Gathered {
             observed_at: seen.at,
             account: "123456789012".to_owned(),
@@ -257,6 +274,19 @@ pub(crate) mod tests {
             gaps: seen.gaps().cloned().collect(),
             planned: vec![(seen, checked)],
         }
+    }
+
+    /// Everything that the command writes for people, and what it writes for a spreadsheet.
+    pub(crate) fn outputs(gathered: &Gathered) -> Vec<String> {
+        let of_store =
+            Filter { scope: ScopeArgs { store: vec!["orders".to_owned()], ..Default::default() }, ..Filter::default() };
+        vec![
+            table::text(gathered, &Filter::default(), table::Columns::Few, true),
+            table::text(gathered, &of_store, table::Columns::All, true),
+            record::csv([gathered]).unwrap(),
+            graph::dot(&gathered.connections),
+            graph::mermaid(&gathered.connections),
+        ]
     }
 
     #[derive(Parser)]

@@ -8,6 +8,7 @@ use tagwire_core::{
     connections::{ConnectionStatus, Maker, SideGroup, State},
     id::{InstanceId, StoreArn, VpcId, ZoneName},
     tag::ConnectionName,
+    untrusted::Shown,
 };
 
 use super::{Gathered, hints::hint_of};
@@ -115,10 +116,16 @@ pub(super) fn csv<'gathered>(gathered: impl IntoIterator<Item = &'gathered Gathe
     out.write_record(KEYS)?;
     for gathered in gathered {
         for row in &gathered.connections {
-            out.write_record(Record::of(row, &gathered.planned).cells())?;
+            out.write_record(Record::of(row, &gathered.planned).cells().map(|cell| inert(&cell)))?;
         }
     }
     Ok(String::from_utf8(out.into_inner()?)?)
+}
+
+/// A cell that no spreadsheet takes for a formula, on one line. Spreadsheets show no apostrophe at the beginning.
+fn inert(cell: &str) -> String {
+    let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    format!("{}{}", if is_formula { "'" } else { "" }, Shown(cell))
 }
 
 /// The header of the records, which is written also when there are none.

@@ -64,8 +64,9 @@ fn text_within(gathered: &Gathered, filter: &Filter, columns: Columns, headings:
     if rows.iter().any(|row| row.code == Some(DISCONNECTING)) {
         lines.push(STAYS_OPEN.to_owned());
     }
-    lines.extend(hints(gathered));
-    lines.extend(unmatched::lines(gathered, filter));
+    let names = gathered.instance_names();
+    let below = hints(gathered).into_iter().chain(unmatched::lines(gathered, filter));
+    lines.extend(below.map(|line| names.label_in(&line)));
     let lines = lines.into_iter().enumerate();
     lines.map(|(place, line)| if place < table_lines { line } else { wrapped(&line, width) } + "\n").collect()
 }
@@ -97,6 +98,7 @@ fn table(rows: &[ConnectionStatus], now: Timestamp, columns: Columns, width: Opt
     let column = |heading, cell: &dyn Fn(&ConnectionStatus) -> String| Column::new(heading, rows.iter().map(cell));
     let mut shown = vec![
         column("INSTANCE", &|row| row.client.to_string()),
+        column("NAME", &|row| or_dash(row.instance_name.as_ref().map(ToString::to_string))).leaving(4),
         column("STORE", &|row| row.store.short()),
         column("PORT", &|row| or_dash(row.ports.map(|ports| ports.to_string()))).leaving(3),
         column(STATE, &state).or_shorter("codes", rows.iter().map(|row| brief(row).to_owned())),
@@ -104,6 +106,9 @@ fn table(rows: &[ConnectionStatus], now: Timestamp, columns: Columns, width: Opt
         column("AGE", &|row| or_dash(row.since.map(|since| age(since, now)))).leaving(1),
         column("AZ", &zones).leaving(0),
     ];
+    if rows.iter().all(|row| row.instance_name.is_none()) {
+        shown.retain(|column| column.heading() != "NAME");
+    }
     if columns == Columns::All {
         let names = |row: &ConnectionStatus| {
             let names: Vec<&str> = row.names.iter().map(ConnectionName::as_str).collect();
@@ -298,6 +303,18 @@ The terminal is too narrow for AZ, AGE, MADE BY; -o wide
         assert!(narrowest.lines().all(|line| line.chars().count() <= 34), "{narrowest}");
         let all = anstream::adapter::strip_str(&within(WORLD, Columns::All, Some(10))).to_string();
         assert_eq!(all, plain(WORLD, Columns::All), "the wide table is as wide as it is");
+    }
+
+    #[test]
+    fn names_of_instances_have_a_column_of_their_own_unless_none_has_one() {
+        let named = WORLD.replace("instance i-2", "instance i-2 name=\"web 2\"");
+        let table = plain(&named, Columns::Few);
+        assert!(table.starts_with("INSTANCE  NAME   STORE "), "{table}");
+        assert!(
+            table.contains("\ni-1       -      db/orders  ") && table.contains("\ni-2       web 2  db/orders  "),
+            "{table}"
+        );
+        assert!(plain(WORLD, Columns::Few).starts_with("INSTANCE  STORE "));
     }
 
     #[test]

@@ -10,10 +10,13 @@ use aws_sdk_ec2::{
 };
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use futures_util::join;
-use tagwire_core::id::VpcId;
+use tagwire_core::{
+    id::{InstanceId, VpcId},
+    untrusted::{Shown, Untrusted},
+};
 use tagwire_engine::cloud::{CloudError, ErrorKind};
 
-use super::{Ec2, PAGE_SIZE};
+use super::{Ec2, PAGE_SIZE, mapping::NAME_KEY};
 use crate::{call::Call, probe::Probe};
 
 /// How EC2 answers a dry run of a call that it would have carried out.
@@ -79,7 +82,7 @@ pub async fn enabled_regions(config: &SdkConfig) -> Result<BTreeSet<String>, Clo
 ///
 /// # Errors
 /// EC2's refusal or failure.
-pub async fn vpcs_by_id(config: &SdkConfig, ids: &[VpcId]) -> Result<BTreeMap<VpcId, Option<String>>, CloudError> {
+pub async fn vpcs_by_id(config: &SdkConfig, ids: &[VpcId]) -> Result<BTreeMap<VpcId, Option<Untrusted>>, CloudError> {
     let call = Call::reading("ec2:DescribeVpcs", ids.iter().map(VpcId::as_str).collect::<Vec<_>>().join(","));
     let request = Client::new(config).describe_vpcs();
     // As a filter, unlike as a parameter, a VPC that does not exist is no error.
@@ -92,9 +95,27 @@ pub async fn vpcs_by_id(config: &SdkConfig, ids: &[VpcId]) -> Result<BTreeMap<Vp
     }
 }
 
-fn named_vpc(vpc: &ec2::Vpc) -> Option<(VpcId, Option<String>)> {
-    let name = vpc.tags().iter().find(|tag| tag.key() == Some("Name")).and_then(|tag| tag.value());
-    let name = name.filter(|name| !name.is_empty()).map(str::to_owned);
+/// The instances with a `Name` tag of this value, but for those that are terminated.
+///
+/// # Errors
+/// EC2's refusal or failure.
+pub async fn instances_named(config: &SdkConfig, name: &str) -> Result<Vec<InstanceId>, CloudError> {
+    let call = Call::reading("ec2:DescribeInstances", format!("instances named {}", Shown(name)));
+    let request = Client::new(config).describe_instances().include_managed_resources(true).max_results(PAGE_SIZE);
+    let request = request.filters(super::filter(&format!("tag:{NAME_KEY}"), [super::literal(name)]));
+    let request = request.filters(super::filter("instance-state-name", super::NOT_TERMINATED));
+    let pages = request.into_paginator().send().collect().await;
+    let reading = call.listed(pages, |page| (page.reservations, page.next_token));
+    if let Some(gap) = reading.gaps.into_iter().next() {
+        return Err(call.error(ErrorKind::Unavailable, "not-all-read", gap.message));
+    }
+    let instances = reading.found.iter().flat_map(ec2::Reservation::instances);
+    Ok(instances.filter_map(|instance| InstanceId::parse(instance.instance_id()?).ok()).collect())
+}
+
+fn named_vpc(vpc: &ec2::Vpc) -> Option<(VpcId, Option<Untrusted>)> {
+    let name = vpc.tags().iter().find(|tag| tag.key() == Some(NAME_KEY)).and_then(|tag| tag.value());
+    let name = name.filter(|name| !name.is_empty()).map(Untrusted::from);
     Some((VpcId::parse(vpc.vpc_id()?).ok()?, name))
 }
 
@@ -195,12 +216,26 @@ mod tests {
         let script = Script::default().then(200, answer).then(403, error("UnauthorizedOperation"));
         let [one, two, three] = ["vpc-1", "vpc-2", "vpc-3"].map(|id| VpcId::parse(id).unwrap());
         let read = async || vpcs_by_id(&script.config(), &[one.clone(), two.clone(), three.clone()]).await;
-        let expected = [(one.clone(), Some("prod".to_owned())), (two.clone(), None)].into();
+        let expected = [(one.clone(), Some("prod".into())), (two.clone(), None)].into();
         assert_eq!(read().await, Ok(expected), "one that is not there is left out");
         assert_eq!(read().await.unwrap_err().call, "ec2:DescribeVpcs");
         assert!(
             script.asked()[0].contains("Filter.1.Name=vpc-id") && script.asked()[0].contains("Filter.1.Value.3=vpc-3")
         );
+    }
+
+    #[tokio::test]
+    async fn an_instance_is_found_by_its_name_and_by_no_pattern() {
+        let answer = "<DescribeInstancesResponse><reservationSet><item><instancesSet>\
+            <item><instanceId>i-1</instanceId></item><item><instanceId>i-2</instanceId></item>\
+            </instancesSet></item></reservationSet></DescribeInstancesResponse>";
+        let script = Script::default().then(200, answer).then(403, error("UnauthorizedOperation"));
+        let read = async || instances_named(&script.config(), "web*").await;
+        let expected = ["i-1", "i-2"].map(|id| InstanceId::parse(id).unwrap());
+        assert_eq!(read().await, Ok(expected.to_vec()));
+        assert_eq!(read().await.unwrap_err().call, "ec2:DescribeInstances");
+        let asked = &script.asked()[0];
+        assert!(asked.contains("Filter.1.Name=tag:Name") && asked.contains("Filter.1.Value.1=web%5C*"), "{asked}");
     }
 
     #[tokio::test]

@@ -16,6 +16,7 @@ use tagwire_core::{
     observation::{AttachedInterface, InterfaceOwner},
     rule::{Direction, Peer, PortRange, Rule, Traffic},
     tag::TagSettings,
+    untrusted::Untrusted,
 };
 
 use crate::call::{Unusable, required};
@@ -25,7 +26,7 @@ const ALL_PROTOCOLS: &str = "-1";
 const TCP: &str = "tcp";
 
 /// The tag that the EC2 console shows as an instance's name.
-const NAME_KEY: &str = "Name";
+pub(super) const NAME_KEY: &str = "Name";
 
 pub(super) fn instance(raw: &ec2::Instance, connect_key: &str) -> Result<Instance, Unusable> {
     let id = InstanceId::parse(required(raw.instance_id(), "InstanceId")?)?;
@@ -45,9 +46,9 @@ pub(super) fn instance(raw: &ec2::Instance, connect_key: &str) -> Result<Instanc
     let name = tags.clone().find(|(key, value)| *key == NAME_KEY && !value.is_empty());
     Ok(Instance {
         id,
-        name: name.map(|(_, value)| value.to_owned()),
+        name: name.map(|(_, value)| value.into()),
         interface: interface.map(primary_interface).transpose()?,
-        operator: raw.operator().and_then(operator),
+        operator: raw.operator().and_then(operator).map(Untrusted::from),
         zone: zone.map(ZoneName::parse).transpose()?,
         settings: TagSettings::read(connect_key, tags),
     })
@@ -111,9 +112,9 @@ pub(super) fn attached(raw: &NetworkInterface) -> Result<AttachedInterface, Unus
     } else if let Some(id) = node(raw).filter(|_| is_left_over(raw)) {
         InterfaceOwner::Instance { id, primary: false, copies: true }
     } else if is_left_over(raw) {
-        InterfaceOwner::Nobody { description: interface_description(raw) }
+        InterfaceOwner::Nobody { description: interface_description(raw).into() }
     } else {
-        InterfaceOwner::Other { description: interface_description(raw) }
+        InterfaceOwner::Other { description: interface_description(raw).into() }
     };
     Ok(AttachedInterface {
         interface: InterfaceId::parse(required(raw.network_interface_id(), "NetworkInterfaceId")?)?,
@@ -209,7 +210,7 @@ pub(super) fn prefix_list(raw: &ec2::ManagedPrefixList) -> Result<PrefixList, Un
     };
     Ok(PrefixList {
         id: ListId::parse(required(raw.prefix_list_id(), "PrefixListId")?)?,
-        owner: required(raw.owner_id(), "OwnerId")?.to_owned(),
+        owner: required(raw.owner_id(), "OwnerId")?.into(),
         family,
         // The lists that AWS manages have none.
         most_entries: usize::try_from(raw.max_entries().unwrap_or_default()).unwrap_or_default(),

@@ -171,7 +171,7 @@ fn cluster(raw: &CacheCluster, arn: &StoreArn, network: Network, tags: TagSettin
         zones: zones(raw.cache_nodes().iter().filter_map(CacheNode::customer_availability_zone))?,
         ports: ports(endpoints.filter_map(Endpoint::port))?,
         state: state(raw.cache_cluster_status()),
-        form: replication_group(raw).map_or(Form::Plain, |group| Form::ClusterMember { cluster: group.to_owned() }),
+        form: replication_group(raw).map_or(Form::Plain, |group| Form::ClusterMember { cluster: group.into() }),
         groups: memberships(groups_of(raw))?,
         settings: tags,
     })

@@ -59,6 +59,7 @@ fn blank(vpc: &VpcId, store: &DataStore, peer: &CidrPeer) -> ConnectionStatus {
     ConnectionStatus {
         vpc: vpc.clone(),
         client: Client::Cidr(peer.clone()),
+        instance_name: None,
         instance_zone: None,
         store: store.arn.clone(),
         service: store.service,
@@ -109,7 +110,7 @@ fn pair_state(
         }
     };
     ConnectionStatus {
-        store_side: Some(SideGroup { id: group.id.clone(), name: group.name.clone() }),
+        store_side: Some(SideGroup { id: group.id.clone(), name: group.name.as_str().into() }),
         made_by: Some(Maker::Tagwire),
         state,
         code,

@@ -86,8 +86,8 @@ impl<'known> Known<'known> {
 
     /// A group as a row names it.
     pub(super) fn side_group(&self, id: &SecurityGroupId) -> SideGroup {
-        let name = self.group(id).map(|group| group.name.clone()).unwrap_or_default();
-        SideGroup { id: id.clone(), name }
+        let name = self.group(id).map(|group| group.name.as_str()).unwrap_or_default();
+        SideGroup { id: id.clone(), name: name.into() }
     }
 
     /// The instances that have a group which some group on a data store lets in, each once.

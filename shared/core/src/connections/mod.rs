@@ -264,6 +264,7 @@ impl RowBuilder<'_, '_> {
         ConnectionStatus {
             vpc: vpc.clone(),
             client,
+            instance_name: instance.and_then(|instance| instance.name.clone()),
             instance_zone,
             store: arn.clone(),
             service: known.service(arn, store, instance),

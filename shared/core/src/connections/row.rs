@@ -11,6 +11,7 @@ use crate::{
     rule::PortRange,
     service::Service,
     tag::ConnectionName,
+    untrusted::Untrusted,
 };
 
 /// The code of a connection that tagwire is about to make.
@@ -114,7 +115,7 @@ pub struct SideGroup {
     /// Its id.
     pub id: SecurityGroupId,
     /// Its name; empty when the group could not be read.
-    pub name: String,
+    pub name: Untrusted,
 }
 
 /// One client and one data store.
@@ -124,6 +125,8 @@ pub struct ConnectionStatus {
     pub vpc: VpcId,
     /// The client that is let in.
     pub client: Client,
+    /// The instance's `Name` tag.
+    pub instance_name: Option<Untrusted>,
     /// The instance's Availability Zone.
     pub instance_zone: Option<ZoneName>,
     /// The data store.

@@ -51,7 +51,7 @@ impl Explainer<'_> {
         let message = match (&verdict, steps.first()) {
             (Some(verdict), _) => verdict.to_string(),
             // Of what was not read it is not known who manages it.
-            (None, Some(failure)) if is_unread(failure) => format!("nothing is decided about them: {failure}"),
+            (None, Some(failure)) if is_unread(failure) => format!("nothing is changed between them: {failure}"),
             (None, Some(failure)) => self.connected_anyway(instance, store).map_or_else(
                 || format!("not managed by tagwire: {failure}"),
                 // The sentence that says what keeps it may be the failure itself.
@@ -171,7 +171,7 @@ impl Explainer<'_> {
             };
             let answer = tag.map_or(StepAnswer::Unknown, |tag| match is_readable(tag) {
                 Ok(()) => StepAnswer::Holds,
-                Err(unmet) => StepAnswer::Fails((&unmet).into(), about.unmet(premise, &unmet)),
+                Err(unmet) => StepAnswer::Fails(self.unmet(premise, &unmet), about.unmet(premise, &unmet)),
             });
             let facts = tag.map(|tag| facts::connect_tag(self.connect_key, tag)).into_iter().collect();
             steps.step((premise.code(), premise.question()), answer, facts);
@@ -227,7 +227,7 @@ impl Explainer<'_> {
             let answer = match premise.check(self.index, &candidate) {
                 Ok(()) if premise == Premise::SameVpc => same_vpc(store),
                 Ok(()) => StepAnswer::Holds,
-                Err(unmet) => StepAnswer::Fails((&unmet).into(), about.unmet(premise, &unmet)),
+                Err(unmet) => StepAnswer::Fails(self.unmet(premise, &unmet), about.unmet(premise, &unmet)),
             };
             let facts = match premise {
                 Premise::SameVpc => {
@@ -244,6 +244,20 @@ impl Explainer<'_> {
                 Premise::InScope => vec![format!("observed: {}", self.index.seen.scope)],
             };
             steps.step((premise.code(), premise.question()), answer, facts);
+        }
+    }
+
+    /// Why a premise does not hold; of a tag that is missing, whose it is.
+    fn unmet(&self, premise: Premise, unmet: &Unmet) -> FailedCondition {
+        let key = self.connect_key;
+        match (premise, unmet) {
+            (Premise::InstanceTag, Unmet::NoTag) => {
+                FailedCondition::new(unmet.code(), format!("the instance has no {key}"))
+            }
+            (Premise::StoreTag, Unmet::NoTag) => {
+                FailedCondition::new(unmet.code(), format!("the data store has no {key}"))
+            }
+            _ => unmet.into(),
         }
     }
 

@@ -19,6 +19,7 @@ use crate::{
     service::{Readiness, Side},
     state::{Connection, Removal},
     tag::{ALLOW_CIDR_KEY, BLOCK_KEY, ConnectTag, HOLD_KEY, TagSettings},
+    untrusted::Shown,
 };
 
 pub(super) fn words<T: fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
@@ -173,7 +174,7 @@ impl Explainer<'_> {
 
     /// A group's id, with its name when it was read.
     pub(super) fn named(&self, id: &SecurityGroupId) -> String {
-        self.index.group(id).map_or_else(|| id.to_string(), |group| format!("{id} ({})", group.name))
+        self.index.group(id).map_or_else(|| id.to_string(), |group| format!("{id} ({})", Shown(&group.name)))
     }
 
     /// Whether an attached group is one side of a usable pair whose other side is attached as well.
@@ -289,7 +290,7 @@ impl Explainer<'_> {
             Condition::StorePlace => {
                 let limit = store.service.row().store_group_limit;
                 let lasting: Vec<_> = store.lasting_groups().collect();
-                let mut facts = vec![format!("{} of {limit} places are taken: {}", lasting.len(), list(lasting))];
+                let mut facts = vec![format!("{} of {limit} in use: {}", lasting.len(), list(lasting))];
                 if places.leaving_store > 0 {
                     facts.push(format!("{} of these leave it now", places.leaving_store));
                 }

@@ -24,6 +24,7 @@ use crate::{
     rule::{Direction, Rule, Traffic},
     service::Side,
     tag::ALLOW_CIDR_KEY,
+    untrusted::Shown,
 };
 
 /// The groups of one store that end together, as the planner asks about them.
@@ -119,7 +120,7 @@ impl Explainer<'_> {
 
     /// The role of a group, and its rules beside those that it should have.
     fn group_facts(&self, group: &SecurityGroup) -> Vec<String> {
-        let mut facts = vec![format!("{} in {}, described as {:?}", group.name, group.vpc, group.description)];
+        let mut facts = vec![format!("{} in {}, described as {:?}", Shown(&group.name), group.vpc, group.description)];
         let ours = group.ownership().ours();
         let Some(owned) = ours else {
             facts.extend(group.rules.iter().map(|rule| format!("rule {rule}")));
@@ -219,7 +220,7 @@ impl Explainer<'_> {
                 let owner = match &attached.owner {
                     InterfaceOwner::Instance { id, .. } => id.to_string(),
                     InterfaceOwner::Nobody { description } => format!("of no instance, {description}"),
-                    InterfaceOwner::Other { description } => description.clone(),
+                    InterfaceOwner::Other { description } => description.to_string(),
                 };
                 format!("{} ({owner}) has {name}", attached.interface)
             })),

@@ -324,8 +324,8 @@ impl Reason {
                 ),
                 format!("delete {interface}, or add another group to it"),
             ),
-            Self::DefaultGroupWorn { group } => described(
-                "default-group-worn",
+            Self::DefaultGroupAttached { group } => described(
+                "default-group-attached",
                 format!(
                     "it has {group}, the default group of its VPC: whoever else has that may reach it, whatever the tags say"
                 ),

@@ -11,6 +11,7 @@ use crate::{
     observation::Gap,
     rule::Rule,
     tag::{ConnectionName, InvalidTag},
+    untrusted::Untrusted,
 };
 
 /// A reason.
@@ -45,7 +46,7 @@ pub enum Reason {
     /// A service manages the instance, so nobody else may change its interfaces.
     ManagedInstance {
         /// The service.
-        operator: String,
+        operator: Untrusted,
     },
     /// The data store's service knows no such store.
     StoreGone,
@@ -67,17 +68,17 @@ pub enum Reason {
     /// Member of an Aurora global database.
     GlobalDatabase {
         /// The global cluster.
-        global: String,
+        global: Untrusted,
     },
     /// A DB instance that belongs to a DB cluster, or a cache to a replication group.
     ClusterMember {
         /// The cluster or replication group.
-        cluster: String,
+        cluster: Untrusted,
     },
     /// An Aurora cluster whose VPC networking is turned off.
     NoVpcNetworking {
         /// Its identifier.
-        cluster: String,
+        cluster: Untrusted,
     },
     /// A serverless cache that is reached over the internet and has no security groups.
     PublicEndpoint,
@@ -199,7 +200,7 @@ pub enum Reason {
         interface: InterfaceId,
     },
     /// A store has the default group of its VPC.
-    DefaultGroupWorn {
+    DefaultGroupAttached {
         /// The default group.
         group: SecurityGroupId,
     },
@@ -284,7 +285,7 @@ pub enum Reason {
         /// The list.
         list: PrefixListId,
         /// The account that owns it, or AWS.
-        owner: String,
+        owner: Untrusted,
     },
     /// There is no such prefix list.
     PrefixListNotFound {

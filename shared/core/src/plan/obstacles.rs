@@ -110,7 +110,7 @@ pub fn vpc_of(store: &DataStore) -> Result<&VpcId, Reason> {
     Err(match &store.network {
         Network::Vpc(vpc) => return Ok(vpc),
         Network::NotShown => not_shown(store, |state| Reason::NetworkNotShown { state }),
-        Network::VpcNetworkingOff => Reason::NoVpcNetworking { cluster: store.arn.name().to_owned() },
+        Network::VpcNetworkingOff => Reason::NoVpcNetworking { cluster: store.arn.name().into() },
         Network::PublicEndpoint => Reason::PublicEndpoint,
         Network::Classic => Reason::Ec2Classic,
     })
@@ -231,10 +231,10 @@ pub(crate) fn findings(index: &Index<'_>) -> Vec<Finding> {
 // Fact 9.2
 fn default_group(index: &Index<'_>, store: &DataStore) -> Option<Reason> {
     let takes_part = store.settings.connect != ConnectTag::Absent;
-    let mut worn = store.groups.keys().filter(|group| store.has_group(group));
+    let mut attached = store.groups.keys().filter(|group| store.has_group(group));
     let is_default = |group: &&SecurityGroupId| index.group(group).is_some_and(SecurityGroup::is_default);
-    let group = worn.find(is_default).filter(|_| takes_part)?;
-    Some(Reason::DefaultGroupWorn { group: group.clone() })
+    let group = attached.find(is_default).filter(|_| takes_part)?;
+    Some(Reason::DefaultGroupAttached { group: group.clone() })
 }
 
 /// The finding about a member whose tag holds a name that its whole does not: nothing is connected by it.

@@ -11,7 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{id::PrefixListId, rule::Peer};
+use crate::{id::PrefixListId, rule::Peer, untrusted::Untrusted};
 
 /// Most inbound rules a group takes for each family of addresses, unless quota L-0EA8095F was raised.
 /// The groups of CIDR clients are kept within the default, because a raised one lowers how many groups
@@ -352,7 +352,7 @@ pub struct PrefixList {
     /// Its id.
     pub id: PrefixListId,
     /// The account that owns it, or `AWS`.
-    pub owner: String,
+    pub owner: Untrusted,
     /// Its family.
     pub family: Family,
     /// How many entries it may have: so many rules it counts as, however many it has.

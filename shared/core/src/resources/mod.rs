@@ -9,3 +9,4 @@ pub mod rule;
 pub mod service;
 pub mod spelling;
 pub mod tag;
+pub mod untrusted;

@@ -9,6 +9,7 @@ use crate::{
     rule::PortRange,
     service::{Readiness, Service},
     tag::TagSettings,
+    untrusted::Untrusted,
 };
 
 /// A network interface and its list of groups.
@@ -28,13 +29,13 @@ pub struct Instance {
     /// Its id.
     pub id: InstanceId,
     /// The `Name` tag. Nothing is decided by it.
-    pub name: Option<String>,
+    pub name: Option<Untrusted>,
     /// The interface at device index 0. None once the instance is shutting down: AWS then no
     /// longer reports one, and there is nothing to connect.
     pub interface: Option<Interface>,
     /// The service that manages it, such as `eks.amazonaws.com`: then nobody else may change its interfaces.
     // Fact 10.1
-    pub operator: Option<String>,
+    pub operator: Option<Untrusted>,
     /// Its Availability Zone.
     pub zone: Option<ZoneName>,
     /// The settings in its tags.
@@ -73,13 +74,13 @@ pub enum Form {
     /// Member of an Aurora global database: likewise.
     GlobalMember {
         /// The global cluster's identifier.
-        global: String,
+        global: Untrusted,
     },
     /// A DB instance that belongs to a DB cluster, or a cache cluster that belongs to a replication
     /// group, which is the unit that has the group list.
     ClusterMember {
         /// The identifier of the cluster or replication group.
-        cluster: String,
+        cluster: Untrusted,
     },
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::SecurityGroupId;
+use crate::{id::SecurityGroupId, untrusted::Shown};
 
 /// An inclusive range of TCP ports; a single port is a range of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -116,9 +116,9 @@ impl fmt::Display for Rule {
         match &self.traffic {
             Traffic::Tcp(ports) => write!(out, "tcp {ports}")?,
             Traffic::All => out.write_str("all traffic")?,
-            Traffic::Other { protocol, from: None, to: None } => write!(out, "{protocol}")?,
+            Traffic::Other { protocol, from: None, to: None } => write!(out, "{}", Shown(protocol))?,
             Traffic::Other { protocol, from, to } => {
-                write!(out, "{protocol} {}..{}", from.unwrap_or(-1), to.unwrap_or(-1))?;
+                write!(out, "{} {}..{}", Shown(protocol), from.unwrap_or(-1), to.unwrap_or(-1))?;
             }
         }
         out.write_str(match self.direction {
@@ -127,9 +127,8 @@ impl fmt::Display for Rule {
         })?;
         match &self.peer {
             Peer::Group(group) => write!(out, "{group}"),
-            Peer::GroupOfAccount { account, group } => write!(out, "{account}/{group}"),
-            Peer::Ipv4(block) | Peer::Ipv6(block) => out.write_str(block),
-            Peer::PrefixList(list) => out.write_str(list),
+            Peer::GroupOfAccount { account, group } => write!(out, "{}/{group}", Shown(account)),
+            Peer::Ipv4(text) | Peer::Ipv6(text) | Peer::PrefixList(text) => Shown(text).fmt(out),
         }
     }
 }

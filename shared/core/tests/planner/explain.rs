@@ -169,8 +169,8 @@ fn a_connection_that_no_tag_asks_for_any_more_and_that_is_on_hold_is_said_to_be_
         assert_eq!(
             first(&world(text)).message,
             "i-1 and db/orders: connected by tagwire through sg-ec2-rds-1 and sg-rds-ec2-1, and stays only because it \
-             carries tagwire:hold, so nothing is attached or detached (held): it does not carry the connect tag, so it \
-             takes no part (not-opted-in)",
+             carries tagwire:hold, so nothing is attached or detached (held): the \
+             instance has no tagwire:connect (not-opted-in)",
             "{text}"
         );
     }
@@ -232,7 +232,7 @@ fn refusing(reason: &Reason) -> Option<&'static str> {
         | Reason::ForeignAttachment { .. }
         | Reason::CopyRemains { .. }
         | Reason::InterfaceLeftOver { .. }
-        | Reason::DefaultGroupWorn { .. }
+        | Reason::DefaultGroupAttached { .. }
         | Reason::LastGroup { .. }
         | Reason::GroupInLaunchTemplate
         | Reason::GroupInRule { .. }

@@ -153,7 +153,7 @@ mod default_group {
         ] {
             let case = case(&format!("{store}\ngroup default")).changes_nothing();
             let codes: Vec<_> = case.plan.findings.iter().map(|finding| finding.reason.code()).collect();
-            assert_eq!(codes.contains(&"default-group-worn"), told, "{store}: {codes:?}");
+            assert_eq!(codes.contains(&"default-group-attached"), told, "{store}: {codes:?}");
         }
     }
 }

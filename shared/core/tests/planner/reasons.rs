@@ -128,7 +128,7 @@ worlds! {
         Reason::InterfaceLeftOver { .. },
         "db orders connect=orders\npair orders 1\ninterface eni-9 groups=ec2-rds-1 of=x detached\nattached i-9 ec2-rds-1 tag=orders";
     a_store_with_the_default_group_is_told_so:
-        Reason::DefaultGroupWorn { .. }, "db orders connect=orders\ngroup default";
+        Reason::DefaultGroupAttached { .. }, "db orders connect=orders\ngroup default";
     a_side_that_is_the_only_group_left_stays:
         Reason::LastGroup { .. }, "instance i-1 groups=none\ndb orders connect=orders\npair orders 1 attached-to=i-1";
     a_pair_that_a_launch_template_names_is_not_deleted:

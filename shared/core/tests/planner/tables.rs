@@ -37,7 +37,8 @@ fn tables() -> String {
          | condition | asked | if not |\n|---|---|---|\n",
     );
     for premise in Premise::ALL {
-        let _ = writeln!(text, "| `{}` | {} | nothing is decided about the two |", premise.code(), premise.question());
+        let _ =
+            writeln!(text, "| `{}` | {} | the two are not managed by tagwire |", premise.code(), premise.question());
     }
     for condition in Condition::ALL {
         let otherwise = if !condition.refuses() {

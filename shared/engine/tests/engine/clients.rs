@@ -44,7 +44,7 @@ impl World {
 fn list(id: &str, owner: &str, entries: &[&str]) -> PrefixList {
     PrefixList {
         id: PrefixListId::parse(id).unwrap(),
-        owner: owner.to_owned(),
+        owner: owner.into(),
         family: Family::Ipv4,
         most_entries: 20,
         entries: entries.iter().map(|entry| Block::parse(entry).unwrap()).collect(),

@@ -43,7 +43,7 @@ impl World {
     /// The instance is gone, and its interface stays behind with the groups that it has.
     pub(crate) fn terminate_without_interface(&mut self, word: &str) -> InterfaceId {
         let interface = self.instances.remove(&instance(word)).unwrap().interface.unwrap();
-        let owner = InterfaceOwner::Nobody { description: format!("of {word} once") };
+        let owner = InterfaceOwner::Nobody { description: format!("of {word} once").into() };
         self.others.insert(interface.id.clone(), (interface.vpc, owner, interface.groups));
         interface.id
     }
@@ -113,7 +113,7 @@ impl World {
     /// An interface of something that is neither an instance nor a store.
     pub(crate) fn other_interface(&mut self, word: &str, of: &VpcId, groups: &[SecurityGroupId]) -> InterfaceId {
         let id = InterfaceId::parse(format!("eni-{word}")).unwrap();
-        let owner = InterfaceOwner::Other { description: format!("of {word}") };
+        let owner = InterfaceOwner::Other { description: format!("of {word}").into() };
         self.others.insert(id.clone(), (of.clone(), owner, groups.iter().cloned().collect()));
         id
     }

@@ -252,7 +252,7 @@ fn a_store_that_becomes_ineligible_keeps_what_it_has() {
     });
     installation.change(|world| {
         let store = world.stores.get_mut(&cluster("orders")).unwrap();
-        store.form = tagwire_core::model::Form::GlobalMember { global: "world".to_owned() };
+        store.form = tagwire_core::model::Form::GlobalMember { global: "world".into() };
         world.launch("2", &vpc("1"), Some("orders"));
     });
     installation.next_sweep();

@@ -986,7 +986,7 @@ impl World {
                 vpc,
                 AttachedInterface {
                     interface,
-                    owner: InterfaceOwner::Other { description: "RDSNetworkInterface".to_owned() },
+                    owner: InterfaceOwner::Other { description: "RDSNetworkInterface".into() },
                     groups,
                 },
             )

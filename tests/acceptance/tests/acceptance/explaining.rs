@@ -69,7 +69,7 @@ async fn what_is_not_there_or_not_meant_is_an_error_that_says_so() {
     let elsewhere = Installation::create(&aws, 2).await.unwrap();
     let (long, nowhere) = ("i-0123456789abcdef0", "vpc-0123456789abcdef0");
     for (arguments, says) in [
-        (vec!["explain", "vpc-1"], "neither a data store nor a connection name"),
+        (vec!["explain", "vpc-1"], "neither a data store, nor"),
         (vec!["explain", long, "orders"], "there is no data store orders in"),
         (vec!["explain", long], "there is no instance i-0123456789abcdef0"),
         (vec!["explain", &instance.id, "orders"], "there is no data store orders in"),

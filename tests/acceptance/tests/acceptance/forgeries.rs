@@ -55,7 +55,7 @@ async fn forged_lost_and_surplus_groups_are_reported_and_never_touched() {
         (&second[0], BTreeSet::from(["identity-unproven"])),
         (&second[1], BTreeSet::from(["identity-unproven"])),
         // The database of the test has its VPC's default group besides.
-        (&joined.store.arn, BTreeSet::from(["default-group-worn"])),
+        (&joined.store.arn, BTreeSet::from(["default-group-attached"])),
     ] {
         let codes: BTreeSet<String> = codes.into_iter().map(str::to_owned).collect();
         assert_eq!(findings(&aws, about).await, codes, "{about}");

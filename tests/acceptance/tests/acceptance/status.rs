@@ -269,5 +269,11 @@ async fn where_nothing_is_connected_the_list_says_so() {
     assert_eq!((&document["connections"], &document["complete"]), (&json!([]), &json!(true)));
     let csv = messages(&aws, &["status", "--output", "csv"]);
     assert_eq!(csv.lines().count(), 1, "{csv}");
+    let everywhere = crate::command_line::tagwire(&aws, &["status", "--all-regions", "--output", "json"]);
+    assert_eq!(everywhere.status.code(), Some(0), "{}", String::from_utf8_lossy(&everywhere.stderr));
+    let documents: Vec<Value> = serde_json::from_slice(&everywhere.stdout).unwrap();
+    let regions: Vec<&str> = documents.iter().map(|document| document["region"].as_str().unwrap()).collect();
+    assert!(regions.contains(&"us-east-1") && regions.contains(&"eu-west-1"), "{regions:?}");
+    assert_valid("status-v3", &documents[0].to_string());
     assert_changes_nothing(&aws);
 }

@@ -12,6 +12,7 @@ use crate::{
     rule::{Direction, Rule},
     service::StoreApi,
     tag::ALLOW_CIDR_KEY,
+    untrusted::Shown,
 };
 
 /// How much of a client is let in with another one.
@@ -92,7 +93,11 @@ impl Account<'_> {
                 store: store.arn.clone(),
                 state: State::Connected,
                 code: None,
-                message: format!("{words}by the rule {rule} of {} ({}), which is not tagwire's", group.id, group.name),
+                message: format!(
+                    "{words}by the rule {rule} of {} ({}), which is not tagwire's",
+                    group.id,
+                    Shown(&group.name)
+                ),
             })
         };
         rules.filter_map(line).collect()
