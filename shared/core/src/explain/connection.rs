@@ -264,7 +264,7 @@ impl Explainer<'_> {
     /// How the two are connected once the plan has taken away what it takes away.
     pub(super) fn standing_connection(&self, pair_state: &PairState<'_>, instance: &Instance) -> Option<Via> {
         let leaves = |group: &SecurityGroupId| self.settled.disconnects.takes_off(instance, group);
-        self.index.connection(pair_state, instance, leaves)
+        pair_state.connection(instance, leaves)
     }
 
     fn conditions(&self, steps: &mut Steps, instance: &Instance, pair_state: &PairState<'_>, about: Advisor<'_>) {

@@ -38,7 +38,7 @@ impl Explainer<'_> {
     }
 
     fn joined(&self, instance: &Instance, store: &DataStore) -> Option<String> {
-        let via = self.index.connection(self.settled.pair_states.get(&store.id)?, instance, |_| false)?;
+        let via = self.settled.pair_states.get(&store.id)?.connection(instance, |_| false)?;
         let by = if via.owned { "tagwire" } else { "others" };
         Some(format!("connected by {by} through {} and {}", via.instance_side, via.store_side))
     }

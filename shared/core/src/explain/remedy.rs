@@ -262,9 +262,9 @@ impl<'explained> Advisor<'explained> {
         let lost = |group: &SecurityGroupId| {
             let pair_states = self.explainer.settled.pair_states.values();
             let by_it = pair_states.filter(|pair_state| {
-                let via = index.connection(pair_state, instance, |_| false);
+                let via = pair_state.connection(instance, |_| false);
                 via.is_some_and(|via| via.instance_side == *group)
-                    && index.connection(pair_state, instance, |other| other == group).is_none()
+                    && pair_state.connection(instance, |other| other == group).is_none()
             });
             few(by_it.map(|pair_state| pair_state.store.arn.short()))
         };

@@ -401,7 +401,7 @@ pub(crate) fn gets_group(
     pair_states.get(&candidate.store.id).is_some_and(|pair_state| {
         let unmet = || Situation { index, pair_state, instance, places }.first_unmet();
         !pair_state.instance_has_group(instance)
-            && index.connection(pair_state, instance, |_| false).is_none()
+            && pair_state.connection(instance, |_| false).is_none()
             && unmet().is_none_or(|(condition, _)| !condition.refuses())
     })
 }

@@ -53,7 +53,7 @@ pub(crate) fn decide<'index>(
         let places = Places { leaving_store: disconnects.of_store(&store.id), on_interface };
         made.places.insert((&instance.id, &store.id), places);
         let leaves = |group: &SecurityGroupId| disconnects.takes_off(instance, group);
-        let verdict = match PairRow::of(index.connection(pair_state, instance, leaves)) {
+        let verdict = match PairRow::of(pair_state.connection(instance, leaves)) {
             PairRow::Connected(via)
                 if unproven::takes_off_instance(index, disconnects, instance, &via.instance_side)
                     || unproven::takes_off_store(index, disconnects, store, &via.store_side) =>

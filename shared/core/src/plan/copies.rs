@@ -66,7 +66,7 @@ impl<'seen> Index<'seen> {
 
     /// Whether an instance reaches a copy by no connection of the copy's own, and may reach it.
     fn relies_on_copy(&self, pair_state: &PairState<'_>, instance: &Instance) -> bool {
-        keeps_connection(self, instance, pair_state.store) && self.connection(pair_state, instance, |_| false).is_none()
+        keeps_connection(self, instance, pair_state.store) && pair_state.connection(instance, |_| false).is_none()
     }
 
     /// The copies for which an instance side stays on an instance: it leads there by the group that the copy took over,
@@ -112,8 +112,8 @@ impl Index<'_> {
             // Whatever else of another store leads there may go as well.
             let of_others = |group: &SecurityGroupId| self.store_of(group).is_some_and(|of| *of != store.id);
             let others = |group: &SecurityGroupId| group != side.group.id() && of_others(group);
-            let by_it = self.connection(&pair_state, instance, others).is_some()
-                && self.connection(&pair_state, instance, of_others).is_none();
+            let by_it = pair_state.connection(instance, others).is_some()
+                && pair_state.connection(instance, of_others).is_none();
             let kept = if by_it { self.nothing_in_place(&pair_state, instance) } else { None };
             kept.map(|kept| (*store, kept))
         })
@@ -181,8 +181,7 @@ pub(crate) fn cut(
             if index.are_joined(store, store_side.group.id(), id) && index.relies_on_copy(pair_state, instance) {
                 return None;
             }
-            let stays =
-                index.connection(pair_state, instance, |group| disconnects.takes_off(instance, group)).is_some();
+            let stays = pair_state.connection(instance, |group| disconnects.takes_off(instance, group)).is_some();
             if !stays && !disconnects.takes_off(instance, id) {
                 instances.insert(&instance.id);
             }
@@ -203,9 +202,8 @@ pub(crate) fn cut_off<'index>(
     let sides = leaving.flat_map(|owned| index.instance_sides_of(&owned.store).map(move |side| (owned, side)));
     let joined = sides.filter(|(owned, side)| index.are_joined(store, owned.group.id(), side.group.id()));
     let with = joined.flat_map(|(_, side)| index.with_group(side.group.id()));
-    let lost = with.filter(|instance| {
-        index.connection(pair_state, instance, |group| disconnects.takes_off(instance, group)).is_none()
-    });
+    let lost = with
+        .filter(|instance| pair_state.connection(instance, |group| disconnects.takes_off(instance, group)).is_none());
     lost.map(|instance| &instance.id).collect()
 }
 

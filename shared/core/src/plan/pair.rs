@@ -31,6 +31,8 @@ pub(crate) struct PairState<'index> {
     lowest: Option<u32>,
     /// The pair cannot be finished without leaving yet another number behind.
     stuck: bool,
+    /// The usable pairs that are connections of the store to whoever has their instance side, the owned ones first.
+    ways: Vec<Via>,
 }
 
 impl<'index> PairState<'index> {
@@ -77,7 +79,16 @@ impl<'index> PairState<'index> {
             }
             (false, Some(_), ..) => StoreRow::Unfinished,
         };
-        Self { store, row, serving, all, lowest, stuck }
+        let mut state = Self { store, row, serving, all, lowest, stuck, ways: Vec::new() };
+        state.ways = index.ways(&state);
+        state
+    }
+
+    /// How `instance` reaches the store through a usable pair that is attached on both sides, but for the groups
+    /// that leave its interface.
+    pub(crate) fn connection(&self, instance: &Instance, leaves: impl Fn(&SecurityGroupId) -> bool) -> Option<Via> {
+        let is_its = |via: &&Via| instance.has_group(&via.instance_side) && !leaves(&via.instance_side);
+        self.ways.iter().find(is_its).cloned()
     }
 
     /// The group of one side, there or to be made.
@@ -369,39 +380,29 @@ impl Index<'_> {
             || sharing().chain(with()).any(|instance| scope.has_instance(&instance.id))
     }
 
-    /// How `instance` reaches a store through a usable pair that is attached on both sides, but for the groups
-    /// that leave its interface.
-    pub(crate) fn connection(
-        &self,
-        pair_state: &PairState<'_>,
-        instance: &Instance,
-        leaves: impl Fn(&SecurityGroupId) -> bool,
-    ) -> Option<Via> {
+    /// What `PairState::ways` holds. They are looked for once for a store and not for each of its instances: a
+    /// usable store side names the one group that it makes a pair with.
+    fn ways(&self, pair_state: &PairState<'_>) -> Vec<Via> {
         let store = pair_state.store;
-        let ports = store.ports?;
-        let groups_of_instance = || instance.interface.iter().flat_map(|interface| &interface.groups);
-        let mut found: Vec<Via> = store
-            .groups
-            .keys()
-            .filter(|group| store.has_group(group))
-            .flat_map(|store_side| groups_of_instance().map(move |instance_side| (store_side, instance_side)))
-            .filter(|(store_side, instance_side)| {
-                let sides = self.group(store_side).zip(self.group(instance_side));
-                sides.is_some_and(|(store_side, instance_side)| is_usable(store, ports, store_side, instance_side))
-            })
-            .filter(|(_, instance_side)| !leaves(instance_side))
-            .map(|(store_side, instance_side)| Via {
-                store_side: store_side.clone(),
-                instance_side: instance_side.clone(),
-                owned: [store_side, instance_side].into_iter().all(|group| self.owned(group).is_some()),
-            })
+        let Some(ports) = store.ports else { return Vec::new() };
+        let store_sides = store.groups.keys().filter(|group| store.has_group(group)).filter_map(|id| self.group(id));
+        let sides = store_sides
+            .flat_map(|store_side| store_side.let_in().map(move |instance_side| (store_side, instance_side)))
+            .filter_map(|(store_side, instance_side)| Some((store_side, self.group(instance_side)?)))
+            .filter(|(store_side, instance_side)| is_usable(store, ports, store_side, instance_side));
+        let ways = sides.map(|(store_side, instance_side)| Via {
+            store_side: store_side.id.clone(),
+            instance_side: instance_side.id.clone(),
+            owned: [store_side, instance_side].into_iter().all(|group| self.owned(&group.id).is_some()),
+        });
+        let mut ways: Vec<Via> = ways
             .filter(|via| pair_state.lets_stand(via))
             // A group that was made for another store is no connection of this one, which may be its copy.
             .filter(|via| self.store_of(&via.store_side).is_none_or(|of| *of == store.id))
             .collect();
         // An owned connection is named before somebody else's.
-        found.sort_by_key(|via| (!via.owned, via.clone()));
-        found.into_iter().next()
+        ways.sort_by_key(|via| (!via.owned, via.clone()));
+        ways
     }
 }
 
