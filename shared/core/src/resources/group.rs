@@ -102,11 +102,12 @@ impl GroupName {
     /// `RDS-EC2-3`), because that is what the RDS console looks for.
     #[must_use]
     pub fn read(name: &str) -> Option<Self> {
-        Service::ALL.iter().flat_map(|&service| Role::ALL.map(|role| (service, role))).find_map(|(service, role)| {
-            // Fact 2.4
-            let number = number_behind(name, &pattern(service, role))?;
-            Some(Self { service, role, number })
-        })
+        // Fact 2.4
+        let (beginning, digits) = name.rsplit_once('-')?;
+        let number = digits.starts_with(|first| matches!(first, '1'..='9')).then(|| digits.parse().ok())??;
+        let mut kinds = Service::ALL.iter().flat_map(|&service| Role::ALL.map(|role| (service, role)));
+        let (service, role) = kinds.find(|&(service, role)| begins(beginning, service, role))?;
+        Some(Self { service, role, number })
     }
 
     /// The name as AWS compares it: names are unique in a VPC without regard to case.
@@ -131,10 +132,13 @@ fn pattern(service: Service, role: Role) -> String {
     }
 }
 
-fn number_behind(name: &str, pattern: &str) -> Option<u32> {
-    let digits = name.strip_prefix(pattern)?.strip_prefix('-')?;
-    let number: u32 = digits.parse().ok()?;
-    (number > 0 && number.to_string() == digits).then_some(number)
+/// Whether a name that begins like this is of the role. Every group of a VPC is asked, so no pattern is put together
+/// that cannot be it.
+fn begins(beginning: &str, service: Service, role: Role) -> bool {
+    match role {
+        Role::Side(side) => service.row().pattern(side) == beginning,
+        Role::Cidr => beginning.ends_with("-cidr") && service.row().cidr_pattern() == beginning,
+    }
 }
 
 /// The role of an owned group.
