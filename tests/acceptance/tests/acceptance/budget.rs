@@ -42,9 +42,11 @@ async fn a_connection_costs_these_calls_and_no_more() {
     assert_eq!(
         first_of_the_store,
         counts(&[
-            // The VPC state is read in two calls, and each of the two attachments is noted.
+            // The VPC state is read in two calls and the records of its groups in one, each of the two groups is
+            // recorded before it is made and once more with its id, and each of the two attachments is noted.
             ("dynamodb:BatchGetItem", 1),
-            ("dynamodb:Query", 1),
+            ("dynamodb:PutItem", 4),
+            ("dynamodb:Query", 2),
             ("dynamodb:UpdateItem", 2),
             ("ec2:AuthorizeSecurityGroupEgress", 1),
             ("ec2:AuthorizeSecurityGroupIngress", 1),
@@ -68,7 +70,7 @@ async fn a_connection_costs_these_calls_and_no_more() {
         with_a_pair,
         counts(&[
             ("dynamodb:BatchGetItem", 1),
-            ("dynamodb:Query", 1),
+            ("dynamodb:Query", 2),
             ("dynamodb:UpdateItem", 1),
             ("ec2:DescribeInstances", 2),
             ("ec2:DescribeNetworkInterfaces", 1),
