@@ -3,6 +3,7 @@
 //! each step, and a remedy.
 
 mod connection;
+mod ending;
 mod facts;
 mod group;
 mod instance;
