@@ -107,8 +107,7 @@ text_id!(
 );
 text_id!(
     /// A twelve-digit AWS account id.
-    AccountId, "a twelve-digit account id",
-    |text| text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
+    AccountId, "a twelve-digit account id", is_account
 );
 text_id!(
     /// An Availability Zone name such as `eu-central-1a`.
@@ -135,7 +134,7 @@ text_id!(
     /// A partition of AWS, with which its ARNs begin. New ones appear without notice, and a Region's name does not say
     /// which it is in, so it is always taken from an ARN at hand.
     // Fact 4.6
-    Partition, "a partition of AWS such as aws or aws-cn", |text| text.starts_with("aws") && is_word(text)
+    Partition, "a partition of AWS such as aws or aws-cn", is_partition
 );
 
 impl Partition {
@@ -190,6 +189,14 @@ impl Location {
     }
 }
 
+fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_partition(text: &str) -> bool {
+    text.starts_with("aws") && is_word(text)
+}
+
 /// The kind of data store that an ARN names; `None` when no supported kind has such ARNs.
 fn kind_of(arn: &str) -> Option<StoreKind> {
     let mut parts = arn.splitn(7, ':');
@@ -198,9 +205,9 @@ fn kind_of(arn: &str) -> Option<StoreKind> {
     let name = parts.next()?;
     let well_formed = arn.len() <= LONGEST
         && scheme == "arn"
-        && Partition::parse(partition).is_ok()
+        && is_partition(partition)
         && is_word(region)
-        && AccountId::parse(account).is_ok()
+        && is_account(account)
         && is_word(name);
     let has_such = |kind: &StoreKind| (kind.row().api.name, kind.row().resource) == (service, resource);
     StoreKind::ALL.iter().copied().find(|kind| well_formed && has_such(kind))
