@@ -7,7 +7,9 @@ use serde_json::json;
 use tagwire_acceptance::{CONNECT, is_write};
 use tagwire_local_aws::{Effect, Fault};
 
-use crate::support::{Joined, assert_apart, assert_connected, findings, lease, lease_with, messages, sweep};
+use crate::support::{
+    Joined, assert_apart, assert_connected, findings, group_records, lease, lease_with, messages, put_back, sweep,
+};
 
 const BLOCK: &str = "tagwire:block";
 
@@ -90,12 +92,15 @@ async fn a_removal_is_counted_before_it_is_made_or_is_not_made() {
     let counted = calls.iter().position(|call| call.action == "PutItem").unwrap();
     assert!(counted < calls.iter().position(is_write).unwrap(), "counted first");
 
-    // A window is full; then the whole state table is lost, which costs one window, no more.
+    // A window is full; then all of the state table but the records of the groups is lost, which costs one window,
+    // no more.
     aws.untag(&second.arn(), CONNECT).await.unwrap();
     aws.settle().await.unwrap();
     sweep(&aws).await;
     assert_connected(&aws, second, &joined.store, 1).await;
+    let records = group_records(&aws).await;
     aws.forget_state().await.unwrap();
+    put_back(&aws, &records).await;
     sweep(&aws).await;
     assert_apart(&aws, second, &joined.store).await;
     assert_connected(&aws, stays, &joined.store, 1).await;

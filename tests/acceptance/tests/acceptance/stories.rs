@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use tagwire_acceptance::{CONNECT, owned_groups};
 
 use crate::support::{
-    Joined, actions, assert_apart, assert_connected, assert_settled, assert_untouched, lease, parameters, sweep, writes,
+    Joined, actions, assert_apart, assert_connected, assert_settled, assert_untouched, group_records, lease, messages,
+    parameters, put_back, sweep, writes,
 };
 
 #[tokio::test]
-async fn connections_outlive_the_stack_and_the_next_one_takes_them_over() {
+async fn connections_outlive_the_stack_and_the_next_one_takes_them_over_once_it_has_their_records() {
     let mut aws = lease().await;
     let joined = Joined::<2>::make(&aws).await;
     let owned = owned_groups(&aws).await.unwrap();
@@ -17,6 +18,7 @@ async fn connections_outlive_the_stack_and_the_next_one_takes_them_over() {
     let place = installation.place();
     let [untagged, stays] = &instances;
     let table = aws.state_table().unwrap().to_owned();
+    let records = group_records(&aws).await;
     aws.delete_stack().await.unwrap();
     for instance in &instances {
         assert_connected(&aws, instance, &store, 1).await;
@@ -30,6 +32,15 @@ async fn connections_outlive_the_stack_and_the_next_one_takes_them_over() {
     aws.deploy(&parameters(&[])).await.unwrap();
     aws.settle().await.unwrap();
     assert_connected(&aws, untagged, &store, 1).await;
+    // The new stack has a table of its own, which does not bear the groups out.
+    aws.forget_calls();
+    sweep(&aws).await;
+    assert_eq!(messages(&aws, "identity-unproven").await.len(), owned.len());
+    assert_connected(&aws, untagged, &store, 1).await;
+    assert_connected(&aws, stays, &store, 1).await;
+    assert_eq!(actions(&writes(&aws)), [""; 0]);
+
+    put_back(&aws, &records).await;
     aws.forget_calls();
     sweep(&aws).await;
     assert_apart(&aws, untagged, &store).await;

@@ -103,6 +103,22 @@ pub(crate) async fn let_pass(aws: &LocalAws, minutes: i64) {
     }
 }
 
+/// What the state table knows of the groups that it records.
+pub(crate) async fn group_records(aws: &LocalAws) -> Vec<Value> {
+    let items = aws.state_items().await.unwrap().into_iter();
+    let records: Vec<Value> =
+        items.filter(|item| item["vpc"].as_str().is_some_and(|key| key.ends_with(" groups"))).collect();
+    assert!(!records.is_empty());
+    records
+}
+
+/// Writes items into the state table, as somebody does who has kept a copy of it.
+pub(crate) async fn put_back(aws: &LocalAws, items: &[Value]) {
+    for item in items {
+        aws.put_state_item(item).await.unwrap();
+    }
+}
+
 /// What was logged under a code, about anything.
 pub(crate) async fn messages(aws: &LocalAws, code: &str) -> Vec<String> {
     let records = aws.records().await.unwrap();
