@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use super::{Checker, Objection, Objections, Part, Violation};
 use crate::{
     finding::{Finding, Reason, Subject},
-    group::{Described, GroupName, GroupRecord, MANAGED_BY, MANAGED_BY_KEY, OwnedGroup, Role, SecurityGroup},
+    group::{
+        Described, GroupName, GroupRecord, MANAGED_BY, MANAGED_BY_KEY, OwnedGroup, Role, SecurityGroup, description,
+    },
     id::{SecurityGroupId, StoreId},
     model::{DataStore, Instance},
     plan::{GroupRef, InterfaceChange, Plan, StoreChange, Verdict},
@@ -42,9 +44,8 @@ impl Checker<'_> {
     fn is_bound(&self, id: &SecurityGroupId, store: &StoreId, objections: &mut Objections<'_>) {
         let binds = |group: &SecurityGroup| {
             group.record.iter().flat_map(GroupRecord::versions).any(|record| {
-                let has_token = record.token.as_ref().is_some_and(|token| group.description.contains(token.as_str()));
-                let is_it = record.id.as_ref().map_or(has_token, |known| known == id);
-                record.store == *store && is_it && (has_token || record.token.is_none())
+                let is_it = record.id.as_ref().map_or_else(|| describes(record, group), |known| known == id);
+                record.store == *store && is_it && (record.token.is_none() || describes(record, group))
             })
         };
         if !self.group(id).is_some_and(binds) {
@@ -57,14 +58,14 @@ impl Checker<'_> {
         for note in &self.plan.notes {
             let Note::Identity(name, Some(record)) = note else { continue };
             let mut named = self.evidence.groups.values().filter(|group| group.name == name.to_string());
-            let completes = |known: &GroupRecord, id: &SecurityGroupId| {
-                known.id.as_ref().is_none_or(|known| known == id)
+            let completes = |known: &GroupRecord, group: &SecurityGroup| {
+                known.id.as_ref().map_or_else(|| describes(known, group), |known| *known == group.id)
                     && (&known.store, known.role, &known.token) == (&record.store, record.role, &record.token)
-                    && record.id.as_ref() == Some(id)
+                    && record.id.as_ref() == Some(&group.id)
             };
-            if !named.any(|group| {
-                group.record.iter().flat_map(GroupRecord::versions).any(|known| completes(known, &group.id))
-            }) {
+            if !named
+                .any(|group| group.record.iter().flat_map(GroupRecord::versions).any(|known| completes(known, group)))
+            {
                 let group = record.id.clone().or_else(|| named.next().map(|group| group.id.clone()));
                 let mut objections = Objections::to(Part::Record(*name), found);
                 if let Some(group) = group {
@@ -214,4 +215,9 @@ fn rewrites(plan: &Plan) -> Vec<(Part, &SecurityGroupId, &StoreId)> {
         groups.map(move |group| (Part::Deletion(*kind, id.clone()), group, id))
     });
     pairs.chain(cidrs).chain(deleted).collect()
+}
+
+/// Whether a group has the description that a record was written for.
+fn describes(record: &GroupRecord, group: &SecurityGroup) -> bool {
+    record.token.as_ref().is_some_and(|token| group.description == description(record.role, &record.store, token))
 }
