@@ -13,7 +13,7 @@ use crate::{
 const AT_ONCE: usize = 6;
 
 /// What was read in a Region.
-pub(crate) struct Region<T> {
+pub(crate) struct RegionResult<T> {
     pub(crate) name: String,
     pub(crate) result: CommandResult<(Session, T)>,
 }
@@ -25,7 +25,7 @@ pub(crate) struct Region<T> {
 pub(crate) async fn in_each<T>(
     global: &GlobalArgs,
     work: impl AsyncFn(&Session) -> CommandResult<T>,
-) -> CommandResult<Vec<Region<T>>> {
+) -> CommandResult<Vec<RegionResult<T>>> {
     let names = enabled_regions(&global.config().await?).await?;
     let in_region = async |name: String| {
         let of_region = global.of_many(&name);
@@ -35,15 +35,15 @@ pub(crate) async fn in_each<T>(
             Ok((session, found))
         };
         let result = Box::pin(result).await;
-        Region { name, result }
+        RegionResult { name, result }
     };
     Ok(stream::iter(names).map(in_region).buffered(AT_ONCE).collect().await)
 }
 
 /// What was read in the Regions where it could be, and the error for those where it could not.
-pub(crate) fn split<T>(regions: Vec<Region<T>>) -> (Vec<(Session, T)>, Option<CommandError>) {
+pub(crate) fn split<T>(regions: Vec<RegionResult<T>>) -> (Vec<(Session, T)>, Option<CommandError>) {
     let (mut read, mut errors) = (Vec::new(), Vec::new());
-    for Region { name, result } in regions {
+    for RegionResult { name, result } in regions {
         match result {
             Ok(found) => read.push(found),
             Err(error) => errors.push(error.context(name)),

@@ -76,16 +76,21 @@ fn commands(root: &clap::Command) -> impl Iterator<Item = &clap::Command> {
     root.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != "help")
 }
 
-/// The page about all commands.
-fn overview(root: &clap::Command) -> io::Result<String> {
-    let man = clap_mangen::Man::new(root.clone());
+/// What every page begins with: all that clap knows of a command.
+fn beginning(command: clap::Command) -> io::Result<String> {
+    let man = clap_mangen::Man::new(command);
     let mut page = Vec::new();
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;
     man.render_description_section(&mut page)?;
     man.render_options_section(&mut page)?;
-    let mut page = String::from_utf8_lossy(&page).into_owned();
+    Ok(String::from_utf8_lossy(&page).into_owned())
+}
+
+/// The page about all commands.
+fn overview(root: &clap::Command) -> io::Result<String> {
+    let mut page = beginning(root.clone())?;
     page.push_str(".SH COMMANDS\n");
     for command in commands(root) {
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
@@ -100,14 +105,7 @@ fn overview(root: &clap::Command) -> io::Result<String> {
 fn page(command: &clap::Command) -> io::Result<String> {
     let name = command.get_name().to_owned();
     let titled = command.clone().display_name(format!("tagwire-{name}")).bin_name(format!("tagwire {name}"));
-    let man = clap_mangen::Man::new(titled);
-    let mut page = Vec::new();
-    man.render_title(&mut page)?;
-    man.render_name_section(&mut page)?;
-    man.render_synopsis_section(&mut page)?;
-    man.render_description_section(&mut page)?;
-    man.render_options_section(&mut page)?;
-    let mut page = String::from_utf8_lossy(&page).into_owned();
+    let mut page = beginning(titled)?;
     if let Some(help) = help_of(&name) {
         let examples = help.examples.iter().map(|(does, lines)| {
             format!(".PP\n{}:\n.PP\n.nf\n.RS 4\n{}\n.RE\n.fi\n", escaped(&capitalised(does)), escaped(lines))

@@ -1,6 +1,6 @@
 //! A client that is no instance, and the data stores that let it in or are asked to.
 
-use super::{Account, End, Overview, OverviewLine, counted};
+use super::{Account, Overview, OverviewLine, SharedEnd, counted};
 use crate::{
     cidr::{Block, CidrPeer},
     connections::{Client, ConnectionStatus, State, covers},
@@ -32,7 +32,7 @@ impl Account<'_> {
         lines.extend(stores.iter().flat_map(|store| self.lines_of_others(store, client)));
         let without = stores.iter().filter(|store| !lines.iter().any(|line| line.store == store.arn));
         let without: Vec<&&DataStore> = without.collect();
-        let mut overview = Overview { subject: client.to_string(), end: End::Client, ..Overview::default() };
+        let mut overview = Overview { subject: client.to_string(), end: SharedEnd::Client, ..Overview::default() };
         let message = if lines.is_empty() { "let in by no group of a data store".to_owned() } else { counted(&lines) };
         overview.message = format!("{client}: {message}");
         match (only, without.as_slice()) {

@@ -54,12 +54,12 @@ pub struct Overview {
     pub remedy: Vec<String>,
     /// Which end of the connections is the same in all.
     #[serde(skip)]
-    end: End,
+    end: SharedEnd,
 }
 
 /// The end that all connections of an overview share.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum End {
+enum SharedEnd {
     #[default]
     Neither,
     Store,

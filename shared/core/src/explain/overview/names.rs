@@ -14,7 +14,7 @@ use crate::{
 
 /// Who carries a name in a VPC, or in none.
 #[derive(Default)]
-struct Carriers {
+struct CarriersInVpc {
     instances: BTreeSet<String>,
     stores: BTreeSet<String>,
 }
@@ -54,8 +54,8 @@ impl Account<'_> {
         overview.with_lines(lines)
     }
 
-    fn carriers(&self, name: &ConnectionName) -> BTreeMap<Option<&VpcId>, Carriers> {
-        let mut carriers = BTreeMap::<_, Carriers>::new();
+    fn carriers(&self, name: &ConnectionName) -> BTreeMap<Option<&VpcId>, CarriersInVpc> {
+        let mut carriers = BTreeMap::<_, CarriersInVpc>::new();
         let survey = self.survey;
         for instance in survey.instances.found.iter().filter(|it| it.settings.connect.names().any(|held| held == name))
         {
@@ -79,7 +79,7 @@ impl Account<'_> {
     }
 }
 
-impl Carriers {
+impl CarriersInVpc {
     fn words(&self, vpc: Option<&VpcId>) -> String {
         let side = |all: &BTreeSet<String>, one: &str, more: &str| match all.len() {
             0 => format!("no {one}"),

@@ -2,18 +2,18 @@
 
 use std::fmt;
 
-use super::{End, Overview, OverviewLine};
+use super::{Overview, OverviewLine, SharedEnd};
 use crate::explain::{
     facts::NAMED,
     show::{first_of, section},
 };
 
 impl OverviewLine {
-    fn text(&self, end: End) -> String {
+    fn text(&self, end: SharedEnd) -> String {
         let ends = match end {
-            End::Neither => format!("{} and {}", self.client, self.store.short()),
-            End::Store => self.client.clone(),
-            End::Client => self.store.short(),
+            SharedEnd::Neither => format!("{} and {}", self.client, self.store.short()),
+            SharedEnd::Store => self.client.clone(),
+            SharedEnd::Client => self.store.short(),
         };
         let code = self.code.map(|code| format!(" ({code})")).unwrap_or_default();
         let message = if self.message.is_empty() { String::new() } else { format!(": {}", self.message) };
@@ -50,7 +50,7 @@ impl Overview {
     /// The overview with the first few lines of each kind.
     #[must_use]
     pub fn short(&self) -> String {
-        Short(self).to_string()
+        ShortOverview(self).to_string()
     }
 }
 
@@ -60,9 +60,9 @@ impl fmt::Display for Overview {
     }
 }
 
-struct Short<'overview>(&'overview Overview);
+struct ShortOverview<'overview>(&'overview Overview);
 
-impl fmt::Display for Short<'_> {
+impl fmt::Display for ShortOverview<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.text(out, false)
     }

@@ -1,6 +1,6 @@
 //! A data store and everybody who reaches it or asks to.
 
-use super::{Account, End, Overview, OverviewLine, counted};
+use super::{Account, Overview, OverviewLine, SharedEnd, counted};
 use crate::{
     explain::{Explainer, facts, remedy::Advisor},
     finding::Subject,
@@ -25,7 +25,7 @@ impl Account<'_> {
             message: format!("{}: {message}", arn.short()),
             facts: store.map(|store| facts::store(self.connect_key, store)).unwrap_or_default(),
             next: self.actions(|action| action.store.as_ref() == Some(arn)),
-            end: End::Store,
+            end: SharedEnd::Store,
             ..Overview::default()
         };
         let vpc = store.and_then(|store| store.vpc()).or_else(|| lines.first().map(|line| &line.vpc));
